@@ -1,0 +1,184 @@
+"""Every error corral raises, as one tree.
+
+CorralError
+├── ConfigError              (+ ValueError)        a setting, option or schedule that cannot be meant
+│   └── UnknownOptionError   (+ TypeError)         a keyword nobody knows; carries `suggestion`
+├── RegistrationError                              a handler, queue or schedule declared twice or wrongly
+├── StorageError
+│   ├── StorageUnavailableError (+ ConnectionError) try again
+│   ├── StorageFullError                           no room left: nothing was written
+│   ├── StorageCorruptError                        not a corral store, or a damaged one; the file is left as it was
+│   └── StorageVersionError                        made by a newer corral, or an unsupported server or file system
+├── JobError                                       carries `queue` and `job_id`
+│   ├── JobNotFoundError     (+ LookupError)
+│   ├── JobStateError                              carries `state`
+│   ├── JobFailedError                             the job whose result was awaited failed; carries `reason`
+│   └── LeaseLostError                             another worker owns the job now
+├── QueueNotFoundError       (+ LookupError)       no such queue in this application; carries `suggestion`
+├── ScheduleNotFoundError    (+ LookupError)
+├── PayloadError             (+ ValueError)        the data cannot be carried, or the handler refuses it; `errors` lists all
+├── ResultError              (+ ValueError)        the handler's return value is not JSON
+├── UnknownJobError                                no handler has this name
+├── JobTimeoutError          (+ TimeoutError)      the handler ran out of its time
+├── JobCancelledError                              the run was cancelled by a person
+└── WorkerCrashedError                             the process that ran the job died
+
+What a handler raises to *steer* its job (`Retry`, `Snooze`, `Discard`) is not an error: see `corral.signals`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word nearest to a misspelled one, or None when nothing is near."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _hint(suggestion: str | None) -> str:
+    return f"; did you mean {suggestion!r}?" if suggestion else ""
+
+
+class CorralError(Exception):
+    """Base of everything corral raises."""
+
+
+class ConfigError(CorralError, ValueError):
+    """A setting that cannot be meant. `key` names it."""
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        self.key = key
+        super().__init__(message)
+
+
+class UnknownOptionError(ConfigError, TypeError):
+    """An option that does not exist. `suggestion` is the nearest one that does."""
+
+    def __init__(self, option: str, known: Iterable[str]) -> None:
+        self.suggestion = closest(option, known)
+        super().__init__(f"unknown option {option!r}{_hint(self.suggestion)}", key=option)
+
+
+class RegistrationError(CorralError):
+    """A declaration that clashes with an earlier one or has no usable signature."""
+
+
+class StorageError(CorralError):
+    """The store refused or could not do what was asked."""
+
+
+class StorageUnavailableError(StorageError, ConnectionError):
+    """The store did not answer in time; nothing is known to have happened. Try again."""
+
+
+class StorageFullError(StorageError):
+    """There is no room left. Nothing was written."""
+
+
+class StorageCorruptError(StorageError):
+    """The store is damaged or is not corral's. It was left untouched."""
+
+
+class StorageVersionError(StorageError):
+    """The store, its server or its file system is one this version cannot work with."""
+
+
+class JobError(CorralError):
+    """Something about one job."""
+
+    def __init__(self, message: str, *, queue: str, job_id: str) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(message)
+
+
+class JobNotFoundError(JobError, LookupError):
+    """No job has this id (any more: retention may have removed it)."""
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(f"job {job_id!r} is not in queue {queue!r}", queue=queue, job_id=job_id)
+
+
+class JobStateError(JobError):
+    """The job's state does not allow the operation."""
+
+    def __init__(self, queue: str, job_id: str, *, state: str, wanted: str) -> None:
+        self.state = state
+        self.wanted = wanted
+        super().__init__(f"job {job_id!r} is {state}, not {wanted}", queue=queue, job_id=job_id)
+
+
+class JobFailedError(JobError):
+    """The awaited job failed for good."""
+
+    def __init__(self, queue: str, job_id: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"job {job_id!r} failed: {reason}", queue=queue, job_id=job_id)
+
+
+class LeaseLostError(JobError):
+    """The job belongs to another worker now; whatever this run still writes is refused."""
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(f"the lease on job {job_id!r} is lost: another run owns it", queue=queue, job_id=job_id)
+
+
+class QueueNotFoundError(CorralError, LookupError):
+    """The application has no queue of this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.suggestion = closest(name, known)
+        super().__init__(f"queue {name!r} is not registered{_hint(self.suggestion)}")
+
+
+class ScheduleNotFoundError(CorralError, LookupError):
+    """No schedule has this key."""
+
+    def __init__(self, key: str, known: Iterable[str] = ()) -> None:
+        self.key = key
+        self.suggestion = closest(key, known)
+        super().__init__(f"schedule {key!r} does not exist{_hint(self.suggestion)}")
+
+
+class PayloadError(CorralError, ValueError):
+    """The data cannot be carried as JSON or the handler's type refuses it. `errors` has every complaint."""
+
+    def __init__(self, message: str, errors: Iterable[str] = ()) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join((message, *self.errors)) if self.errors else message)
+
+
+class ResultError(CorralError, ValueError):
+    """The handler did its work but returned something that is not JSON."""
+
+
+class UnknownJobError(CorralError):
+    """No handler has this name."""
+
+    def __init__(self, queue: str, name: str, known: Iterable[str] = ()) -> None:
+        self.queue = queue
+        self.name = name
+        self.suggestion = closest(name, known)
+        super().__init__(f"queue {queue!r} has no handler named {name!r}{_hint(self.suggestion)}")
+
+
+class JobTimeoutError(CorralError, TimeoutError):
+    """The handler was stopped because its time was up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"timed out after {seconds:g} s")
+
+
+class JobCancelledError(CorralError):
+    """The run was stopped because somebody cancelled the job."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"cancelled: {reason}" if reason else "cancelled")
+
+
+class WorkerCrashedError(CorralError):
+    """The process that ran the job died before it could answer."""

@@ -1,0 +1,52 @@
+"""Events: what happened to a queue's jobs, in order, readable from any process."""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from corral.job import JobId
+from corral.timing import Millis
+
+#: Opaque position in one queue's event log. "" is the oldest event kept, "$" the present moment.
+EventCursor: TypeAlias = str
+OLDEST: EventCursor = ""
+NOW: EventCursor = "$"
+
+
+class EventType(StrEnum):
+    """`FAILED` means finally failed; each failed attempt before that is `RETRYING`."""
+
+    ADDED = "added"
+    DUPLICATED = "duplicated"
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    ACTIVE = "active"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    EXPIRED = "expired"  #: not started within its lifespan; a FAILED follows
+    CANCELLED = "cancelled"  #: asked to stop, or taken out of the queue; a FAILED follows
+    STALLED = "stalled"  #: its worker died; it is back in the queue or, at the limit, FAILED
+    SNOOZED = "snoozed"
+    RELEASED = "released"  #: handed back by a stopping worker
+    WAITING_CHILDREN = "waiting-children"
+    REMOVED = "removed"
+    DRAINED = "drained"  #: the last waiting job was claimed
+    IDLE = "idle"  #: the last active job ended and nothing waits
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CLEANED = "cleaned"
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One thing that happened. `job_id` is None for events of the whole queue."""
+
+    type: EventType
+    queue: str
+    at: Millis
+    cursor: EventCursor = ""
+    job_id: JobId | None = None
+    name: str | None = None  #: the job's name
+    detail: str | None = None  #: JSON text: the result, progress, reason, or due time; None where there is nothing to say

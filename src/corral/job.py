@@ -1,0 +1,133 @@
+"""The job: frozen facts about one unit of work. Verbs live on `Queue`; a running job is a `JobContext`."""
+
+import re
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from corral.errors import ConfigError
+from corral.options import JobOptions, ParentPolicy
+from corral.timing import Millis
+
+JobId: TypeAlias = str
+NO_OPTIONS = JobOptions()
+
+
+class JobState(StrEnum):
+    """Where a job is. BullMQ's words; its `prioritized` is `WAITING` with a priority here."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    ACTIVE = "active"
+    WAITING_CHILDREN = "waiting-children"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def finished(self) -> bool:
+        return self is JobState.COMPLETED or self is JobState.FAILED
+
+
+#: States in which nothing has been decided and nobody works: what `cancel`, `drain` and `promote` act on.
+PENDING = frozenset({JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN})
+FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED})
+
+
+class ParentRef(Struct, frozen=True):
+    """Which job waits for this one, and what this one's failure means for it."""
+
+    queue: str
+    id: JobId
+    policy: ParentPolicy = ParentPolicy.WAIT
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job to be added. Made by `Queue`, which has checked every field."""
+
+    queue: str
+    name: str
+    data: str = "{}"  #: JSON text
+    id: JobId | None = None  #: None: the store numbers it
+    delay_ms: Millis = 0
+    run_at: Millis | None = None  #: an absolute time; wins over `delay_ms`
+    priority: int = 0
+    lifo: bool = False
+    options: JobOptions = NO_OPTIONS
+    parent: ParentRef | None = None
+    children: int = 0  #: how many children will be added for it: it starts in WAITING_CHILDREN when > 0
+    schedule: str | None = None  #: key of the schedule that made it
+    scheduled_for: Millis | None = None  #: the slot it was made for
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One job as it was stored when it was read."""
+
+    id: JobId
+    queue: str
+    name: str
+    state: JobState
+    data: str  #: JSON text
+    options: JobOptions = NO_OPTIONS
+    priority: int = 0
+    created_at: Millis = 0
+    run_at: Millis | None = None  #: when a delayed job falls due
+    started_at: Millis | None = None  #: the last claim
+    finished_at: Millis | None = None
+    attempts_started: int = 0  #: claims so far; grows with every claim, so it fences
+    attempts_made: int = 0  #: attempts that ended (BullMQ's `atm`); snoozes, crashes and hand-backs are not among them
+    crashes: int = 0  #: workers that died with it (BullMQ's `stc`)
+    progress: str | None = None  #: JSON text
+    result: str | None = None  #: JSON text
+    failed_reason: str | None = None  #: of the last failed attempt; stays after a later success
+    traces: tuple[str, ...] = ()  #: of failed attempts, oldest first, the last ten
+    worker: str | None = None  #: who has or had it
+    parent: ParentRef | None = None
+    pending_children: int = 0
+    schedule: str | None = None
+    scheduled_for: Millis | None = None
+
+    @property
+    def fence(self) -> int:
+        """A number that only grows with each run of this job: pass it to systems that can refuse older ones."""
+        return self.attempts_started
+
+
+#: Key names that BullMQ keeps beside its jobs. A job with such an id would brick the queue for Node.
+RESERVED_IDS = frozenset(
+    "wait active paused id delayed prioritized stalled-check completed failed stalled repeat limiter meta events pc "
+    "marker waiting-children priority delay added de dn metrics lock logs dependencies processed unsuccessful".split()
+)
+_ID_CHARS = re.compile(r"[^\x00-\x20\x7f:*?\[\]{}\\]+")
+_NAME_CHARS = re.compile(r"[^\x00-\x1f\x7f:*?\[\]\\]+")
+
+
+def check_job_id(value: object) -> JobId:
+    """Check an id chosen by a caller.
+
+    Raises:
+        ConfigError: not a string, empty, longer than 256, an integer look-alike (the store's own numbers), one of
+            BullMQ's reserved words, or with a colon, white space, control or pattern character.
+    """
+    if not isinstance(value, str) or not value or len(value) > 256:
+        raise ConfigError(f"job id must be a text of 1 to 256 characters, not {value!r}", key="id")
+    if value in RESERVED_IDS:
+        raise ConfigError(f"job id {value!r} is reserved: the queue keeps its own data under it", key="id")
+    if not _ID_CHARS.fullmatch(value):
+        raise ConfigError(f"job id {value!r} has a character that ids may not have (space : * ? [ ] {{ }} \\)", key="id")
+    if value.lstrip("-").isdigit():
+        raise ConfigError(f"job id {value!r} looks like a number; those are given out by the store: prefix it", key="id")
+    return value
+
+
+def check_name(value: object, what: str) -> str:
+    """Check a queue's, a handler's or a schedule's name.
+
+    Raises:
+        ConfigError: not a string, empty, longer than 128, or with a colon, control or pattern character.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value) > 128:
+        raise ConfigError(f"{what} must be a text of 1 to 128 characters, not {value!r}", key=what)
+    if not _NAME_CHARS.fullmatch(value):
+        raise ConfigError(f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what)
+    return value

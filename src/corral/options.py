@@ -1,0 +1,263 @@
+"""Options: what a caller may ask of a job, and how a queue is set up. Frozen values, checked where they are made."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import TypeAlias, TypedDict
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, force_setattr, replace
+
+from corral.errors import ConfigError, UnknownOptionError
+from corral.timing import Millis, Seconds, to_ms, to_seconds
+
+MAX_PRIORITY = 2_097_151
+MAX_ATTEMPTS = 1_000
+
+
+class Priority(IntEnum):
+    """Named priorities. A lower number is served first, and any explicit 1…1,000,000 before ordinary jobs.
+
+    `NORMAL` (0) is the plain first-in-first-out list; numbers above 1,000,000 come after it.
+    """
+
+    CRITICAL = 1
+    HIGH = 10
+    NORMAL = 0
+    LOW = 2_000_000
+
+
+def priority_rank(priority: int) -> int:
+    """The order in which priorities are served, as one ascending integer."""
+    if priority == 0:
+        return 1_000_001
+    return priority if priority <= 1_000_000 else priority + 1
+
+
+class Fixed(Struct, frozen=True, tag="fixed"):
+    """The same delay (seconds) before every retry, made up to `jitter` (a share) longer, never shorter."""
+
+    delay: float
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "delay", to_seconds(self.delay, "backoff delay"))
+        _check_jitter(self.jitter)
+
+
+class Exponential(Struct, frozen=True, tag="exponential"):
+    """`delay · 2^(n−1)` seconds before the n-th retry (2, 4, 8 … for `Exponential(2)`), at most `maximum`.
+
+    The formula is BullMQ's (Bull 4 used `(2^n − 1) · delay`). `jitter` only ever lengthens.
+    """
+
+    delay: float
+    maximum: float = 86_400.0
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "delay", to_seconds(self.delay, "backoff delay"))
+        force_setattr(self, "maximum", to_seconds(self.maximum, "backoff maximum"))
+        _check_jitter(self.jitter)
+
+
+class CustomBackoff(Struct, frozen=True, tag="custom"):
+    """Marks on the stored job that the handler's own back-off function decides."""
+
+
+def _check_jitter(jitter: float) -> None:
+    if not 0 <= jitter <= 10:
+        raise ConfigError(f"backoff jitter must be a share from 0 to 10, not {jitter!r}", key="jitter")
+
+
+#: (number of the attempt that failed, from 1; what it raised) -> seconds until the next one
+BackoffFunction: TypeAlias = Callable[[int, BaseException], Seconds]
+Backoff: TypeAlias = Fixed | Exponential | CustomBackoff
+
+
+class Keep(Struct, frozen=True):
+    """How many finished jobs stay readable: at most `count`, none older than `age` seconds. None is no bound."""
+
+    age: float | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.age is not None:
+            force_setattr(self, "age", to_seconds(self.age, "keep age"))
+        if self.count is not None and (isinstance(self.count, bool) or self.count < 0):
+            raise ConfigError(f"keep count must be 0 or more, not {self.count!r}", key="count")
+
+    @property
+    def age_ms(self) -> Millis | None:
+        return None if self.age is None else int(self.age * 1000)
+
+
+#: Defaults of `design` retention: bounded by age *and* count, so that an idle or a busy queue both stay small.
+KEEP_COMPLETED = Keep(age=86_400, count=1_000)
+KEEP_FAILED = Keep(age=7 * 86_400, count=5_000)
+
+
+class RateLimit(Struct, frozen=True):
+    """At most `count` starts in any window of `per` seconds, over all workers of the queue."""
+
+    count: int
+    per: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
+            raise ConfigError(f"rate limit count must be 1 or more, not {self.count!r}", key="rate_limit")
+        force_setattr(self, "per", to_seconds(self.per, "rate limit period", minimum=0.001))
+
+    @property
+    def per_ms(self) -> Millis:
+        return to_ms(self.per, "rate limit period")
+
+
+class ParentPolicy(StrEnum):
+    """What a child's final failure means for its parent (BullMQ's four flags as one choice)."""
+
+    WAIT = "wait"  #: the parent stays waiting until a person acts
+    FAIL = "fail"  #: the parent fails too (failParentOnFailure)
+    CONTINUE = "continue"  #: the parent runs at once (continueParentOnFailure)
+    IGNORE = "ignore"  #: the child counts as done (ignoreDependencyOnFailure)
+    REMOVE = "remove"  #: the child is forgotten (removeDependencyOnFailure)
+
+
+class JobOptions(Struct, frozen=True, omit_defaults=True):
+    """What is stored with a job. `None` means: not said here, ask the handler's declaration, then the queue."""
+
+    attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout_ms: Millis | None = None
+    lifespan_ms: Millis | None = None
+    keep_completed: Keep | None = None
+    keep_failed: Keep | None = None
+    keep_logs: int | None = None
+
+    def over(self, defaults: "JobOptions") -> "JobOptions":
+        """These options, with what they leave open taken from `defaults`."""
+        if self == _NOTHING:
+            return defaults
+        if defaults == _NOTHING:
+            return self
+        return replace(defaults, **{key: value for key, value in asdict(self).items() if value is not None})
+
+
+_NOTHING = JobOptions()
+
+
+class JobKeywords(TypedDict, total=False):
+    """The keywords of `queue.add`, `@queue.job` and `app.queue` that shape a job. Durations are seconds."""
+
+    attempts: int
+    backoff: Fixed | Exponential | CustomBackoff | BackoffFunction | float
+    timeout: Seconds | None
+    lifespan: Seconds | None
+    keep_completed: Keep | int | bool
+    keep_failed: Keep | int | bool
+    keep_logs: int
+    priority: int
+
+
+class AddKeywords(JobKeywords, total=False):
+    """The further keywords of `add`."""
+
+    id: str
+    delay: Seconds
+    at: datetime | float
+    lifo: bool
+
+
+JOB_KEYWORDS = frozenset(JobKeywords.__annotations__)
+ADD_KEYWORDS = JOB_KEYWORDS | frozenset(AddKeywords.__annotations__)
+
+
+def check_keywords(keywords: dict[str, object], known: frozenset[str]) -> None:
+    """Refuse the first keyword that is not known, naming the nearest one that is."""
+    for key in keywords:
+        if key not in known:
+            raise UnknownOptionError(key, known)
+
+
+def check_priority(value: object) -> int:
+    """Raises: ConfigError unless 0 ≤ value ≤ 2,097,151 (2^21 − 1, BullMQ's bound)."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PRIORITY:
+        raise ConfigError(f"priority must be a whole number from 0 to {MAX_PRIORITY}, not {value!r}", key="priority")
+    return int(value)
+
+
+def _attempts(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ATTEMPTS:
+        raise ConfigError(f"attempts must be a whole number from 1 to {MAX_ATTEMPTS}, not {value!r}", key="attempts")
+    return value
+
+
+def _backoff(value: object) -> Backoff:
+    match value:
+        case Fixed() | Exponential() | CustomBackoff():
+            return value
+        case bool():
+            pass
+        case int() | float():
+            return Fixed(value)
+        case _ if callable(value):
+            return CustomBackoff()
+    raise ConfigError(
+        f"backoff must be Fixed(…), Exponential(…), seconds or a function (attempt, error) -> seconds, not {value!r}",
+        key="backoff",
+    )
+
+
+def _keep(value: object, key: str) -> Keep:
+    match value:
+        case Keep():
+            return value
+        case True:
+            return Keep()
+        case False:
+            return Keep(count=0)
+        case int():
+            return Keep(count=value)
+    raise ConfigError(f"{key} must be Keep(…), a count, True (all) or False (none), not {value!r}", key=key)
+
+
+def _keep_logs(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100_000:
+        raise ConfigError(f"keep_logs must be a number of lines from 0 to 100000, not {value!r}", key="keep_logs")
+    return value
+
+
+def job_options(keywords: JobKeywords) -> JobOptions:
+    """The stored form of the keywords, every value checked.
+
+    Raises:
+        ConfigError: a value out of its range; the message names it.
+    """
+    stored: dict[str, object] = {}
+    for key in ("timeout", "lifespan"):
+        value = keywords.get(key)
+        if value is not None:
+            stored[f"{key}_ms"] = to_ms(value, key, minimum=0.001)  # type: ignore[arg-type]  # TypedDict.get of a variable key
+    if "attempts" in keywords:
+        stored["attempts"] = _attempts(keywords["attempts"])
+    if "backoff" in keywords:
+        stored["backoff"] = _backoff(keywords["backoff"])
+    if "keep_completed" in keywords:
+        stored["keep_completed"] = _keep(keywords["keep_completed"], "keep_completed")
+    if "keep_failed" in keywords:
+        stored["keep_failed"] = _keep(keywords["keep_failed"], "keep_failed")
+    if "keep_logs" in keywords:
+        stored["keep_logs"] = _keep_logs(keywords["keep_logs"])
+    return JobOptions(**stored) if stored else _NOTHING  # type: ignore[arg-type]  # each value was checked above
+
+
+class QueueSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change to a queue that every worker obeys from the next claim on. `UNSET` leaves a field as it is."""
+
+    paused: bool | UnsetType = UNSET
+    pause_reason: str | UnsetType = UNSET
+    rate_limit: RateLimit | None | UnsetType = UNSET  #: None lifts the limit
+    concurrency: int | None | UnsetType = UNSET  #: over all workers; None lifts the cap
+    name_concurrency: dict[str, int] | UnsetType = UNSET  #: over all workers, per job name; replaces the whole table
+    keep_completed: Keep | UnsetType = UNSET  #: what the sweeper enforces on an idle queue
+    keep_failed: Keep | UnsetType = UNSET

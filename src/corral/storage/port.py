@@ -1,0 +1,388 @@
+"""The storage port: everything corral asks of a database, and nothing else.
+
+What each adapter promises, and `tests/storage` checks on each of them:
+
+1. One call is one atomic step and one round trip. It happened entirely or not at all.
+2. Batches are the primitive; a single job is a batch of one. At most 256 settlements or claims a call.
+3. Without `now` the store's own clock decides. Tests pass `now`; production never does.
+4. Payloads, results and progress cross the port as JSON text. An adapter never looks inside.
+5. A write whose lease has gone changes nothing and is reported, never raised.
+6. Events are written in the same step as the transition they tell of.
+7. No optional methods and no capability flags.
+
+Order: lower `priority_rank` first, then first in, first out; `lifo`, recovered and released jobs go before the others of
+their rank. Instants are integer milliseconds since the epoch, durations integer milliseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from types import TracebackType
+from typing import Generic, NewType, Protocol, Self, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from corral.event import Event, EventCursor
+from corral.job import Job, JobId, JobState, NewJob
+from corral.options import Keep, QueueSettings, RateLimit
+from corral.outcome import Outcome
+from corral.schedule import Schedule
+from corral.timing import Millis
+
+Token = NewType("Token", str)
+T = TypeVar("T")
+
+#: The most jobs one call may settle or claim: bounds how long one step can hold the store.
+BATCH = 256
+
+# -- what is asked ---------------------------------------------------------------------------------------------------
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A worker's wish for jobs."""
+
+    count: int  #: at most this many; 0 claims nothing
+    token: Token  #: fences this batch; never used twice
+    lease_ms: Millis  #: how long the jobs stay ours without a heartbeat
+    worker: str = ""  #: recorded on each job, for people to read
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """How one run ended."""
+
+    job_id: JobId
+    token: Token
+    outcome: Outcome
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """One running job, as its worker knows it."""
+
+    queue: str
+    job_id: JobId
+    token: Token
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Which jobs a command means: these ids, or the oldest in these states."""
+
+    ids: tuple[JobId, ...] = ()
+    states: frozenset[JobState] = frozenset()
+    name: str | None = None
+    older_than_ms: Millis | None = None  #: in their state for at least this long (pending: created that long ago)
+    beyond: int | None = None  #: spare the newest so many of each state
+    limit: int = 1000
+
+
+class JobPatch(Struct, frozen=True, kw_only=True):
+    """A change to one job. `UNSET` leaves a field as it is. With `token`, only the holder of the lease may change it."""
+
+    job_id: JobId
+    token: Token | None = None
+    data: str | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    delay_ms: Millis | UnsetType = UNSET  #: of a delayed job, from now on
+    progress: str | UnsetType = UNSET
+
+
+# -- what is answered ------------------------------------------------------------------------------------------------
+
+
+class Added(Struct, frozen=True):
+    """`fresh` is False when a job with this id existed: it is left as it was."""
+
+    id: JobId
+    fresh: bool
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """What a claim brought, best first."""
+
+    jobs: tuple[Job, ...] = ()
+    next_at: Millis | None = None  #: when the next delayed job falls due
+    held_until: Millis | None = None  #: rate limited: nothing before then
+    paused: bool = False
+
+
+class Refusal(StrEnum):
+    """Why a settlement changed nothing."""
+
+    LEASE_LOST = "lease-lost"
+    JOB_MISSING = "job-missing"
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """`refused` names the settlements that changed nothing; every other one happened."""
+
+    claimed: Claimed = Claimed()
+    refused: Mapping[JobId, Refusal] = {}
+
+
+class Pulse(Struct, frozen=True, kw_only=True):
+    """What a heartbeat brings back."""
+
+    lost: tuple[Lease, ...] = ()  #: no longer ours: stop the handler, its verdict will be refused
+    cancelled: tuple[tuple[Lease, str], ...] = ()  #: asked to stop, with the reason
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """Jobs of dead workers. `more`: the slice was full, call again."""
+
+    requeued: tuple[JobId, ...] = ()
+    quarantined: tuple[JobId, ...] = ()
+    more: bool = False
+
+
+class WorkerInfo(Struct, frozen=True, kw_only=True):
+    """A worker process, as it presents itself."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    slots: int
+    started_at: Millis
+    version: str = ""
+    running: int = 0
+    seen_at: Millis = 0  #: written by the store at each heartbeat
+
+
+class QueueCounts(Struct, frozen=True, kw_only=True):
+    """Jobs by state. `paused` are the waiting ones while the queue is paused (they are in `waiting` too)."""
+
+    queue: str
+    waiting: int = 0
+    active: int = 0
+    delayed: int = 0
+    waiting_children: int = 0
+    completed: int = 0  #: kept
+    failed: int = 0  #: kept
+    paused: int = 0
+    completed_total: int = 0  #: ever, also of removed jobs
+    failed_total: int = 0  #: ever
+    oldest_waiting_at: Millis | None = None
+
+
+class QueueInfo(Struct, frozen=True, kw_only=True):
+    """A queue's stored settings."""
+
+    name: str
+    paused: bool = False
+    pause_reason: str = ""
+    rate_limit: RateLimit | None = None
+    concurrency: int | None = None
+    name_concurrency: Mapping[str, int] = {}
+    keep_completed: Keep | None = None
+    keep_failed: Keep | None = None
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A stretch of a list, and how long the whole list is."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+class Bucket(Struct, frozen=True, kw_only=True):
+    """One minute of a queue's work."""
+
+    at: Millis  #: start of the minute
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    wait_ms: Millis = 0  #: summed over the attempts that ended: from ready to claimed
+    run_ms: Millis = 0  #: summed: from claimed to settled
+
+
+class Children(Struct, frozen=True, kw_only=True):
+    """The children of a job, by how they stand."""
+
+    pending: tuple[tuple[str, JobId], ...] = ()  #: (queue, id)
+    completed: Mapping[JobId, str] = {}  #: id -> result as JSON text
+    failed: Mapping[JobId, str] = {}  #: id -> reason
+
+
+# -- the port --------------------------------------------------------------------------------------------------------
+
+
+class Dispatch(Protocol):
+    """The hot path: all a worker needs."""
+
+    async def add(self, jobs: Sequence[NewJob], *, now: Millis | None = None) -> list[Added]:
+        """Add jobs of any queues, parents before their children, all or none; answers in order."""
+        ...
+
+    async def claim(self, queue: str, claim: Claim, *, now: Millis | None = None) -> Claimed:
+        """Take the best jobs that may run: promotes due ones, drops expired ones, obeys pause, limits and caps."""
+        ...
+
+    async def settle(
+        self, queue: str, settlements: Sequence[Settlement], *, then: Claim | None = None, now: Millis | None = None
+    ) -> Settled:
+        """Give verdicts on finished runs and claim what fits in their place, in one round trip."""
+        ...
+
+    async def heartbeat(
+        self, worker: WorkerInfo, leases: Sequence[Lease], *, lease_ms: Millis, now: Millis | None = None
+    ) -> Pulse:
+        """Be seen, renew the leases of which half is gone, and learn which runs to stop."""
+        ...
+
+    async def recover(
+        self, queue: str, *, max_crashes: int = 2, limit: int = 500, now: Millis | None = None
+    ) -> Recovered:
+        """Put jobs whose lease ran out back to the front, or fail those that crashed workers `max_crashes` times."""
+        ...
+
+    async def wait(self, queues: Sequence[str], *, timeout: float) -> bool:
+        """Sleep until one of the queues may have something to claim. A hint: True may be wrong, waking late is harmless."""
+        ...
+
+
+class Commands(Protocol):
+    """What people and schedulers ask for. Each answers with the jobs it touched."""
+
+    async def remove(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
+        """Delete jobs and all that belongs to them. Active ones are spared."""
+        ...
+
+    async def retry(
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, now: Millis | None = None
+    ) -> list[JobId]:
+        """Put finished jobs back into the queue."""
+        ...
+
+    async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
+        """Let delayed jobs run now."""
+        ...
+
+    async def cancel(
+        self, queue: str, which: Selection, *, reason: str = "", now: Millis | None = None
+    ) -> list[JobId]:
+        """Fail pending jobs as cancelled; ask the workers of active ones to stop them."""
+        ...
+
+    async def update(self, queue: str, patches: Sequence[JobPatch], *, now: Millis | None = None) -> list[JobId]:
+        """Change data, priority, delay or progress. A patch with a stale token changes nothing."""
+        ...
+
+    async def log(self, queue: str, job_id: JobId, lines: Sequence[str], *, keep: int = 1000) -> int:
+        """Append to a job's log, keeping the newest `keep` lines; answers how many there are. 0 when the job is gone."""
+        ...
+
+    async def configure(self, queue: str, settings: QueueSettings, *, now: Millis | None = None) -> QueueInfo:
+        """Change a queue (creating it if needed) and answer how it stands."""
+        ...
+
+    async def obliterate(self, queue: str, *, force: bool = False) -> None:
+        """Delete a queue and everything in it.
+
+        Raises:
+            StorageError: jobs are active and `force` is not given.
+        """
+        ...
+
+    async def remember(
+        self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
+        now: Millis | None = None,
+    ) -> str | None:  # fmt: skip
+        """Note `value` under `key` unless a note is there (or `replace` it); answers the note as it was before.
+
+        Without a value it only looks. The ledger of effects (`sent`, `charged` …) is built on it.
+        """
+        ...
+
+
+class Queries(Protocol):
+    """The read model behind API, dashboard and command line."""
+
+    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
+        """These jobs, in order; None where there is none."""
+        ...
+
+    async def page(
+        self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
+        name: str | None = None,
+    ) -> Page[Job]:  # fmt: skip
+        """Jobs in these states: finished ones by when they ended, delayed by due time, waiting in serving order."""
+        ...
+
+    async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
+        """How many jobs are in each state; costs the same at a million jobs."""
+        ...
+
+    async def children(self, queue: str, job_id: JobId) -> Children:
+        """How a parent's children stand."""
+        ...
+
+    async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
+        """Lines of a job's log, oldest first."""
+        ...
+
+    async def metrics(self, queue: str, *, since: Millis, until: Millis) -> list[Bucket]:
+        """Minute buckets, oldest first; minutes without work are left out."""
+        ...
+
+    async def queues(self) -> list[QueueInfo]:
+        """Every queue of the store, by name."""
+        ...
+
+    async def workers(self, *, stale_ms: Millis = 60_000, now: Millis | None = None) -> list[WorkerInfo]:
+        """Workers seen within `stale_ms`, by name."""
+        ...
+
+
+class Schedules(Protocol):
+    """The table of schedules. The adapter never computes a time: callers pass `next_at`."""
+
+    async def put_schedules(self, schedules: Sequence[Schedule], *, now: Millis | None = None) -> list[Schedule]:
+        """Create or replace by (queue, key), keeping `fired`, `last_at` and `last_job_id`; answers them as stored."""
+        ...
+
+    async def fire_schedule(
+        self, queue: str, key: str, *, slot: Millis, jobs: Sequence[NewJob], next_at: Millis | None,
+        now: Millis | None = None,
+    ) -> list[Added] | None:  # fmt: skip
+        """Turn the pending slot into jobs and arm the next one; None when another scheduler was first.
+
+        With `Overlap.SKIP` and an unfinished previous run the jobs are left out and `[]` is answered.
+        """
+        ...
+
+    async def drop_schedules(self, queue: str, keys: Sequence[str]) -> list[str]:
+        """Delete schedules; answers those that were there."""
+        ...
+
+    async def schedules(
+        self, *, queue: str | None = None, due_by: Millis | None = None, start: int = 0, limit: int = 1000
+    ) -> Page[Schedule]:
+        """Schedules by queue and key; with `due_by` only armed, unpaused ones whose next run is at or before it."""
+        ...
+
+
+class EventLog(Protocol):
+    """What happened, bounded (about 10,000 events a queue)."""
+
+    async def events(
+        self, queue: str, *, after: EventCursor, limit: int = 1000, timeout: float = 0.0
+    ) -> tuple[list[Event], EventCursor]:
+        """Events after a cursor, oldest first, waiting up to `timeout` seconds for one; and the cursor to go on from."""
+        ...
+
+    async def emit(self, events: Sequence[Event]) -> None:
+        """Append events that are not tied to a transition. Their cursor and, when 0, their time are set here."""
+        ...
+
+
+class Storage(Dispatch, Commands, Queries, Schedules, EventLog, Protocol):
+    """Opened once with `async with`, then shared by everything on that event loop."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def sibling(self) -> "Storage":
+        """Another handle onto the same store, to be opened on another thread's event loop."""
+        ...

@@ -1,0 +1,74 @@
+"""Time: the one place where units are converted.
+
+The public API speaks seconds (`float` or `timedelta`) and aware `datetime`s. Everything inside is an integer number of
+milliseconds: durations end in `_ms`, instants (since the Unix epoch, UTC) in `_at`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from corral.errors import ConfigError
+
+Millis: TypeAlias = int
+Seconds: TypeAlias = float | timedelta
+Clock: TypeAlias = Callable[[], Millis]
+
+#: Ten years. A longer delay is a unit mistake far more often than a plan.
+MAX_DURATION_MS: Millis = 10 * 366 * 86_400_000
+
+
+def now_ms() -> Millis:
+    """The machine's wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+def to_seconds(value: Seconds, what: str, *, minimum: float = 0.0) -> float:
+    """Check a public duration and give it as float seconds.
+
+    Raises:
+        ConfigError: not a number, not finite, below `minimum`, or above ten years.
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{what} must be seconds (a number) or a timedelta, not {value!r}", key=what)
+    else:
+        seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ConfigError(f"{what} must be finite, not {value!r}", key=what)
+    if seconds < minimum:
+        raise ConfigError(f"{what} must be at least {minimum:g} s, not {value!r}", key=what)
+    if seconds * 1000 > MAX_DURATION_MS:
+        raise ConfigError(f"{what} must be at most ten years, not {value!r}: durations are in seconds", key=what)
+    return seconds
+
+
+def to_ms(value: Seconds, what: str, *, minimum: float = 0.0) -> Millis:
+    """A public duration as integer milliseconds, rounded up so that nothing runs early."""
+    return math.ceil(round(to_seconds(value, what, minimum=minimum) * 1000, 3))
+
+
+def instant_ms(value: datetime | float, what: str) -> Millis:
+    """A point in time (an aware datetime, or epoch seconds) as epoch milliseconds.
+
+    Raises:
+        ConfigError: a naive datetime (whose zone nobody knows), or not a point in time.
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigError(f"{what} must be an aware datetime, not {value!r}: add tzinfo=", key=what)
+        return round(value.timestamp() * 1000)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{what} must be an aware datetime or epoch seconds, not {value!r}", key=what)
+    # 10**11 s is the year 5138; anything above it is milliseconds by mistake.
+    if not 0 <= value < 10**11:
+        raise ConfigError(f"{what} must be epoch seconds, not {value!r}", key=what)
+    return round(value * 1000)
+
+
+def to_datetime(at: Millis) -> datetime:
+    """Epoch milliseconds as an aware UTC datetime, exact to the millisecond."""
+    return datetime.fromtimestamp(at // 1000, UTC) + timedelta(milliseconds=at % 1000)
