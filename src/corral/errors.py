@@ -16,7 +16,7 @@ CorralError
 │   └── LeaseLostError                             another worker owns the job now
 ├── QueueNotFoundError       (+ LookupError)       no such queue in this application; carries `suggestion`
 ├── ScheduleNotFoundError    (+ LookupError)
-├── PayloadError             (+ ValueError)        the data cannot be carried, or the handler refuses it; `errors` lists all
+├── PayloadError             (+ ValueError)        data not JSON, or refused; `errors` lists all complaints
 ├── ResultError              (+ ValueError)        the handler's return value is not JSON
 ├── UnknownJobError                                no handler has this name
 ├── JobTimeoutError          (+ TimeoutError)      the handler ran out of its time
@@ -42,6 +42,18 @@ def _hint(suggestion: str | None) -> str:
 
 class CorralError(Exception):
     """Base of everything corral raises."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python would call the class with the finished sentence in place of the facts, and fail while unpickling:
+        # in a process pool that is a broken pool.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[CorralError], args: tuple[object, ...], facts: dict[str, object]) -> CorralError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class ConfigError(CorralError, ValueError):

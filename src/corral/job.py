@@ -98,8 +98,9 @@ RESERVED_IDS = frozenset(
     "wait active paused id delayed prioritized stalled-check completed failed stalled repeat limiter meta events pc "
     "marker waiting-children priority delay added de dn metrics lock logs dependencies processed unsuccessful".split()
 )
-_ID_CHARS = re.compile(r"[^\x00-\x20\x7f:*?\[\]{}\\]+")
-_NAME_CHARS = re.compile(r"[^\x00-\x1f\x7f:*?\[\]\\]+")
+# A lone surrogate (half of a UTF-16 pair) cannot be stored as UTF-8 by anybody.
+_ID_CHARS = re.compile(r"[^\x00-\x20\x7f-\x9f\s\ud800-\udfff:*?\[\]{}\\]+")
+_NAME_CHARS = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:*?\[\]\\]+")
 
 
 def check_job_id(value: object) -> JobId:
@@ -114,9 +115,13 @@ def check_job_id(value: object) -> JobId:
     if value in RESERVED_IDS:
         raise ConfigError(f"job id {value!r} is reserved: the queue keeps its own data under it", key="id")
     if not _ID_CHARS.fullmatch(value):
-        raise ConfigError(f"job id {value!r} has a character that ids may not have (space : * ? [ ] {{ }} \\)", key="id")
+        raise ConfigError(
+            f"job id {value!r} has a character that ids may not have (space : * ? [ ] {{ }} \\)", key="id"
+        )
     if value.lstrip("-").isdigit():
-        raise ConfigError(f"job id {value!r} looks like a number; those are given out by the store: prefix it", key="id")
+        raise ConfigError(
+            f"job id {value!r} looks like a number; those are given out by the store: prefix it", key="id"
+        )
     return value
 
 
@@ -129,5 +134,7 @@ def check_name(value: object, what: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 128:
         raise ConfigError(f"{what} must be a text of 1 to 128 characters, not {value!r}", key=what)
     if not _NAME_CHARS.fullmatch(value):
-        raise ConfigError(f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what)
+        raise ConfigError(
+            f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what
+        )
     return value

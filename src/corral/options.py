@@ -65,8 +65,8 @@ class CustomBackoff(Struct, frozen=True, tag="custom"):
     """Marks on the stored job that the handler's own back-off function decides."""
 
 
-def _check_jitter(jitter: float) -> None:
-    if not 0 <= jitter <= 10:
+def _check_jitter(jitter: object) -> None:
+    if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 10:
         raise ConfigError(f"backoff jitter must be a share from 0 to 10, not {jitter!r}", key="jitter")
 
 
@@ -84,12 +84,14 @@ class Keep(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.age is not None:
             force_setattr(self, "age", to_seconds(self.age, "keep age"))
-        if self.count is not None and (isinstance(self.count, bool) or self.count < 0):
+        if self.count is not None and (
+            isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 0
+        ):
             raise ConfigError(f"keep count must be 0 or more, not {self.count!r}", key="count")
 
     @property
     def age_ms(self) -> Millis | None:
-        return None if self.age is None else int(self.age * 1000)
+        return None if self.age is None else to_ms(self.age, "keep age")
 
 
 #: Defaults of `design` retention: bounded by age *and* count, so that an idle or a busy queue both stay small.

@@ -31,7 +31,7 @@ class Cron(Struct, frozen=True, tag="cron"):
     """A cron line of five fields, or six with seconds first, or an alias (`@daily` …), in a time zone.
 
     Daylight saving follows Debian's cron: a time in the gap runs at the first valid instant after it, a time that comes
-    twice runs once, unless the hour is `*` or a step.
+    twice runs once. With `*` or a step for second, minute or hour the line follows the clock: it runs twice, or not.
 
     Raises:
         ConfigError: a line that cannot be read or never comes true, or an unknown zone.

@@ -36,7 +36,7 @@ def to_seconds(value: Seconds, what: str, *, minimum: float = 0.0) -> float:
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{what} must be seconds (a number) or a timedelta, not {value!r}", key=what)
     else:
-        seconds = float(value)
+        seconds = _float(value, what)
     if not math.isfinite(seconds):
         raise ConfigError(f"{what} must be finite, not {value!r}", key=what)
     if seconds < minimum:
@@ -44,6 +44,13 @@ def to_seconds(value: Seconds, what: str, *, minimum: float = 0.0) -> float:
     if seconds * 1000 > MAX_DURATION_MS:
         raise ConfigError(f"{what} must be at most ten years, not {value!r}: durations are in seconds", key=what)
     return seconds
+
+
+def _float(value: float, what: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits, which Python may refuse even to print
+        raise ConfigError(f"{what} is a number out of all proportion", key=what) from None
 
 
 def to_ms(value: Seconds, what: str, *, minimum: float = 0.0) -> Millis:
@@ -58,11 +65,12 @@ def instant_ms(value: datetime | float, what: str) -> Millis:
         ConfigError: a naive datetime (whose zone nobody knows), or not a point in time.
     """
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise ConfigError(f"{what} must be an aware datetime, not {value!r}: add tzinfo=", key=what)
         return round(value.timestamp() * 1000)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{what} must be an aware datetime or epoch seconds, not {value!r}", key=what)
+    value = _float(value, what)
     # 10**11 s is the year 5138; anything above it is milliseconds by mistake.
     if not 0 <= value < 10**11:
         raise ConfigError(f"{what} must be epoch seconds, not {value!r}", key=what)

@@ -1,0 +1,82 @@
+# The words of the house. CI runs the same ones. Needs make and Python 3.11 or newer; everything else goes into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PLATFORM ?= teamspark
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench torture torture-sqlite power-cut docs clean venv
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.has-demo ## run a platform on a SQLite file and watch it; ONCE=1 ends by itself; PLATFORM=teamspark
+	$(BIN)/python -m examples.$(PLATFORM).demo $(if $(ONCE),--once)
+
+test: $(VENV)/.has-dev ## every test but the torture; ARGS='tests/unit -k cron' narrows it
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(VENV)/.has-dev ## format, lint, types, storeys, file sizes and the other house rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/unit/test_house.py
+
+format: $(VENV)/.has-dev ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.has-dev ## corral against its rivals, in one run; QUICK=1 takes a minute
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+torture-sqlite: $(VENV)/.has-dev ## 10,000 worker kills on one SQLite file; KILLS=500 for fewer
+	$(BIN)/python -m tests.faults.torture --kills $(or $(KILLS),10000)
+
+torture: torture-sqlite ## everything that takes minutes to hours: the kills, then the tests marked `torture`
+	$(BIN)/python -m pytest -m torture --timeout 0; status=$$?; [ $$status -eq 5 ] || exit $$status
+
+power-cut: $(VENV)/.has-dev ## root only: cut the power of a file system in a loop file; CUTS=50
+	@[ "$$(id -u)" = 0 ] || { echo 'make power-cut mounts a file system of its own, so it needs root: sudo make power-cut'; exit 1; }
+	$(BIN)/python -m tests.faults.power_cut --cuts $(or $(CUTS),50)
+
+docs: $(VENV)/.has-docs ## build docs/_build; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build
+
+clean: ## remove what the commands above made, .venv included
+	rm -rf $(VENV) docs/_build build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .ruff_cache \
+		.pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- the environment ---------------------------------------------------------------------------------------------------
+# One environment, and a stamp for each set of packages in it. A changed pyproject.toml brings them up to date.
+
+$(VENV)/.has-demo: EXTRAS := email
+$(VENV)/.has-dev: EXTRAS := dev
+$(VENV)/.has-docs: EXTRAS := docs
+
+$(VENV)/.has-%: pyproject.toml $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+venv: $(VENV)/.made
+
+# A name on PATH is not enough: version managers put stand-ins there, and Debian ships a Python that cannot make
+# environments until python3-venv is installed. So each candidate is asked.
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+
+$(VENV)/.made:
+	@for python in $(CANDIDATES); do \
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo 'corral needs Python 3.11 or newer with its venv module (on Debian: python3 and python3-venv).' >&2; \
+		echo 'Tried: $(CANDIDATES). To name another one: make PYTHON=/path/to/python3' >&2; \
+		exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$found ($$("$$found" --version))"; \
+	"$$found" -m venv --clear $(VENV)
+	@touch $@

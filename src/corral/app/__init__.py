@@ -1,0 +1,1 @@
+"""The application: queues, handlers and schedules declared in one place."""

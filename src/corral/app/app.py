@@ -1,0 +1,236 @@
+"""The application: one object that knows the queues, handlers and schedules, and opens the store when it is needed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from corral.app.bundle import Bundle
+from corral.app.definition import JobDefinition
+from corral.app.queues import AppQueue, QueueKeywords
+from corral.app.schedules import ScheduleKeywords, Schedules
+from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
+from corral.event import EventType
+from corral.job import check_name
+from corral.queue import Queue
+from corral.schedule import Cron, Every
+from corral.scheduler import Scheduler
+from corral.storage.connect import check_url, connect, safe_url
+from corral.storage.port import Storage
+from corral.sync import Portal
+from corral.worker.hooks import Hook, Hooks, Middleware
+from corral.worker.worker import Lane, Worker, WorkerOptions
+
+R = TypeVar("R")
+H = TypeVar("H", bound=Hook)
+M = TypeVar("M", bound=Middleware)
+Lifespan = Callable[["Corral"], AbstractAsyncContextManager[None]]
+
+DEFAULT_URL = "sqlite:///corral.db"
+
+
+class Corral:
+    """An application. Making one does no I/O; the store is opened by `async with`, or by the first `add`.
+
+    Args:
+        url: `sqlite:///path/to/file.db`, or `sqlite:///:memory:` for tests.
+        name: names the application among others on the same store; schedules declared in code belong to it.
+        lifespan: an async context manager entered before a worker takes its first job and left after its last one.
+
+    Raises:
+        ConfigError: a URL that cannot be meant.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, name: str = "app", lifespan: Lifespan | None = None) -> None:
+        check_url(url)
+        self.url = url
+        self.name = check_name(name, "application name")
+        self.lifespan = lifespan
+        self.queues: dict[str, AppQueue] = {}
+        self.schedules = Schedules(self.name)
+        self.hooks = Hooks()
+        self.middlewares: list[Middleware] = []
+        self._storage: Storage | None = None
+        self._opening = asyncio.Lock()
+        self._portal: Portal | None = None
+
+    def __repr__(self) -> str:
+        return f"<Corral {self.name} on {safe_url(self.url)}: {len(self.queues)} queues>"
+
+    # -- declaring -----------------------------------------------------------------------------------------------
+
+    def queue(self, name: str, **keywords: Unpack[QueueKeywords]) -> AppQueue:
+        """Declare a queue, with limits and defaults for its jobs.
+
+        Raises:
+            RegistrationError: declared twice. ConfigError: a bad name or option.
+        """
+        if name in self.queues:
+            raise RegistrationError(f"queue {name!r} is declared already")
+        queue = AppQueue(self, name, keywords)
+        self.queues[name] = queue
+        return queue
+
+    def include(self, bundle: Bundle, *, queue: str | None = None, **keywords: Unpack[QueueKeywords]) -> AppQueue:
+        """Take in a bundle's handlers, on its own queue or another; declares the queue when it is new."""
+        name = queue or bundle.queue
+        target = self.queues.get(name) or self.queue(name, **keywords)
+        for definition in bundle:
+            target.register(definition.bind(self, name))
+        return target
+
+    def schedule(
+        self, key: str, timing: Cron | Every, job: JobDefinition[Any, Any], data: object = None, /,
+        **keywords: Unpack[ScheduleKeywords],
+    ) -> None:  # fmt: skip
+        """Declare that `job` runs by `timing`. `data` is the payload, or a function called at each run to make it.
+
+        Raises:
+            RegistrationError: the key is taken. ConfigError, PayloadError: as for `add`.
+        """
+        self.schedules.declare(key, timing, job, data, keywords)
+
+    def on(self, *types: str) -> Callable[[H], H]:
+        """Call the decorated function `(event, job)` when one of this worker's jobs gets there: `@app.on("failed")`."""
+        kinds = tuple(_event_type(kind) for kind in types)
+
+        def declare(hook: H) -> H:
+            self.hooks.add(kinds, hook)
+            return hook
+
+        return declare
+
+    def middleware(self, function: M) -> M:
+        """Wrap every handler: `async def timing(ctx, call_next): return await call_next()`. First declared is outermost."""
+        self.middlewares.append(function)
+        return function
+
+    def definition(self, queue: str, name: str) -> JobDefinition[Any, Any]:
+        """A declared job. Raises: QueueNotFoundError, UnknownJobError."""
+        if queue not in self.queues:
+            raise QueueNotFoundError(queue, self.queues)
+        return self.queues[queue].definition(name)
+
+    # -- the store -----------------------------------------------------------------------------------------------
+
+    async def open(self) -> Storage:
+        """The open store; opens it on the first call."""
+        async with self._opening:
+            if self._storage is None:
+                storage = connect(self.url)
+                await storage.__aenter__()
+                self._storage = storage
+        return self._storage
+
+    async def close(self) -> None:
+        """Close the store. The application can be opened again."""
+        async with self._opening:
+            storage, self._storage = self._storage, None
+            if storage is not None:
+                await storage.__aexit__(None, None, None)
+        portal, self._portal = self._portal, None
+        if portal is not None:
+            portal.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open_queue(self, name: str) -> Queue:
+        """The live queue of this name. Raises: QueueNotFoundError."""
+        if name not in self.queues:
+            raise QueueNotFoundError(name, self.queues)
+        return Queue(name, self._storage or await self.open())
+
+    # -- producing from code without an event loop -----------------------------------------------------------------
+
+    def portal(self) -> Portal:
+        """The background loop that serves `add_sync`; started on first use, again after a fork."""
+        if self._portal is None or not self._portal.alive:
+            self._portal = Portal(lambda: connect(self.url))
+        return self._portal
+
+    def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]:
+        """How the portal's loop gets at a queue. Raises: QueueNotFoundError."""
+        if name not in self.queues:
+            raise QueueNotFoundError(name, self.queues)
+        portal = self.portal()
+
+        async def open_queue() -> Queue:
+            return Queue(name, await portal.storage())
+
+        return open_queue
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def scheduler(self, storage: Storage) -> Scheduler:
+        """A scheduler for this application's schedules."""
+        return Scheduler(storage, self.schedules.payloads, owner=self.name)
+
+    async def sync_schedules(self, *, prune: bool = True) -> None:
+        """Bring the stored schedules in line with the declared ones: idempotent, safe at every start of every process."""
+        storage = await self.open()
+        await self.scheduler(storage).reconcile(self.schedules.declared(), prune=prune)
+
+    async def worker(
+        self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None
+    ) -> Worker:
+        """A worker for these queues (name -> slots, None for the declared number), or for all of them.
+
+        Use it as a context manager, or `await worker.run()` until it is stopped.
+
+        Raises:
+            QueueNotFoundError: a queue that is not declared. ConfigError: nothing to work on.
+        """
+        wanted = dict.fromkeys(self.queues) if queues is None else queues
+        if not wanted:
+            raise ConfigError("the application declares no queues: nothing to work on", key="queues")
+        lanes = []
+        for name, slots in wanted.items():
+            if name not in self.queues:
+                raise QueueNotFoundError(name, self.queues)
+            queue = self.queues[name]
+            lanes.append(
+                Lane(
+                    queue=name,
+                    slots=queue.concurrency if slots is None else slots,
+                    find=queue.handler,
+                    settings=queue.settings(),
+                    known=queue.definitions,
+                )
+            )
+        storage = await self.open()
+        return Worker(
+            storage, lanes, options=options or WorkerOptions(), hooks=self.hooks, middlewares=tuple(self.middlewares),
+            scheduler=self.scheduler(storage), prepare=self.sync_schedules if self.schedules else None,
+            lifespan=self._lifespan,
+        )  # fmt: skip
+
+    async def work(self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None) -> None:
+        """Run a worker until SIGTERM or SIGINT: what `corral worker` does."""
+        await (await self.worker(queues=queues, options=options)).run()
+
+    def _lifespan(self) -> AbstractAsyncContextManager[None]:
+        return self.lifespan(self) if self.lifespan is not None else _nothing()
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+def _event_type(value: str) -> EventType:
+    try:
+        return EventType(value)
+    except ValueError:
+        near = closest(value, list(EventType))
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ConfigError(f"event {value!r} does not exist{hint}", key="event") from None
+
+

@@ -1,0 +1,168 @@
+"""A job's declaration: a typed handler bound to a queue, and the way to add jobs for it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
+
+from corral.errors import ConfigError, RegistrationError
+from corral.job import NewJob, check_name
+from corral.options import (
+    JOB_KEYWORDS,
+    AddKeywords,
+    BackoffFunction,
+    CustomBackoff,
+    Exponential,
+    Fixed,
+    JobKeywords,
+    JobOptions,
+    check_keywords,
+    check_priority,
+    job_options,
+)
+from corral.payload import PayloadType
+from corral.queue import JobHandle, Queue, new_job
+from corral.worker.handler import Handler, HandlerFunction, Mode, is_async, read_signature
+
+P = ParamSpec("P")
+D = TypeVar("D")
+R = TypeVar("R")
+
+
+class HandlerKeywords(TypedDict, total=False):
+    """The keywords of `@queue.job` beyond those of `JobKeywords`."""
+
+    process: bool
+    concurrency: int
+    retry_on: type[BaseException] | tuple[type[BaseException], ...]
+    give_up_on: type[BaseException] | tuple[type[BaseException], ...]
+    retry_if: Callable[[BaseException], bool]
+
+
+class DeclareKeywords(JobKeywords, HandlerKeywords, total=False):
+    """All keywords of `@queue.job`."""
+
+
+DECLARE_KEYWORDS = JOB_KEYWORDS | frozenset(HandlerKeywords.__annotations__)
+
+
+def _exceptions(value: object, key: str) -> tuple[type[BaseException], ...]:
+    classes = value if isinstance(value, tuple) else (value,)
+    for item in classes:
+        if not (isinstance(item, type) and issubclass(item, BaseException)):
+            raise ConfigError(f"{key} must be an exception class or a tuple of them, not {item!r}", key=key)
+    return cast(tuple[type[BaseException], ...], classes)
+
+
+def make_handler(name: str, function: HandlerFunction, keywords: DeclareKeywords, defaults: JobOptions) -> Handler:
+    """Read a function's signature and its keywords into a Handler.
+
+    Raises:
+        RegistrationError: a signature that cannot be called. ConfigError: a keyword out of range or unknown.
+    """
+    check_keywords(cast(dict[str, object], keywords), DECLARE_KEYWORDS)
+    signature = read_signature(function)
+    backoff = keywords.get("backoff")
+    process = bool(keywords.get("process", False))
+    concurrency = keywords.get("concurrency")
+    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
+        raise ConfigError(f"concurrency must be 1 or more, not {concurrency!r}", key="concurrency")
+    custom = callable(backoff) and not isinstance(backoff, Fixed | Exponential | CustomBackoff)
+    return Handler(
+        name=check_name(name, "job name"),
+        function=function,
+        mode=Mode.PROCESS if process else Mode.ASYNC if is_async(function) else Mode.THREAD,
+        payload=PayloadType(signature.payload),
+        takes_context=signature.takes_context,
+        takes_data=signature.takes_data,
+        options=job_options(keywords).over(defaults),
+        custom_backoff=cast(BackoffFunction, backoff) if custom else None,
+        retry_on=_exceptions(keywords["retry_on"], "retry_on") if "retry_on" in keywords else None,
+        give_up_on=_exceptions(keywords.get("give_up_on", ()), "give_up_on"),
+        retry_if=keywords.get("retry_if"),
+        concurrency=concurrency,
+    )
+
+
+class Portal(Protocol):
+    """Runs a coroutine on a background loop and waits: what `add_sync` needs of the application."""
+
+    def run(self, work: Callable[[], Awaitable[R]]) -> R: ...
+
+
+class Home(Protocol):
+    """What a definition needs of the application it is bound to."""
+
+    async def open_queue(self, name: str) -> Queue: ...
+
+    def portal(self) -> Portal: ...
+
+    def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]: ...
+
+
+class JobDefinition(Generic[D, R]):
+    """A declared job. Call it like the plain function in tests; `add` it to have a worker run it."""
+
+    def __init__(self, queue: str, handler: Handler, *, priority: int = 0, home: Home | None = None) -> None:
+        self.queue = queue
+        self.handler = handler
+        self.priority = priority
+        self._home = home
+        self.__wrapped__ = handler.function
+        self.__doc__ = handler.function.__doc__
+
+    def __repr__(self) -> str:
+        return f"<job {self.queue}/{self.name}>"
+
+    def __call__(self, *args: object) -> object:
+        """The plain function: nothing is stored, nothing retried."""
+        return self.handler.function(*args)
+
+    @property
+    def name(self) -> str:
+        return self.handler.name
+
+    def bind(self, home: Home, queue: str) -> "JobDefinition[D, R]":
+        """This declaration in an application and a queue; bundles are bound when they are included."""
+        return JobDefinition(queue, self.handler, priority=self.priority, home=home)
+
+    def new(self, data: D | None = None, /, **options: Unpack[AddKeywords]) -> NewJob:
+        """The job as it would be added: payload validated, options checked, nothing written.
+
+        Raises:
+            PayloadError: every complaint is listed. ConfigError: a bad option.
+        """
+        text = self.handler.payload.encode(data)
+        return new_job(self.queue, self.name, text, options, self.handler.options, self.priority)
+
+    async def add(self, data: D | None = None, /, **options: Unpack[AddKeywords]) -> JobHandle[R]:
+        """Validate the payload and add a job. When this returns, it is stored durably."""
+        job = self.new(data, **options)
+        queue = await self._bound().open_queue(self.queue)
+        return cast(JobHandle[R], (await queue.add_jobs([job]))[0])
+
+    async def add_bulk(self, payloads: Iterable[D], /, **options: Unpack[AddKeywords]) -> list[JobHandle[R]]:
+        """Add a job per payload, with the same options: all, or none when one is refused."""
+        jobs = [self.new(data, **options) for data in payloads]
+        queue = await self._bound().open_queue(self.queue)
+        return cast(list[JobHandle[R]], await queue.add_jobs(jobs))
+
+    def add_sync(self, data: D | None = None, /, **options: Unpack[AddKeywords]) -> str:
+        """Add from code without an event loop (Django, Flask, scripts); answers the job's id."""
+        return self.add_bulk_sync([cast(D, data)], **options)[0]
+
+    def add_bulk_sync(self, payloads: Sequence[D], /, **options: Unpack[AddKeywords]) -> list[str]:
+        """`add_bulk` from code without an event loop; answers the ids."""
+        jobs = [self.new(data, **options) for data in payloads]
+        home = self._bound()
+        open_queue = home.open_queue_sync(self.queue)
+
+        async def add() -> list[str]:
+            return [handle.id for handle in await (await open_queue()).add_jobs(jobs)]
+
+        return home.portal().run(add)
+
+    def _bound(self) -> Home:
+        if self._home is None:
+            raise RegistrationError(f"job {self.name!r} belongs to a bundle that no application includes yet")
+        return self._home
+
+

@@ -1,0 +1,136 @@
+"""A queue as an application declares it: where handlers are registered, with defaults for their jobs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+
+from corral.app.definition import DeclareKeywords, Home, JobDefinition, make_handler
+from corral.errors import ConfigError, RegistrationError, UnknownJobError
+from corral.job import check_name
+from corral.options import (
+    JOB_KEYWORDS,
+    JobKeywords,
+    JobOptions,
+    QueueSettings,
+    RateLimit,
+    check_keywords,
+    check_priority,
+    job_options,
+)
+from corral.queue import Queue
+from corral.worker.context import JobContext, SyncJobContext
+from corral.worker.handler import Handler, HandlerFunction
+
+D = TypeVar("D")
+R = TypeVar("R")
+
+
+class QueueKeywords(JobKeywords, total=False):
+    """The keywords of `app.queue`: job defaults for everything added to it, and the queue's own limits."""
+
+    concurrency: int  #: jobs at once in each worker process
+    rate_limit: RateLimit  #: starts over all workers
+    max_active: int  #: jobs at once over all workers
+
+
+class _QueueOwn(TypedDict, total=False):
+    concurrency: int
+    rate_limit: RateLimit
+    max_active: int
+
+
+QUEUE_KEYWORDS = JOB_KEYWORDS | frozenset(_QueueOwn.__annotations__)
+
+
+class Declare(Protocol):
+    """What `@queue.job(...)` decorates: the payload's and the result's types carry over to `add`."""
+
+    @overload
+    def __call__(self, function: Callable[[JobContext, D], Awaitable[R]]) -> JobDefinition[D, R]: ...
+    @overload
+    def __call__(self, function: Callable[[SyncJobContext, D], R]) -> JobDefinition[D, R]: ...
+    @overload
+    def __call__(self, function: Callable[[D], Awaitable[R]]) -> JobDefinition[D, R]: ...
+    @overload
+    def __call__(self, function: Callable[[D], R]) -> JobDefinition[D, R]: ...
+    @overload
+    def __call__(self, function: Callable[[], Awaitable[R]]) -> JobDefinition[None, R]: ...
+    @overload
+    def __call__(self, function: Callable[[], R]) -> JobDefinition[None, R]: ...
+
+
+def _positive(value: object, key: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{key} must be a whole number of 1 or more, not {value!r}", key=key)
+    return value
+
+
+class AppQueue:
+    """A declared queue. Holds no connection: `await queue.open()` gives the live `Queue`."""
+
+    def __init__(self, home: Home, name: str, keywords: QueueKeywords) -> None:
+        check_keywords(cast(dict[str, object], keywords), QUEUE_KEYWORDS)
+        self.name = check_name(name, "queue name")
+        self.concurrency = _positive(keywords.get("concurrency", 10), "concurrency")
+        self.rate_limit = keywords.get("rate_limit")
+        if self.rate_limit is not None and not isinstance(self.rate_limit, RateLimit):
+            raise ConfigError(f"rate_limit must be RateLimit(count, per=seconds), not {self.rate_limit!r}", key="rate_limit")
+        self.max_active = _positive(keywords["max_active"], "max_active") if "max_active" in keywords else None
+        self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]
+        self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
+        self.priority = check_priority(keywords.get("priority", 0))
+        self.definitions: dict[str, JobDefinition[Any, Any]] = {}
+        self._home = home
+
+    def __repr__(self) -> str:
+        return f"<queue {self.name}: {', '.join(self.definitions) or 'no handlers'}>"
+
+    def job(self, name: str, **keywords: Unpack[DeclareKeywords]) -> Declare:
+        """Register the decorated function as the handler of jobs with this name.
+
+        Raises:
+            RegistrationError: the name is taken, or the function has no usable signature.
+            ConfigError: an option out of range or unknown.
+        """
+
+        def declare(function: HandlerFunction) -> JobDefinition[Any, Any]:
+            merged = cast(DeclareKeywords, {**self._defaults, **keywords})
+            handler = make_handler(name, function, merged, self.options)
+            return self.register(
+                JobDefinition(self.name, handler, priority=check_priority(merged.get("priority", 0)), home=self._home)
+            )
+
+        return cast(Declare, declare)
+
+    def register(self, definition: JobDefinition[Any, Any]) -> JobDefinition[Any, Any]:
+        """Take a declaration in. Raises: RegistrationError when its name is taken."""
+        if definition.name in self.definitions:
+            raise RegistrationError(f"queue {self.name!r} has a handler named {definition.name!r} already")
+        self.definitions[definition.name] = definition
+        return definition
+
+    def handler(self, name: str) -> Handler | None:
+        """The handler of this name."""
+        definition = self.definitions.get(name)
+        return None if definition is None else definition.handler
+
+    def definition(self, name: str) -> JobDefinition[Any, Any]:
+        """The declared job of this name. Raises: UnknownJobError."""
+        if name not in self.definitions:
+            raise UnknownJobError(self.name, name, self.definitions)
+        return self.definitions[name]
+
+    async def open(self) -> Queue:
+        """The live queue, for pausing, counting, paging and adding by name."""
+        return await self._home.open_queue(self.name)
+
+    def settings(self) -> QueueSettings:
+        """What the declaration says about the queue as a whole; a worker stores it when it starts."""
+        caps = {name: one.handler.concurrency for name, one in self.definitions.items() if one.handler.concurrency}
+        # UNSET where nothing is declared, so that a limit set at run time by a person survives a restart.
+        return QueueSettings(
+            **({"rate_limit": self.rate_limit} if self.rate_limit else {}),
+            **({"concurrency": self.max_active} if self.max_active else {}),
+            **({"name_concurrency": caps} if caps else {}),
+            **({"keep_completed": self.options.keep_completed} if self.options.keep_completed else {}),
+            **({"keep_failed": self.options.keep_failed} if self.options.keep_failed else {}),
+        )

@@ -1,0 +1,63 @@
+"""Exit codes, and which error means which."""
+
+from typing import NoReturn
+
+import click
+
+from corral.errors import (
+    ConfigError,
+    CorralError,
+    JobFailedError,
+    JobNotFoundError,
+    JobStateError,
+    JobTimeoutError,
+    PayloadError,
+    QueueNotFoundError,
+    RegistrationError,
+    ScheduleNotFoundError,
+    StorageError,
+    UnknownJobError,
+)
+
+OK = 0
+PARTLY = 1  #: failed, or only partly done
+USAGE = 2  #: usage, a missing confirmation, an application that cannot be imported
+UNREACHABLE = 3  #: the store
+NOT_FOUND = 4
+CONFLICT = 6  #: the state does not allow it
+TIMED_OUT = 7
+CHECK_FAILED = 8  #: a doctor's check, or the awaited job
+ABANDONED = 9  #: a worker's time to stop was up; its jobs went back to the queue
+INTERRUPTED = 130
+
+_CODES: tuple[tuple[type[CorralError], int], ...] = (
+    (ConfigError, USAGE),
+    (PayloadError, USAGE),
+    (RegistrationError, USAGE),
+    (StorageError, UNREACHABLE),
+    (JobNotFoundError, NOT_FOUND),
+    (QueueNotFoundError, NOT_FOUND),
+    (ScheduleNotFoundError, NOT_FOUND),
+    (UnknownJobError, NOT_FOUND),
+    (JobStateError, CONFLICT),
+    (JobTimeoutError, TIMED_OUT),
+    (JobFailedError, CHECK_FAILED),
+)
+
+
+def exit_code(error: CorralError) -> int:
+    """The exit code that tells a script what kind of error this was."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), PARTLY)
+
+
+class Failure(click.ClickException):
+    """Ends the command: the message goes to standard error, the code to the shell."""
+
+    def __init__(self, message: str, code: int = PARTLY) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with this message and exit code."""
+    raise Failure(message, code)

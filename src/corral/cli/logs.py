@@ -1,0 +1,202 @@
+"""Log formats of the command line: `console`, `guide`, `logfmt` and `json`.
+
+Whatever a message, a field or an exception contains, one record can neither forge another nor steer a terminal: control
+characters are written as escapes, the lines of a traceback are indented, and no line is longer than 8 kB.
+"""
+
+import json
+import logging
+import re
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+from corral.cli.text import cut, cut_bytes, visible
+
+FORMATS = ("console", "json", "logfmt", "guide")
+MAX_LINE = 8_191  #: bytes, without the line feed: 8 kB with it
+MAX_STACK_LINES = 60
+
+#: What every record carries; the rest came in as `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LEVELS = {"WARNING": "warn"}
+_COLOURS = {"debug": "2", "info": "32", "warn": "33", "error": "31", "critical": "1;31"}
+#: The guides write camelCase on the console; the structured formats have one spelling for machines.
+_SNAKE = {"jobId": "job_id", "workerId": "worker_id"}
+_BARE = re.compile(r"[^\s\"=\\\x00-\x1f]+")
+
+
+def extras(record: logging.LogRecord) -> dict[str, object]:
+    """What the caller passed as `extra`, in the order it was passed."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def level_of(record: logging.LogRecord) -> str:
+    """The level in the words of the guides: debug, info, warn, error, critical."""
+    return _LEVELS.get(record.levelname, record.levelname.lower())
+
+
+def quoted(value: object) -> str:
+    """A value as logfmt writes it: bare, or in quotes with escapes when it has a space, a quote, `=` or a control."""
+    text = _text(value)
+    if _BARE.fullmatch(text) and visible(text) == text:
+        return text
+    # The text's own backslashes first, so that an escape written here cannot be mistaken for one of them.
+    return '"' + visible(text.replace("\\", "\\\\")).replace('"', '\\"') + '"'
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str, separators=(",", ":"))
+    return str(value)
+
+
+def pairs(fields: Mapping[str, object]) -> str:
+    """`key=value` for each field, with a space between."""
+    return " ".join(f"{_key(key)}={quoted(value)}" for key, value in fields.items())
+
+
+def _key(key: str) -> str:
+    return re.sub(r"[\s=\"]", "_", visible(str(key))) or "_"
+
+
+class Lines(logging.Formatter):
+    """For people: `2025-06-19 10:30:45 info: Job added to queue queue=send-email jobId=123`, tracebacks indented below."""
+
+    hidden = frozenset({"event"})
+
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self.colour = colour
+
+    def clock(self, record: logging.LogRecord) -> str:
+        """The local time, to the millisecond."""
+        return datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{int(record.msecs):03d}"
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {key: value for key, value in extras(record).items() if key not in self.hidden}
+        words = [f"{level_of(record)}: {visible(record.getMessage())}"]
+        if fields:
+            words.append(pairs(fields))
+        line = cut_bytes(f"{self.clock(record)} {' '.join(words)}", MAX_LINE - 16)
+        if self.colour:
+            level = level_of(record)
+            line = line.replace(f" {level}:", f" \x1b[{_COLOURS.get(level, '0')}m{level}\x1b[0m:", 1)
+        # Four spaces: no line of a traceback can pass for a record, whatever the exception says.
+        return "\n".join((line, *("    " + cut_bytes(row, MAX_LINE - 4) for row in stack_lines(record))))
+
+
+class GuideLines(Lines):
+    """The line as the platform guides print it: whole seconds, and only the fields they name."""
+
+    hidden = frozenset({"event", "job"})
+
+    def clock(self, record: logging.LogRecord) -> str:
+        """The local time, to the second."""
+        return datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+class Structured(logging.Formatter):
+    """For machines: one JSON object, or one line of logfmt, per record."""
+
+    def __init__(self, style: str, *, service: str = "", env: str = "") -> None:
+        super().__init__()
+        self._style = style
+        self._service = {"service": service} if service else {}
+        self._env = {"env": env} if env else {}
+        self._host = socket.gethostname()
+
+    def format(self, record: logging.LogRecord) -> str:
+        base = self._base(record)
+        given = {_SNAKE.get(key, key): value for key, value in extras(record).items() if key != "event"}
+        # A field may not pass for one of the record's own: `extra={"level": "info"}` becomes `level_`.
+        fields = {**base, **{f"{key}_" if key in base else key: value for key, value in given.items()}, **failure(record)}
+        if self._style == "logfmt":
+            return cut_bytes(pairs(fields), MAX_LINE)
+        return one_object(fields, keep=tuple(base))
+
+    def _base(self, record: logging.LogRecord) -> dict[str, object]:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        event = getattr(record, "event", None)
+        return {
+            "ts": moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(record.msecs):03d}Z",
+            "level": level_of(record),
+            **({"event": _text(event)} if event is not None else {}),
+            "msg": record.getMessage(),
+            "logger": record.name,
+            **self._service,
+            **self._env,
+            "host": self._host,
+            "pid": record.process,
+        }
+
+
+def failure(record: logging.LogRecord) -> dict[str, object]:
+    """The exception of a record as fields."""
+    if not record.exc_info or record.exc_info[1] is None:
+        return {}
+    error = record.exc_info[1]
+    return {"error_type": type(error).__name__, "error": str(error), "stack": "\n".join(stack_lines(record))}
+
+
+def stack_lines(record: logging.LogRecord) -> list[str]:
+    """The traceback, made safe line by line; of a very long one its end, which says what happened."""
+    if not record.exc_info or record.exc_info[1] is None:
+        return []
+    rows = "".join(traceback.format_exception(record.exc_info[1])).splitlines()
+    left_out = len(rows) - MAX_STACK_LINES
+    kept = rows if left_out <= 0 else [f"… {left_out} lines left out …", *rows[-MAX_STACK_LINES:]]
+    return [visible(row) for row in kept]
+
+
+def one_object(fields: Mapping[str, object], *, keep: tuple[str, ...]) -> str:
+    """The fields as JSON on one line of at most 8 kB: long texts are shortened first, then all but `keep` left out."""
+    text = _json(fields)
+    for limit in (2_000, 500, 100):
+        if len(text) <= MAX_LINE:
+            return text
+        text = _json({**{key: _short(key, value, limit) for key, value in fields.items()}, "truncated": True})
+    if len(text) <= MAX_LINE:
+        return text
+    return _json({**{key: _short(key, fields[key], 100) for key in keep}, "truncated": True})
+
+
+def _short(key: str, value: object, limit: int) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = _text(value)
+    return text[-limit:] if key == "stack" else cut(text, limit)
+
+
+def _json(fields: Mapping[str, object]) -> str:
+    # ASCII only: a terminal that shows the log gets no control character, not even one of the upper half.
+    try:
+        text = json.dumps(fields, default=str, allow_nan=False)
+    except (TypeError, ValueError):  # NaN, a circular value, keys that are no text: words are better than no line
+        text = json.dumps({key: str(value) for key, value in fields.items()})
+    return text.replace("\x7f", "\\u007f")
+
+
+def formatter(style: str, *, stream: TextIO, service: str = "", env: str = "", colour: bool = True) -> logging.Formatter:
+    """The formatter of this name, with colours only on a terminal."""
+    match style:
+        case "console":
+            return Lines(colour=colour and stream.isatty())
+        case "guide":
+            return GuideLines()
+        case _:
+            return Structured(style, service=service, env=env)
+
+
+def set_up(style: str, level: str, *, service: str = "", env: str = "", colour: bool = True) -> None:
+    """Send every log record of the process to standard output in this format. Replaces handlers set up before."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter(style, stream=sys.stdout, service=service, env=env, colour=colour))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -1,0 +1,41 @@
+"""The `corral` command: which sub-commands there are. Imports click and the error tree, nothing heavier."""
+
+import sys
+
+import click
+
+from corral._version import __version__
+from corral.cli.shared import Root, root_options
+
+COMMANDS = {
+    "worker": ("corral.cli.worker:worker", "Run an application's jobs until stopped."),
+    "dev": ("corral.cli.dev:dev", "A worker for development: reloads, keeps its jobs in .corral/dev.db."),
+    "add": ("corral.cli.add:add", "Add a job, or one per line of a file."),
+    "jobs": ("corral.cli.jobs:jobs", "Look at jobs, retry, promote, cancel, remove and clean them."),
+    "queues": ("corral.cli.queues:queues", "Look at queues, pause, resume and drain them."),
+    "schedules": ("corral.cli.schedules:schedules", "Look at schedules, run, pause, resume and remove them."),
+    "workers": ("corral.cli.workers:workers", "Look at the workers that are alive."),
+    "stats": ("corral.cli.stats:stats", "Counts, rates, waiting and running times of every queue."),
+    "doctor": ("corral.cli.doctor:doctor", "Find out why jobs do not run, and what to do about it."),
+    "version": ("corral.cli.version:version", "Print the versions of corral and what it stands on."),
+    "jobs:clean": ("corral.cli.clean:clean", ""),  # the guides' own spelling of `jobs clean`; not listed
+}
+
+
+@root_options
+@click.group(cls=Root, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="corral %(version)s")
+def corral() -> None:
+    """Background jobs: run them, add them, look after them.
+
+    Options of every command may stand before or after its name. Data goes to standard output, messages to standard error.
+    """
+
+
+def main() -> None:
+    """The entry point of the installed script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # An emoji must not end a command on a terminal that cannot show it.
+            stream.reconfigure(errors="backslashreplace")
+    corral(prog_name="corral")

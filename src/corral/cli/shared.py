@@ -1,0 +1,111 @@
+"""What every command shares: the global options, and how errors become exit codes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import click
+
+from corral.cli.failures import INTERRUPTED, Failure, exit_code
+from corral.cli.lazy import LazyGroup
+from corral.errors import ConfigError, CorralError
+
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+OUTPUTS = ("table", "json", "ndjson")
+
+
+@dataclass(slots=True)
+class Globals:
+    """The global options of one call; each may stand before or after the command's name."""
+
+    url: str | None = None
+    app: str | None = None
+    output: str = "table"
+    yes: bool = False
+    no_color: bool = False
+    quiet: bool = False
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    # Only what was typed: the default of an option after the command must not undo the same option before it.
+    given = ctx.get_parameter_source(param.name or "") is not click.core.ParameterSource.DEFAULT
+    chosen = ctx.ensure_object(Globals)
+    if given and param.name:
+        setattr(chosen, param.name, value)
+
+
+def _global_options() -> list[click.Option]:
+    def option(*names: str, **settings: object) -> click.Option:
+        return click.Option(names, expose_value=False, callback=_keep, **settings)  # type: ignore[arg-type]
+
+    return [
+        option("--url", metavar="URL", help="The store, such as sqlite:///corral.db (CORRAL_URL)."),
+        option("--app", metavar="MODULE:ATTR", help="The application, such as shop.jobs:app (CORRAL_APP)."),
+        option("-o", "--output", type=click.Choice(OUTPUTS), default="table", help="How to print data."),
+        option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
+        option("--no-color", is_flag=True, help="No colours (NO_COLOR)."),
+        option("-q", "--quiet", is_flag=True, help="No messages, only data."),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the global options too, listed apart in its help."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *self._shared]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own long list of arguments
+        self._shared = _global_options()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_options(ctx, formatter, [one for one in self.get_params(ctx) if one not in self._shared], "Options")
+        write_options(ctx, formatter, self._shared, "Options of every command")
+
+
+class Root(LazyGroup):
+    """The command `corral` itself. Every CorralError ends here, as one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except CorralError as error:
+            raise Failure(str(error), exit_code(error)) from error
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(INTERRUPTED)
+
+
+def write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, params: "list[click.Parameter] | list[click.Option]", title: str
+) -> None:
+    """Write a section of the help."""
+    rows = [row for one in params if not isinstance(one, click.Argument) and (row := one.get_help_record(ctx))]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def root_options(command: click.Command) -> click.Command:
+    """Give the root command the global options."""
+    command.params = [*command.params, *_global_options()]
+    return command
+
+
+def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Declare a command with the global options; its help is the function's docstring."""
+    return click.command(name, cls=Command)
+
+
+def reads(function: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """An option's callback: turns its text into a value, and a ConfigError into a usage error that names the option."""
+
+    def callback(ctx: click.Context, param: click.Parameter, value: str | None) -> T | None:
+        if value is None:
+            return None
+        try:
+            return function(value)
+        except ConfigError as error:
+            raise click.BadParameter(str(error), ctx=ctx, param=param) from None
+
+    return callback

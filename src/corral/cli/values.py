@@ -1,0 +1,129 @@
+"""What people type: durations, points in time, priorities, back-offs and payloads."""
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from corral.errors import ConfigError, PayloadError, closest
+from corral.options import Backoff, Exponential, Fixed, Priority, check_priority
+from corral.payload import MAX_BYTES, from_json
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+_PAIR = re.compile(r"([^=:\s{}\[\]\"]+)(:?=)(.*)", re.DOTALL)
+
+
+def duration(text: str) -> float:
+    """Seconds: `30s`, `1h30m`, `500ms`, `7d`, or a plain number of seconds.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    cleaned = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", cleaned):
+        return float(cleaned)
+    if not cleaned or _PART.sub("", cleaned):
+        raise ConfigError(f"{text!r} is not a duration; write 500ms, 30s, 5m, 2h, 7d, 1h30m or a number of seconds")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(cleaned))
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """A point in time: ISO 8601, or `+30m` / `-1h` from now. A time without a zone is in this machine's.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if text[:1] in ("+", "-"):
+        offset = timedelta(seconds=duration(text[1:]))
+        base = now or datetime.now(UTC)
+        return base + offset if text[0] == "+" else base - offset
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a time; write 2026-11-22T09:00, 2026-11-22T09:00Z or +30m") from None
+    return given.astimezone() if given.tzinfo is None else given
+
+
+def priority(text: str) -> int:
+    """`critical`, `high`, `normal`, `low`, or a number from 0 to 2,097,151 (lower is served first; 0 is normal).
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if text.isdigit():
+        return check_priority(int(text))
+    names = {one.name.lower(): int(one) for one in Priority}
+    if text.lower() not in names:
+        near = closest(text.lower(), names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ConfigError(f"{text!r} is not a priority; write {', '.join(names)} or a number{hint}")
+    return names[text.lower()]
+
+
+def backoff(text: str) -> Backoff:
+    """`exp:2s` (2, 4, 8 … s), `exp:2s:1m` (at most 1 m), or `fixed:5s`.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    kind, *parts = text.split(":")
+    match kind.lower(), parts:
+        case ("exp" | "exponential"), [delay]:
+            return Exponential(duration(delay))
+        case ("exp" | "exponential"), [delay, maximum]:
+            return Exponential(duration(delay), maximum=duration(maximum))
+        case "fixed", [delay]:
+            return Fixed(duration(delay))
+    raise ConfigError(f"{text!r} is not a back-off; write exp:2s, exp:2s:1m or fixed:5s")
+
+
+def payload(words: tuple[str, ...]) -> object:
+    """The data of a job: JSON text, `@file`, `-` for standard input, or `key=text` and `key:=json` pairs.
+
+    Raises:
+        ConfigError: pairs that cannot be read. PayloadError: not JSON.
+    """
+    if not words:
+        return {}
+    if all(_PAIR.fullmatch(word) for word in words):
+        return _pairs(words)
+    if len(words) > 1:
+        odd = next(word for word in words if not _PAIR.fullmatch(word))
+        raise ConfigError(f"{odd!r} is not a pair; write key=text, key:=json, or one JSON text in quotes")
+    [word] = words
+    if word == "-":
+        return from_json(sys.stdin.read(16 * MAX_BYTES))
+    if word.startswith("@"):
+        return from_json(read_file(word[1:]))
+    try:
+        return from_json(word)
+    except PayloadError as error:
+        raise PayloadError(f"{error} (quote the JSON for the shell, or write key=text key:=json)") from None
+
+
+def _pairs(words: tuple[str, ...]) -> dict[str, object]:
+    data: dict[str, object] = {}
+    for word in words:
+        found = _PAIR.fullmatch(word)
+        assert found is not None, "the caller has checked"
+        key, sign, value = found.groups()
+        if key in data:
+            raise ConfigError(f"key {key!r} is given twice")
+        data[key] = from_json(value) if sign == ":=" else value
+    return data
+
+
+def read_file(name: str) -> str:
+    """A text file as UTF-8; `-` is standard input.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if name == "-":
+        return sys.stdin.read()
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"file {name!r} cannot be read: {reason}") from None

@@ -1,0 +1,223 @@
+"""Payloads: between a Python value and the JSON text that is stored, in both directions, checked each way.
+
+Plain JSON values go through the standard library's encoder with NaN refused (msgspec would silently write null). A
+handler that annotates its payload gets that type: pydantic models, dataclasses and TypedDicts through pydantic, which
+lists every complaint at once; `msgspec.Struct`s through msgspec.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_origin, is_typeddict
+
+import msgspec
+from msgspec import Struct
+
+from corral.errors import PayloadError, ResultError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 64
+
+_encode: Callable[[object], str] = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=True
+).encode
+_PLAIN = {None: "null", True: "true", False: "false"}
+
+
+def _depth(text: str) -> int:
+    """How deeply the JSON text nests. Only called on texts long enough to nest too deeply."""
+    deepest = depth = 0
+    in_string = escaped = False
+    for char in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+def to_json(value: object, what: str, *, limit: int = MAX_BYTES) -> str:
+    """A plain JSON value as compact JSON text.
+
+    Raises:
+        PayloadError: not JSON (NaN, infinity, bytes, sets, objects, circular), half a surrogate pair, nested deeper than
+            64, or longer than `limit` bytes.
+    """
+    if value is None or value is True or value is False:
+        return _PLAIN[value]
+    try:
+        text = _encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
+        problem = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
+        raise PayloadError(f"{what} is not JSON: {problem}") from None
+    if size > limit:
+        raise PayloadError(f"{what} has {size:,} bytes, more than the limit of {limit:,}: store it elsewhere and pass its key")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise PayloadError(f"{what} nests deeper than {MAX_DEPTH} levels")
+    return text
+
+
+def from_json(text: str) -> object:
+    """The plain value of a stored JSON text.
+
+    Raises:
+        PayloadError: not JSON, longer than the limit or nested too deeply (another program may have written it).
+    """
+    if len(text) > 16 * MAX_BYTES:
+        raise PayloadError(f"payload has {len(text):,} characters, more than any payload may have")
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise PayloadError(f"payload is not JSON: {error}") from None
+    return value
+
+
+def result_json(value: object) -> str:
+    """What a handler returned, as JSON text. Models, dataclasses and Structs are taken apart first.
+
+    Raises:
+        ResultError: it is not JSON, or too long.
+    """
+    if value is None or type(value) is dict or type(value) is str:
+        plain = value
+    else:
+        plain = _plain(value)
+    try:
+        return to_json(plain, "result")
+    except PayloadError as error:
+        raise ResultError(str(error)) from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Struct):
+        return msgspec.to_builtins(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and hasattr(type(value), "model_validate"):
+        return dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return msgspec.to_builtins(value)
+    return value
+
+
+class PayloadType:
+    """How one handler's payload is checked, written and read. Built once, from the handler's annotation."""
+
+    def __init__(self, annotation: object) -> None:
+        self.annotation = annotation
+        self._validate = _validator(annotation)
+        self._adapter: Any = None
+
+    def encode(self, value: object) -> str:
+        """Check a value against the type and give its JSON text.
+
+        Raises:
+            PayloadError: every complaint of the type is in `errors`.
+        """
+        return to_json(self._dump(value), "payload")
+
+    def decode(self, text: str) -> object:
+        """The typed value of a stored JSON text.
+
+        Raises:
+            PayloadError: as `encode`; a job whose payload is refused fails at once, because trying again cannot help.
+        """
+        value = from_json(text)
+        match self._validate:
+            case "any":
+                return value
+            case "dict":
+                if not isinstance(value, dict):
+                    raise PayloadError("payload is refused", [f"expected an object, got {type(value).__name__}"])
+                return value
+            case "none":
+                return None
+            case "struct":
+                return self._convert(value)
+            case _:
+                return self._pydantic(value)
+
+    def json_schema(self) -> dict[str, object]:
+        """The JSON Schema of the payload, for forms and documents."""
+        match self._validate:
+            case "any" | "none":
+                return {}
+            case "dict":
+                return {"type": "object"}
+            case "struct":
+                return msgspec.json.schema(self.annotation)
+            case _:
+                schema: dict[str, object] = self._type_adapter().json_schema()
+                return schema
+
+    def _dump(self, value: object) -> object:
+        match self._validate:
+            case "any":
+                return _plain(value)
+            case "dict":
+                if value is None:
+                    return {}
+                if not isinstance(value, dict):
+                    raise PayloadError("payload is refused", [f"expected a dict, got {type(value).__name__}"])
+                return value
+            case "none":
+                if value is not None and value != {}:
+                    raise PayloadError("payload is refused", ["this handler takes no payload"])
+                return {}
+            case "struct":
+                return msgspec.to_builtins(self._convert(value) if not self._is_instance(value) else value)
+            case _:
+                adapter = self._type_adapter()
+                return adapter.dump_python(self._pydantic(value), mode="json", warnings="error", by_alias=True)
+
+    def _is_instance(self, value: object) -> bool:
+        return isinstance(self.annotation, type) and isinstance(value, self.annotation)
+
+    def _convert(self, value: object) -> object:
+        try:
+            return msgspec.convert(value, self.annotation)  # type: ignore[call-overload]  # an annotation known at run time
+        except msgspec.ValidationError as error:
+            raise PayloadError("payload is refused", [str(error)]) from None
+
+    def _pydantic(self, value: object) -> object:
+        from pydantic import ValidationError  # 150 ms to import: only for handlers that declare such types
+
+        try:
+            return self._type_adapter().validate_python(value)
+        except ValidationError as error:
+            raise PayloadError("payload is refused", [_complaint(item) for item in error.errors()]) from None
+
+    def _type_adapter(self) -> Any:
+        if self._adapter is None:
+            from pydantic import TypeAdapter
+
+            self._adapter = TypeAdapter(self.annotation)
+        return self._adapter
+
+
+def _validator(annotation: object) -> str:
+    if annotation is None or annotation is type(None):
+        return "none"
+    if annotation is Any or annotation is object:
+        return "any"
+    origin = get_origin(annotation)
+    if annotation is dict or (origin is dict and get_args(annotation) in {(str, Any), (str, object)}):
+        return "dict"
+    if isinstance(annotation, type) and not is_typeddict(annotation) and issubclass(annotation, Struct):
+        return "struct"
+    return "pydantic"
+
+
+def _complaint(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    return f"{where}: {item['msg']}" if where else str(item["msg"])

@@ -1,0 +1,1 @@
+"""The SQLite adapter: one file, several processes, every acknowledged write on the disk."""

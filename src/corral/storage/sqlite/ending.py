@@ -1,0 +1,109 @@
+"""How jobs end and how they go back: the moves that several verbs share."""
+
+from collections.abc import Iterable, Sequence
+
+from corral.event import EventType
+from corral.options import Keep, priority_rank
+from corral.storage.sqlite.flows import child_failed, child_removed
+from corral.storage.sqlite.unit import ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, QueueRow, Row, Unit, numbers_in
+from corral.timing import Millis
+
+
+_OLDEST = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
+_OLDER = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT 1000"
+
+
+def fail_pending(
+    unit: Unit, queue: QueueRow, pk: int, state: int, reason: str, now: Millis, *, first: EventType
+) -> None:
+    """Fail a job that nobody runs: it expired or was cancelled. Tells `first`, then FAILED."""
+    row = unit.db.execute(
+        "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ?, token = NULL WHERE pk = ? "
+        "RETURNING id, name, parent, parent_ref",
+        (now, unit.numbers(1), reason, pk),
+    ).fetchone()
+    queue.move(state, FAILED)
+    queue.failed_total += 1
+    job_id = row[0] or str(pk)
+    queue.tell_text(first, now, job_id, row[1], reason)
+    queue.tell_text(EventType.FAILED, now, job_id, row[1], reason)
+    if row[2] is not None:
+        child_failed(unit, row[2], pk, row[3], reason, now)
+    idle(queue, now)
+
+
+def to_front(unit: Unit, queue: QueueRow, rows: Sequence[tuple[int, int]], now: Millis) -> None:
+    """Put active jobs `(pk, priority)`, best first, before all others of their rank."""
+    last = unit.numbers(len(rows)) + len(rows) - 1
+    unit.db.executemany(
+        "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
+        [(priority_rank(priority), index - last, now, pk) for index, (pk, priority) in enumerate(rows)],
+    )
+    queue.move(ACTIVE, WAITING, len(rows))
+    unit.ready.add(queue.name)
+
+
+def to_later(unit: Unit, queue: QueueRow, pk: int, priority: int, after_ms: Millis, now: Millis) -> None:
+    """Put an active job back for later, or to the end of its rank when no delay is asked."""
+    state, k1 = (DELAYED, now + after_ms) if after_ms > 0 else (WAITING, priority_rank(priority))
+    unit.db.execute(
+        "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
+        (state, k1, unit.numbers(1), now + after_ms, pk),
+    )
+    queue.move(ACTIVE, state)
+    unit.ready.add(queue.name)  # also when delayed: an idle worker must learn the new due time
+
+
+def unhold(unit: Unit, queue: QueueRow, names: Iterable[str]) -> None:
+    """Jobs of these names left the active state: serve one held job of each again."""
+    caps = queue.info.name_concurrency
+    if not caps:
+        return
+    for name in names:
+        if name in caps:
+            pk = unit.one(
+                "SELECT pk FROM corral_job WHERE queue = ? AND name = ? AND state = 6 ORDER BY k1, k2 LIMIT 1",
+                (queue.pk, name),
+            )
+            if pk is not None:
+                unit.db.execute("UPDATE corral_job SET state = 0 WHERE pk = ?", (pk,))
+                unit.ready.add(queue.name)
+
+
+def idle(queue: QueueRow, now: Millis) -> None:
+    """Tell that nothing runs and nothing waits any more."""
+    if not queue.count[ACTIVE] and not queue.count[WAITING]:
+        queue.tell(EventType.IDLE, now)
+
+
+def retain(unit: Unit, queue: QueueRow, state: int, keep: Keep, now: Millis, *, own: Sequence[Row] = ()) -> None:
+    """Delete finished jobs beyond the bounds, oldest first. A count of 0 deletes `own`, the jobs that just ended, only."""
+    if keep.count == 0:
+        delete(unit, queue, state, own, now)
+        return
+    if keep.count is not None and queue.count[state] > keep.count:
+        excess = queue.count[state] - keep.count
+        delete(unit, queue, state, unit.db.execute(_OLDEST, (queue.pk, state, excess)).fetchall(), now)
+    if keep.age_ms is not None and queue.count[state]:
+        rows = unit.db.execute(_OLDER, (queue.pk, state, now - keep.age_ms)).fetchall()
+        delete(unit, queue, state, rows, now)
+
+
+def serving_order(priority: int, order: int) -> tuple[int, int]:
+    """Sorts active jobs the way they stood in the queue: k2 is kept while a job runs."""
+    return priority_rank(priority), order
+
+
+def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Millis) -> None:
+    """Delete jobs `(pk, id, name, parent)` that are all in one state, and all that belongs to them."""
+    if not rows:
+        return
+    keys = numbers_in(int(row[0]) for row in rows)  # type: ignore[arg-type]  # an integer column
+    unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
+    unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
+    unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
+    if state not in (COMPLETED, FAILED):
+        for pk, _, _, parent in rows:
+            if parent is not None:
+                child_removed(unit, int(parent), int(pk), now)  # type: ignore[arg-type]  # integer columns
+    queue.count[WAITING if state == 6 else state] -= len(rows)

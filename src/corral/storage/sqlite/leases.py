@@ -1,0 +1,84 @@
+"""heartbeat and recover: who is alive, and what becomes of the jobs of those who are not."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from corral.event import EventType
+from corral.options import Keep
+from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
+from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
+from corral.storage.sqlite.flows import find_pk
+from corral.storage.sqlite.settle import LOOK, fail, quarantine_reason
+from corral.storage.sqlite.unit import Row, Unit, numbers_in
+from corral.timing import Millis
+
+_encode = msgspec.json.Encoder().encode
+_SEEN = "INSERT INTO corral_worker VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, body = excluded.body"
+
+
+def heartbeat(unit: Unit, worker: WorkerInfo, leases: Sequence[Lease], lease_ms: Millis, now: Millis) -> Pulse:
+    """Be seen, renew what is half gone, report what is lost or to be stopped."""
+    lost: list[Lease] = []
+    cancelled: list[tuple[Lease, str]] = []
+    for lease in leases:
+        queue = unit.look(lease.queue)
+        pk = None if queue is None else find_pk(unit, queue, lease.job_id)
+        row = None
+        if pk is not None:
+            sql = "SELECT k1, cancel FROM corral_job WHERE pk = ? AND state = 2 AND token = ?"
+            row = unit.db.execute(sql, (pk, lease.token)).fetchone()
+        if row is None:
+            lost.append(lease)
+            continue
+        if row[1] is not None:
+            cancelled.append((lease, row[1]))
+        # More than 1.5 leases ahead means the clock went back: bring it in, or the job would hang for as long (D10).
+        if not now + lease_ms // 2 < row[0] <= now + lease_ms * 3 // 2:
+            unit.db.execute("UPDATE corral_job SET k1 = ? WHERE pk = ?", (now + lease_ms, pk))
+    _see(unit, worker, lease_ms, now)
+    return Pulse(lost=tuple(lost), cancelled=tuple(cancelled))
+
+
+def _see(unit: Unit, worker: WorkerInfo, lease_ms: Millis, now: Millis) -> None:
+    """Note the worker; a third of a lease is fresh enough, and saves most beats a write to the disk."""
+    seen = unit.one("SELECT seen_at FROM corral_worker WHERE id = ?", (worker.id,))
+    if seen is None or not 0 <= now - int(seen) < lease_ms // 3:
+        body = _encode(msgspec.structs.replace(worker, seen_at=now)).decode()
+        unit.db.execute(_SEEN, (worker.id, now, body))
+        unit.db.execute("DELETE FROM corral_worker WHERE seen_at < ?", (now - 3_600_000,))
+
+
+def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) -> Recovered:
+    """Take back jobs whose lease ran out, a slice at a time."""
+    queue = unit.look(name)
+    if queue is None or not queue.count[2]:
+        return Recovered()
+    expired = "SELECT pk FROM corral_job WHERE queue = ? AND state = 2 AND k1 <= ? ORDER BY k1 LIMIT ?"
+    pks = [row[0] for row in unit.db.execute(expired, (queue.pk, now, limit))]
+    if not pks:
+        return Recovered()
+    rows: list[Row] = unit.db.execute(LOOK, (numbers_in(pks), queue.pk)).fetchall()
+    rows.sort(key=lambda row: serving_order(row[5], row[10]))  # type: ignore[arg-type]  # integer columns
+    requeued, quarantined, front = [], [], []
+    keep = queue.info.keep_failed or Keep()
+    for row in rows:
+        pk, crashes = row[0], row[9] + 1  # type: ignore[operator]
+        job_id = row[11] or str(pk)
+        unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
+        queue.tell_text(EventType.STALLED, now, job_id, row[2], LOST)  # type: ignore[arg-type]
+        if crashes >= max_crashes:
+            fail(unit, queue, row, quarantine_reason(crashes, LOST), None, keep, now, attempt=0)
+            quarantined.append(job_id)
+        else:
+            front.append((pk, row[5]))
+            requeued.append(job_id)
+    if front:
+        to_front(unit, queue, front, now)  # type: ignore[arg-type]
+    unhold(unit, queue, [row[2] for row in rows])  # type: ignore[misc]
+    idle(queue, now)
+    unit.ready.add(name)
+    return Recovered(requeued=tuple(requeued), quarantined=tuple(quarantined), more=len(rows) == limit)  # type: ignore[arg-type]
+
+
+LOST = "the worker running it was lost"

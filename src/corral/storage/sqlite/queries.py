@@ -1,0 +1,188 @@
+"""What is asked: reads only, each on one consistent snapshot."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from corral.event import NOW, Event, EventCursor
+from corral.job import Job, JobState
+from corral.storage.port import Bucket, Children, Page, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.sqlite.commands import CODES
+from corral.storage.sqlite.flows import find_pk
+from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
+from corral.storage.sqlite.schedules import decode
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    CHILDREN,
+    COMPLETED,
+    DELAYED,
+    EVENT_TYPES,
+    FAILED,
+    WAITING,
+    QueueRow,
+    Unit,
+    Value,
+    numbers_in,
+)
+from corral.schedule import Schedule
+from corral.timing import Millis
+
+_read_worker = msgspec.json.Decoder(WorkerInfo).decode
+_unpack = msgspec.msgpack.Decoder(list[tuple[int, int, str | None, str | None, str | None]]).decode
+
+
+def get(unit: Unit, name: str, ids: Sequence[str]) -> list[Job | None]:
+    """Jobs by id."""
+    queue = unit.look(name)
+    return [None if queue is None else _get(unit, queue, job_id) for job_id in ids]
+
+
+def _get(unit: Unit, queue: QueueRow, job_id: str) -> Job | None:
+    pk = find_pk(unit, queue, job_id)
+    row = pk and unit.db.execute(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,)).fetchone()  # noqa: S608
+    return to_job(queue.name, row) if row else None
+
+
+def page(
+    unit: Unit, name: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, job_name: str | None
+) -> Page[Job]:
+    """A stretch of the jobs in some states. The total comes from the counters unless a name is asked for."""
+    queue = unit.look(name)
+    if queue is None:
+        return Page((), 0)
+    codes = sorted({code for state in states for code in CODES[state]})
+    where, parameters = "queue = ? AND state IN carray(?)", [queue.pk, numbers_in(codes)]
+    if job_name is not None:
+        where += " AND name = ?"
+        parameters.append(job_name)
+        total = int(unit.db.execute(f"SELECT count(*) FROM corral_job WHERE {where}", parameters).fetchall()[0][0])  # noqa: S608
+    else:
+        total = sum(queue.count[code] for code in codes if code != 6)
+    # Waiting jobs are listed as they will be served; turning that round would put the last first.
+    direction = "DESC" if newest_first and not set(codes) & {WAITING, DELAYED} else "ASC"
+    parameters += [limit, start]
+    sql = (
+        f"SELECT {JOB_COLUMNS} FROM corral_job WHERE {where} "  # noqa: S608  # constants only
+        f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ? OFFSET ?"
+    )
+    return Page(tuple(to_job(name, row) for row in unit.db.execute(sql, parameters)), total)
+
+
+def counts(unit: Unit, names: Sequence[str]) -> list[QueueCounts]:
+    """The counters, which every transaction keeps."""
+    return [_counts(unit, name) for name in names]
+
+
+def _counts(unit: Unit, name: str) -> QueueCounts:
+    queue = unit.look(name)
+    if queue is None:
+        return QueueCounts(queue=name)
+    count = queue.count
+    oldest = None
+    if count[WAITING]:  # the head of each rank is old, but the oldest of all may stand behind: ask the head only
+        sql = "SELECT min(ready_at) FROM (SELECT ready_at FROM corral_job WHERE queue = ? AND state IN (0, 6) ORDER BY k1, k2 LIMIT 100)"
+        oldest = unit.one(sql, (queue.pk,))
+    return QueueCounts(
+        queue=name,
+        waiting=count[WAITING],
+        active=count[ACTIVE],
+        delayed=count[DELAYED],
+        waiting_children=count[CHILDREN],
+        completed=count[COMPLETED],
+        failed=count[FAILED],
+        paused=count[WAITING] if queue.info.paused else 0,
+        completed_total=queue.completed_total,
+        failed_total=queue.failed_total,
+        oldest_waiting_at=None if oldest is None else int(oldest),
+    )
+
+
+def children(unit: Unit, name: str, job_id: str) -> Children:
+    """The children of a job."""
+    queue = unit.look(name)
+    pk = None if queue is None else find_pk(unit, queue, job_id)
+    sql = "SELECT queue, id, state, value FROM corral_child WHERE parent = ? ORDER BY child"
+    rows = unit.db.execute(sql, (pk,)).fetchall()
+    return Children(
+        pending=tuple((row[0], row[1]) for row in rows if row[2] == 0),
+        completed={row[1]: row[3] for row in rows if row[2] == COMPLETED},
+        failed={row[1]: row[3] for row in rows if row[2] == FAILED},
+    )
+
+
+def logs(unit: Unit, name: str, job_id: str, start: int, limit: int) -> Page[str]:
+    """Lines of a job's log."""
+    queue = unit.look(name)
+    pk = None if queue is None else find_pk(unit, queue, job_id)
+    total = int(unit.one("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0)
+    sql = "SELECT text FROM corral_log WHERE job = ? ORDER BY line LIMIT ? OFFSET ?"
+    return Page(tuple(str(row[0]) for row in unit.db.execute(sql, (pk, limit, start))), total)
+
+
+def metrics(unit: Unit, name: str, since: Millis, until: Millis) -> list[Bucket]:
+    """Minute buckets."""
+    queue = unit.look(name)
+    if queue is None:
+        return []
+    sql = (
+        "SELECT at, completed, failed, retried, wait_ms, run_ms FROM corral_minute "
+        "WHERE queue = ? AND at >= ? AND at < ? ORDER BY at"
+    )
+    return [
+        Bucket(at=row[0], completed=row[1], failed=row[2], retried=row[3], wait_ms=row[4], run_ms=row[5])
+        for row in unit.db.execute(sql, (queue.pk, since, until))
+    ]
+
+
+def queues(unit: Unit) -> list[QueueInfo]:
+    """Every queue."""
+    names = [str(row[0]) for row in unit.db.execute("SELECT name FROM corral_queue ORDER BY name").fetchall()]
+    found = (unit.look(name) for name in names)
+    return [queue.info for queue in found if queue is not None]
+
+
+def workers(unit: Unit, stale_ms: Millis, now: Millis) -> list[WorkerInfo]:
+    """Workers seen lately."""
+    rows = unit.db.execute("SELECT body FROM corral_worker WHERE seen_at >= ?", (now - stale_ms,)).fetchall()
+    return sorted((_read_worker(str(row[0])) for row in rows), key=lambda worker: (worker.name, worker.id))
+
+
+def schedules(unit: Unit, queue: str | None, due_by: Millis | None, start: int, limit: int) -> Page[Schedule]:
+    """Schedules by queue and key, or the due ones by time."""
+    where, order = "1", "queue, key"
+    parameters: list[Value] = []
+    if queue is not None:
+        where += " AND queue = ?"
+        parameters.append(queue)
+    if due_by is not None:
+        where, order = where + " AND next_at <= ?", "next_at, queue, key"
+        parameters.append(due_by)
+    total = int(unit.one(f"SELECT count(*) FROM corral_schedule WHERE {where}", parameters) or 0)  # noqa: S608
+    sql = f"SELECT body FROM corral_schedule WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+    rows = unit.db.execute(sql, [*parameters, limit, start])
+    return Page(tuple(decode(str(row[0])) for row in rows), total)
+
+
+def events(unit: Unit, name: str, after: EventCursor, limit: int) -> tuple[list[Event], EventCursor]:
+    """Events after a cursor: the number of the last one seen."""
+    queue = unit.look(name)
+    if queue is None:
+        return [], "0"
+    if after == NOW:
+        return [], str(queue.next_event - 1)
+    seen = int(after) if after.isdecimal() else 0
+    # The row that holds event `seen + 1` begins at or before it.
+    first = unit.one("SELECT max(seq) FROM corral_event WHERE queue = ? AND seq <= ?", (queue.pk, seen + 1)) or 0
+    found: list[Event] = []
+    sql = "SELECT seq, body FROM corral_event WHERE queue = ? AND seq >= ? ORDER BY seq"
+    for seq, body in unit.db.execute(sql, (queue.pk, first)):
+        for number, (code, at, job_id, job_name, detail) in enumerate(_unpack(body), start=seq):
+            if number > seen:
+                kind = EVENT_TYPES[code]
+                found.append(
+                    Event(type=kind, queue=name, at=at, cursor=str(number), job_id=job_id, name=job_name, detail=detail)
+                )
+        if len(found) >= limit:
+            break
+    found = found[:limit]
+    return found, found[-1].cursor if found else str(max(seen, 0))

@@ -1,0 +1,90 @@
+"""Rows to structs, and the JSON that stands in single columns."""
+
+from functools import lru_cache
+
+import msgspec
+
+from corral.job import NO_OPTIONS, Job, JobState, ParentRef
+from corral.options import JobOptions
+from corral.storage.sqlite.unit import Row
+
+#: What `to_job` reads, in order.
+JOB_COLUMNS = (
+    "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, attempts_made, "
+    "crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending"
+)
+
+STATES = (
+    JobState.WAITING,
+    JobState.DELAYED,
+    JobState.ACTIVE,
+    JobState.WAITING_CHILDREN,
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.WAITING,
+)
+
+_decode_options = msgspec.json.Decoder(JobOptions).decode
+_decode_parent = msgspec.json.Decoder(ParentRef).decode
+read_traces = msgspec.json.Decoder(tuple[str, ...]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=1024)
+def options_text(options: JobOptions) -> str | None:
+    """Options as stored; None for none. Jobs of one handler share theirs, so this is computed once."""
+    return None if options == NO_OPTIONS else _encode(options).decode()
+
+
+@lru_cache(maxsize=1024)
+def read_options(text: str | None) -> JobOptions:
+    """The options of a stored text."""
+    return NO_OPTIONS if text is None else _decode_options(text)
+
+
+def parent_text(parent: ParentRef) -> str:
+    """A parent reference as stored."""
+    return _encode(parent).decode()
+
+
+def read_parent(text: str) -> ParentRef:
+    """The parent reference of a stored text."""
+    return _decode_parent(text)
+
+
+def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
+    """The stored traces with one more, the oldest dropped beyond `keep`."""
+    traces = [*(read_traces(stored) if stored else ()), trace]
+    return _encode(traces[-keep:]).decode()
+
+
+def to_job(queue: str, row: Row) -> Job:
+    """A job from its row (JOB_COLUMNS)."""
+    (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes, progress,
+     result, reason, traces, worker, schedule, scheduled_for, parent, pending) = row  # fmt: skip
+    assert isinstance(state, int)
+    return Job(
+        id=str(pk) if id_ is None else id_,  # type: ignore[arg-type]  # the column is text; so for each below
+        queue=queue,
+        name=name,  # type: ignore[arg-type]
+        state=STATES[state],
+        data=data,  # type: ignore[arg-type]
+        options=NO_OPTIONS if options is None else read_options(options),  # type: ignore[arg-type]
+        priority=priority,  # type: ignore[arg-type]
+        created_at=created_at,  # type: ignore[arg-type]
+        run_at=k1 if state == 1 else None,  # type: ignore[arg-type]
+        started_at=started_at,  # type: ignore[arg-type]
+        finished_at=k1 if state in (4, 5) else None,  # type: ignore[arg-type]
+        attempts_started=started,  # type: ignore[arg-type]
+        attempts_made=made,  # type: ignore[arg-type]
+        crashes=crashes,  # type: ignore[arg-type]
+        progress=progress,  # type: ignore[arg-type]
+        result=result,  # type: ignore[arg-type]
+        failed_reason=reason,  # type: ignore[arg-type]
+        traces=read_traces(traces) if traces else (),  # type: ignore[arg-type]
+        worker=worker,  # type: ignore[arg-type]
+        parent=read_parent(parent) if parent else None,  # type: ignore[arg-type]
+        pending_children=pending,  # type: ignore[arg-type]
+        schedule=schedule,  # type: ignore[arg-type]
+        scheduled_for=scheduled_for,  # type: ignore[arg-type]
+    )

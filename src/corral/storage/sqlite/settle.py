@@ -1,0 +1,221 @@
+"""settle: verdicts on finished runs, refused one by one where the lease has gone."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from corral.event import EventType
+from corral.options import Keep
+from corral.outcome import Completed, Crashed, Failed, Parked, Released, Retried, Snoozed
+from corral.storage.port import Refusal, Settlement
+from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
+from corral.storage.sqlite.flows import child_completed, child_failed
+from corral.storage.sqlite.rows import add_trace
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    CHILDREN,
+    COMPLETED,
+    EVENT_CODE,
+    FAILED,
+    MAX_DETAIL,
+    QueueRow,
+    Row,
+    Unit,
+    numbers_in,
+)
+from corral.timing import Millis
+
+_COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
+LOOK = (
+    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, pending "
+    "FROM corral_job WHERE pk IN carray(?) AND queue = ? AND state = 2"
+)
+_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _PENDING = range(13)
+_COMPLETE_ALL = (
+    "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
+    "WHERE pk IN carray(?)"
+)
+_COMPLETE_ONE = (
+    "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? WHERE pk = ?"
+)
+_MINUTE = (
+    "INSERT INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET completed = completed + excluded.completed, "
+    "failed = failed + excluded.failed, retried = retried + excluded.retried, wait_ms = wait_ms + excluded.wait_ms, "
+    "run_ms = run_ms + excluded.run_ms"
+)
+
+
+def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis) -> dict[str, Refusal]:
+    """Apply the verdicts; answers those that changed nothing."""
+    queue = unit.look(name)
+    if queue is None:
+        return {one.job_id: Refusal.JOB_MISSING for one in settlements}
+    keys = _keys(unit, queue, settlements)
+    rows: dict[int, Row] = {row[0]: row for row in unit.db.execute(LOOK, (numbers_in(keys.values()), queue.pk))}
+    refused: dict[str, Refusal] = {}
+    done: list[tuple[Row, Completed]] = []
+    back: list[tuple[Row, Released | Crashed]] = []
+    ended = _Tally()
+    for one in settlements:
+        row = rows.pop(keys.get(one.job_id, -1), None)
+        if row is None or row[_TOKEN] != one.token:
+            refused[one.job_id] = _why(unit, queue, keys.get(one.job_id))
+            continue
+        ended.add(row, now)
+        match one.outcome:
+            case Completed() as outcome:
+                done.append((row, outcome))
+            case Released() | Crashed() as outcome:
+                back.append((row, outcome))
+            case Failed(reason, trace, keep):
+                ended.failed += 1
+                fail(unit, queue, row, reason, trace, keep, now)
+            case Retried(after_ms, reason, trace):
+                ended.retried += 1
+                _retry(unit, queue, row, after_ms, reason, trace, now)
+            case Snoozed(after_ms):
+                to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)  # type: ignore[arg-type]  # integer columns
+                queue.tell(EventType.SNOOZED, now, _id(row), row[_NAME], str(now + after_ms))  # type: ignore[arg-type]
+            case Parked():
+                _park(unit, queue, row, now)
+    ended.completed = len(done)
+    if done:
+        _complete(unit, queue, done, now)
+    if back:
+        _give_back(unit, queue, back, now)
+    if ended.names:
+        unhold(unit, queue, ended.names)
+        idle(queue, now)
+        ended.store(unit, queue, now)
+        if queue.info.concurrency is not None:
+            unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
+    return refused
+
+
+def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dict[str, int]:
+    """The pk of each job: its id when the store numbered it, else looked up."""
+    keys = {}
+    chosen = []
+    for one in settlements:
+        if one.job_id.isdecimal() and len(one.job_id) < 19:
+            keys[one.job_id] = int(one.job_id)
+        else:
+            chosen.append(one.job_id)
+    if chosen:
+        sql = "SELECT id, pk FROM corral_job WHERE queue = ? AND id IN carray(?)"
+        keys.update(unit.db.execute(sql, (queue.pk, apsw.carray(tuple(chosen)))).fetchall())
+    return keys
+
+
+def _why(unit: Unit, queue: QueueRow, pk: int | None) -> Refusal:
+    there = pk is not None and unit.one("SELECT 1 FROM corral_job WHERE pk = ? AND queue = ?", (pk, queue.pk))
+    return Refusal.LEASE_LOST if there else Refusal.JOB_MISSING
+
+
+def _id(row: Row) -> str:
+    return str(row[_PK]) if row[_ID] is None else str(row[_ID])
+
+
+class _Tally:
+    """What this batch adds to the current minute."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.completed = self.failed = self.retried = 0
+        self.wait_ms = self.run_ms = 0
+
+    def add(self, row: Row, now: Millis) -> None:
+        started: Millis = row[_STARTED]  # type: ignore[assignment]  # integer columns
+        self.names.append(row[_NAME])  # type: ignore[arg-type]
+        self.wait_ms += max(0, started - row[_READY])  # type: ignore[operator]
+        self.run_ms += max(0, now - started)
+
+    def store(self, unit: Unit, queue: QueueRow, now: Millis) -> None:
+        if self.completed or self.failed or self.retried:
+            minute = now - now % 60_000
+            values = (queue.pk, minute, self.completed, self.failed, self.retried, self.wait_ms, self.run_ms)
+            unit.db.execute(_MINUTE, values)
+
+
+def _complete(unit: Unit, queue: QueueRow, done: list[tuple[Row, Completed]], now: Millis) -> None:
+    order = unit.numbers(1)
+    result = done[0][1].result
+    if all(outcome.result == result for _, outcome in done):  # usual: handlers that return nothing, or one constant
+        unit.db.execute(_COMPLETE_ALL, (now, order, result, numbers_in(row[_PK] for row, _ in done)))
+    else:
+        unit.db.executemany(_COMPLETE_ONE, [(now, order, outcome.result, row[_PK]) for row, outcome in done])
+    queue.move(ACTIVE, COMPLETED, len(done))
+    queue.completed_total += len(done)
+    told = queue.events
+    for row, outcome in done:
+        detail = outcome.result if len(outcome.result) <= MAX_DETAIL else None
+        told.append((_COMPLETED_CODE, now, _id(row), row[_NAME], detail))  # type: ignore[arg-type]
+        if row[_PARENT] is not None:
+            child_completed(unit, row[_PARENT], row[_PK], outcome.result, now)  # type: ignore[arg-type]
+    bounds: dict[Keep, list[Row]] = {}
+    for row, outcome in done:
+        bounds.setdefault(outcome.keep, []).append((row[_PK], row[_ID], row[_NAME], row[_PARENT]))
+    for keep, rows in bounds.items():
+        retain(unit, queue, COMPLETED, keep, now, own=rows)
+
+
+def fail(
+    unit: Unit, queue: QueueRow, row: Row, reason: str, trace: str | None, keep: Keep, now: Millis, *, attempt: int = 1
+) -> None:
+    """Fail an active job for good."""
+    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)  # type: ignore[arg-type]  # a text column
+    unit.db.execute(
+        "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + ?, reason = ?, "
+        "traces = ? WHERE pk = ?",
+        (now, unit.numbers(1), attempt, reason, traces, row[_PK]),
+    )
+    queue.move(ACTIVE, FAILED)
+    queue.failed_total += 1
+    queue.tell_text(EventType.FAILED, now, _id(row), row[_NAME], reason)  # type: ignore[arg-type]
+    if row[_PARENT] is not None:
+        child_failed(unit, row[_PARENT], row[_PK], row[_REF], reason, now)  # type: ignore[arg-type]
+    retain(unit, queue, FAILED, keep, now, own=[(row[_PK], row[_ID], row[_NAME], row[_PARENT])])
+
+
+def _retry(unit: Unit, queue: QueueRow, row: Row, after_ms: Millis, reason: str, trace: str | None, now: Millis) -> None:
+    to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)  # type: ignore[arg-type]  # integer columns
+    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)  # type: ignore[arg-type]
+    unit.db.execute(
+        "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ? WHERE pk = ?",
+        (reason, traces, row[_PK]),
+    )
+    queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], reason)  # type: ignore[arg-type]
+
+
+def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
+    if not row[_PENDING]:  # the last child ended meanwhile
+        to_later(unit, queue, row[_PK], row[_PRIORITY], 0, now)  # type: ignore[arg-type]
+    else:
+        unit.db.execute(
+            "UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK])
+        )
+        queue.move(ACTIVE, CHILDREN)
+    queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])  # type: ignore[arg-type]
+
+
+def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Crashed]], now: Millis) -> None:
+    """Released and crashed jobs go to the front together, so that they keep the order they were claimed in."""
+    front = []
+    for row, outcome in sorted(back, key=lambda one: serving_order(one[0][_PRIORITY], one[0][_ORDER])):  # type: ignore[arg-type]
+        if isinstance(outcome, Crashed):
+            crashes = row[_CRASHES] + 1  # type: ignore[operator]
+            unit.db.execute("UPDATE corral_job SET crashes = ?, reason = ? WHERE pk = ?", (crashes, outcome.reason, row[_PK]))
+            queue.tell_text(EventType.STALLED, now, _id(row), row[_NAME], outcome.reason)  # type: ignore[arg-type]
+            if crashes >= outcome.limit:
+                fail(unit, queue, row, quarantine_reason(crashes, outcome.reason), None, outcome.keep, now, attempt=0)
+                continue
+        else:
+            queue.tell(EventType.RELEASED, now, _id(row), row[_NAME])  # type: ignore[arg-type]
+        front.append((row[_PK], row[_PRIORITY]))
+    if front:
+        to_front(unit, queue, front, now)  # type: ignore[arg-type]  # integer columns
+
+
+def quarantine_reason(crashes: int, reason: str) -> str:
+    """What people read on a job that crashed too many workers."""
+    return f"quarantined after {crashes} crashes: {reason}"

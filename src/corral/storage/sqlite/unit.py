@@ -1,0 +1,195 @@
+"""A unit of work: one transaction's view of the queues it touches.
+
+Queue rows are read once and written once per transaction, however many jobs move; events of a transaction become one row
+per queue. That is what makes a batch of 100 cost little more than a single job.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import apsw
+import msgspec
+
+from corral.event import EventType
+from corral.storage.port import QueueInfo
+from corral.timing import Millis
+
+Value: TypeAlias = int | str | bytes | float | None
+Row: TypeAlias = tuple[Value, ...]
+
+WAITING, DELAYED, ACTIVE, CHILDREN, COMPLETED, FAILED, HELD = range(7)
+#: The counter column of each state. Held jobs are waiting ones that are out of the way.
+COUNTER = ("waiting", "delayed", "active", "children", "completed", "failed", "waiting")
+
+#: Events a queue keeps. 10,000 is BullMQ's default too.
+MAX_EVENTS = 10_000
+#: A result or reason longer than this stays with the job and is left out of its event (2,000 results of 10 kB were 20 MB).
+MAX_DETAIL = 1_000
+
+EVENT_TYPES = tuple(EventType)
+EVENT_CODE = {kind: code for code, kind in enumerate(EVENT_TYPES)}
+
+_encode_info = msgspec.json.Encoder().encode
+_decode_info = msgspec.json.Decoder(QueueInfo).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+_COLUMNS = (
+    "pk, name, settings, waiting, delayed, active, children, completed, failed, completed_total, failed_total, "
+    "window_at, window_used, next_event"
+)
+_SELECT_QUEUE = f"SELECT {_COLUMNS} FROM corral_queue WHERE name = ?"  # noqa: S608  # constants only
+_UPDATE_QUEUE = (
+    "UPDATE corral_queue SET waiting=?, delayed=?, active=?, children=?, completed=?, failed=?, completed_total=?, "
+    "failed_total=?, window_at=?, window_used=?, next_event=? WHERE pk=?"
+)
+
+
+def numbers_in(values: Iterable[int]) -> apsw.carray:
+    """A list of numbers as one bound value, for `IN carray(?)`. It may not be empty: -1 stands for no row at all."""
+    return apsw.carray(array("q", values) or array("q", (-1,)))
+
+
+class QueueRow:
+    """A queue in this transaction. `count` is indexed by state, with held jobs among the waiting."""
+
+    __slots__ = (
+        "completed_total",
+        "count",
+        "events",
+        "failed_total",
+        "info",
+        "name",
+        "next_event",
+        "pk",
+        "window_at",
+        "window_used",
+    )
+
+    def __init__(self, row: Row) -> None:
+        self.pk: int
+        self.name: str
+        settings: str
+        (self.pk, self.name, settings, *rest) = row  # type: ignore[assignment]  # the columns above
+        self.count: list[int] = [*rest[:6]]  # type: ignore[list-item]
+        self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event = rest[6:]  # type: ignore[assignment]
+        self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
+        self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
+
+    def move(self, source: int, target: int, jobs: int = 1) -> None:
+        """Count jobs out of one state into another."""
+        self.count[WAITING if source == HELD else source] -= jobs
+        self.count[WAITING if target == HELD else target] += jobs
+
+    def tell_text(self, kind: EventType, at: Millis, job_id: str, name: str | None, text: str) -> None:
+        """Write down an event whose detail is a sentence."""
+        self.tell(kind, at, job_id, name, _encode_info(text[: MAX_DETAIL // 2]).decode())
+
+    def tell(
+        self, kind: EventType, at: Millis, job_id: str | None = None, name: str | None = None, detail: str | None = None
+    ) -> None:
+        """Write down an event; it is stored with the transaction."""
+        if detail is not None and len(detail) > MAX_DETAIL:
+            detail = None
+        self.events.append((EVENT_CODE[kind], at, job_id, name, detail))
+
+
+class Unit:
+    """What one transaction has read and will write."""
+
+    __slots__ = ("_next", "_queues", "db", "ready")
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self.ready: set[str] = set()  #: queues in which something became claimable
+        self._queues: dict[str, QueueRow | None] = {}
+        self._next: int | None = None
+
+    # -- numbers -------------------------------------------------------------------------------------------------
+
+    def numbers(self, count: int) -> int:
+        """Take `count` consecutive numbers, never given out before, and answer the first. Negated they sort to the front."""
+        if self._next is None:
+            self._next = int(self.one("SELECT value FROM corral_meta WHERE key = 'next'") or 1)
+        first = self._next
+        self._next += count
+        return first
+
+    # -- queues --------------------------------------------------------------------------------------------------
+
+    def look(self, name: str) -> QueueRow | None:
+        """The queue, or None when nobody used this name yet."""
+        if name not in self._queues:
+            row = self.db.execute(_SELECT_QUEUE, (name,)).fetchone()
+            self._queues[name] = None if row is None else QueueRow(row)
+        return self._queues[name]
+
+    def queue(self, name: str) -> QueueRow:
+        """The queue, made on first use."""
+        row = self.look(name)
+        if row is None:
+            self.db.execute("INSERT INTO corral_queue (name) VALUES (?)", (name,))
+            del self._queues[name]
+            row = self.look(name)
+            assert row is not None
+        return row
+
+    def by_pk(self, pk: int) -> QueueRow:
+        """The queue with this key."""
+        for row in self._queues.values():
+            if row is not None and row.pk == pk:
+                return row
+        return self.queue(str(self.one("SELECT name FROM corral_queue WHERE pk = ?", (pk,))))
+
+    def save_info(self, queue: QueueRow, info: QueueInfo) -> None:
+        """Store changed settings."""
+        queue.info = info
+        self.db.execute("UPDATE corral_queue SET settings = ? WHERE pk = ?", (_encode_info(info).decode(), queue.pk))
+
+    def forget(self, name: str) -> None:
+        """The queue's row was deleted."""
+        self._queues[name] = None
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def one(self, sql: str, values: Sequence[Value] = ()) -> Value:
+        """The first value of the first row, or None."""
+        row = self.db.execute(sql, tuple(values)).fetchone()
+        return None if row is None else row[0]
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def flush(self) -> set[str]:
+        """Write queue rows, events and numbers back; answers the queues that have new events."""
+        told = set()
+        if self._next is not None:
+            self.db.execute("UPDATE corral_meta SET value = ? WHERE key = 'next'", (self._next,))
+        for queue in self._queues.values():
+            if queue is None:
+                continue
+            if queue.events:
+                self._store_events(queue)
+                told.add(queue.name)
+            self._store_counts(queue)
+        return told
+
+    def _store_counts(self, queue: QueueRow) -> None:
+        self.db.execute(
+            _UPDATE_QUEUE,
+            (
+                *queue.count,
+                queue.completed_total,
+                queue.failed_total,
+                queue.window_at,
+                queue.window_used,
+                queue.next_event,
+                queue.pk,
+            ),
+        )
+
+    def _store_events(self, queue: QueueRow) -> None:
+        first, last = queue.next_event, queue.next_event + len(queue.events)
+        self.db.execute("INSERT INTO corral_event VALUES (?, ?, ?)", (queue.pk, first, _pack(queue.events)))
+        queue.next_event = last
+        if first // 500 != last // 500:  # look for old ones once in 500 events, not at every transaction
+            self.db.execute("DELETE FROM corral_event WHERE queue = ? AND seq < ?", (queue.pk, last - MAX_EVENTS))

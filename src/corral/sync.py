@@ -1,0 +1,158 @@
+"""Blocking access for code without an event loop: Django, Flask, scripts.
+
+Async is the truth and there is one implementation; this is a façade over one background event loop in a daemon thread.
+A worker is not offered here: `corral worker` is the answer to that.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+from corral.errors import ConfigError
+from corral.job import Job, JobId, JobState
+from corral.options import AddKeywords
+from corral.queue import Queue as AsyncQueue
+from corral.storage.connect import connect
+from corral.storage.port import Page, QueueCounts, Storage
+from corral.timing import Seconds
+
+R = TypeVar("R")
+
+
+class Portal:
+    """A background event loop with its own handle onto the store. Threads share it; a forked child makes its own."""
+
+    def __init__(self, connect: Callable[[], Storage]) -> None:
+        self._connect = connect
+        self._pid = os.getpid()
+        self._storage: Storage | None = None
+        self._opening = asyncio.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="corral-sync", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether this portal works in this process: threads do not survive a fork."""
+        return self._pid == os.getpid() and self._thread.is_alive()
+
+    async def storage(self) -> Storage:
+        """The portal's own store, opened on first use. Call it on the portal's loop only."""
+        async with self._opening:
+            if self._storage is None:
+                storage = self._connect()
+                await storage.__aenter__()
+                self._storage = storage
+        return self._storage
+
+    def run(self, work: Callable[[], Awaitable[R]]) -> R:
+        """Run `work()` on the portal's loop and wait for its answer.
+
+        Raises:
+            ConfigError: called from a running event loop, which it would block: use the async form there.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise ConfigError("a blocking call was made inside a running event loop; use the async method with `await`")
+
+        async def call() -> R:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def close(self) -> None:
+        """Close the store and end the thread."""
+        if not self.alive:
+            return
+
+        async def close() -> None:
+            if self._storage is not None:
+                await self._storage.__aexit__(None, None, None)
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+class Queue:
+    """A queue for blocking code: the producer's and the operator's verbs of `corral.queue.Queue`.
+
+    Example:
+        with Queue("send-email", "sqlite:///corral.db") as queue:
+            job_id = queue.add("welcome-email", {"to": "ann@example.com"}, delay=60)
+    """
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self._portal = Portal(lambda: connect(url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._portal.close()
+
+    def _call(self, work: Callable[[AsyncQueue], Awaitable[R]]) -> R:
+        async def call() -> R:
+            return await work(AsyncQueue(self.name, await self._portal.storage()))
+
+        return self._portal.run(call)
+
+    def add(self, name: str, data: object = None, /, **options: Unpack[AddKeywords]) -> JobId:
+        """Add one job; answers its id. When this returns, it is stored durably."""
+        return self._call(lambda queue: queue.add(name, data, **options)).id
+
+    def add_bulk(self, jobs: Iterable[tuple[str, object] | tuple[str, object, AddKeywords]]) -> list[JobId]:
+        """Add many jobs, all or none; answers their ids."""
+        return [handle.id for handle in self._call(lambda queue: queue.add_bulk(jobs))]
+
+    def get(self, job_id: JobId) -> Job:
+        """The job as it stands now. Raises: JobNotFoundError."""
+        return self._call(lambda queue: queue.get(job_id))
+
+    def result(self, job_id: JobId, *, timeout: Seconds | None = None) -> object:
+        """Wait for the job's end and give its result. Raises: JobFailedError, JobNotFoundError, JobTimeoutError."""
+        return self._call(lambda queue: queue.result(job_id, timeout=timeout))
+
+    def cancel(self, *job_ids: JobId, reason: str = "") -> list[JobId]:
+        """Stop jobs; answers those it reached."""
+        return self._call(lambda queue: queue.cancel(*job_ids, reason=reason))
+
+    def counts(self) -> QueueCounts:
+        """How many jobs are in each state."""
+        return self._call(lambda queue: queue.counts())
+
+    def page(self, *states: JobState, start: int = 0, limit: int = 50) -> Page[Job]:
+        """Jobs in these states."""
+        return self._call(lambda queue: queue.page(*states, start=start, limit=limit))
+
+    def retry(self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000) -> list[JobId]:
+        """Run finished jobs again."""
+        return self._call(lambda queue: queue.retry(*job_ids, states=states, limit=limit))
+
+    def remove(self, *job_ids: JobId) -> list[JobId]:
+        """Delete jobs that are not active."""
+        return self._call(lambda queue: queue.remove(*job_ids))
+
+    def pause(self, reason: str = "") -> None:
+        """Stop handing out jobs, on every worker."""
+        self._call(lambda queue: queue.pause(reason))
+
+    def resume(self) -> None:
+        """Hand out jobs again."""
+        self._call(lambda queue: queue.resume())

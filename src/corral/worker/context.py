@@ -1,0 +1,161 @@
+"""What a running handler holds: the facts of its job and the few things it may do with it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, TypeVar
+
+from corral.errors import JobCancelledError, LeaseLostError
+from corral.job import Job
+from corral.payload import to_json
+from corral.storage.port import Children, JobPatch, Storage, Token
+from corral.timing import Seconds, to_datetime, to_ms
+
+T = TypeVar("T")
+MAX_LOG_LINE = 8_000
+
+
+class Facts:
+    """The read-only side, the same in every kind of handler."""
+
+    __slots__ = ("attempts", "job")
+
+    def __init__(self, job: Job, attempts: int) -> None:
+        self.job = job
+        self.attempts = attempts  #: how many attempts the job may take in all
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.queue}/{self.id} {self.name} attempt {self.attempt}/{self.attempts}>"
+
+    @property
+    def id(self) -> str:
+        """The job's id: the same in every attempt, so it can key whatever must happen once."""
+        return self.job.id
+
+    @property
+    def name(self) -> str:
+        return self.job.name
+
+    @property
+    def queue(self) -> str:
+        return self.job.queue
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self.job.attempts_made + 1
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether an error now is final."""
+        return self.attempt >= self.attempts
+
+    @property
+    def fence(self) -> int:
+        """A number that grows with every run of this job: a system that remembers it can refuse an older run."""
+        return self.job.fence
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The slot of the schedule that made the job (UTC), however late it runs; None for ordinary jobs."""
+        return None if self.job.scheduled_for is None else to_datetime(self.job.scheduled_for)
+
+
+class JobContext(Facts):
+    """The context of an `async def` handler."""
+
+    __slots__ = ("_keep_logs", "_storage", "_token")
+
+    def __init__(self, job: Job, attempts: int, storage: Storage, token: Token, keep_logs: int = 1000) -> None:
+        super().__init__(job, attempts)
+        self._storage = storage
+        self._token = token
+        self._keep_logs = keep_logs
+
+    async def progress(self, value: object) -> None:
+        """Report how far the work is: a percentage, or any JSON value. Visible to everyone at once.
+
+        Raises:
+            PayloadError: not JSON. LeaseLostError: another run owns the job now; stop.
+        """
+        patch = JobPatch(job_id=self.job.id, token=self._token, progress=to_json(value, "progress"))
+        if not await self._storage.update(self.job.queue, [patch]):
+            raise LeaseLostError(self.job.queue, self.job.id)
+
+    async def log(self, line: str) -> None:
+        """Append a line to the job's own log (cut at 8,000 characters)."""
+        await self._storage.log(self.job.queue, self.job.id, [str(line)[:MAX_LOG_LINE]], keep=self._keep_logs)
+
+    async def children(self) -> Children:
+        """How the job's children stand, with the results of those that completed."""
+        return await self._storage.children(self.job.queue, self.job.id)
+
+    async def recall(self, key: str) -> str | None:
+        """What an earlier attempt of this job noted under `key`; None when nothing."""
+        return await self._storage.remember(self.job.queue, f"{self.job.id}/{key}")
+
+    async def note(self, key: str, value: str, *, keep: Seconds = 7 * 86_400) -> None:
+        """Leave a note to later attempts of this job: durable when this returns, gone after `keep` seconds."""
+        note = f"{self.job.id}/{key}"
+        await self._storage.remember(self.job.queue, note, value, replace=True, ttl_ms=to_ms(keep, "keep"))
+
+
+#: Runs a coroutine on the worker's loop and waits for it, from another thread.
+Caller = Callable[[Coroutine[Any, Any, T]], T]
+
+
+class SyncJobContext(Facts):
+    """The context of a `def` handler, which runs in a thread: the same verbs, blocking."""
+
+    __slots__ = ("_context", "_loop", "_stop", "stop_reason")
+
+    def __init__(self, context: JobContext, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(context.job, context.attempts)
+        self._context = context
+        self._loop = loop
+        self._stop = threading.Event()
+        self.stop_reason = ""
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was told to stop (cancelled, timed out, lease lost). A thread cannot be killed: look here."""
+        return self._stop.is_set()
+
+    def check(self) -> None:
+        """Raise JobCancelledError when the run was told to stop: call it inside long loops."""
+        if self._stop.is_set():
+            raise JobCancelledError(self.stop_reason)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but wake and raise JobCancelledError as soon as the run is told to stop."""
+        if self._stop.wait(seconds):
+            raise JobCancelledError(self.stop_reason)
+
+    def tell_to_stop(self, reason: str) -> None:
+        """The worker's side of `stopping`."""
+        self.stop_reason = reason
+        self._stop.set()
+
+    def progress(self, value: object) -> None:
+        """As `JobContext.progress`."""
+        self._run(self._context.progress(value))
+
+    def log(self, line: str) -> None:
+        """As `JobContext.log`."""
+        self._run(self._context.log(line))
+
+    def children(self) -> Children:
+        """As `JobContext.children`."""
+        return self._run(self._context.children())
+
+    def recall(self, key: str) -> str | None:
+        """As `JobContext.recall`."""
+        return self._run(self._context.recall(key))
+
+    def note(self, key: str, value: str, *, keep: Seconds = 7 * 86_400) -> None:
+        """As `JobContext.note`."""
+        self._run(self._context.note(key, value, keep=keep))

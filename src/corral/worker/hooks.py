@@ -1,0 +1,58 @@
+"""Hooks and middleware: code of the application that runs around its jobs, in the worker's process."""
+
+import asyncio
+import inspect
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from corral.event import Event, EventType
+from corral.job import Job
+from corral.worker.context import JobContext
+
+logger = logging.getLogger("corral.hooks")
+
+#: Called with what happened and the job as this worker knew it. Its errors are logged and change nothing.
+Hook: TypeAlias = Callable[[Event, Job], Awaitable[None] | None]
+#: `await call_next()` runs the rest of the chain and, at its end, the handler; its return value is the job's result.
+Middleware: TypeAlias = Callable[[JobContext, Callable[[], Awaitable[object]]], Awaitable[object]]
+
+
+class Hooks:
+    """The hooks of one application, by the event they wait for."""
+
+    def __init__(self) -> None:
+        self._hooks: defaultdict[EventType, list[Hook]] = defaultdict(list)
+
+    def add(self, types: tuple[EventType, ...], hook: Hook) -> None:
+        """Call `hook` for each event of these types."""
+        for kind in types:
+            self._hooks[kind].append(hook)
+
+    def wants(self, kind: EventType) -> bool:
+        """Whether anybody waits for this type: asked before an event is built."""
+        return kind in self._hooks
+
+    async def call(self, event: Event, job: Job) -> None:
+        """Call every hook for the event, one after the other. A failing hook is logged; the others still run."""
+        for hook in self._hooks.get(event.type, ()):
+            outcome = await _quietly(hook, event, job)
+            if outcome is not None:
+                logger.error("hook %s failed on %s of job %s", _name(hook), event.type, job.id, exc_info=outcome)
+
+
+async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:
+    # The house allows `except Exception` in the executor and the upkeep only; a hook's task carries its error out instead.
+    async def run() -> None:
+        answer = hook(event, job)
+        if inspect.isawaitable(answer):
+            await answer
+
+    task = asyncio.ensure_future(run())
+    await asyncio.wait([task])
+    return None if task.cancelled() else task.exception()
+
+
+def _name(hook: Hook) -> str:
+    return getattr(hook, "__qualname__", repr(hook))

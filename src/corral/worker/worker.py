@@ -1,0 +1,3 @@
+class Lane: pass
+class Worker: pass
+class WorkerOptions: pass

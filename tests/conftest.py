@@ -1,0 +1,32 @@
+"""Fixtures shared by every suite: a fresh store per test, on each engine there is."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from corral.storage.port import Storage
+
+#: Each engine that must pass the conformance suite. No test knows which one it runs on.
+ENGINES = ("sqlite",)
+
+
+def url_for(engine: str, directory: Path) -> str:
+    """A URL of a store of this engine that nobody has used yet."""
+    urls = {"sqlite": f"sqlite:///{directory / 'corral.db'}"}
+    return urls[engine]
+
+
+@pytest.fixture(params=ENGINES)
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a fresh store of the engine under test lives."""
+    return url_for(request.param, tmp_path)
+
+
+@pytest.fixture
+async def storage(storage_url: str) -> AsyncIterator[Storage]:
+    """A fresh, open store."""
+    from corral.storage.connect import connect
+
+    async with connect(storage_url) as store:
+        yield store

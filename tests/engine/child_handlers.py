@@ -1,0 +1,285 @@
+"""Handlers that run in child processes: well-behaved ones, and each kind of trouble a handler can make."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from corral.errors import JobTimeoutError, PayloadError, ResultError
+from corral.signals import Discard, Retry, Snooze, WaitForChildren
+from corral.worker.invoke import AsyncChildContext, ChildContext
+
+served: list[int] = []
+
+
+# -- well-behaved ------------------------------------------------------------------------------------------------------
+
+
+def echo(data: dict[str, object]) -> dict[str, object]:
+    print("standard output belongs to the handler")
+    return data
+
+
+async def echo_async(data: dict[str, object]) -> dict[str, object]:
+    await asyncio.sleep(0)
+    return data
+
+
+def count() -> list[int]:
+    """The process, and how many of these it has run."""
+    served.append(1)
+    return [os.getpid(), len(served)]
+
+
+def report(ctx: ChildContext) -> int:
+    ctx.progress(10)
+    ctx.log("half way")
+    ctx.progress({"step": "zwei"})
+    return ctx.attempt
+
+
+async def report_async(ctx: AsyncChildContext) -> int:
+    await ctx.progress(10)
+    await ctx.log("half way")
+    await ctx.progress({"step": "zwei"})
+    return ctx.attempt
+
+
+def wait_at_gate(ctx: ChildContext, data: dict[str, str]) -> str:
+    """Runs until somebody opens the named pipe for writing."""
+    ctx.log("running")
+    return Path(data["gate"]).read_text()
+
+
+def flood(ctx: ChildContext, data: dict[str, int]) -> None:
+    for number in range(data["lines"]):
+        ctx.log(f"line {number}")
+
+
+# -- looking around ----------------------------------------------------------------------------------------------------
+
+
+def surroundings() -> dict[str, object]:
+    mask = os.umask(0)
+    os.umask(mask)
+    return {
+        "env": dict(os.environ),
+        "umask": mask,
+        "group": os.getpgrp() == os.getpid(),
+        "threads": threading.active_count(),
+        "input": sys.stdin.read(),
+    }
+
+
+def open_files() -> list[str]:
+    """What every descriptor above standard error leads to."""
+    found = {int(name) for name in os.listdir("/proc/self/fd")}
+    return [os.readlink(f"/proc/self/fd/{fd}") for fd in sorted(found) if fd > 2 and os.path.exists(f"/proc/self/fd/{fd}")]
+
+
+def files_of_a_program() -> list[str]:
+    """The same, in a program that a handler starts without closing anything."""
+    code = "import os; print(*[f for f in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + f)])"
+    output = subprocess.run([sys.executable, "-I", "-c", code], close_fds=False, stdout=subprocess.PIPE, check=True)
+    return output.stdout.decode().split()
+
+
+def move_around(data: dict[str, str]) -> list[object]:
+    """Where this job started and with which mask; then changes both for whoever comes next."""
+    mask = os.umask(0)
+    here = os.getcwd()
+    os.chdir(data["to"])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return [here, mask]
+
+
+# -- failing -----------------------------------------------------------------------------------------------------------
+
+
+class Unpicklable(Exception):
+    def __init__(self) -> None:
+        super().__init__("cannot be copied")
+        self.lock = threading.Lock()
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class Family(ConnectionError):
+    class Child(LookupError):
+        """Known by its qualified name only."""
+
+
+def fail(data: dict[str, str]) -> None:
+    raise _failure(data["kind"])
+
+
+async def fail_async(data: dict[str, str]) -> None:
+    await asyncio.sleep(0)
+    raise _failure(data["kind"])
+
+
+def _failure(kind: str) -> BaseException:
+    local = type("Local", (ValueError,), {})
+    failures: dict[str, BaseException] = {
+        "plain": ValueError("plain and simple"),
+        "silent": ValueError(),
+        "unpicklable": Unpicklable(),
+        "unprintable": Unprintable(),
+        "nested": Family.Child("deep"),
+        "family": Family("gone"),
+        "exit": SystemExit(3),
+        "interrupt": KeyboardInterrupt("stop"),
+        "generator": GeneratorExit("generator"),
+        "group": ExceptionGroup("several", [ValueError("one"), TypeError("two")]),
+        "long": ValueError("x" * 5_000_000),
+        "surrogate": ValueError("half a pair: \ud800"),
+        "local": local("made on the spot"),
+        "retry": Retry("not yet", after=90),
+        "retry-default": Retry("not yet"),
+        "retry-nonsense": Retry("not yet", after=-1),
+        "snooze": Snooze(2.5, "asleep"),
+        "discard": Discard("no use"),
+        "children": WaitForChildren(),
+        "payload": PayloadError("payload is refused", ["to: missing", "name: too long"]),
+        "result": ResultError("result is not JSON"),
+        "timeout": JobTimeoutError(7.5),
+    }
+    return failures[kind]
+
+
+def return_bytes() -> bytes:
+    return b"not JSON"
+
+
+def report_nonsense(ctx: ChildContext) -> None:
+    ctx.progress(float("nan"))
+
+
+def eat_memory() -> int:
+    return len(bytearray(8 * 2**30))
+
+
+def memory_limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_AS)[0]
+
+
+def recurse() -> None:
+    recurse()
+
+
+# -- dying -------------------------------------------------------------------------------------------------------------
+
+
+def exit_with(data: dict[str, int]) -> None:
+    os._exit(data["status"])
+
+
+def signal_self(data: dict[str, int]) -> None:
+    os.kill(os.getpid(), data["signal"])
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def abort() -> None:
+    os.abort()
+
+
+def garble(data: dict[str, list[int]]) -> None:
+    """Write bytes into the pipe to the worker, then wait for what comes of it."""
+    os.write(_pipe_to_worker(), bytes(data["bytes"]))
+    signal.pause()
+
+
+def close_everything() -> None:
+    """What programs do that turn themselves into daemons."""
+    os.closerange(3, 256)
+    signal.pause()
+
+
+def die_after(ctx: ChildContext) -> None:
+    """Return normally, and die as soon as the worker knows."""
+    threading.Thread(target=_die_when_idle, daemon=True).start()
+
+
+def _die_when_idle() -> None:
+    os.waitid(os.P_PID, os.getpid(), os.WEXITED) if os.getpid() == 1 else os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _pipe_to_worker() -> int:
+    writable = [
+        fd
+        for fd in range(3, 64)
+        if os.path.exists(f"/proc/self/fd/{fd}") and "flags:\t01" in Path(f"/proc/self/fdinfo/{fd}").read_text()
+    ]
+    return writable[0]
+
+
+# -- not ending --------------------------------------------------------------------------------------------------------
+
+
+def spin(ctx: ChildContext) -> None:
+    ctx.progress(os.getpid())
+    while True:
+        pass
+
+
+def ignore_everything(ctx: ChildContext) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctx.progress(os.getpid())
+    while True:
+        try:
+            signal.pause()
+        except BaseException:  # noqa: S110  # that is the point
+            pass
+
+
+def wait_and_tidy(ctx: ChildContext, data: dict[str, str]) -> None:
+    try:
+        ctx.progress(os.getpid())
+        signal.pause()
+    finally:
+        Path(data["note"]).write_text("tidied up")
+
+
+async def wait_and_tidy_async(ctx: AsyncChildContext, data: dict[str, str]) -> None:
+    try:
+        await ctx.progress(os.getpid())
+        await asyncio.Event().wait()
+    finally:
+        Path(data["note"]).write_text("tidied up")
+
+
+def start_program(ctx: ChildContext) -> None:
+    program = subprocess.Popen(["sleep", "1000"])
+    ctx.progress(program.pid)
+    program.wait()
+
+
+def fork_and_return() -> int:
+    """Both processes come out of the handler; only one of them may answer."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return os.getpid()
+
+
+def fork_and_die(ctx: ChildContext) -> None:
+    """The fork keeps the pipes open when the process that runs the job dies."""
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    ctx.progress(pid)
+    os._exit(4)

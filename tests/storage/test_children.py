@@ -1,0 +1,181 @@
+"""Parents and children: a parent waits for its children, and each child's failure means what its policy says."""
+
+import pytest
+
+from corral.event import EventType
+from corral.job import JobState, NewJob, ParentRef
+from corral.options import ParentPolicy
+from corral.outcome import Completed, Failed, Parked
+from corral.storage.port import Children, Storage
+
+from .helpers import QUEUE, T0, Tape, add, add_ids, end, new_job, run_through, served, start_one, tally, the, these, wish
+
+KIDS = "kids"
+
+
+def family(*children: str, policy: ParentPolicy = ParentPolicy.WAIT) -> list[NewJob]:
+    """A parent in the usual queue and its children in another one."""
+    parent = ParentRef(queue=QUEUE, id="parent", policy=policy)
+    kids = [new_job(child, queue=KIDS, parent=parent) for child in children]
+    return [new_job("parent", children=len(kids)), *kids]
+
+
+async def test_a_parent_waits_for_its_children(storage: Storage, tape: Tape) -> None:
+    await storage.add(family("a", "b"), now=T0)
+    parent = await the(storage, "parent")
+    assert (parent.state, parent.pending_children) == (JobState.WAITING_CHILDREN, 2)
+    assert (await the(storage, "a", queue=KIDS)).parent == ParentRef(QUEUE, "parent", ParentPolicy.WAIT)
+    assert await tape.told() == [(EventType.ADDED, "parent"), (EventType.WAITING_CHILDREN, "parent")]
+    counts = await tally(storage)
+    assert (counts.waiting_children, counts.waiting) == (1, 0)
+    assert await served(storage) == []
+    children = await storage.children(QUEUE, "parent")
+    assert set(children.pending) == {(KIDS, "a"), (KIDS, "b")}
+
+
+async def test_the_last_child_lets_the_parent_run(storage: Storage, tape: Tape) -> None:
+    await storage.add(family("a", "b"), now=T0)
+    await tape.events()
+    await run_through(storage, Completed(result="1"), queue=KIDS)
+    assert (await the(storage, "parent")).pending_children == 1
+    assert await served(storage) == []
+    await run_through(storage, Completed(result="2"), queue=KIDS)
+    parent = await the(storage, "parent")
+    assert (parent.state, parent.pending_children) == (JobState.WAITING, 0)
+    assert await tape.everything() == [(EventType.WAITING, "parent")]
+    assert await storage.children(QUEUE, "parent") == Children(completed={"a": "1", "b": "2"})
+    assert await served(storage) == ["parent"]
+
+
+async def test_a_child_of_the_same_queue_counts_too(storage: Storage) -> None:
+    parent = ParentRef(queue=QUEUE, id="parent")
+    await add(storage, new_job("parent", children=1), new_job("kid", parent=parent))
+    assert await run_through(storage, Completed(result="1")) == "kid"
+    assert await served(storage) == ["parent"]
+
+
+async def test_a_parent_may_run_in_the_call_that_settles_its_last_child(storage: Storage) -> None:
+    parent = ParentRef(queue=QUEUE, id="parent")
+    await add(storage, new_job("parent", children=1), new_job("kid", parent=parent))
+    run = await start_one(storage)
+    from_claim = (await storage.settle(QUEUE, [run.ends(Completed())], then=wish(), now=T0)).claimed
+    assert [job.id for job in from_claim.jobs] == ["parent"]
+
+
+async def test_waiting_policy_keeps_the_parent_until_a_person_acts(storage: Storage) -> None:
+    await storage.add(family("a", policy=ParentPolicy.WAIT), now=T0)
+    await run_through(storage, Failed(reason="no"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
+    children = await storage.children(QUEUE, "parent")
+    assert children.failed == {"a": "no"}
+    await storage.retry(KIDS, these("a"), now=T0)
+    await run_through(storage, Completed(result="1"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING
+    assert await storage.children(QUEUE, "parent") == Children(completed={"a": "1"})
+
+
+async def test_failing_policy_fails_the_parent(storage: Storage, tape: Tape) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.FAIL), now=T0)
+    await tape.events()
+    await run_through(storage, Failed(reason="no"), queue=KIDS, now=T0 + 5)
+    parent = await the(storage, "parent")
+    assert (parent.state, parent.finished_at) == (JobState.FAILED, T0 + 5)
+    assert parent.failed_reason
+    assert await tape.told() == [(EventType.FAILED, "parent")]
+    counts = await tally(storage)
+    assert (counts.waiting_children, counts.failed, counts.failed_total) == (0, 1, 1)
+    await run_through(storage, Completed(), queue=KIDS, now=T0 + 6)
+    assert (await the(storage, "parent")).state is JobState.FAILED
+
+
+async def test_failing_policy_reaches_grandparents(storage: Storage) -> None:
+    top = ParentRef(QUEUE, "top", ParentPolicy.FAIL)
+    mid = ParentRef(QUEUE, "mid", ParentPolicy.FAIL)
+    family = [new_job("top", children=1), new_job("mid", parent=top, children=1), new_job("leaf", parent=mid)]
+    await storage.add(family, now=T0)
+    assert await run_through(storage, Failed(reason="no")) == "leaf"
+    assert [(await the(storage, id)).state for id in ("mid", "top")] == [JobState.FAILED, JobState.FAILED]
+    assert (await tally(storage)).failed_total == 3
+
+
+async def test_continuing_policy_runs_the_parent_at_once(storage: Storage) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.CONTINUE), now=T0)
+    await run_through(storage, Failed(reason="no"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING
+    assert (await storage.children(QUEUE, "parent")).failed == {"a": "no"}
+    run = await start_one(storage)
+    await run_through(storage, Completed(result="2"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.ACTIVE
+    await end(storage, run, Completed())
+    assert await served(storage) == []
+
+
+async def test_ignoring_policy_counts_the_child_as_done(storage: Storage) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.IGNORE), now=T0)
+    await run_through(storage, Failed(reason="no"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
+    await run_through(storage, Completed(result="2"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING
+    assert await storage.children(QUEUE, "parent") == Children(completed={"b": "2"}, failed={"a": "no"})
+
+
+async def test_removing_policy_forgets_the_child(storage: Storage) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.REMOVE), now=T0)
+    await run_through(storage, Failed(reason="no"), queue=KIDS)
+    await run_through(storage, Completed(result="2"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.WAITING
+    assert await storage.children(QUEUE, "parent") == Children(completed={"b": "2"})
+
+
+@pytest.mark.parametrize("policy", [ParentPolicy.IGNORE, ParentPolicy.REMOVE, ParentPolicy.CONTINUE])
+async def test_a_cancelled_child_counts_as_failed(storage: Storage, policy: ParentPolicy) -> None:
+    await storage.add(family("a", policy=policy), now=T0)
+    await storage.cancel(KIDS, these("a"), now=T0)
+    assert (await the(storage, "parent")).state is JobState.WAITING
+
+
+async def test_a_parent_keeps_its_priority(storage: Storage) -> None:
+    parent = ParentRef(queue=QUEUE, id="parent")
+    await storage.add([new_job("parent", children=1, priority=1), new_job("kid", queue=KIDS, parent=parent)], now=T0)
+    await add_ids(storage, "plain")
+    await run_through(storage, Completed(), queue=KIDS)
+    assert await served(storage) == ["parent", "plain"]
+
+
+async def test_a_running_job_may_get_children_and_park(storage: Storage, tape: Tape) -> None:
+    await add_ids(storage, "parent")
+    run = await start_one(storage)
+    await storage.add([new_job("kid", queue=KIDS, parent=ParentRef(QUEUE, "parent"))], now=T0)
+    assert (await the(storage, "parent")).pending_children == 1
+    await tape.events()
+    await end(storage, run, Parked())
+    parent = await the(storage, "parent")
+    assert (parent.state, parent.attempts_made) == (JobState.WAITING_CHILDREN, 0)
+    assert await tape.told() == [(EventType.WAITING_CHILDREN, "parent")]
+    assert (await tally(storage)).waiting_children == 1
+    await run_through(storage, Completed(result="1"), queue=KIDS)
+    again = await start_one(storage)
+    assert (again.job.id, again.job.attempts_started) == ("parent", 2)
+
+
+async def test_a_job_whose_children_are_done_before_it_parks_runs_again(storage: Storage) -> None:
+    await add_ids(storage, "parent")
+    run = await start_one(storage)
+    await storage.add([new_job("kid", queue=KIDS, parent=ParentRef(QUEUE, "parent"))], now=T0)
+    await run_through(storage, Completed(result="1"), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.ACTIVE
+    await end(storage, run, Parked())
+    assert await served(storage) == ["parent"]
+
+
+async def test_children_outlive_their_own_removal(storage: Storage) -> None:
+    await storage.add(family("a"), now=T0)
+    await run_through(storage, Completed(result="1"), queue=KIDS)
+    await storage.remove(KIDS, these("a"), now=T0)
+    assert (await storage.children(QUEUE, "parent")).completed == {"a": "1"}
+
+
+async def test_a_job_without_children_has_none(storage: Storage) -> None:
+    await add_ids(storage, "a")
+    assert await storage.children(QUEUE, "a") == Children()
+    assert await storage.children(QUEUE, "ghost") == Children()
