@@ -15,7 +15,7 @@ help: ## show this list
 demo: $(VENV)/.has-demo ## run a platform on a SQLite file and watch it; ONCE=1 ends by itself; PLATFORM=teamspark
 	$(BIN)/python -m examples.$(PLATFORM).demo $(if $(ONCE),--once)
 
-test: $(VENV)/.has-dev ## every test but the torture; ARGS='tests/unit -k cron' narrows it
+test: $(VENV)/.has-test ## every test but the torture; ARGS='tests/unit -k cron' narrows it
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(VENV)/.has-dev ## format, lint, types, storeys, file sizes and the other house rules
@@ -29,16 +29,16 @@ format: $(VENV)/.has-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.has-dev ## corral against its rivals, in one run; QUICK=1 takes a minute
+bench: $(VENV)/.has-bench ## corral against its rivals, in one run; QUICK=1 takes a minute
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-torture-sqlite: $(VENV)/.has-dev ## 10,000 worker kills on one SQLite file; KILLS=500 for fewer
+torture-sqlite: $(VENV)/.has-test ## 10,000 worker kills on one SQLite file; KILLS=500 for fewer
 	$(BIN)/python -m tests.faults.torture --kills $(or $(KILLS),10000)
 
 torture: torture-sqlite ## everything that takes minutes to hours: the kills, then the tests marked `torture`
 	$(BIN)/python -m pytest -m torture --timeout 0; status=$$?; [ $$status -eq 5 ] || exit $$status
 
-power-cut: $(VENV)/.has-dev ## root only: cut the power of a file system in a loop file; CUTS=50
+power-cut: $(VENV)/.has-test ## root only: cut the power of a file system in a loop file; CUTS=50
 	@[ "$$(id -u)" = 0 ] || { echo 'make power-cut mounts a file system of its own, so it needs root: sudo make power-cut'; exit 1; }
 	$(BIN)/python -m tests.faults.power_cut --cuts $(or $(CUTS),50)
 
@@ -54,7 +54,9 @@ clean: ## remove what the commands above made, .venv included
 # One environment, and a stamp for each set of packages in it. A changed pyproject.toml brings them up to date.
 
 $(VENV)/.has-demo: EXTRAS := email
+$(VENV)/.has-test: EXTRAS := all,test
 $(VENV)/.has-dev: EXTRAS := dev
+$(VENV)/.has-bench: EXTRAS := all,bench
 $(VENV)/.has-docs: EXTRAS := docs
 
 $(VENV)/.has-%: pyproject.toml $(VENV)/.made

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -70,7 +71,7 @@ def surroundings() -> dict[str, object]:
     return {
         "env": dict(os.environ),
         "umask": mask,
-        "group": os.getpgrp() == os.getpid(),
+        "leads": os.getpgrp() == os.getpid(),
         "threads": threading.active_count(),
         "input": sys.stdin.read(),
     }
@@ -78,24 +79,24 @@ def surroundings() -> dict[str, object]:
 
 def open_files() -> list[str]:
     """What every descriptor above standard error leads to."""
-    found = {int(name) for name in os.listdir("/proc/self/fd")}
-    return [os.readlink(f"/proc/self/fd/{fd}") for fd in sorted(found) if fd > 2 and os.path.exists(f"/proc/self/fd/{fd}")]
+    links = {int(name): Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")}
+    return [os.readlink(links[fd]) for fd in sorted(links) if fd > 2 and links[fd].is_symlink()]
 
 
 def files_of_a_program() -> list[str]:
     """The same, in a program that a handler starts without closing anything."""
-    code = "import os; print(*[f for f in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + f)])"
+    code = "import os; print(*[f for f in os.listdir('/proc/self/fd') if os.path.islink('/proc/self/fd/' + f)])"
     output = subprocess.run([sys.executable, "-I", "-c", code], close_fds=False, stdout=subprocess.PIPE, check=True)
     return output.stdout.decode().split()
 
 
 def move_around(data: dict[str, str]) -> list[object]:
-    """Where this job started and with which mask; then changes both for whoever comes next."""
+    """Where this job started, with which mask and whether SIGTERM reaches it; then changes all that for the next one."""
     mask = os.umask(0)
     here = os.getcwd()
     os.chdir(data["to"])
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return [here, mask]
+    heeded = callable(signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    return [here, mask, heeded]
 
 
 # -- failing -----------------------------------------------------------------------------------------------------------
@@ -208,22 +209,9 @@ def close_everything() -> None:
     signal.pause()
 
 
-def die_after(ctx: ChildContext) -> None:
-    """Return normally, and die as soon as the worker knows."""
-    threading.Thread(target=_die_when_idle, daemon=True).start()
-
-
-def _die_when_idle() -> None:
-    os.waitid(os.P_PID, os.getpid(), os.WEXITED) if os.getpid() == 1 else os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _pipe_to_worker() -> int:
-    writable = [
-        fd
-        for fd in range(3, 64)
-        if os.path.exists(f"/proc/self/fd/{fd}") and "flags:\t01" in Path(f"/proc/self/fdinfo/{fd}").read_text()
-    ]
-    return writable[0]
+    links = [fd for fd in range(3, 64) if Path(f"/proc/self/fd/{fd}").is_symlink()]
+    return next(fd for fd in links if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY)
 
 
 # -- not ending --------------------------------------------------------------------------------------------------------

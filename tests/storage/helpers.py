@@ -174,6 +174,10 @@ class Tape:
         """What is new, as (type, job id)."""
         return [(event.type, event.job_id) for event in await self.events()]
 
+    async def kinds(self) -> list[EventType]:
+        """What is new, as types only."""
+        return [event.type for event in await self.events()]
+
     async def told(self) -> list[tuple[EventType, JobId | None]]:
         """What is new without the hints about places in the queue."""
         return [entry for entry in await self.everything() if entry[0] not in HINTS]

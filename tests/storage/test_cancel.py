@@ -3,7 +3,7 @@
 import pytest
 
 from corral.event import EventType
-from corral.job import PENDING, JobState
+from corral.job import PENDING, JobState, NewJob
 from corral.outcome import Completed, Failed
 from corral.storage.port import Selection, Storage
 
@@ -27,9 +27,13 @@ from .helpers import (
 )
 
 
-@pytest.mark.parametrize("fields", [{}, {"delay_ms": 60_000}, {"children": 1}], ids=["waiting", "delayed", "parked"])
-async def test_a_pending_job_fails_at_once(storage: Storage, tape: Tape, fields: dict[str, int]) -> None:
-    await add(storage, new_job("a", **fields))
+@pytest.mark.parametrize(
+    "pending",
+    [new_job("a"), new_job("a", delay_ms=60_000), new_job("a", children=1)],
+    ids=["waiting", "delayed", "parked"],
+)
+async def test_a_pending_job_fails_at_once(storage: Storage, tape: Tape, pending: NewJob) -> None:
+    await add(storage, pending)
     await tape.events()
     assert await storage.cancel(QUEUE, these("a"), reason="wrong list", now=T0 + 10) == ["a"]
     job = await the(storage, "a")
@@ -90,6 +94,12 @@ async def test_everything_pending_can_be_cancelled_at_once(storage: Storage) -> 
     assert sorted(await storage.cancel(QUEUE, all_in(*PENDING), now=T0)) == ["a", "b", "c"]
     counts = await tally(storage)
     assert (counts.active, counts.waiting, counts.delayed, counts.failed) == (1, 0, 0, 3)
+
+
+async def test_cancelling_pending_jobs_is_not_going_idle(storage: Storage, tape: Tape) -> None:
+    await add(storage, new_job("a"), new_job("b", delay_ms=900))
+    await storage.cancel(QUEUE, all_in(*PENDING), now=T0)
+    assert EventType.IDLE not in await tape.kinds()
 
 
 async def test_a_name_and_a_limit_narrow_the_choice(storage: Storage) -> None:

@@ -1,9 +1,13 @@
 """claim: the best jobs that may run, each to one claimer."""
 
+from collections.abc import Awaitable, Callable
+
+import pytest
+
 from corral.event import EventType
 from corral.job import JobState
 from corral.options import JobOptions, Priority, QueueSettings, RateLimit
-from corral.outcome import Released, Retried
+from corral.outcome import Completed, Released, Retried
 from corral.storage.port import BATCH, Claimed, Storage
 
 from .helpers import (
@@ -23,6 +27,7 @@ from .helpers import (
     start_one,
     tally,
     the,
+    these,
     wish,
 )
 
@@ -198,7 +203,7 @@ async def test_attempts_started_grows_with_every_claim(storage: Storage, clock: 
 async def test_draining_the_queue_is_told_once(storage: Storage, tape: Tape) -> None:
     await add_ids(storage, "a", "b")
     await served(storage, 1)
-    assert EventType.DRAINED not in [type for type, _ in await tape.everything()]
+    assert EventType.DRAINED not in await tape.kinds()
     await served(storage, 1)
     await served(storage, 1)
     assert [entry for entry in await tape.everything() if entry[0] is EventType.DRAINED] == [(EventType.DRAINED, None)]
@@ -239,6 +244,16 @@ async def test_a_claim_that_the_limit_did_not_cut_short_uses_it_up_later(storage
     assert (ids_of(claimed), claimed.held_until) == (["b", "c"], T0 + 1_000)
 
 
+async def test_a_rate_limit_window_begins_with_a_start(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(1, per=1.0)), now=T0)
+    await add(storage, new_job("dead", options=JobOptions(lifespan_ms=1)))
+    assert await served(storage, now=T0 + 10) == []
+    await add_ids(storage, "a", "b", now=T0 + 900)
+    assert await served(storage, now=T0 + 900) == ["a"]
+    assert await served(storage, now=T0 + 1_100) == []
+    assert await served(storage, now=T0 + 1_900) == ["b"]
+
+
 async def test_concurrency_is_kept_over_several_claimers(storage: Storage) -> None:
     await storage.configure(QUEUE, QueueSettings(concurrency=3), now=T0)
     await storage.add([new_job() for _ in range(10)], now=T0)
@@ -272,6 +287,23 @@ async def test_a_capped_name_flows_again_when_one_of_it_ends(storage: Storage) -
     assert await served(storage) == ["f1"]
     await end(storage, run, Retried(after_ms=60_000, reason="busy"))
     assert await served(storage) == ["s2"]
+
+
+@pytest.mark.parametrize("way", ["removed", "cancelled", "expired"])
+async def test_a_capped_name_flows_on_when_its_next_job_is_taken_away(storage: Storage, way: str) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 1}), now=T0)
+    options = JobOptions(lifespan_ms=100)
+    await add(storage, new_job("s1", "slow"), new_job("s2", "slow", options=options), new_job("s3", "slow"))
+    run = await start_one(storage)
+    assert await served(storage) == []
+    await end(storage, run, Completed())
+    take_away: dict[str, Callable[[], Awaitable[object]]] = {
+        "removed": lambda: storage.remove(QUEUE, these("s2"), now=T0),
+        "cancelled": lambda: storage.cancel(QUEUE, these("s2"), now=T0),
+        "expired": lambda: storage.claim(QUEUE, wish(0), now=T0 + 101),
+    }
+    await take_away[way]()
+    assert await served(storage, now=T0 + 101) == ["s3"]
 
 
 async def test_both_caps_hold_together(storage: Storage) -> None:

@@ -1,9 +1,9 @@
 """metrics: a queue's work by the minute."""
 
-from corral.outcome import Completed, Failed, Retried, Snoozed
+from corral.outcome import Completed, Failed, Released, Retried, Snoozed
 from corral.storage.port import Bucket, Storage
 
-from .helpers import MINUTE, QUEUE, T0, add, add_ids, end, new_job, run_through, start_one
+from .helpers import MINUTE, QUEUE, T0, add, add_ids, end, new_job, run_through, start, start_one
 
 
 async def test_finished_work_is_summed_by_minute(storage: Storage) -> None:
@@ -61,6 +61,16 @@ async def test_a_snooze_is_not_an_attempt_that_failed(storage: Storage) -> None:
     await run_through(storage, Snoozed(after_ms=9_999))
     buckets = await storage.metrics(QUEUE, since=T0, until=T0 + MINUTE)
     assert sum(bucket.completed + bucket.failed + bucket.retried for bucket in buckets) == 0
+
+
+async def test_runs_that_were_no_attempts_add_no_time(storage: Storage) -> None:
+    await add_ids(storage, "a", "b", "c")
+    a, b, c = await start(storage, 3, now=T0 + 100)
+    verdicts = [a.ends(Completed()), b.ends(Snoozed(after_ms=9)), c.ends(Released())]
+    await storage.settle(QUEUE, verdicts, now=T0 + 300)
+    assert await storage.metrics(QUEUE, since=T0, until=T0 + MINUTE) == [
+        Bucket(at=T0, completed=1, wait_ms=100, run_ms=200)
+    ]
 
 
 async def test_each_queue_has_its_own(storage: Storage) -> None:

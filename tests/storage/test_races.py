@@ -7,13 +7,27 @@ from contextlib import AsyncExitStack
 import pytest
 
 from corral.event import EventType
-from corral.job import FINISHED, JobState
+from corral.job import FINISHED, JobId, JobState
 from corral.options import QueueSettings, RateLimit
 from corral.outcome import Completed, Failed
 from corral.storage.port import Storage
 
-from .helpers import QUEUE, T0, Run, Tape, add_ids, ids_of, new_job, run_through, start, start_one, tally, the, these
-from .helpers import wish
+from .helpers import (
+    QUEUE,
+    T0,
+    Run,
+    Tape,
+    add_ids,
+    ids_of,
+    new_job,
+    run_through,
+    start,
+    start_one,
+    tally,
+    the,
+    these,
+    wish,
+)
 
 HANDLES = 4
 
@@ -50,31 +64,25 @@ async def test_each_claimer_gets_jobs_in_order(handles: list[Storage]) -> None:
 
 async def test_adding_while_claiming_loses_nothing(handles: list[Storage]) -> None:
     producer, *workers = handles
+    all_done = asyncio.Event()
 
-    async def produce() -> None:
-        for n in range(50):
-            await producer.add([new_job(f"j{n}a"), new_job(f"j{n}b")], now=T0)
-
-    async def work(storage: Storage) -> list[str]:
-        done: list[str] = []
-        while len(done) + sum(map(len, finished)) < 100 and not stop.is_set():
-            claim = wish(4)
-            claimed = await storage.claim(QUEUE, claim, now=T0)
-            runs = [Run(job, claim.token) for job in claimed.jobs]
+    async def work(storage: Storage) -> list[JobId]:
+        done: list[JobId] = []
+        while not all_done.is_set():
+            runs = await start(storage, 4)
             await storage.settle(QUEUE, [run.ends(Completed()) for run in runs], now=T0)
             done += [run.job.id for run in runs]
         return done
 
-    finished: list[list[str]] = []
-    stop = asyncio.Event()
     working = [asyncio.create_task(work(handle)) for handle in workers]
-    await produce()
-    while (await tally(producer)).completed_total < 100:
-        await asyncio.sleep(0)
-    stop.set()
-    finished = list(await asyncio.gather(*working))
-    assert sorted(id for done in finished for id in done) == sorted(f"j{n}{c}" for n in range(50) for c in "ab")
-    assert (await tally(producer)).completed_total == 100
+    for n in range(50):
+        await producer.add([new_job(f"j{n}a"), new_job(f"j{n}b")], now=T0)
+    async with asyncio.timeout(60):
+        while (await tally(producer)).completed_total < 100:
+            await producer.wait([QUEUE], timeout=0.01)
+    all_done.set()
+    done = [job_id for ids in await asyncio.gather(*working) for job_id in ids]
+    assert sorted(done) == sorted(f"j{n}{letter}" for n in range(50) for letter in "ab")
 
 
 async def test_caps_hold_over_all_claimers(handles: list[Storage]) -> None:
@@ -147,7 +155,9 @@ async def test_recovering_and_settling_have_one_winner(handles: list[Storage]) -
     await add_ids(handles[0], *(f"j{n}" for n in range(20)))
     runs = await start(handles[0], 20, lease_ms=10)
     recovering = asyncio.create_task(handles[1].recover(QUEUE, now=T0 + 11))
-    settled = await asyncio.gather(*(handles[n % 4].settle(QUEUE, [r.ends(Completed())]) for n, r in enumerate(runs)))
+    settled = await asyncio.gather(
+        *(handles[n % HANDLES].settle(QUEUE, [run.ends(Completed())], now=T0 + 11) for n, run in enumerate(runs))
+    )
     requeued = set((await recovering).requeued)
     refused = {id for answer in settled for id in answer.refused}
     assert refused == requeued

@@ -58,7 +58,12 @@ async def test_keeping_all_drops_nothing(storage: Storage, clock: Clock) -> None
 
 async def test_completed_and_failed_are_kept_apart(storage: Storage, clock: Clock) -> None:
     await add_ids(storage, "a", "b", "c", "d")
-    for outcome in (Completed(), Failed(reason="no", keep=Keep(count=1)), Completed(), Failed("no", keep=Keep(count=1))):
+    for outcome in (
+        Completed(),
+        Failed(reason="no", keep=Keep(count=1)),
+        Completed(),
+        Failed("no", keep=Keep(count=1)),
+    ):
         await run_through(storage, outcome, now=clock.tick())
     counts = await tally(storage)
     assert (counts.completed, counts.failed, counts.failed_total) == (2, 1, 2)

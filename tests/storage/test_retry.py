@@ -7,11 +7,25 @@ from corral.job import FINISHED, JobState
 from corral.outcome import Completed, Crashed, Failed, Outcome, Retried
 from corral.storage.port import Selection, Storage
 
-from .helpers import QUEUE, T0, Clock, Tape, add, add_ids, all_in, new_job, run_through, served, start_one, tally, the
-from .helpers import these
+from .helpers import (
+    QUEUE,
+    T0,
+    Clock,
+    Tape,
+    add,
+    add_ids,
+    all_in,
+    new_job,
+    run_through,
+    served,
+    start_one,
+    tally,
+    the,
+    these,
+)
 
 
-@pytest.mark.parametrize("outcome", [Completed(result="1"), Failed(reason="no", trace="t")], ids=["completed", "failed"])
+@pytest.mark.parametrize("outcome", [Completed(result="1"), Failed(reason="no")], ids=["completed", "failed"])
 async def test_a_finished_job_runs_again(storage: Storage, tape: Tape, outcome: Outcome) -> None:
     await add_ids(storage, "a")
     await run_through(storage, outcome)

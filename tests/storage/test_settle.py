@@ -231,6 +231,17 @@ async def test_a_batch_is_refused_item_by_item(storage: Storage) -> None:
     assert (counts.completed_total, counts.failed_total) == (2, 1)
 
 
+async def test_a_stale_verdict_does_not_spoil_the_valid_one_beside_it(storage: Storage) -> None:
+    await add_ids(storage, "a")
+    stale = await start_one(storage, lease_ms=10)
+    await storage.recover(QUEUE, now=T0 + 11)
+    valid = await start_one(storage, now=T0 + 11)
+    verdicts = [stale.ends(Failed(reason="no")), valid.ends(Completed(result="1"))]
+    await storage.settle(QUEUE, verdicts, now=T0 + 12)
+    job = await the(storage, "a")
+    assert (job.state, job.result) == (JobState.COMPLETED, "1")
+
+
 async def test_a_batch_of_mixed_outcomes_is_told_in_order(storage: Storage, tape: Tape) -> None:
     await storage.add([new_job(f"j{n}") for n in range(5)], now=T0)
     runs = await start(storage, 5)
@@ -239,8 +250,8 @@ async def test_a_batch_of_mixed_outcomes_is_told_in_order(storage: Storage, tape
         Completed(), Failed(reason="no"), Retried(after_ms=9, reason="no"), Snoozed(after_ms=9), Released()
     ]  # fmt: skip
     await storage.settle(QUEUE, [run.ends(outcome) for run, outcome in zip(runs, outcomes, strict=True)], now=T0)
-    types = [EventType.COMPLETED, EventType.FAILED, EventType.RETRYING, EventType.SNOOZED, EventType.RELEASED]
-    assert sorted(await tape.told()) == sorted((type, f"j{n}") for n, type in enumerate(types))
+    kinds = [EventType.COMPLETED, EventType.FAILED, EventType.RETRYING, EventType.SNOOZED, EventType.RELEASED]
+    assert sorted(await tape.told()) == sorted((kind, f"j{n}") for n, kind in enumerate(kinds))
     counts = await tally(storage)
     assert (counts.completed, counts.failed, counts.delayed, counts.waiting, counts.active) == (1, 1, 2, 1, 0)
 

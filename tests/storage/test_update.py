@@ -61,7 +61,11 @@ async def test_a_new_priority_moves_a_waiting_job(storage: Storage) -> None:
     await add_ids(storage, "a", "b", "c")
     await add(storage, new_job("urgent", priority=1))
     patches = [JobPatch(job_id="c", priority=10), JobPatch(job_id="a", priority=2_000_000)]
-    assert await storage.update(QUEUE, [*patches, JobPatch(job_id="urgent", priority=0)], now=T0) == ["c", "a", "urgent"]
+    assert await storage.update(QUEUE, [*patches, JobPatch(job_id="urgent", priority=0)], now=T0) == [
+        "c",
+        "a",
+        "urgent",
+    ]
     assert (await the(storage, "c")).priority == 10
     assert await served(storage) == ["c", "b", "urgent", "a"]
 

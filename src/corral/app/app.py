@@ -20,7 +20,8 @@ from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 from corral.sync import Portal
 from corral.worker.hooks import Hook, Hooks, Middleware
-from corral.worker.worker import Lane, Worker, WorkerOptions
+from corral.worker.fetcher import Lane
+from corral.worker.worker import Worker, WorkerOptions
 
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
@@ -202,7 +203,7 @@ class Corral:
                     slots=queue.concurrency if slots is None else slots,
                     find=queue.handler,
                     settings=queue.settings(),
-                    known=queue.definitions,
+                    known=lambda queue=queue: list(queue.definitions),  # type: ignore[misc]  # binds the loop's queue
                 )
             )
         storage = await self.open()

@@ -55,7 +55,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, code: int = PARTLY) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]  # click's stub calls it a class variable; click reads the instance
 
 
 def fail(message: str, code: int) -> NoReturn:

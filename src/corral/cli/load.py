@@ -16,13 +16,14 @@ def load_app(target: str) -> Corral:
     """Import the application. The current folder is looked in first.
 
     Raises:
-        UsageError: no such module or attribute, not a Corral, or the module's own code failed; each says what was found.
+        UsageError: no such module or attribute, not a Corral, or the module's own code failed; says what was found.
     """
     name, _, attribute = target.partition(":")
     if not name or "/" in name or name.endswith(".py"):
         hint = name.removesuffix(".py").strip("./").replace("/", ".")
         raise click.UsageError(
-            f"application {target!r} must be written package.module:attribute" + (f", such as {hint}:app" if hint else "")
+            f"application {target!r} must be written package.module:attribute"
+            + (f", such as {hint}:app" if hint else "")
         )
     here = str(Path.cwd())
     if here not in sys.path:
@@ -65,7 +66,11 @@ def _apps(module: ModuleType) -> dict[str, Corral]:
 
 def _listing(module: ModuleType) -> str:
     apps = _apps(module)
-    return f"; it has {', '.join(f'{module.__name__}:{name}' for name in apps)}" if apps else "; it has no application at all"
+    return (
+        f"; it has {', '.join(f'{module.__name__}:{name}' for name in apps)}"
+        if apps
+        else "; it has no application at all"
+    )
 
 
 def _article(value: object) -> str:
@@ -76,8 +81,8 @@ def _article(value: object) -> str:
 class _Importing:
     """Turns whatever the application's own code raises while it is imported into a usage error."""
 
-    # A context manager and not `except Exception`: what a stranger's module raises cannot be listed, and it is not hidden:
-    # its traceback is printed first.
+    # A context manager and not `except Exception`: what a stranger's module raises cannot be listed, and it is not
+    # hidden: its traceback is printed first.
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -85,12 +90,14 @@ class _Importing:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not isinstance(error, Exception):
             return
         if isinstance(error, ModuleNotFoundError) and error.name and _leads_to(error.name, self._name):
             raise click.UsageError(
-                f"there is no module {error.name!r} here; the application is looked for in {Path.cwd()} and on Python's path"
+                f"there is no module {error.name!r}; it is looked for in {Path.cwd()} and on Python's path"
             ) from None
         own = error.with_traceback(_skip_machinery(trace))
         click.echo("".join(traceback.format_exception(own)), err=True, nl=False)

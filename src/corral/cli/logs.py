@@ -68,7 +68,7 @@ def _key(key: str) -> str:
 
 
 class Lines(logging.Formatter):
-    """For people: `2025-06-19 10:30:45 info: Job added to queue queue=send-email jobId=123`, tracebacks indented below."""
+    """For people: `2025-06-19 10:30:45.123 info: Job added to queue queue=send-email jobId=123`, tracebacks below."""
 
     hidden = frozenset({"event"})
 
@@ -78,7 +78,10 @@ class Lines(logging.Formatter):
 
     def clock(self, record: logging.LogRecord) -> str:
         """The local time, to the millisecond."""
-        return datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{int(record.msecs):03d}"
+        return (
+            datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S.")
+            + f"{int(record.msecs):03d}"
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in extras(record).items() if key not in self.hidden}
@@ -108,7 +111,7 @@ class Structured(logging.Formatter):
 
     def __init__(self, style: str, *, service: str = "", env: str = "") -> None:
         super().__init__()
-        self._style = style
+        self._format_name = style
         self._service = {"service": service} if service else {}
         self._env = {"env": env} if env else {}
         self._host = socket.gethostname()
@@ -117,8 +120,12 @@ class Structured(logging.Formatter):
         base = self._base(record)
         given = {_SNAKE.get(key, key): value for key, value in extras(record).items() if key != "event"}
         # A field may not pass for one of the record's own: `extra={"level": "info"}` becomes `level_`.
-        fields = {**base, **{f"{key}_" if key in base else key: value for key, value in given.items()}, **failure(record)}
-        if self._style == "logfmt":
+        fields = {
+            **base,
+            **{f"{key}_" if key in base else key: value for key, value in given.items()},
+            **failure(record),
+        }
+        if self._format_name == "logfmt":
             return cut_bytes(pairs(fields), MAX_LINE)
         return one_object(fields, keep=tuple(base))
 
@@ -184,7 +191,9 @@ def _json(fields: Mapping[str, object]) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
-def formatter(style: str, *, stream: TextIO, service: str = "", env: str = "", colour: bool = True) -> logging.Formatter:
+def formatter(
+    style: str, *, stream: TextIO, service: str = "", env: str = "", colour: bool = True
+) -> logging.Formatter:
     """The formatter of this name, with colours only on a terminal."""
     match style:
         case "console":

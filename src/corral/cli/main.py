@@ -28,7 +28,8 @@ COMMANDS = {
 def corral() -> None:
     """Background jobs: run them, add them, look after them.
 
-    Options of every command may stand before or after its name. Data goes to standard output, messages to standard error.
+    Options of every command may stand before or after its name. Data goes to standard output, messages to standard
+    error.
     """
 
 

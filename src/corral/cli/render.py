@@ -146,7 +146,7 @@ class Printer:
 
 
 def dumps(value: object, *, indent: int | None = None) -> str:
-    """JSON for output, readable where it is safe: one odd character (an upper control, half a surrogate) makes it ASCII."""
+    """JSON for output, readable where it is safe: one odd character (an upper control …) makes it all ASCII."""
     text = json.dumps(value, ensure_ascii=False, default=str, indent=indent)
     if visible(text.replace("\n", "")) == text.replace("\n", ""):
         return text

@@ -1,4 +1,4 @@
-"""Settings of the command line: flag > `CORRAL_*` > the deployment's own variables > `.env` > `corral.toml` > default."""
+"""Settings of the command line: flag > `CORRAL_*` > the guides' variables > `.env` > `corral.toml` > default."""
 
 import os
 import tomllib
@@ -134,7 +134,9 @@ def _complaint(item: Mapping[str, object], flags: Mapping[str, object]) -> str:
 
 def _origin(name: str, flags: Mapping[str, object]) -> str:
     """Where the refused value was written."""
-    field = next((key for key, info in Settings.model_fields.items() if name in (key, *_aliases(info.validation_alias))), name)
+    field = next(
+        (key for key, info in Settings.model_fields.items() if name in (key, *_aliases(info.validation_alias))), name
+    )
     if field in flags:
         return f"--{field.replace('_', '-')}"
     names = _aliases(Settings.model_fields[field].validation_alias) or (f"CORRAL_{field.upper()}",)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from corral.cli.figures import STATS_COLUMNS, Figures, figures
 from corral.cli.failures import NOT_FOUND, fail
+from corral.cli.figures import STATS_COLUMNS, Figures, figures
 from corral.cli.render import Printer
 from corral.cli.shared import command, reads
 from corral.cli.store import open_store, run

@@ -57,8 +57,8 @@ def store_url(settings: Settings, app: Corral | None = None) -> str:
         return settings.url
     if settings.redis and named is None:
         raise ConfigError(
-            f"REDIS_URL asks for the Redis engine ({safe_url(settings.redis)}), which this version of corral does not have "
-            f"yet; set CORRAL_URL={DEFAULT_URL} or say --url to use a SQLite file",
+            f"REDIS_URL asks for the Redis engine ({safe_url(settings.redis)}), which this version of corral does not "
+            f"have yet; set CORRAL_URL={DEFAULT_URL} or say --url to use a SQLite file",
             key="REDIS_URL",
         )
     return settings.file_url or named or DEFAULT_URL

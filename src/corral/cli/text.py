@@ -2,8 +2,8 @@
 
 import re
 
-# C0 and C1 controls (escape sequences start with them), line and paragraph separators, the marks that turn the direction
-# of writing around, and half surrogate pairs, which no output can encode.
+# C0 and C1 controls (escape sequences start with them), line and paragraph separators, the marks that turn the
+# direction of writing around, and half surrogate pairs, which no output can encode.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

@@ -69,9 +69,9 @@ def backoff(text: str) -> Backoff:
     """
     kind, *parts = text.split(":")
     match kind.lower(), parts:
-        case ("exp" | "exponential"), [delay]:
+        case (("exp" | "exponential"), [delay]):
             return Exponential(duration(delay))
-        case ("exp" | "exponential"), [delay, maximum]:
+        case (("exp" | "exponential"), [delay, maximum]):
             return Exponential(duration(delay), maximum=duration(maximum))
         case "fixed", [delay]:
             return Fixed(duration(delay))

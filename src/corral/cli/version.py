@@ -1,7 +1,8 @@
 """`corral version`."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version as version_of
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 
 from corral._version import __version__
 from corral.cli.render import Printer

@@ -63,6 +63,8 @@ class Line:
         self._requests = requests
         self._replies = replies
         self._inbox = Inbox()
+        self._poll = select.poll()
+        self._poll.register(requests, 0)  # the end is always reported
         self._whole = threading.Lock()  # a handler may report from threads of its own
         for fd in (requests, replies):
             os.set_inheritable(fd, False)
@@ -77,8 +79,8 @@ class Line:
         return frame
 
     def hung_up(self) -> bool:
-        """Whether the worker wants no more of this process. It sends nothing while a job runs, except this."""
-        return bool(select.select([self._requests], [], [], 0)[0])
+        """Whether the worker has closed its end: it wants no more of this process, or it died."""
+        return any(events & select.POLLHUP for _, events in self._poll.poll(0))
 
     def send(self, reply: Reply) -> None:
         """Send a message. Blocks while the worker is behind, which slows down a handler that floods it.
@@ -145,8 +147,6 @@ def main() -> None:
     while (frame := line.receive()) is not None:
         tidy_up(line, home)
         serve(line, _request.decode(frame), hello.package, invoke)
-        if line.hung_up():
-            return
 
 
 def heed_signals(line: Line) -> None:

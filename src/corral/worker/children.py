@@ -7,6 +7,7 @@ its `finally` blocks run; after `grace` seconds SIGKILL. Programs that a finishe
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from corral.worker.supervised import Child, Report, Warden, hello
 from corral.worker.wire import ChildRequest, Done, FrameTooLong, HandlerRef, Verdict, in_child, pack
 
 __all__ = ["ChildRequest", "Children", "HandlerRef", "RemoteError"]
+
+logger = logging.getLogger("corral.worker")
 
 #: An interpreter with corral in it has taken about 40 MB of address space before the first handler is imported.
 SMALLEST_MEMORY = 64 * 2**20
@@ -110,6 +113,7 @@ class Children:
                 # A used child that dies before it calls the handler does not die of this job: a new one gets it.
                 if child.calling or not child.jobs or self._closed:
                     raise
+                logger.warning("child process %s died between two jobs; the second gets a new one", child.process.pid)
             finally:
                 await self._give_back(child, keep=verdict is not None)
             if verdict is not None:
@@ -176,6 +180,7 @@ class Children:
     def _on_exit(self, child: Child) -> None:
         # An idle child that dies is cleared away at once; with a busy one, its job is about to notice.
         if child in self._idle:
+            logger.warning("child process %s died while it was idle", child.process.pid)
             self._idle.remove(child)
             _ = self._end(child)
 

@@ -79,7 +79,11 @@ class JobContext(Facts):
         Raises:
             PayloadError: not JSON. LeaseLostError: another run owns the job now; stop.
         """
-        patch = JobPatch(job_id=self.job.id, token=self._token, progress=to_json(value, "progress"))
+        await self.progress_json(to_json(value, "progress"))
+
+    async def progress_json(self, text: str) -> None:
+        """`progress` for a value that is JSON text already: what child processes send."""
+        patch = JobPatch(job_id=self.job.id, token=self._token, progress=text)
         if not await self._storage.update(self.job.queue, [patch]):
             raise LeaseLostError(self.job.queue, self.job.id)
 

@@ -1,3 +1,260 @@
-class Lane: pass
-class Worker: pass
-class WorkerOptions: pass
+"""The worker: wires fetchers, lease keeper, upkeep and scheduler together; starts and stops them in order."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from corral._version import __version__
+from corral.errors import ConfigError, CorralError
+from corral.options import QueueSettings
+from corral.scheduler import Scheduler
+from corral.storage.port import Storage, Token, WorkerInfo
+from corral.timing import now_ms
+from corral.worker.children import Children
+from corral.worker.executor import Executor
+from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
+from corral.worker.handler import Handler
+from corral.worker.hooks import Hooks, Middleware
+from corral.worker.keeper import Keeper
+from corral.worker.report import Reporter
+from corral.worker.run import Run
+from corral.worker.threads import Threads
+from corral.worker.upkeep import Recovery, Stats, every, sweep
+
+logger = logging.getLogger("corral.worker")
+
+GRACEFUL, ABANDONED = 0, 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker behaves. Durations are seconds."""
+
+    name: str | None = None  #: None: host and pid
+    lease: float = 15.0  #: how long a dead worker's jobs stay its own
+    shutdown_timeout: float = 30.0  #: how long running jobs may finish after the order to stop
+    stats_interval: float = 30.0  #: 0 logs no statistics
+    sweep_interval: float = 60.0
+    burst: bool = False  #: stop as soon as nothing waits and nothing runs; delayed jobs stay for the next time
+    max_jobs: int | None = None  #: stop gracefully after so many
+    max_time: float | None = None  #: stop gracefully after so long
+    run_schedules: bool = True
+    child_memory: int | None = None  #: bytes of address space of each child process
+    child_env: tuple[tuple[str, str], ...] = ()  #: variables for child processes, beside the few they inherit
+
+    def __post_init__(self) -> None:
+        if self.lease < 0.2:
+            raise ConfigError(f"lease must be at least 0.2 s, not {self.lease!r}", key="lease")
+        if self.shutdown_timeout < 0:
+            raise ConfigError(f"shutdown_timeout must be 0 or more, not {self.shutdown_timeout!r}", key="shutdown_timeout")
+
+
+class Worker:
+    """Serves lanes until it is told to stop. Making one starts nothing: use `async with` or `run()`."""
+
+    def __init__(
+        self, storage: Storage, lanes: Sequence[Lane], *, options: WorkerOptions, hooks: Hooks | None = None,
+        middlewares: tuple[Middleware, ...] = (), scheduler: Scheduler | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+    ) -> None:  # fmt: skip
+        self.options = options
+        self.storage = storage
+        self.lanes = tuple(lanes)
+        host = socket.gethostname()
+        self.name = options.name or f"{host}-{os.getpid()}"
+        self.id = f"{self.name}-{secrets.token_hex(4)}"
+        self._host = host
+        self._started_at = now_ms()
+        self._hooks = hooks or Hooks()
+        self._middlewares = middlewares
+        self._scheduler = scheduler
+        self._prepare = prepare
+        self._lifespan = lifespan
+        self.reporter = Reporter(self._hooks)
+        self.threads = Threads()
+        self._children: Children | None = None
+        self._running: dict[Token, dict[str, Run]] = {}
+        self.fetchers: list[Fetcher] = []
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self._orders = 0
+
+    # -- start and stop ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        await self._finish()
+
+    async def run(self) -> int:
+        """Work until SIGTERM or SIGINT, `stop()`, or the end of a burst. Answers 0, or 9 when jobs had to be handed back.
+
+        The first signal lets running jobs finish within `shutdown_timeout`; the second hands them back at once.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await self._start()
+            await self._stop.wait()
+            return await self._finish()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Stop gracefully; called a second time, hand back what still runs at once."""
+        self._orders += 1
+        self._stop.set()
+        for fetcher in self.fetchers:
+            if self._orders == 1:
+                fetcher.stop()
+            else:
+                fetcher.interrupt()
+
+    async def wait(self) -> None:
+        """Wait until something stops the worker (a burst's end, `max_jobs`, `max_time`, a signal)."""
+        await self._stop.wait()
+
+    async def _start(self) -> None:
+        if self._prepare is not None and self.options.run_schedules:
+            await self._prepare()
+        for lane in self.lanes:
+            await self._configure(lane)
+        if self._lifespan is not None:
+            await self._stack.enter_async_context(self._lifespan())
+        lease_ms = round(self.options.lease * 1000)
+        keeper = Keeper(self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run)
+        await keeper.start()
+        self._stack.push_async_callback(keeper.stop)
+        self.fetchers = [self._fetcher(lane, lease_ms) for lane in self.lanes]
+        self._serving = [
+            asyncio.create_task(fetcher.serve(), name=f"corral-fetch-{fetcher.lane.queue}") for fetcher in self.fetchers
+        ]
+        for task in self._serving:
+            task.add_done_callback(self._fetcher_ended)
+        self._start_upkeep()
+        if self._orders:  # told to stop while starting: the request must not get lost
+            self._orders -= 1
+            self.stop()
+        logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
+
+    async def _configure(self, lane: Lane) -> None:
+        """Store what the declaration says about the queue. A rate limit found there that differs is replaced, loudly."""
+        before = await self.storage.configure(lane.queue, QueueSettings())
+        after = await self.storage.configure(lane.queue, lane.settings)
+        if before.rate_limit is not None and before.rate_limit != after.rate_limit:
+            logger.warning(
+                "queue %r had the rate limit %s; it is %s now, for every worker", lane.queue, before.rate_limit, after.rate_limit
+            )
+
+    def _fetcher(self, lane: Lane, lease_ms: int) -> Fetcher:
+        executor = Executor(
+            lane.queue, lane.find, lane.known, self.storage, self._middlewares, self.threads, self._child_pool
+        )
+        return Fetcher(
+            lane, self.storage, executor, self.reporter, worker=self.id, lease_ms=lease_ms, running=self._running
+        )
+
+    def _start_upkeep(self) -> None:
+        queues = [lane.queue for lane in self.lanes]
+        options = self.options
+        recovery = Recovery(self.storage, queues, self._hooks, lease=options.lease)
+        # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
+        self._spawn(every(min(4.0, options.lease / 3), recovery, "recovery"))
+        self._spawn(every(options.sweep_interval, lambda: sweep(self.storage, queues), "retention"))
+        if options.stats_interval > 0:
+            stats = Stats(self.storage, queues, self.reporter, options.stats_interval)
+            self._spawn(every(options.stats_interval, stats, "statistics"))
+        if self._scheduler is not None and options.run_schedules:
+            self._spawn(self._scheduler.run(self._stop))
+        if options.burst or options.max_jobs is not None or options.max_time is not None:
+            self._spawn(self._watch_end())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))  # type: ignore[arg-type]  # each is a coroutine
+
+    def _fetcher_ended(self, task: "asyncio.Task[None]") -> None:
+        """A fetcher only ends when it was stopped; an error in it must not leave a worker that looks alive."""
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("fetching failed; the worker stops", exc_info=task.exception())
+            self.stop()
+
+    async def _watch_end(self) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(0.02)
+            quiet = all(fetcher.quiet for fetcher in self.fetchers)
+            enough = self.options.max_jobs is not None and self.reporter.finished >= self.options.max_jobs
+            late = self.options.max_time is not None and time.monotonic() - began >= self.options.max_time
+            if (self.options.burst and quiet) or enough or late:
+                self.stop()
+                return
+
+    async def _finish(self) -> int:
+        """Let running jobs end in time, hand back the rest, and leave nothing behind."""
+        logger.info("worker stopping", extra={"event": "worker.stopping", "worker": self.name})
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=self.options.shutdown_timeout)
+            if late:
+                for fetcher in self.fetchers:
+                    fetcher.interrupt()
+                await asyncio.wait(late, timeout=STOP_GRACE + 5.0)
+        handed_back = sum(fetcher.interrupted for fetcher in self.fetchers)
+        errors = [task.exception() for task in self._serving if task.done() and not task.cancelled()]
+        for task in (*self._tasks, *self._serving):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._serving, return_exceptions=True)
+        if self._children is not None:
+            await self._children.close()
+        self.threads.close()
+        await self._stack.aclose()
+        logger.info("worker stopped", extra={"event": "worker.stopped", "worker": self.name, "handed_back": handed_back})
+        for error in errors:
+            if error is not None:
+                raise error
+        return ABANDONED if handed_back else GRACEFUL
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def info(self) -> WorkerInfo:
+        """How the worker presents itself."""
+        return WorkerInfo(
+            id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
+            queues=tuple(lane.queue for lane in self.lanes), slots=sum(lane.slots for lane in self.lanes),
+            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
+        )  # fmt: skip
+
+    def _child_pool(self) -> Children:
+        if self._children is None:
+            slots = sum(lane.slots for lane in self.lanes)
+            self._children = Children(
+                limit=slots, memory_limit=self.options.child_memory, env=dict(self.options.child_env)
+            )
+        return self._children
+
+    def _stop_run(self, run: Run, why: CorralError) -> None:
+        for fetcher in self.fetchers:
+            fetcher.stop_run(run, why)
+
+
+def single(queue: str, handler: Handler, *, slots: int = 10) -> Lane:
+    """A lane in which one handler serves every job, whatever its name: Bull's `new Worker(queue, processor)`."""
+    return Lane(queue=queue, slots=slots, find=lambda _: handler)

@@ -1,6 +1,7 @@
 """Ready-made e-mail jobs: `app.include(bundle())` and the queue `send-email` really sends.
 
-Templates (HTML and text), SMTP, the Resend API, and files in `mail/` while neither is configured. See `docs/handlers/email.md`.
+Templates (HTML and text), SMTP, the Resend API, and files in `mail/` while neither is configured: see
+`docs/handlers/email.md`.
 """
 
 from corral.handlers.email.extra import need

@@ -1,4 +1,4 @@
-"""Whether the e-mail handler's extra is installed. Looks without importing: 200 ms of imports wait until a mail is sent."""
+"""Whether the e-mail handler's extra is installed."""
 
 from importlib.util import find_spec
 

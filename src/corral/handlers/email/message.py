@@ -8,7 +8,7 @@ from email.encoders import encode_base64
 from email.header import Header
 from email.mime.base import MIMEBase
 from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
+from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import compat32
 from email.utils import format_datetime, formataddr
 from hashlib import sha256
@@ -20,7 +20,7 @@ from corral.timing import Millis, to_datetime
 
 #: compat32 and not the newer policies: those of Python up to 3.11.8 encode the commas between folded recipients, which
 #: merges them into one (python/cpython#100884).
-_WIRE = compat32.clone(linesep="\r\n", max_line_length=78)
+_WIRE = compat32.clone(linesep="\r\n", max_line_length=78, mangle_from_=False)
 _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP
 _SLUG = re.compile(r"[^a-z0-9._-]+")
@@ -28,7 +28,7 @@ _SLUG = re.compile(r"[^a-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A mail as it will be read. Whoever makes one has checked nothing: `to_bytes` refuses what headers may not have."""
+    """A mail as it will be read. Making one checks nothing: `to_bytes` refuses what headers may not have."""
 
     id: str  #: without angle brackets: local part, "@", domain
     sender: Address
@@ -65,9 +65,8 @@ class Message:
     def _body(self) -> MIMEMultipart:
         both = MIMEMultipart("alternative", boundary=self._boundary("alternative"))
         for subtype, content in (("plain", self.text), ("html", self.html)):  # the last one is the one preferred
-            part = MIMEText("", subtype, None)
-            del part["Content-Transfer-Encoding"], part["Content-Type"], part["MIME-Version"]
-            part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+            part = MIMENonMultipart("text", subtype, charset="utf-8")
+            del part["MIME-Version"]
             part.set_payload(_lines(content), _UTF8)
             both.attach(part)
         if not self.attachments:
@@ -99,11 +98,11 @@ def _lines(text: str) -> str:
     return "\n".join(text.splitlines()) + "\n"
 
 
-def _encoded(value: str) -> str | Header:
-    # What looks encoded already must reach the reader as it is written, so it is encoded once more.
+def _encoded(value: str) -> str:
+    """A header's text in ASCII. What looks encoded already is encoded once more, to be read as it was written."""
     if value.isascii() and "=?" not in value:
         return value
-    return Header(value, "utf-8", header_name="Subject")
+    return Header(value, "utf-8").encode(linesep="")
 
 
 def _mailboxes(mailboxes: Sequence[Address], what: str) -> str:
@@ -114,16 +113,15 @@ def mailbox_text(mailbox: Address, what: str = "address") -> str:
     """`Name <address>` in ASCII, as headers and APIs want it. Raises: PayloadError."""
     spec = check_line(mailbox.spec, what, limit=400)
     name = check_line(mailbox.name, f"{what}'s name", limit=MAX_NAME)
-    if name.isascii() and "=?" not in name:
-        return formataddr((name, spec))
-    return f"{Header(name, 'utf-8').encode(linesep='')} <{spec}>"
+    encoded = _encoded(name)
+    return formataddr((name, spec)) if encoded == name else f"{encoded} <{spec}>"
 
 
-# -- names that are the same in every attempt ---------------------------------------------------------------------------
+# -- names that are the same in every attempt -------------------------------------------------------------------------
 
 
 def stamp(job: Job) -> str:
-    """A short text for this job alone: ids come again, in a new store or after a removal, but not at the same instant."""
+    """A short text for this job alone. Ids come again, in a new store or after a removal, but not at one instant."""
     return sha256(f"{job.queue}\0{job.id}\0{job.created_at}".encode()).hexdigest()[:16]
 
 

@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 from corral.errors import PayloadError
 from corral.handlers.email.address import Address, check_line, parse_address
@@ -79,7 +88,7 @@ class Attachment(BaseModel):
 class SendEmail(BaseModel):
     """One mail: whom it goes to, and the template and data it is made of.
 
-    Its representation leaves out `data`, `text` and what is attached: they may be private, and representations end in logs.
+    Its representation leaves out `data`, `text` and what is attached: they may be private, and it may end in a log.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -14,7 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from corral.errors import ConfigError, PayloadError
+from corral.errors import ConfigError
 from corral.handlers.email.address import parse_address
 
 FILE = Path("corral.toml")
@@ -31,9 +31,15 @@ class Security(StrEnum):
 
 
 class EmailSettings(BaseSettings):
-    """How e-mail leaves. Every field has an environment variable of the same name; passwords never show in `repr`."""
+    """How e-mail leaves. Every field has an environment variable of the same name; passwords never show in `repr`.
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+    Raises:
+        ValidationError: pydantic's, with every complaint and without the values. `load_settings` makes it a ConfigError.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     email_from: str | None = Field(default=None, validation_alias=AliasChoices("EMAIL_FROM", "SMTP_FROM"))
     email_brand: str | None = None  #: the name in the mail's head and foot; the sender's name when not given
@@ -52,14 +58,6 @@ class EmailSettings(BaseSettings):
     resend_url: str = "https://api.resend.com"
 
     mail_dir: Path = Field(default=Path("mail"), validation_alias=AliasChoices("CORRAL_MAIL_DIR"))
-
-    def __init__(self, **values: object) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            # `input` is left out: it may be a password.
-            complaints = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            raise ConfigError("e-mail settings: " + "; ".join(complaints), key="email") from None
 
     @classmethod
     def settings_customise_sources(
@@ -120,6 +118,15 @@ class EmailSettings(BaseSettings):
     @property
     def port(self) -> int:
         return self.smtp_port or {Security.TLS: 465, Security.STARTTLS: 587, Security.NONE: 25}[self.security]
+
+
+def load_settings() -> EmailSettings:
+    """What the environment and the files say. Raises: ConfigError, with every complaint."""
+    try:
+        return EmailSettings()
+    except ValidationError as error:
+        complaints = (": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_input=False))
+        raise ConfigError("e-mail settings: " + "; ".join(complaints), key="email") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -51,6 +51,6 @@ class Transport(Protocol):
 
 
 def said(text: str, limit: int = 200) -> str:
-    """What a server said, fit for a log: one line, cut, and without the addresses in it (they may be somebody's Bcc)."""
+    """What a server said, fit for a log: one line, cut, and without addresses (they may be somebody's Bcc)."""
     line = _ADDRESS.sub("<address>", _CONTROLS.sub(" ", text).strip())
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -62,6 +62,7 @@ class QueueRow:
         "name",
         "next_event",
         "pk",
+        "stored",
         "window_at",
         "window_used",
     )
@@ -75,6 +76,13 @@ class QueueRow:
         self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event = rest[6:]  # type: ignore[assignment]
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
+        self.stored = self.numbers()
+
+    def numbers(self) -> tuple[int, ...]:
+        """The columns that transitions change, in the order of the UPDATE."""
+        return (
+            *self.count, self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event,
+        )  # fmt: skip
 
     def move(self, source: int, target: int, jobs: int = 1) -> None:
         """Count jobs out of one state into another."""
@@ -174,18 +182,9 @@ class Unit:
         return told
 
     def _store_counts(self, queue: QueueRow) -> None:
-        self.db.execute(
-            _UPDATE_QUEUE,
-            (
-                *queue.count,
-                queue.completed_total,
-                queue.failed_total,
-                queue.window_at,
-                queue.window_used,
-                queue.next_event,
-                queue.pk,
-            ),
-        )
+        numbers = queue.numbers()
+        if numbers != queue.stored:  # a beat or a claim that found nothing must not cost a write to the disk
+            self.db.execute(_UPDATE_QUEUE, (*numbers, queue.pk))
 
     def _store_events(self, queue: QueueRow) -> None:
         first, last = queue.next_event, queue.next_event + len(queue.events)

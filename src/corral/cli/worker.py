@@ -1,0 +1,116 @@
+"""`corral worker`: run an application's jobs until stopped."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from corral.cli.logs import FORMATS, set_up
+from corral.cli.render import Printer
+from corral.cli.settings import Settings
+from corral.cli.shared import Globals, command, reads
+from corral.cli.store import current_settings, run
+from corral.cli.supervise import INSTANCE, Plan, Supervisor
+from corral.cli.values import duration
+from corral.errors import ConfigError
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def queue_slots(text: str) -> dict[str, int | None]:
+    """`email,report=5`: the queues to serve, with slots where they are given.
+
+    Raises:
+        ConfigError: an empty name, a name given twice, or slots that are no number of 1 or more.
+    """
+    slots: dict[str, int | None] = {}
+    for part in text.split(","):
+        name, sign, number = part.strip().partition("=")
+        if not name:
+            raise ConfigError(f"{text!r} has an empty queue name; write email,report=5")
+        if name in slots:
+            raise ConfigError(f"queue {name!r} is given twice")
+        if sign and not (number.isdigit() and int(number) > 0):
+            raise ConfigError(f"{part.strip()!r} must have a number of 1 or more after the =")
+        slots[name] = int(number) if sign else None
+    return slots
+
+
+def worker_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that `worker` and `dev` have in common."""
+    options = [
+        click.option("-Q", "--queues", metavar="NAMES", help="Serve only these, with slots if wanted: email,report=5."),
+        click.option("-c", "--concurrency", type=click.IntRange(1, 10_000), metavar="N",
+                     help="Jobs at once for each queue without slots of its own (WORKER_CONCURRENCY)."),
+        click.option("--name", metavar="NAME", help="The worker's name in listings; instances are NAME.0, NAME.1 …"),
+        click.option("--burst", is_flag=True, help="Stop when nothing is left to do."),
+        click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="Stop after so many jobs."),
+        click.option("--max-time", callback=reads(duration), metavar="DURATION", help="Stop after this long."),
+        click.option("--shutdown-timeout", callback=reads(duration), metavar="DURATION",
+                     help="How long running jobs may take to finish when stopped (30s)."),
+        click.option("--stats-interval", callback=reads(duration), metavar="DURATION",
+                     help="How often the figures are logged (30s); 0 is never."),
+        click.option("--scheduler/--no-scheduler", default=True, help="Whether to serve schedules too."),
+        click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged (info)."),
+        click.option("--log-format", type=click.Choice(FORMATS), help="How lines look (console)."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command("worker")
+@click.argument("application", metavar="APP", required=False)
+@worker_options
+@click.option("--processes", type=click.IntRange(1, 256), metavar="N", help="So many worker processes (1).")
+@click.option("--reload", is_flag=True, help="Start again when a Python file below this folder changes.")
+def worker(application: str | None, processes: int | None, reload: bool, **options: object) -> None:
+    """Run the jobs of APP (package.module:attribute) until stopped.
+
+    The first SIGTERM or Ctrl-C lets running jobs finish, the second hands them back to the queue at once. Exit code 0
+    after a clean stop, 9 when jobs had to be handed back.
+    """
+    start(application, processes=processes, reload=reload, **options)
+
+
+def start(application: str | None, *, processes: int | None, reload: bool, **options: object) -> None:
+    """Run the worker in this process, or children that do; ends the process with the exit code."""
+    instance = os.environ.pop(INSTANCE, None)  # taken out, so that what a handler starts is no child of ours
+    flags = {key: options[key] for key in ("queues", "concurrency", "name", "shutdown_timeout", "stats_interval")}
+    settings = current_settings(
+        processes=processes, log_level=options["log_level"], log_format=options["log_format"], **flags
+    )
+    target = application or settings.app
+    if target is None:
+        raise click.UsageError("say which application: corral worker package.module:attribute (or CORRAL_APP)")
+    set_up(settings.log_format, settings.log_level, env=settings.env, colour=Printer.current().colour)
+    ctx = click.get_current_context()
+    if instance is None and (reload or settings.processes > 1):
+        ctx.exit(run(_supervise(settings, reload, once=bool(options["burst"]))))
+    from corral.cli.work import Work, work  # the application's side of corral: not needed by a supervisor
+
+    job = Work(
+        target=target,
+        settings=settings,
+        instance=instance,
+        supervised=instance is not None,
+        burst=bool(options["burst"]),
+        max_jobs=_number(options["max_jobs"]),
+        max_time=_number(options["max_time"]),
+        schedules=bool(options["scheduler"]),
+    )
+    ctx.exit(work(job))
+
+
+async def _supervise(settings: Settings, reload: bool, *, once: bool) -> int:
+    words = click.get_current_context().meta[ARGUMENTS]
+    plan = Plan(
+        command=[sys.executable, "-m", "corral.cli", *words],
+        processes=settings.processes,
+        once=once,
+        watch=Path.cwd() if reload else None,
+        shutdown_timeout=settings.shutdown_timeout,
+    )
+    return await Supervisor(plan).run()

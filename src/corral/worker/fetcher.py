@@ -1,0 +1,269 @@
+"""The fetcher: one queue's conversation with the store. Hand in what finished, take what fits: that is a turn.
+
+There is no timer and no threshold in it. Whatever finishes while a turn is on its way goes with the next one, so at low
+load a verdict is written at once and at high load the batches grow by themselves.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+
+from corral.errors import StorageError
+from corral.options import QueueSettings
+from corral.outcome import Outcome
+from corral.storage.port import BATCH, Claim, Claimed, Refusal, Settlement, Storage, Token
+from corral.timing import now_ms
+from corral.worker.executor import Executor
+from corral.worker.handler import Handler
+from corral.worker.report import Reporter
+from corral.worker.run import Interruption, Run
+
+logger = logging.getLogger("corral.worker")
+
+#: A handler that was told to stop and has not ended by then loses its slot to another job.
+STOP_GRACE = 5.0
+#: The longest sleep of an idle queue: bounds how late a lost wake-up can be.
+PATIENCE = 5.0
+#: A slot runs jobs that never wait back to back, but lets the loop breathe this often.
+BREATH = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A queue a worker serves, and with how many slots."""
+
+    queue: str
+    slots: int
+    find: Callable[[str], Handler | None]
+    settings: QueueSettings = field(default_factory=QueueSettings)
+    known: Callable[[], list[str]] = list
+
+
+class Fetcher:
+    """Serves one lane: turns with the store on one side, slots that run handlers on the other."""
+
+    def __init__(
+        self, lane: Lane, storage: Storage, executor: Executor, reporter: Reporter, *, worker: str, lease_ms: int,
+        running: dict[Token, dict[str, Run]],
+    ) -> None:  # fmt: skip
+        self.lane = lane
+        self._storage = storage
+        self._executor = executor
+        self._reporter = reporter
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._runs: set[Run] = set()
+        self._all_running = running  #: shared with the lease keeper's thread, over all lanes
+        self._ready: deque[Run] = deque()
+        self._finished: list[tuple[Run, Outcome]] = []
+        self._slots: set[asyncio.Task[None]] = set()
+        self._bell = asyncio.Event()
+        self._wake: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._number = 0
+        self._failures = 0
+        self.stopping = False
+        self.quiet = False  #: the last turn found nothing to run, and nothing of before is left
+        self.turned_at = time.monotonic()  #: of the last turn that the store answered
+        self.interrupted = 0
+
+    @property
+    def running(self) -> int:
+        """Jobs in this worker's hands."""
+        return len(self._runs)
+
+    def stop(self) -> None:
+        """Take no more jobs; those that run may finish."""
+        self.stopping = True
+        self._bell.set()
+
+    def interrupt(self) -> None:
+        """Hand back everything that still runs."""
+        self.stop()
+        for run in tuple(self._runs):
+            self.interrupted += 1
+            self._stop_run(run, Interruption("the worker is stopping"))
+
+    def stop_run(self, run: Run, why: Exception) -> None:
+        """Stop one run, if it is still this lane's."""
+        if run in self._runs:
+            self._stop_run(run, why)
+
+    def _stop_run(self, run: Run, why: Exception) -> None:
+        run.stop(why)  # type: ignore[arg-type]  # callers pass corral's errors
+        asyncio.get_running_loop().call_later(STOP_GRACE, self._abandon, run)
+
+    async def serve(self) -> None:
+        """Turn until stopped and empty."""
+        while not self.stopping or self._runs or self._finished:
+            claimed = await self._turn()
+            await self._rest(claimed)
+        if self._wake is not None:
+            self._wake.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- the turn ------------------------------------------------------------------------------------------------
+
+    def _free(self) -> int:
+        """Slots without a job. A run that has ended gives its slot back before its verdict is handed in."""
+        return 0 if self.stopping else max(0, self.lane.slots - len(self._runs) + len(self._finished))
+
+    async def _turn(self) -> Claimed | None:
+        """One round trip. None when the store could not be reached: nothing is forgotten, the next turn carries it."""
+        self._number += 1
+        token = Token(f"{self._worker}:{self.lane.queue}:{self._number}")
+        claim = Claim(count=min(self._free(), BATCH), token=token, lease_ms=self._lease_ms, worker=self._worker)
+        batch, self._finished = self._finished[:BATCH], self._finished[BATCH:]
+        settlements = [Settlement(job_id=run.job.id, token=run.token, outcome=outcome) for run, outcome in batch]
+        try:
+            settled = await self._storage.settle(
+                self.lane.queue, settlements, then=claim if claim.count > 0 else None
+            )
+        except StorageError as error:
+            self._finished[:0] = batch
+            await self._back_off(error)
+            return None
+        if self._failures:
+            logger.info("store is back", extra={"event": "engine.connected", "queue": self.lane.queue})
+            self._failures = 0
+        self.turned_at = time.monotonic()
+        for run, _ in batch:
+            self._forget(run)
+        self._take(settled.claimed, token)
+        self.quiet = not self._runs and not self._finished and settled.claimed.held_until is None
+        if batch:
+            await self._report(batch, settled.refused)
+        return settled.claimed
+
+    async def _back_off(self, error: StorageError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            facts = {"event": "engine.lost", "queue": self.lane.queue, "error": str(error)}
+            logger.error("store cannot be reached, trying again", extra=facts)
+        # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step.
+        await asyncio.sleep(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _take(self, claimed: Claimed, token: Token) -> None:
+        if not claimed.jobs:
+            return
+        started = time.monotonic()
+        runs = [Run(self.lane.queue, job, token, started) for job in claimed.jobs]
+        self._runs.update(runs)
+        self._all_running[token] = {run.job.id: run for run in runs}
+        self._ready.extend(runs)
+        self._add_slot()
+
+    def _forget(self, run: Run) -> None:
+        self._runs.discard(run)
+        claim = self._all_running.get(run.token)
+        if claim is not None:
+            claim.pop(run.job.id, None)
+            if not claim:
+                del self._all_running[run.token]
+
+    async def _report(self, batch: list[tuple[Run, Outcome]], refused: "object") -> None:
+        assert isinstance(refused, dict)
+        for run, outcome in batch:
+            refusal: Refusal | None = refused.get(run.job.id) if refused else None
+            await self._reporter.ended(run, outcome, refusal)
+
+    # -- slots ---------------------------------------------------------------------------------------------------
+
+    def _add_slot(self) -> None:
+        if len(self._slots) < self.lane.slots:
+            slot = asyncio.create_task(self._slot(), name=f"corral-slot-{self.lane.queue}")
+            self._slots.add(slot)
+            slot.add_done_callback(self._slots.discard)
+
+    async def _slot(self) -> None:
+        """Run jobs one after the other until none is ready.
+
+        A slot begins another one before it starts a job: if this job waits, the next one runs there. Jobs that never wait
+        thus share one task, which saves the 5 µs that a task per job would cost.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        clean = copy_context()
+        breath = time.monotonic() + BREATH
+        first = True
+        while self._ready:
+            run = self._ready.popleft()
+            if self._ready and first:
+                self._add_slot()
+                first = False
+            run.task = task
+            self._reporter.started(run)
+            outcome = await self._executor.run(run)
+            if run.abandoned:
+                return  # its slot and its verdict were given away
+            self._finish(run, outcome)
+            if copy_context() != clean:
+                # The handler left a context variable behind (a tenant, a log binding); the next job must not see it.
+                asyncio.get_running_loop().call_soon(self._add_slot)
+                return
+            if time.monotonic() > breath:
+                await asyncio.sleep(0)
+                breath = time.monotonic() + BREATH
+                first = True
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        self._finished.append((run, outcome))
+        self._bell.set()
+
+    def _abandon(self, run: Run) -> None:
+        """The handler ignored that it was told to stop: settle for it and give its slot to others."""
+        if run not in self._runs or run.abandoned or run.task is None:
+            return
+        run.abandoned = True
+        self._slots.discard(run.task)
+        logger.error(
+            "handler does not stop; its slot is replaced",
+            extra={"event": "job.stuck", "queue": run.queue, "job": run.job.name, "job_id": run.job.id},
+        )
+        self._finish(run, self._executor.give_up(run))
+        if self._ready:
+            self._add_slot()
+
+    # -- resting -------------------------------------------------------------------------------------------------
+
+    async def _rest(self, claimed: Claimed | None) -> None:
+        """Sleep until another turn would do something: a job ended, a wake-up, a due time, or the order to stop."""
+        if claimed is None or self._finished or (self.stopping and not self._runs):
+            return
+        self._bell.clear()
+        if self._free() > 0:
+            self._arm(claimed)
+        await self._bell.wait()
+
+    def _arm(self, claimed: Claimed) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(self._patience(claimed), self._bell.set)
+        if self._wake is None or self._wake.done():
+            self._wake = asyncio.create_task(self._watch(pause=0.2 if claimed.paused else 0.0))
+
+    async def _watch(self, pause: float) -> None:
+        """Ring the bell when the queue changes. One watch outlives many turns; a paused queue is looked at less often."""
+        if pause:
+            await asyncio.sleep(pause)
+        try:
+            woken = await self._storage.wait([self.lane.queue], timeout=PATIENCE)
+        except StorageError:  # the turn will meet the same trouble, and speaks of it
+            woken = True
+        if woken:
+            self._bell.set()
+
+    @staticmethod
+    def _patience(claimed: Claimed) -> float:
+        """Seconds until the store itself has something to say."""
+        times = [at for at in (claimed.next_at, claimed.held_until) if at is not None]
+        if not times:
+            return PATIENCE
+        return min(PATIENCE, max(0.001, (min(times) - now_ms()) / 1000))

@@ -1,0 +1,84 @@
+"""The lease keeper: renews leases from its own OS thread with its own event loop and store handle.
+
+A handler that blocks the worker's loop, with `time.sleep` or a pure-Python loop, thus keeps its job. (C code that holds
+the interpreter lock for longer than a lease still loses it: put such handlers into a process.)
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from corral.errors import CorralError, JobCancelledError, LeaseLostError, StorageError
+from corral.storage.port import Lease, Pulse, Storage, Token, WorkerInfo
+from corral.worker.run import Run
+
+logger = logging.getLogger("corral.worker")
+
+#: How often cancellations are looked for. Leases are renewed when half of one is gone, so most beats only read.
+BEAT = 1.0
+
+
+class Keeper:
+    """Beats until stopped. `stop_run` is called on the worker's loop for runs that must end."""
+
+    def __init__(
+        self, storage: Storage, describe: Callable[[], WorkerInfo], running: dict[Token, dict[str, Run]], *,
+        lease_ms: int, stop_run: Callable[[Run, CorralError], None], beat: float = BEAT,
+    ) -> None:  # fmt: skip
+        self._storage = storage
+        self._describe = describe
+        self._running = running
+        self._lease_ms = lease_ms
+        self._stop_run = stop_run
+        self._beat = min(beat, lease_ms / 4000)
+        self._home = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="corral-leases", daemon=True)
+
+    async def start(self) -> None:
+        """Start the thread and wait until it beats."""
+        self._thread.start()
+        await asyncio.to_thread(self._started.wait)
+
+    async def stop(self) -> None:
+        """End the thread. Leases that still run are left to run out."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with self._storage.sibling() as storage:
+            await self._pulse(storage)
+            self._started.set()
+            while not self._stop.is_set():
+                try:
+                    async with asyncio.timeout(self._beat):
+                        await self._stop.wait()
+                except TimeoutError:
+                    await self._pulse(storage)
+
+    async def _pulse(self, storage: Storage) -> None:
+        runs = {(run.queue, run.job.id, token): run for token, claim in list(self._running.items()) for run in list(claim.values())}
+        leases = [Lease(queue=queue, job_id=job_id, token=token) for queue, job_id, token in runs]
+        try:
+            pulse = await storage.heartbeat(self._describe(), leases, lease_ms=self._lease_ms)
+        except StorageError as error:
+            logger.warning("heartbeat failed: %s", error)
+            return
+        self._obey(pulse, runs)
+
+    def _obey(self, pulse: Pulse, runs: dict[tuple[str, str, Token], Run]) -> None:
+        for lease in pulse.lost:
+            run = runs[lease.queue, lease.job_id, lease.token]
+            self._home.call_soon_threadsafe(self._stop_run, run, LeaseLostError(lease.queue, lease.job_id))
+        for lease, reason in pulse.cancelled:
+            run = runs[lease.queue, lease.job_id, lease.token]
+            self._home.call_soon_threadsafe(self._stop_run, run, JobCancelledError(reason))

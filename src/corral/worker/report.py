@@ -1,0 +1,92 @@
+"""Reporting: log lines, hooks and counters for what happens to a worker's jobs."""
+
+import logging
+import time
+from collections import Counter
+
+import msgspec
+
+from corral.event import Event, EventType
+from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.storage.port import Refusal
+from corral.timing import now_ms
+from corral.worker.hooks import Hooks
+from corral.worker.run import Run
+
+logger = logging.getLogger("corral.worker")
+
+KIND: dict[type[Outcome], EventType] = {  # type: ignore[valid-type]  # the union's members
+    Completed: EventType.COMPLETED,
+    Failed: EventType.FAILED,
+    Retried: EventType.RETRYING,
+    Snoozed: EventType.SNOOZED,
+    Parked: EventType.WAITING_CHILDREN,
+    Released: EventType.RELEASED,
+    Crashed: EventType.STALLED,
+}
+
+
+class Reporter:
+    """Told by the fetchers; tells logs and hooks. Costs next to nothing while nobody listens."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+        self.totals: Counter[tuple[str, EventType]] = Counter()
+        self.finished = 0
+
+    def started(self, run: Run) -> None:
+        """A handler is about to be called."""
+        if logger.isEnabledFor(logging.DEBUG):
+            job = run.job
+            logger.debug(
+                "job started",
+                extra={
+                    "event": "job.started", "queue": run.queue, "job": job.name, "job_id": job.id,
+                    "attempt": job.attempts_made + 1, "wait_ms": max(0, (job.started_at or 0) - job.created_at),
+                },
+            )  # fmt: skip
+
+    async def ended(self, run: Run, outcome: Outcome, refusal: Refusal | None) -> None:
+        """A verdict was handed in, and accepted unless there is a refusal."""
+        if refusal is not None:
+            logger.warning(
+                "verdict refused: another run owns the job",
+                extra={"event": "worker.lock_lost", "queue": run.queue, "job_id": run.job.id, "reason": refusal.value},
+            )
+            return
+        kind = KIND[type(outcome)]
+        self.finished += 1
+        self.totals[run.queue, kind] += 1
+        if kind is not EventType.COMPLETED or logger.isEnabledFor(logging.DEBUG):
+            self._log(run, outcome, kind)
+        if self._hooks.wants(kind):
+            event = Event(type=kind, queue=run.queue, at=now_ms(), job_id=run.job.id, name=run.job.name, detail=_detail(outcome))
+            await self._hooks.call(event, run.job)
+
+    def _log(self, run: Run, outcome: Outcome, kind: EventType) -> None:
+        facts: dict[str, object] = {
+            "event": f"job.{kind.value}", "queue": run.queue, "job": run.job.name, "jobId": run.job.id,
+            "took_ms": round((time.monotonic() - run.started) * 1000),
+        }  # fmt: skip
+        match outcome:
+            case Completed():
+                logger.debug("job completed", extra=facts)
+            case Failed(reason=reason, trace=trace):
+                logger.error("Job failed", extra={**facts, "error": reason, "stack": trace})
+            case Retried(after_ms=after_ms, reason=reason):
+                attempt = run.job.attempts_made + 1
+                logger.warning("job retrying", extra={**facts, "attempt": attempt, "error": reason, "delay_ms": after_ms})
+            case Crashed(reason=reason):
+                logger.error("job crashed its process", extra={**facts, "error": reason})
+            case _:
+                logger.info("job %s", kind.value, extra=facts)
+
+
+def _detail(outcome: Outcome) -> str | None:
+    match outcome:
+        case Completed(result=result):
+            return result
+        case Failed(reason=reason) | Retried(reason=reason) | Crashed(reason=reason):
+            return msgspec.json.encode(reason).decode()
+        case _:
+            return None

@@ -1,0 +1,111 @@
+"""What the tests of the process executor share: requests, a listener, and a look at what a pool leaves behind."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from corral.job import Job, JobState
+from corral.worker.children import ChildRequest, Children, HandlerRef
+
+HANDLERS = "tests.engine.child_handlers"
+
+
+def request(handler: str, data: object = None, *, module: str = HANDLERS) -> ChildRequest:
+    """A job for one of `child_handlers`."""
+    text = json.dumps({} if data is None else data)
+    job = Job(id="1", queue="crunch", name=handler, state=JobState.ACTIVE, data=text)
+    return ChildRequest(HandlerRef(module, handler), job, attempts=3)
+
+
+class Listener:
+    """Hears what a running handler says."""
+
+    def __init__(self) -> None:
+        self.progress: list[object] = []
+        self.logs: list[str] = []
+        self.heard = asyncio.Event()
+
+    async def on_progress(self, value: str) -> None:
+        self.progress.append(json.loads(value))
+        self.heard.set()
+
+    async def on_log(self, line: str) -> None:
+        self.logs.append(line)
+        self.heard.set()
+
+
+async def run(
+    pool: Children, handler: str, data: object = None, *, timeout: float | None = 30, listener: Listener | None = None
+) -> object:
+    """Run a job and give its result as a value."""
+    ears = listener or Listener()
+    text = await pool.run(request(handler, data), on_progress=ears.on_progress, on_log=ears.on_log, timeout=timeout)
+    value: object = json.loads(text)
+    return value
+
+
+class Watched:
+    """A process that the test waits for, whoever its parent is."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    async def ended(self) -> None:
+        """Wait until it has ended, at most 10 s."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        loop.add_reader(self._pidfd, over.set_result, None)
+        try:
+            await asyncio.wait_for(over, 10)
+        finally:
+            loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+
+    async def reaped(self) -> None:
+        """Wait until it has ended and its parent, this very process, has taken note of it."""
+        await self.ended()
+        async with asyncio.timeout(10):
+            while Path("/proc", str(self._pid)).exists():
+                await asyncio.sleep(0)
+
+
+def belongings() -> dict[str, object]:
+    """What this process has: open files, threads, child processes (zombies among them)."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {
+        "files": {fd.name: os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()},
+        "threads": {thread.name for thread in threading.enumerate()},
+        "children": {pid for task in tasks for pid in (task / "children").read_text().split()},
+    }
+
+
+class Pools:
+    """Makes pools of children, and closes them."""
+
+    def __init__(self) -> None:
+        self._made: list[Children] = []
+
+    def __call__(
+        self, limit: int = 1, *, memory_limit: int | None = None, env: dict[str, str] | None = None, grace: float = 0.3
+    ) -> Children:
+        self._made.append(Children(limit=limit, memory_limit=memory_limit, env=env, grace=grace))
+        return self._made[-1]
+
+    async def close(self) -> None:
+        for pool in self._made:
+            await pool.close()
+
+
+@asynccontextmanager
+async def spotless() -> AsyncIterator[Pools]:
+    """Pools that must leave nothing behind when they are closed: no file, thread, process or zombie."""
+    before = belongings()
+    pools = Pools()
+    yield pools
+    await pools.close()
+    assert belongings() == before
