@@ -49,4 +49,6 @@ class Event(Struct, frozen=True, kw_only=True):
     cursor: EventCursor = ""
     job_id: JobId | None = None
     name: str | None = None  #: the job's name
-    detail: str | None = None  #: JSON text: the result, progress, reason, or due time; None where there is nothing to say
+    detail: str | None = (
+        None  #: JSON text: the result, progress, reason, or due time; None where there is nothing to say
+    )

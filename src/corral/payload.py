@@ -18,10 +18,22 @@ from corral.errors import PayloadError, ResultError
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 
-_encode: Callable[[object], str] = json.JSONEncoder(
-    allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=True
-).encode
 _PLAIN = {None: "null", True: "true", False: "false"}
+
+
+def _plain(value: object) -> object:
+    """Take a model, dataclass or Struct apart: the encoder asks for whatever is not plain JSON, however deep it lies."""
+    if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
+        return msgspec.to_builtins(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and hasattr(type(value), "model_validate"):  # a pydantic model, without importing pydantic
+        return dump(mode="json")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+_encode: Callable[[object], str] = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain
+).encode
 
 
 def _depth(text: str) -> int:
@@ -62,7 +74,9 @@ def to_json(value: object, what: str, *, limit: int = MAX_BYTES) -> str:
         problem = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
         raise PayloadError(f"{what} is not JSON: {problem}") from None
     if size > limit:
-        raise PayloadError(f"{what} has {size:,} bytes, more than the limit of {limit:,}: store it elsewhere and pass its key")
+        raise PayloadError(
+            f"{what} has {size:,} bytes, more than the limit of {limit:,}: store it elsewhere and pass its key"
+        )
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise PayloadError(f"{what} nests deeper than {MAX_DEPTH} levels")
     return text
@@ -89,25 +103,10 @@ def result_json(value: object) -> str:
     Raises:
         ResultError: it is not JSON, or too long.
     """
-    if value is None or type(value) is dict or type(value) is str:
-        plain = value
-    else:
-        plain = _plain(value)
     try:
-        return to_json(plain, "result")
+        return to_json(value, "result")
     except PayloadError as error:
         raise ResultError(str(error)) from None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Struct):
-        return msgspec.to_builtins(value)
-    dump = getattr(value, "model_dump", None)
-    if dump is not None and hasattr(type(value), "model_validate"):
-        return dump(mode="json")
-    if is_dataclass(value) and not isinstance(value, type):
-        return msgspec.to_builtins(value)
-    return value
 
 
 class PayloadType:
@@ -163,7 +162,7 @@ class PayloadType:
     def _dump(self, value: object) -> object:
         match self._validate:
             case "any":
-                return _plain(value)
+                return value
             case "dict":
                 if value is None:
                     return {}
@@ -185,7 +184,7 @@ class PayloadType:
 
     def _convert(self, value: object) -> object:
         try:
-            return msgspec.convert(value, self.annotation)  # type: ignore[call-overload]  # an annotation known at run time
+            return msgspec.convert(value, self.annotation)
         except msgspec.ValidationError as error:
             raise PayloadError("payload is refused", [str(error)]) from None
 
@@ -201,7 +200,8 @@ class PayloadType:
         if self._adapter is None:
             from pydantic import TypeAdapter
 
-            self._adapter = TypeAdapter(self.annotation)
+            annotation: Any = self.annotation
+            self._adapter = TypeAdapter(annotation)
         return self._adapter
 
 

@@ -5,6 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Generic, TypeVar, Unpack
 
+from msgspec import UNSET, UnsetType
+
 from corral.errors import ConfigError, JobFailedError, JobNotFoundError, JobTimeoutError
 from corral.event import NOW, Event
 from corral.job import (
@@ -120,7 +122,9 @@ class Queue:
         job = new_job(self.name, name, to_json({} if data is None else data, "payload"), options)
         return (await self.add_jobs([job]))[0]
 
-    async def add_bulk(self, jobs: Iterable[tuple[str, object] | tuple[str, object, AddKeywords]]) -> list[JobHandle[object]]:
+    async def add_bulk(
+        self, jobs: Iterable[tuple[str, object] | tuple[str, object, AddKeywords]]
+    ) -> list[JobHandle[object]]:
         """Add many jobs as `(name, data)` or `(name, data, options)`: all of them or, on any error, none."""
         made: list[NewJob] = []
         for entry in jobs:
@@ -186,14 +190,14 @@ class Queue:
         return await self.storage.log(self.name, job_id, [line])
 
     async def update(
-        self, job_id: JobId, *, data: object = ..., priority: int | None = None, delay: Seconds | None = None
+        self, job_id: JobId, *, data: object = UNSET, priority: int | None = None, delay: Seconds | None = None
     ) -> None:
         """Change a job that has not ended. Raises: JobNotFoundError."""
         patch = JobPatch(
             job_id=job_id,
-            **({"data": to_json(data, "payload")} if data is not ... else {}),
-            **({"priority": check_priority(priority)} if priority is not None else {}),
-            **({"delay_ms": to_ms(delay, "delay")} if delay is not None else {}),
+            data=UNSET if data is UNSET else to_json(data, "payload"),
+            priority=UNSET if priority is None else check_priority(priority),
+            delay_ms=UNSET if delay is None else to_ms(delay, "delay"),
         )
         if not await self.storage.update(self.name, [patch]):
             raise JobNotFoundError(self.name, job_id)
@@ -208,7 +212,9 @@ class Queue:
             self.name, states or tuple(JobState), start=start, limit=limit, newest_first=newest_first, name=name
         )
 
-    async def retry(self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000) -> list[JobId]:
+    async def retry(
+        self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000
+    ) -> list[JobId]:
         """Run finished jobs again: these, or the oldest in these states."""
         which = Selection(ids=job_ids) if job_ids else Selection(states=frozenset(states), limit=limit)
         return await self.storage.retry(self.name, which)
@@ -233,7 +239,9 @@ class Queue:
         states = {JobState.WAITING, JobState.DELAYED} if delayed else {JobState.WAITING}
         return await self._remove_all(frozenset(states), None, limit, None)
 
-    async def _remove_all(self, states: frozenset[JobState], older_ms: int | None, limit: int, name: str | None) -> list[JobId]:
+    async def _remove_all(
+        self, states: frozenset[JobState], older_ms: int | None, limit: int, name: str | None
+    ) -> list[JobId]:
         removed: list[JobId] = []
         while len(removed) < limit:
             size = min(1000, limit - len(removed))  # a slice at a time: other callers get their turn in between
@@ -262,19 +270,16 @@ class Queue:
         """Hand out jobs again."""
         await self.storage.configure(self.name, QueueSettings(paused=False, pause_reason=""))
 
-    async def limit(self, rate: RateLimit | None = ..., *, concurrency: int | None = ...) -> QueueInfo:  # type: ignore[assignment]
+    async def limit(
+        self, rate: RateLimit | None | UnsetType = UNSET, *, concurrency: int | None | UnsetType = UNSET
+    ) -> QueueInfo:
         """Change the rate limit or the concurrency over all workers, at once; None lifts it, leaving it out keeps it."""
-        settings = QueueSettings(
-            **({"rate_limit": rate} if rate is not ... else {}),  # type: ignore[arg-type]
-            **({"concurrency": concurrency} if concurrency is not ... else {}),  # type: ignore[arg-type]
-        )
+        settings = QueueSettings(rate_limit=rate, concurrency=concurrency)
         return await self.storage.configure(self.name, settings)
 
     async def retain(self, *, completed: Keep | None = None, failed: Keep | None = None) -> QueueInfo:
         """Set how long finished jobs stay; a sweeper enforces it on an idle queue too."""
-        settings = QueueSettings(
-            **({"keep_completed": completed} if completed else {}), **({"keep_failed": failed} if failed else {})
-        )
+        settings = QueueSettings(keep_completed=completed or UNSET, keep_failed=failed or UNSET)
         return await self.storage.configure(self.name, settings)
 
     async def info(self) -> QueueInfo:
@@ -284,5 +289,3 @@ class Queue:
     def events(self, *, after: str = NOW) -> AsyncIterator[Event]:
         """Everything that happens to the queue's jobs from now on (or from a cursor), in any process."""
         return listen(self.storage, self.name, after=after)
-
-

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from corral.errors import JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
+from corral.worker.children import Children
 from corral.worker.invoke import AsyncChildContext, ChildContext
 
 served: list[int] = []
@@ -22,7 +23,7 @@ served: list[int] = []
 
 
 def echo(data: dict[str, object]) -> dict[str, object]:
-    print("standard output belongs to the handler")
+    print(data.get("say", ""), end="")
     return data
 
 
@@ -62,6 +63,17 @@ def flood(ctx: ChildContext, data: dict[str, int]) -> None:
         ctx.log(f"line {number}")
 
 
+def leave_threads(ctx: ChildContext) -> None:
+    """One goes on talking about a job that is over, the other keeps the interpreter from ending."""
+
+    def talk() -> None:
+        while True:
+            ctx.log("late")
+
+    threading.Thread(target=talk, daemon=True).start()
+    threading.Thread(target=threading.Event().wait).start()
+
+
 # -- looking around ----------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +103,7 @@ def files_of_a_program() -> list[str]:
 
 
 def move_around(data: dict[str, str]) -> list[object]:
-    """Where this job started, with which mask and whether SIGTERM reaches it; then changes all that for the next one."""
+    """Where this job started, with which mask, and whether SIGTERM reaches it; then changes all that."""
     mask = os.umask(0)
     here = os.getcwd()
     os.chdir(data["to"])
@@ -113,6 +125,13 @@ class Unprintable(Exception):
         raise RuntimeError("no text")
 
     __repr__ = __str__
+
+
+class Hollow(Retry):
+    """Has none of the attributes of its base."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "hollow")
 
 
 class Family(ConnectionError):
@@ -144,6 +163,7 @@ def _failure(kind: str) -> BaseException:
         "group": ExceptionGroup("several", [ValueError("one"), TypeError("two")]),
         "long": ValueError("x" * 5_000_000),
         "surrogate": ValueError("half a pair: \ud800"),
+        "hollow": Hollow(),
         "local": local("made on the spot"),
         "retry": Retry("not yet", after=90),
         "retry-default": Retry("not yet"),
@@ -179,6 +199,11 @@ def recurse() -> None:
 
 
 # -- dying -------------------------------------------------------------------------------------------------------------
+
+
+async def start_children() -> None:
+    """What happens when the program of the worker is not guarded against being imported."""
+    await Children(limit=1).warm(1)
 
 
 def exit_with(data: dict[str, int]) -> None:
@@ -229,8 +254,8 @@ def ignore_everything(ctx: ChildContext) -> None:
     while True:
         try:
             signal.pause()
-        except BaseException:  # noqa: S110  # that is the point
-            pass
+        except BaseException:
+            pass  # that is the point
 
 
 def wait_and_tidy(ctx: ChildContext, data: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from corral.job import Job, JobState
-from corral.worker.children import ChildRequest, Children, HandlerRef
+from corral.worker.children import Children, ChildRequest, HandlerRef
 
 HANDLERS = "tests.engine.child_handlers"
 
@@ -52,7 +52,6 @@ class Watched:
     """A process that the test waits for, whoever its parent is."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
         self._pidfd = os.pidfd_open(pid)
 
     async def ended(self) -> None:
@@ -66,19 +65,12 @@ class Watched:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
 
-    async def reaped(self) -> None:
-        """Wait until it has ended and its parent, this very process, has taken note of it."""
-        await self.ended()
-        async with asyncio.timeout(10):
-            while Path("/proc", str(self._pid)).exists():
-                await asyncio.sleep(0)
 
-
-def belongings() -> dict[str, object]:
+def belongings() -> dict[str, set[str]]:
     """What this process has: open files, threads, child processes (zombies among them)."""
     tasks = Path("/proc/self/task").iterdir()
     return {
-        "files": {fd.name: os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()},
+        "files": {f"{fd.name} {os.readlink(fd)}" for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()},
         "threads": {thread.name for thread in threading.enumerate()},
         "children": {pid for task in tasks for pid in (task / "children").read_text().split()},
     }
@@ -108,4 +100,5 @@ async def spotless() -> AsyncIterator[Pools]:
     pools = Pools()
     yield pools
     await pools.close()
-    assert belongings() == before
+    left = {kind: things - before[kind] for kind, things in belongings().items()}
+    assert left == {"files": set(), "threads": set(), "children": set()}

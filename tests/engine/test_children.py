@@ -1,6 +1,8 @@
 """Jobs in child processes: what comes back, what a handler there can see, and how children are used again."""
 
 import asyncio
+import json
+import logging
 import os
 import signal
 import sys
@@ -12,11 +14,12 @@ import pytest
 
 from corral.errors import ConfigError, CorralError, JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
+from corral.worker import supervised
 from corral.worker.child import Line, Talk
 from corral.worker.children import Children, RemoteError
-from corral.worker.wire import MAX_FRAME, Done, FrameTooLong, Inbox, Refused, pack, replies
+from corral.worker.wire import MAX_FRAME, Done, FrameTooLongError, Inbox, Refused, pack, replies
 from tests.engine.child_handlers import Family
-from tests.engine.child_pools import Listener, Pools, Watched, belongings, request, run, spotless
+from tests.engine.child_pools import Listener, Pools, belongings, request, run, spotless
 
 
 @pytest.fixture
@@ -36,8 +39,13 @@ def pool(pools: Pools) -> Children:
 
 @pytest.mark.parametrize("handler", ["echo", "echo_async"])
 async def test_the_result_of_a_handler_comes_back(pool: Children, handler: str) -> None:
-    data = {"text": "zażółć 🐎", "numbers": [1, 2.5, None, True]}
+    data = {"text": "zażółć 🐎", "numbers": [1, 2.5, None, True], "say": "standard output is the handler's\n"}
     assert await run(pool, handler, data) == data
+
+
+async def test_large_data_goes_through_in_both_directions(pool: Children) -> None:
+    data = {"text": "x" * 900_000}
+    assert await run(pool, "echo", data) == data
 
 
 @pytest.mark.parametrize("handler", ["report", "report_async"])
@@ -93,7 +101,7 @@ def test_a_frame_is_put_together_from_single_bytes() -> None:
 def test_a_frame_that_announces_too_much_is_refused_before_it_is_read() -> None:
     inbox = Inbox()
     inbox.feed((MAX_FRAME + 1).to_bytes(4, "big"))
-    with pytest.raises(FrameTooLong):
+    with pytest.raises(FrameTooLongError):
         inbox.take()
 
 
@@ -102,7 +110,7 @@ def test_a_frame_that_announces_too_much_is_refused_before_it_is_read() -> None:
 
 @pytest.mark.parametrize("handler", ["fail", "fail_async"])
 async def test_an_exception_comes_back_with_its_name_text_and_trace(pool: Children, handler: str) -> None:
-    with pytest.raises(RemoteError, match="^plain and simple$") as caught:
+    with pytest.raises(RemoteError, match=r"^plain and simple$") as caught:
         await run(pool, handler, {"kind": "plain"})
     lines = caught.value.trace.splitlines()
     assert caught.value.type_name == "builtins.ValueError"
@@ -137,6 +145,7 @@ async def test_an_exception_is_recognised_by_its_classes_without_being_imported(
         ("group", "builtins.ExceptionGroup", "several (2 sub-exceptions)"),
         ("long", "builtins.ValueError", "x" * 8_000 + " …"),
         ("surrogate", "builtins.ValueError", "half a pair: \\ud800"),
+        ("hollow", "tests.engine.child_handlers.Hollow", "<AttributeError while the error was described>"),
         ("local", "tests.engine.child_handlers.Local", "made on the spot"),
     ],
 )
@@ -204,7 +213,7 @@ async def test_a_report_that_cannot_be_delivered_ends_the_child_and_is_raised(po
     async def refuse(_: str) -> None:
         raise TimeoutError("the store does not answer")
 
-    with pytest.raises(TimeoutError, match="^the store does not answer$"):
+    with pytest.raises(TimeoutError, match=r"^the store does not answer$"):
         await pool.run(request("spin"), on_progress=refuse, on_log=refuse, timeout=30)
 
 
@@ -271,24 +280,50 @@ async def test_endless_recursion_fails_the_job_and_not_the_child(pool: Children)
     assert await run(pool, "echo") == {}
 
 
+async def test_a_worker_whose_directory_was_removed_still_has_children(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A deployment may replace the directory under a running worker."""
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert await run(pools(), "echo") == {}
+
+
+async def test_a_child_may_not_have_children(pool: Children) -> None:
+    with pytest.raises(RemoteError, match="may not have child processes of its own"):
+        await run(pool, "start_children")
+
+
 async def test_a_fork_that_comes_out_of_the_handler_does_not_answer_for_it(pool: Children) -> None:
     pids = [await run(pool, "fork_and_return") for _ in range(2)]
     assert pids[0] == pids[1]
 
 
+async def test_threads_left_behind_cannot_speak_for_the_next_job_nor_keep_the_child(pool: Children) -> None:
+    await run(pool, "leave_threads")
+    listener = Listener()
+    for _ in range(100):
+        await run(pool, "echo", listener=listener)
+    assert listener.logs == []
+
+
 MAIN_PROGRAM = """
 import asyncio
+import sys
 from corral.job import Job, JobState
 from corral.worker.children import ChildRequest, Children, HandlerRef, RemoteError
 
-class Mine(Exception):
+class Ours(Mine):
     pass
 
 def name():
-    return __name__
+    return [__name__, sys.flags.optimize, sys.flags.dev_mode]
 
 def fail():
-    raise Mine
+    raise Ours
 
 def request(qualname):
     job = Job(id="1", queue="q", name="n", state=JobState.ACTIVE, data="{}")
@@ -303,7 +338,7 @@ async def main():
     try:
         await children.run(request("fail"), on_progress=hear, on_log=hear, timeout=None)
     except RemoteError as error:
-        print(error.type_name, error.is_a(Mine), error.is_a(ValueError))
+        print(error.type_name, error.is_a(Ours), error.is_a(Mine), error.is_a(ValueError))
     await children.close()
 
 if __name__ == "__main__":
@@ -311,15 +346,29 @@ if __name__ == "__main__":
 """
 
 
-async def test_a_handler_in_the_main_file_is_found_without_running_the_program(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(MAIN_PROGRAM)
+@pytest.mark.parametrize(
+    ("command", "names", "options"),
+    [
+        (["shop/program.py"], "names", [0, False]),
+        (["-m", "shop.program"], ".names", [0, False]),
+        (["-OO", "-Xdev", "-Wdefault", "shop/program.py"], "names", [2, True]),
+    ],
+)
+async def test_a_handler_in_the_main_file_is_found_without_running_the_program(
+    tmp_path: Path, command: list[str], names: str, options: list[object]
+) -> None:
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "names.py").write_text("class Mine(Exception):\n    pass\n")
+    (package / "program.py").write_text(f"from {names} import Mine\n{MAIN_PROGRAM}")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, program, stdout=asyncio.subprocess.PIPE, env=environment
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path
     )
     output, _ = await process.communicate()
-    assert output.decode().splitlines() == ['"__mp_main__"', "__main__.Mine True False"]
+    answer, error = output.decode().splitlines()
+    assert json.loads(answer) == ["__mp_main__", *options]
+    assert error == "__main__.Ours True True False"
 
 
 # -- the pool ----------------------------------------------------------------------------------------------------------
@@ -359,10 +408,14 @@ async def test_an_idle_child_that_dies_is_replaced_and_charged_to_nobody(pool: C
 
 async def test_an_idle_child_that_dies_is_cleared_away_at_once(pool: Children) -> None:
     pid, _ = cast(list[int], await run(pool, "count"))
-    child = Watched(pid)
+    noticed = asyncio.Event()
+    bell = logging.Handler()
+    bell.emit = lambda record: noticed.set()  # type: ignore[method-assign]  # one line for the only record
+    logging.getLogger("corral.worker").addHandler(bell)
     os.kill(pid, signal.SIGKILL)
-    await child.reaped()
-    assert str(pid) not in cast(set[str], belongings()["children"])
+    await noticed.wait()
+    logging.getLogger("corral.worker").removeHandler(bell)
+    assert str(pid) not in belongings()["children"]
 
 
 async def test_a_closed_pool_takes_no_more_jobs(pool: Children) -> None:
@@ -378,6 +431,37 @@ async def test_an_interpreter_that_cannot_start_is_not_a_crash_of_the_job(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     with pytest.raises(CorralError, match="no child process could be started"):
         await run(pool, "echo")
+
+
+async def test_an_interpreter_that_is_gone_fails_only_the_job_that_needs_a_new_child(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pool = pools(limit=2)
+    await pool.warm(1)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    first, second = await asyncio.gather(run(pool, "echo"), run(pool, "echo"), return_exceptions=True)
+    assert first == {}
+    assert isinstance(second, CorralError)
+
+
+async def test_an_interpreter_that_does_not_get_ready_is_given_up(
+    pool: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "START_SECONDS", 0.001)
+    with pytest.raises(CorralError, match=r"a child process was not ready within 0\.001 s"):
+        await run(pool, "echo")
+
+
+async def test_a_module_whose_import_never_ends_is_given_up(
+    pool: Children, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "endless.py").write_text("import signal\nsignal.pause()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    await pool.warm(1)
+    monkeypatch.setattr(supervised, "START_SECONDS", 0.1)
+    ears, lost = Listener(), request("echo", module="endless")
+    with pytest.raises(CorralError, match=r"module was not imported within 0\.1 s"):
+        await pool.run(lost, on_progress=ears.on_progress, on_log=ears.on_log, timeout=0.05)
 
 
 async def test_a_child_that_ends_before_its_first_job_is_not_a_crash_of_the_job(

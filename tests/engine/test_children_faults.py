@@ -160,7 +160,7 @@ async def test_a_signal_that_is_not_the_workers_does_not_disturb_the_job(
     os.mkfifo(gate)
     job = asyncio.ensure_future(run(pool, "wait_at_gate", {"gate": str(gate)}, listener=ears))
     await ears.heard.wait()
-    for pid in cast(set[str], belongings()["children"]):
+    for pid in belongings()["children"]:
         os.kill(int(pid), number)
     gate.write_text("finished all the same")
     assert await job == "finished all the same"
@@ -195,6 +195,18 @@ async def test_closing_does_not_wait_for_a_report_that_hangs(pools: Pools) -> No
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
+
+
+async def test_a_killed_warden_is_replaced_with_the_next_child(pool: Children) -> None:
+    await pool.warm(1)
+    before = belongings()["children"]
+    for pid in before:
+        process = Watched(int(pid))
+        os.kill(int(pid), signal.SIGKILL)
+        await process.ended()
+    assert await run(pool, "echo") == {}
+    after = belongings()["children"]
+    assert (len(before), len(after), before & after) == (2, 2, set())
 
 
 WORKER = """

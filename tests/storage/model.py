@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import convert
+
 from corral.event import EventType
 from corral.job import FINISHED, PENDING, JobId, JobState, NewJob
 from corral.options import Keep, RateLimit, priority_rank
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Outcome, Retried, Snoozed
 from corral.storage.port import Claim, JobPatch, Lease, QueueCounts, Refusal, Settlement, Token
 from corral.timing import Millis
 
@@ -48,6 +50,10 @@ class Record:
     def order(self) -> tuple[int, int]:
         return priority_rank(self.priority), self.place
 
+    @property
+    def since(self) -> Millis:
+        return self.created_at if self.finished_at is None else self.finished_at
+
     def expired(self, now: Millis) -> bool:
         return self.started == 0 and self.lifespan_ms is not None and self.created_at + self.lifespan_ms <= now
 
@@ -76,18 +82,9 @@ class Model:
         return sorted(self.among(WAITING), key=lambda job: job.order)
 
     def counts(self, queue: str) -> QueueCounts:
-        number = Counter(job.state for job in self.jobs.values())
-        return QueueCounts(
-            queue=queue,
-            waiting=number[WAITING],
-            active=number[ACTIVE],
-            delayed=number[DELAYED],
-            completed=number[JobState.COMPLETED],
-            failed=number[JobState.FAILED],
-            paused=number[WAITING] if self.paused else 0,
-            completed_total=self.completed_total,
-            failed_total=self.failed_total,
-        )
+        number = {state.replace("-", "_"): len(self.among(state)) for state in JobState}
+        totals = {"completed_total": self.completed_total, "failed_total": self.failed_total}
+        return convert({"queue": queue, "paused": number["waiting"] * self.paused, **number, **totals}, QueueCounts)
 
     def window_ends(self, now: Millis) -> Millis | None:
         """When the rate limit lets the next job pass; None when it lets one pass now."""
@@ -105,15 +102,13 @@ class Model:
         self._places += 1
         return self._places
 
-    def _back(self, job: Record) -> None:
-        job.state, job.run_at, job.place, job.token = WAITING, None, self._next(), None
+    def _put(self, job: Record, place: int, run_at: Millis | None = None) -> None:
+        """Back into the queue: among the waiting, or for later."""
+        job.state, job.place, job.run_at, job.token = DELAYED if run_at else WAITING, place, run_at, None
 
     def _front(self, jobs: Iterable[Record]) -> None:
         for job in sorted(jobs, key=lambda job: job.order, reverse=True):
-            job.state, job.run_at, job.place, job.token = WAITING, None, -self._next(), None
-
-    def _later(self, job: Record, run_at: Millis) -> None:
-        job.state, job.run_at, job.place, job.token = DELAYED, run_at, self._next(), None
+            self._put(job, -self._next())
 
     def _finish(self, job: Record, state: JobState, kind: EventType, now: Millis, keep: Keep) -> None:
         job.state, job.run_at, job.place, job.token, job.finished_at = state, None, self._next(), None, now
@@ -161,7 +156,7 @@ class Model:
             return []
         for job in sorted(self.among(DELAYED), key=lambda one: (one.run_at or 0, one.place)):
             if job.run_at is not None and job.run_at <= now:
-                self._back(job)
+                self._put(job, self._next())
         room = wish.count
         if self.concurrency is not None:
             room = min(room, self.concurrency - len(self.among(ACTIVE)))
@@ -224,19 +219,16 @@ class Model:
                 self._fail(job, now, reason, keep)
             case Retried(after_ms, reason, _):
                 job.reason = reason
-                self._later(job, now + after_ms)
+                self._put(job, self._next(), now + after_ms)
                 self.tell(EventType.RETRYING, job)
             case Snoozed(after_ms):
-                self._later(job, now + after_ms)
+                self._put(job, self._next(), now + after_ms)
                 self.tell(EventType.SNOOZED, job)
-            case Parked():
-                self._back(job)
-                self.tell(EventType.WAITING_CHILDREN, job)
-            case Released():
-                self.tell(EventType.RELEASED, job)
-                return True
             case Crashed(_, limit, keep):
                 return self._crash(job, limit, now, keep)
+            case _:
+                self.tell(EventType.RELEASED, job)
+                return True
         return False
 
     def _crash(self, job: Record, limit: int, now: Millis, keep: Keep = Keep()) -> bool:  # noqa: B008  # frozen
@@ -273,14 +265,14 @@ class Model:
 
     def retry(self, job_id: JobId, reset: bool) -> list[JobId]:
         def act(job: Record) -> None:
-            self._back(job)
+            self._put(job, self._next())
             job.finished_at, job.result, job.crashes = None, None, 0
             job.made = 0 if reset else job.made
 
         return self._each([job_id], FINISHED, act)
 
     def promote(self, job_id: JobId) -> list[JobId]:
-        return self._each([job_id], {DELAYED}, self._back)
+        return self._each([job_id], {DELAYED}, lambda job: self._put(job, self._next()))
 
     def cancel(self, ids: Collection[JobId], now: Millis) -> list[JobId]:
         def act(job: Record) -> None:
@@ -321,11 +313,12 @@ class Model:
             job.run_at, job.place = now + patch.delay_ms, self._next()
         return [job.id]
 
-    def pause(self, paused: bool) -> None:
+    def configure(
+        self, paused: bool, rate_limit: RateLimit | None, concurrency: int | None, name_concurrency: dict[str, int]
+    ) -> None:
         if paused != self.paused:
-            self.paused = paused
             self.tell(EventType.PAUSED if paused else EventType.RESUMED)
-
-    def limit(self, rate_limit: RateLimit | None) -> None:
         if rate_limit != self.rate_limit:
-            self.rate_limit, self.window_at, self.window_used = rate_limit, None, 0
+            self.window_at, self.window_used = None, 0
+        self.paused, self.rate_limit = paused, rate_limit
+        self.concurrency, self.name_concurrency = concurrency, name_concurrency

@@ -19,8 +19,8 @@ from corral.scheduler import Scheduler
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 from corral.sync import Portal
-from corral.worker.hooks import Hook, Hooks, Middleware
 from corral.worker.fetcher import Lane
+from corral.worker.hooks import Hook, Hooks, Middleware
 from corral.worker.worker import Worker, WorkerOptions
 
 R = TypeVar("R")
@@ -213,7 +213,9 @@ class Corral:
             lifespan=self._lifespan,
         )  # fmt: skip
 
-    async def work(self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None) -> None:
+    async def work(
+        self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None
+    ) -> None:
         """Run a worker until SIGTERM or SIGINT: what `corral worker` does."""
         await (await self.worker(queues=queues, options=options)).run()
 
@@ -233,5 +235,3 @@ def _event_type(value: str) -> EventType:
         near = closest(value, list(EventType))
         hint = f"; did you mean {near!r}?" if near else ""
         raise ConfigError(f"event {value!r} does not exist{hint}", key="event") from None
-
-

@@ -30,7 +30,9 @@ class Bundle:
         self._defaults = defaults
         self._definitions: dict[str, JobDefinition[Any, Any]] = {}
 
-    def job(self, name: str, **keywords: Unpack[DeclareKeywords]) -> Callable[[HandlerFunction], JobDefinition[Any, Any]]:
+    def job(
+        self, name: str, **keywords: Unpack[DeclareKeywords]
+    ) -> Callable[[HandlerFunction], JobDefinition[Any, Any]]:
         """Declare a handler. The same keywords as `@queue.job`; what they leave open comes from the bundle."""
 
         def declare(function: HandlerFunction) -> JobDefinition[Any, Any]:
@@ -48,5 +50,3 @@ class Bundle:
 
     def __iter__(self) -> Iterator[JobDefinition[Any, Any]]:
         return iter(self._definitions.values())
-
-

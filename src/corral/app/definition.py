@@ -15,7 +15,6 @@ from corral.options import (
     JobKeywords,
     JobOptions,
     check_keywords,
-    check_priority,
     job_options,
 )
 from corral.payload import PayloadType
@@ -164,5 +163,3 @@ class JobDefinition(Generic[D, R]):
         if self._home is None:
             raise RegistrationError(f"job {self.name!r} belongs to a bundle that no application includes yet")
         return self._home
-
-

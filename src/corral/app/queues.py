@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
+from msgspec import UNSET
+
 from corral.app.definition import DeclareKeywords, Home, JobDefinition, make_handler
 from corral.errors import ConfigError, RegistrationError, UnknownJobError
 from corral.job import check_name
@@ -73,7 +75,9 @@ class AppQueue:
         self.concurrency = _positive(keywords.get("concurrency", 10), "concurrency")
         self.rate_limit = keywords.get("rate_limit")
         if self.rate_limit is not None and not isinstance(self.rate_limit, RateLimit):
-            raise ConfigError(f"rate_limit must be RateLimit(count, per=seconds), not {self.rate_limit!r}", key="rate_limit")
+            raise ConfigError(
+                f"rate_limit must be RateLimit(count, per=seconds), not {self.rate_limit!r}", key="rate_limit"
+            )
         self.max_active = _positive(keywords["max_active"], "max_active") if "max_active" in keywords else None
         self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]
         self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
@@ -128,9 +132,9 @@ class AppQueue:
         caps = {name: one.handler.concurrency for name, one in self.definitions.items() if one.handler.concurrency}
         # UNSET where nothing is declared, so that a limit set at run time by a person survives a restart.
         return QueueSettings(
-            **({"rate_limit": self.rate_limit} if self.rate_limit else {}),
-            **({"concurrency": self.max_active} if self.max_active else {}),
-            **({"name_concurrency": caps} if caps else {}),
-            **({"keep_completed": self.options.keep_completed} if self.options.keep_completed else {}),
-            **({"keep_failed": self.options.keep_failed} if self.options.keep_failed else {}),
+            rate_limit=self.rate_limit or UNSET,
+            concurrency=self.max_active or UNSET,
+            name_concurrency=caps or UNSET,
+            keep_completed=self.options.keep_completed or UNSET,
+            keep_failed=self.options.keep_failed or UNSET,
         )

@@ -98,4 +98,3 @@ def _limit(value: int | None) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ConfigError(f"limit must be a number of runs, 1 or more, not {value!r}", key="limit")
     return value
-

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from corral.cli.text import cut, cut_bytes, visible
+from corral.worker.run import current_job
 
 FORMATS = ("console", "json", "logfmt", "guide")
 MAX_LINE = 8_191  #: bytes, without the line feed: 8 kB with it
@@ -24,14 +25,23 @@ MAX_STACK_LINES = 60
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LEVELS = {"WARNING": "warn"}
 _COLOURS = {"debug": "2", "info": "32", "warn": "33", "error": "31", "critical": "1;31"}
-#: The guides write camelCase on the console; the structured formats have one spelling for machines.
+#: The guides write camelCase; the structured formats have one spelling for machines.
 _SNAKE = {"jobId": "job_id", "workerId": "worker_id"}
+_CAMEL = {snake: camel for camel, snake in _SNAKE.items()}
 _BARE = re.compile(r"[^\s\"=\\\x00-\x1f]+")
 
 
 def extras(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller passed as `extra`, in the order it was passed."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    """What the caller passed as `extra`, in the order it was passed; below the job that is being run, if one is.
+
+    Fields without a value are left out.
+    """
+    given = {key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None}
+    job = current_job.get()
+    if job is None or "jobId" in given or "job_id" in given:
+        return given
+    bound = {"jobId": job.id, "queue": job.queue, "job": job.name, "attempt": job.attempts_made + 1}
+    return {**bound, **given}
 
 
 def level_of(record: logging.LogRecord) -> str:
@@ -70,7 +80,7 @@ def _key(key: str) -> str:
 class Lines(logging.Formatter):
     """For people: `2025-06-19 10:30:45.123 info: Job added to queue queue=send-email jobId=123`, tracebacks below."""
 
-    hidden = frozenset({"event"})
+    hidden = frozenset({"event", "stack"})
 
     def __init__(self, *, colour: bool = False) -> None:
         super().__init__()
@@ -83,8 +93,12 @@ class Lines(logging.Formatter):
             + f"{int(record.msecs):03d}"
         )
 
+    def fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """What stands behind the message."""
+        return {_CAMEL.get(key, key): value for key, value in extras(record).items() if key not in self.hidden}
+
     def format(self, record: logging.LogRecord) -> str:
-        fields = {key: value for key, value in extras(record).items() if key not in self.hidden}
+        fields = self.fields(record)
         words = [f"{level_of(record)}: {visible(record.getMessage())}"]
         if fields:
             words.append(pairs(fields))
@@ -99,7 +113,13 @@ class Lines(logging.Formatter):
 class GuideLines(Lines):
     """The line as the platform guides print it: whole seconds, and only the fields they name."""
 
-    hidden = frozenset({"event", "job"})
+    hidden = Lines.hidden | {"job"}
+
+    def fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """As in the guides: an application's own line names the job that runs by its id alone."""
+        own = vars(record)
+        shown = super().fields(record)
+        return {key: value for key, value in shown.items() if key == "jobId" or key in own or _SNAKE.get(key) in own}
 
     def clock(self, record: logging.LogRecord) -> str:
         """The local time, to the second."""
@@ -155,9 +175,12 @@ def failure(record: logging.LogRecord) -> dict[str, object]:
 
 def stack_lines(record: logging.LogRecord) -> list[str]:
     """The traceback, made safe line by line; of a very long one its end, which says what happened."""
-    if not record.exc_info or record.exc_info[1] is None:
-        return []
-    rows = "".join(traceback.format_exception(record.exc_info[1])).splitlines()
+    if record.exc_info and record.exc_info[1] is not None:
+        text = "".join(traceback.format_exception(record.exc_info[1]))
+    else:
+        # A handler's traceback comes as text: it may have been written by another process.
+        text = _text(getattr(record, "stack", None) or "")
+    rows = text.splitlines()
     left_out = len(rows) - MAX_STACK_LINES
     kept = rows if left_out <= 0 else [f"… {left_out} lines left out …", *rows[-MAX_STACK_LINES:]]
     return [visible(row) for row in kept]

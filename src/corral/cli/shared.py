@@ -13,6 +13,7 @@ from corral.errors import ConfigError, CorralError
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 OUTPUTS = ("table", "json", "ndjson")
+ARGUMENTS = "corral.arguments"  #: where the root context keeps the words it was called with
 
 
 @dataclass(slots=True)
@@ -66,6 +67,14 @@ class Command(click.Command):
 
 class Root(LazyGroup):
     """The command `corral` itself. Every CorralError ends here, as one line and an exit code."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
+    ) -> click.Context:
+        words = list(args)  # click empties the list while it parses
+        ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[ARGUMENTS] = words
+        return ctx
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -13,6 +13,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from corral.cli.failures import OK, UNREACHABLE, USAGE
@@ -58,16 +59,20 @@ class Supervisor:
         Raises:
             ConfigError: reloading is wanted, but `watchfiles` is not installed.
         """
+        if self.plan.watch is not None and find_spec("watchfiles") is None:
+            raise ConfigError("--reload needs the package watchfiles: pip install 'corral[cli]'", key="reload")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         watching = asyncio.create_task(self._watch(self.plan.watch)) if self.plan.watch else None
+        if watching is not None:
+            watching.add_done_callback(_tell_when_blind)
         try:
             codes = await asyncio.gather(*(self._keep(index) for index in range(self.plan.processes)))
         finally:
             self._stopping.set()
             if watching is not None:
-                await watching
+                await asyncio.wait([watching])
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         return max(codes)
@@ -148,17 +153,21 @@ class Supervisor:
     # -- changes -----------------------------------------------------------------------------------------------------
 
     async def _watch(self, folder: Path) -> None:
-        try:
-            from watchfiles import PythonFilter, awatch  # an extra: only for --reload
-        except ImportError:
-            raise ConfigError("--reload needs the package watchfiles: pip install 'corral[cli]'", key="reload") from None
+        from watchfiles import PythonFilter, awatch  # an extra: only for --reload
+
         async for changes in awatch(
             folder, watch_filter=PythonFilter(), stop_event=self._stopping, debounce=200, ignore_permission_denied=True
         ):
-            names = sorted({os.path.relpath(path, folder) for _, path in changes})
+            names = sorted({path.removeprefix(f"{folder}/") for _, path in changes})
             logger.info("%s changed, starting again", ", ".join(names[:3]) + (" …" if len(names) > 3 else ""))
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+def _tell_when_blind(watching: "asyncio.Task[None]") -> None:
+    """A limit of the system may end the watching; the worker goes on, but somebody waits for a reload."""
+    if not watching.cancelled() and watching.exception() is not None:
+        logger.error("files are no longer watched, restart by hand: %s", watching.exception())
 
 
 async def _first_of(ended: "asyncio.Task[int]", *events: asyncio.Event) -> None:

@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import click
 
 from corral.cli.logs import FORMATS, set_up
 from corral.cli.render import Printer
 from corral.cli.settings import Settings
-from corral.cli.shared import Globals, command, reads
+from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
 from corral.cli.supervise import INSTANCE, Plan, Supervisor
 from corral.cli.values import duration
@@ -94,11 +95,11 @@ def start(application: str | None, *, processes: int | None, reload: bool, **opt
     job = Work(
         target=target,
         settings=settings,
+        queues=queue_slots(settings.queues) if settings.queues else None,
         instance=instance,
-        supervised=instance is not None,
         burst=bool(options["burst"]),
-        max_jobs=_number(options["max_jobs"]),
-        max_time=_number(options["max_time"]),
+        max_jobs=cast(int | None, options["max_jobs"]),
+        max_time=cast(float | None, options["max_time"]),
         schedules=bool(options["scheduler"]),
     )
     ctx.exit(work(job))

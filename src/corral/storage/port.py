@@ -63,13 +63,16 @@ class Lease(Struct, frozen=True, kw_only=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Which jobs a command means: these ids, or the oldest in these states."""
+    """Which jobs a command means: these ids, or the first in these states.
+
+    Waiting jobs stand in the order they will be served in, delayed ones by due time, finished ones longest ended first.
+    """
 
     ids: tuple[JobId, ...] = ()
     states: frozenset[JobState] = frozenset()
     name: str | None = None
     older_than_ms: Millis | None = None  #: in their state for at least this long (pending: created that long ago)
-    beyond: int | None = None  #: spare the newest so many of each state
+    beyond: int | None = None  #: spare the last so many of each state: of finished jobs, the newest
     limit: int = 1000
 
 
@@ -144,7 +147,7 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     started_at: Millis
     version: str = ""
     running: int = 0
-    seen_at: Millis = 0  #: written by the store at each heartbeat
+    seen_at: Millis = 0  #: of the last beat that was written: one with news, or one after a third of a lease
 
 
 class QueueCounts(Struct, frozen=True, kw_only=True):
@@ -256,9 +259,7 @@ class Commands(Protocol):
         """Let delayed jobs run now."""
         ...
 
-    async def cancel(
-        self, queue: str, which: Selection, *, reason: str = "", now: Millis | None = None
-    ) -> list[JobId]:
+    async def cancel(self, queue: str, which: Selection, *, reason: str = "", now: Millis | None = None) -> list[JobId]:
         """Fail pending jobs as cancelled; ask the workers of active ones to stop them."""
         ...
 

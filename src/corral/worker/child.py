@@ -27,7 +27,7 @@ from corral.worker.remote import MAIN_IN_CHILD, describe, printable
 from corral.worker.wire import (
     ChildRequest,
     Done,
-    FrameTooLong,
+    FrameTooLongError,
     HandlerRef,
     Hello,
     Inbox,
@@ -86,7 +86,7 @@ class Line:
         """Send a message. Blocks while the worker is behind, which slows down a handler that floods it.
 
         Raises:
-            FrameTooLong: it does not fit into one message; nothing was sent.
+            FrameTooLongError: it does not fit into one message; nothing was sent.
         """
         left = memoryview(pack(reply))
         with self._whole:
@@ -120,7 +120,7 @@ class Talk:
             self._over = True
             try:
                 self._line.send(verdict)
-            except FrameTooLong as error:
+            except FrameTooLongError as error:
                 self._line.send(describe(ResultError(f"the result has {error}")))
 
     def _say(self, reply: Progress | Log) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from corral.errors import ConfigError, CorralError, PayloadError, WorkerCrashedError
 from corral.worker.remote import RemoteError, restore
 from corral.worker.supervised import Child, Report, Warden, hello
-from corral.worker.wire import ChildRequest, Done, FrameTooLong, HandlerRef, Verdict, in_child, pack
+from corral.worker.wire import ChildRequest, Done, FrameTooLongError, HandlerRef, Verdict, in_child, pack
 
 __all__ = ["ChildRequest", "Children", "HandlerRef", "RemoteError"]
 
@@ -67,8 +67,8 @@ class Children:
     async def run(self, request: ChildRequest, *, on_progress: Report, on_log: Report, timeout: float | None) -> str:
         """Run one job and give its result as JSON text. Cancelling the caller's task ends the child.
 
-        `timeout` (seconds) counts from the call of the handler. Starting a child may take 60 s, and so may the import of
-        the handler's module.
+        `timeout` (seconds) counts from the call of the handler. Starting a child may take 60 s, so may importing the
+        handler's module.
 
         Raises:
             RemoteError: what the handler raised. corral's signals, PayloadError and ResultError come as themselves.
@@ -77,7 +77,7 @@ class Children:
         """
         try:
             frame = pack(request)
-        except FrameTooLong as error:
+        except FrameTooLongError as error:
             raise PayloadError(f"job {request.job.id!r} has {error}") from None
         async with self._slots:
             verdict = await self._attempt(frame, on_progress, on_log, timeout)
@@ -96,6 +96,7 @@ class Children:
         A job that still ran fails with WorkerCrashedError: cancel the runs first to have them end as cancelled.
         """
         self._closed = True
+        self._idle.clear()
         endings = [self._end(child) for child in tuple(self._live)]
         if endings:
             await asyncio.wait(endings)

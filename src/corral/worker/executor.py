@@ -12,7 +12,7 @@ from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
 from corral.outcome import Failed, Outcome, Snoozed
 from corral.payload import result_json
-from corral.retry import Ending, Interrupted, Raised, Returned, RetryPolicy, decide, trace_of
+from corral.retry import Ending, Interrupted, Raised, RetryPolicy, Returned, decide, trace_of
 from corral.storage.port import Storage
 from corral.worker.children import Children
 from corral.worker.context import JobContext, SyncJobContext

@@ -122,9 +122,7 @@ class Fetcher:
         batch, self._finished = self._finished[:BATCH], self._finished[BATCH:]
         settlements = [Settlement(job_id=run.job.id, token=run.token, outcome=outcome) for run, outcome in batch]
         try:
-            settled = await self._storage.settle(
-                self.lane.queue, settlements, then=claim if claim.count > 0 else None
-            )
+            settled = await self._storage.settle(self.lane.queue, settlements, then=claim if claim.count > 0 else None)
         except StorageError as error:
             self._finished[:0] = batch
             await self._back_off(error)
@@ -147,7 +145,7 @@ class Fetcher:
             facts = {"event": "engine.lost", "queue": self.lane.queue, "error": str(error)}
             logger.error("store cannot be reached, trying again", extra=facts)
         # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step.
-        await asyncio.sleep(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0))  # noqa: S311
+        await asyncio.sleep(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0))
 
     def _take(self, claimed: Claimed, token: Token) -> None:
         if not claimed.jobs:

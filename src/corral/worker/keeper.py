@@ -66,7 +66,11 @@ class Keeper:
                     await self._pulse(storage)
 
     async def _pulse(self, storage: Storage) -> None:
-        runs = {(run.queue, run.job.id, token): run for token, claim in list(self._running.items()) for run in list(claim.values())}
+        runs = {
+            (run.queue, run.job.id, token): run
+            for token, claim in list(self._running.items())
+            for run in list(claim.values())
+        }
         leases = [Lease(queue=queue, job_id=job_id, token=token) for queue, job_id, token in runs]
         try:
             pulse = await storage.heartbeat(self._describe(), leases, lease_ms=self._lease_ms)

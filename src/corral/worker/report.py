@@ -15,7 +15,7 @@ from corral.worker.run import Run
 
 logger = logging.getLogger("corral.worker")
 
-KIND: dict[type[Outcome], EventType] = {  # type: ignore[valid-type]  # the union's members
+KIND: dict[type[Outcome], EventType] = {
     Completed: EventType.COMPLETED,
     Failed: EventType.FAILED,
     Retried: EventType.RETRYING,
@@ -60,7 +60,9 @@ class Reporter:
         if kind is not EventType.COMPLETED or logger.isEnabledFor(logging.DEBUG):
             self._log(run, outcome, kind)
         if self._hooks.wants(kind):
-            event = Event(type=kind, queue=run.queue, at=now_ms(), job_id=run.job.id, name=run.job.name, detail=_detail(outcome))
+            event = Event(
+                type=kind, queue=run.queue, at=now_ms(), job_id=run.job.id, name=run.job.name, detail=_detail(outcome)
+            )
             await self._hooks.call(event, run.job)
 
     def _log(self, run: Run, outcome: Outcome, kind: EventType) -> None:
@@ -75,7 +77,9 @@ class Reporter:
                 logger.error("Job failed", extra={**facts, "error": reason, "stack": trace})
             case Retried(after_ms=after_ms, reason=reason):
                 attempt = run.job.attempts_made + 1
-                logger.warning("job retrying", extra={**facts, "attempt": attempt, "error": reason, "delay_ms": after_ms})
+                logger.warning(
+                    "job retrying", extra={**facts, "attempt": attempt, "error": reason, "delay_ms": after_ms}
+                )
             case Crashed(reason=reason):
                 logger.error("job crashed its process", extra={**facts, "error": reason})
             case _:

@@ -15,7 +15,7 @@ from corral.errors import CorralError, JobTimeoutError, ResultError, WorkerCrash
 from corral.worker.process import PipeEnd, Process, how_it_ended
 from corral.worker.wire import (
     Done,
-    FrameTooLong,
+    FrameTooLongError,
     Hello,
     Inbox,
     Log,
@@ -161,7 +161,7 @@ class Child:
     def _frame(self) -> bytes | None:
         try:
             return self._inbox.take()
-        except FrameTooLong as error:
+        except FrameTooLongError as error:
             raise ResultError(f"the process running it sent {error}") from None
 
     async def _obituary(self) -> str:

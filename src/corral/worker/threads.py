@@ -97,7 +97,9 @@ def _deliver(
             return
         if error is not None:
             # A StopIteration cannot travel through a future.
-            future.set_exception(RuntimeError(f"handler raised {error!r}") if isinstance(error, StopIteration) else error)
+            future.set_exception(
+                RuntimeError(f"handler raised {error!r}") if isinstance(error, StopIteration) else error
+            )
         else:
             future.set_result(result)  # type: ignore[arg-type]  # set exactly when there is no error
 

@@ -25,7 +25,7 @@ CLOCK_JUMP = 2.0
 async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) -> None:
     """Do `work` again and again, up to a fifth later each time. Its errors are logged; it goes on."""
     while True:
-        await asyncio.sleep(seconds * random.uniform(1.0, 1.2))  # noqa: S311  # jitter, not a secret
+        await asyncio.sleep(seconds * random.uniform(1.0, 1.2))  # jitter, not a secret
         try:
             await work()
         except Exception as error:  # one of the house's two: upkeep must outlive any single mistake
@@ -47,7 +47,9 @@ class Recovery:
         """Recover every queue, a slice at a time; after a clock jump, wait one lease so that the living can renew."""
         skew = time.time() - time.monotonic()
         if abs(skew - self._skew) > CLOCK_JUMP:
-            logger.warning("the clock jumped by %+.1f s: no lease is declared dead for %.0f s", skew - self._skew, self._lease)
+            logger.warning(
+                "the clock jumped by %+.1f s: no lease is declared dead for %.0f s", skew - self._skew, self._lease
+            )
             self._wait_until = time.monotonic() + self._lease
         self._skew = skew
         if time.monotonic() < self._wait_until:
@@ -63,7 +65,12 @@ class Recovery:
             for job_id in (*recovered.requeued, *recovered.quarantined):
                 logger.warning(
                     "job recovered from a lost worker",
-                    extra={"event": "job.stalled", "queue": queue, "job_id": job_id, "quarantined": job_id in recovered.quarantined},
+                    extra={
+                        "event": "job.stalled",
+                        "queue": queue,
+                        "job_id": job_id,
+                        "quarantined": job_id in recovered.quarantined,
+                    },
                 )
             await self._tell(queue, EventType.STALLED, (*recovered.requeued, *recovered.quarantined))
             await self._tell(queue, EventType.FAILED, recovered.quarantined)

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from corral.errors import CorralError
 from corral.job import Job
 
 #: The longest message. A result is stored as text, and no store should be asked to keep more than this in one place.
@@ -107,8 +108,8 @@ _encoder = msgspec.msgpack.Encoder()
 replies = msgspec.msgpack.Decoder[Reply](Reply)
 
 
-class FrameTooLong(Exception):  # noqa: N818  # caught where it can be told what was too long; never leaves the package
-    """A message above MAX_FRAME. `size` is its length in bytes."""
+class FrameTooLongError(CorralError):
+    """A message above MAX_FRAME; whoever sends or reads one says what was too long. `size` is in bytes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -119,11 +120,11 @@ def pack(message: Struct) -> bytes:
     """A message as one frame.
 
     Raises:
-        FrameTooLong: it would be longer than MAX_FRAME.
+        FrameTooLongError: it would be longer than MAX_FRAME.
     """
     body = _encoder.encode(message)
     if len(body) > MAX_FRAME:
-        raise FrameTooLong(len(body))
+        raise FrameTooLongError(len(body))
     return len(body).to_bytes(_HEADER, "big") + body
 
 
@@ -144,13 +145,13 @@ class Inbox:
         """The next frame's content, or None while it is incomplete.
 
         Raises:
-            FrameTooLong: the sender announces more than it may send.
+            FrameTooLongError: the sender announces more than it may send.
         """
         if len(self._bytes) < _HEADER:
             return None
         size = int.from_bytes(self._bytes[:_HEADER], "big")
         if size > MAX_FRAME:
-            raise FrameTooLong(size)
+            raise FrameTooLongError(size)
         end = _HEADER + size
         if len(self._bytes) < end:
             return None

@@ -55,7 +55,9 @@ class WorkerOptions:
         if self.lease < 0.2:
             raise ConfigError(f"lease must be at least 0.2 s, not {self.lease!r}", key="lease")
         if self.shutdown_timeout < 0:
-            raise ConfigError(f"shutdown_timeout must be 0 or more, not {self.shutdown_timeout!r}", key="shutdown_timeout")
+            raise ConfigError(
+                f"shutdown_timeout must be 0 or more, not {self.shutdown_timeout!r}", key="shutdown_timeout"
+            )
 
 
 class Worker:
@@ -162,7 +164,10 @@ class Worker:
         after = await self.storage.configure(lane.queue, lane.settings)
         if before.rate_limit is not None and before.rate_limit != after.rate_limit:
             logger.warning(
-                "queue %r had the rate limit %s; it is %s now, for every worker", lane.queue, before.rate_limit, after.rate_limit
+                "queue %r had the rate limit %s; it is %s now, for every worker",
+                lane.queue,
+                before.rate_limit,
+                after.rate_limit,
             )
 
     def _fetcher(self, lane: Lane, lease_ms: int) -> Fetcher:
@@ -189,7 +194,7 @@ class Worker:
             self._spawn(self._watch_end())
 
     def _spawn(self, work: Awaitable[None]) -> None:
-        self._tasks.append(asyncio.ensure_future(work))  # type: ignore[arg-type]  # each is a coroutine
+        self._tasks.append(asyncio.ensure_future(work))
 
     def _fetcher_ended(self, task: "asyncio.Task[None]") -> None:
         """A fetcher only ends when it was stopped; an error in it must not leave a worker that looks alive."""
@@ -226,7 +231,9 @@ class Worker:
             await self._children.close()
         self.threads.close()
         await self._stack.aclose()
-        logger.info("worker stopped", extra={"event": "worker.stopped", "worker": self.name, "handed_back": handed_back})
+        logger.info(
+            "worker stopped", extra={"event": "worker.stopped", "worker": self.name, "handed_back": handed_back}
+        )
         for error in errors:
             if error is not None:
                 raise error

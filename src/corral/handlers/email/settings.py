@@ -34,7 +34,7 @@ class EmailSettings(BaseSettings):
     """How e-mail leaves. Every field has an environment variable of the same name; passwords never show in `repr`.
 
     Raises:
-        ValidationError: pydantic's, with every complaint and without the values. `load_settings` makes it a ConfigError.
+        ValidationError: pydantic's, with every complaint and no values; `load_settings` makes it a ConfigError.
     """
 
     model_config = SettingsConfigDict(

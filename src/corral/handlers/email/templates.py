@@ -21,6 +21,7 @@ from corral.errors import ConfigError, PayloadError, closest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _PARTS = ("html", "txt")
+_HEAD = '<head><meta charset="utf-8">'
 _LINK = re.compile(r"(?:https?://[^\s/]|mailto:)\S+", re.IGNORECASE)
 #: What filling a template raises when the data do not fit it: trying again with the same data cannot help.
 _MISFITS = (TemplateError, InlineError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -95,7 +96,8 @@ class Templates:
         values = {**data, "data": data, "mail": mail}
         try:
             html, text = (self._environment.get_template(f"{name}.{part}").render(values) for part in _PARTS)
-            return Rendered(self._inliner.inline(html), _tidy(text))
+            # Browsers look for the encoding in the first 1,024 bytes, where the inliner puts the rules it keeps.
+            return Rendered(self._inliner.inline(html).replace("<head>", _HEAD, 1), _tidy(text))
         except _MISFITS as error:
             raise PayloadError(f"template {name!r} cannot be filled: {error}") from None
 

@@ -39,23 +39,17 @@ def claim(unit: Unit, name: str, wish: Claim, now: Millis) -> Claimed:
     if queue.info.paused:
         return Claimed(paused=True)
     next_at = promote_due(unit, queue, now) if queue.count[DELAYED] else None
-    count, held_until = _allowance(queue, min(wish.count, BATCH), now)
-    if count <= 0:
-        return Claimed(next_at=next_at, held_until=held_until)
-    rows = _choose(unit, queue, count, now) if queue.count[WAITING] else []
-    if not rows:
-        return Claimed(next_at=next_at)
-    jobs = _take(unit, queue, rows, wish, now)
-    if queue.info.rate_limit is not None:
-        queue.window_used += len(jobs)
-    if not queue.count[WAITING]:
+    count = min(wish.count, BATCH, _allowed(queue, now))
+    rows = _choose(unit, queue, count, now) if count > 0 and queue.count[WAITING] else []
+    jobs = _take(unit, queue, rows, wish, now) if rows else ()
+    if rows and not queue.count[WAITING]:
         queue.tell(EventType.DRAINED, now)
-    return Claimed(jobs=tuple(jobs), next_at=next_at)
+    return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=_held_until(queue, len(rows), now))
 
 
 def promote_due(unit: Unit, queue: QueueRow, now: Millis) -> Millis | None:
     """Move due jobs to the end of their rank; answers when the next one falls due."""
-    due = unit.db.execute(_DUE, (queue.pk, now, PROMOTE)).fetchall()
+    due = unit.rows(_DUE, (queue.pk, now, PROMOTE))
     if due:
         order = unit.numbers(len(due))
         unit.db.executemany(
@@ -73,21 +67,32 @@ def promote_due(unit: Unit, queue: QueueRow, now: Millis) -> Millis | None:
     return None if next_at is None else int(next_at)
 
 
-def _allowance(queue: QueueRow, count: int, now: Millis) -> tuple[int, Millis | None]:
-    """How many may start now under the queue's limits, and when the rate limit next lets one pass."""
+def _allowed(queue: QueueRow, now: Millis) -> int:
+    """How many may start now under the limits of the whole queue."""
     info = queue.info
-    if info.concurrency is not None:
-        count = min(count, info.concurrency - queue.count[ACTIVE])
-    limit = info.rate_limit
-    if limit is None or count <= 0:
-        return count, None
-    end = queue.window_at + limit.per_ms
-    if not queue.window_at <= now < end:  # over, or the clock went back
-        if not queue.count[WAITING]:
-            return count, None  # a window begins with its first start
-        queue.window_at, queue.window_used, end = now, 0, now + limit.per_ms
-    left = limit.count - queue.window_used
-    return (min(count, left), None) if left > 0 else (0, end)
+    allowed = BATCH if info.concurrency is None else info.concurrency - queue.count[ACTIVE]
+    if info.rate_limit is not None:
+        used = queue.window_used if _in_window(queue, now) else 0
+        allowed = min(allowed, info.rate_limit.count - used)
+    return allowed
+
+
+def _in_window(queue: QueueRow, now: Millis) -> bool:
+    """Whether the rate limit's window is open. One that lies ahead means that the clock went back: it does not count."""
+    limit = queue.info.rate_limit
+    return limit is not None and queue.window_at <= now < queue.window_at + limit.per_ms
+
+
+def _held_until(queue: QueueRow, started: int, now: Millis) -> Millis | None:
+    """Count starts against the rate limit; answers the end of the window once it is used up."""
+    limit = queue.info.rate_limit
+    if limit is None:
+        return None
+    if started and not _in_window(queue, now):
+        queue.window_at, queue.window_used = now, 0  # a window begins with its first start
+    queue.window_used += started
+    full = _in_window(queue, now) and queue.window_used >= limit.count
+    return queue.window_at + limit.per_ms if full else None
 
 
 def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> list[Row]:
@@ -97,7 +102,7 @@ def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> list[Row]:
     chosen: list[Row] = []
     held = 0
     while len(chosen) < count and held < HOLD:
-        rows = unit.db.execute(_BEST, (queue.pk, count - len(chosen) if not chosen else count)).fetchall()
+        rows = unit.rows(_BEST, (queue.pk, count - len(chosen) if not chosen else count))
         seen = {row[0] for row in chosen}
         rows = [row for row in rows if row[0] not in seen]
         expired = [row for row in rows if row[17] is not None and row[17] <= now]
@@ -126,12 +131,14 @@ def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> list[Row]:
 
 
 def _running_by_name(unit: Unit, queue: QueueRow) -> dict[str, int]:
-    rows = unit.db.execute("SELECT name, count(*) FROM corral_job WHERE queue = ? AND state = 2 GROUP BY name", (queue.pk,))
-    return dict(rows.fetchall())
+    rows = unit.db.execute(
+        "SELECT name, count(*) FROM corral_job WHERE queue = ? AND state = 2 GROUP BY name", (queue.pk,)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _take(unit: Unit, queue: QueueRow, rows: Sequence[Row], wish: Claim, now: Millis) -> list[Job]:
-    keys = numbers_in(row[0] for row in rows)  # type: ignore[misc]  # an integer column
+    keys = numbers_in(row[0] for row in rows)
     unit.db.execute(_TAKE, (now + wish.lease_ms, wish.token, wish.worker, now, keys))
     queue.move(WAITING, ACTIVE, len(rows))
     told = queue.events
@@ -147,34 +154,40 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
      scheduled_for, parent, pending, _, _) = row  # fmt: skip
     job_id = str(pk) if id_ is None else id_
-    choices = NO_OPTIONS if options is None else read_options(options)  # type: ignore[arg-type]  # the column is text
+    choices = NO_OPTIONS if options is None else read_options(options)
     if not (made or crashes or schedule or parent or progress or priority or traces or reason):
         # Most jobs: a first attempt with nothing special. Ten fewer fields are 0.7 µs of the 4 µs a claim costs.
         return Job(
-            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=data, options=choices, created_at=created_at,
-            started_at=now, attempts_started=started + 1, worker=worker,
-        )  # type: ignore[arg-type]  # fmt: skip
+            id=job_id,
+            queue=queue,
+            name=name,
+            state=JobState.ACTIVE,
+            data=data,
+            options=choices,
+            created_at=created_at,
+            started_at=now,
+            attempts_started=started + 1,
+            worker=worker,
+        )
     return Job(
-        id=job_id,  # type: ignore[arg-type]  # the types of the columns, here and below
+        id=job_id,
         queue=queue,
-        name=name,  # type: ignore[arg-type]
+        name=name,
         state=JobState.ACTIVE,
-        data=data,  # type: ignore[arg-type]
+        data=data,
         options=choices,
-        priority=priority,  # type: ignore[arg-type]
-        created_at=created_at,  # type: ignore[arg-type]
+        priority=priority,
+        created_at=created_at,
         started_at=now,
-        attempts_started=started + 1,  # type: ignore[operator]
-        attempts_made=made,  # type: ignore[arg-type]
-        crashes=crashes,  # type: ignore[arg-type]
-        progress=progress,  # type: ignore[arg-type]
-        failed_reason=reason,  # type: ignore[arg-type]
-        traces=read_traces(traces) if traces else (),  # type: ignore[arg-type]
+        attempts_started=started + 1,
+        attempts_made=made,
+        crashes=crashes,
+        progress=progress,
+        failed_reason=reason,
+        traces=read_traces(traces) if traces else (),
         worker=worker,
-        parent=read_parent(parent) if parent else None,  # type: ignore[arg-type]
-        pending_children=pending,  # type: ignore[arg-type]
-        schedule=schedule,  # type: ignore[arg-type]
-        scheduled_for=scheduled_for,  # type: ignore[arg-type]
+        parent=read_parent(parent) if parent else None,
+        pending_children=pending,
+        schedule=schedule,
+        scheduled_for=scheduled_for,
     )
-
-

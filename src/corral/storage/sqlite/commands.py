@@ -13,7 +13,19 @@ from corral.options import QueueSettings, priority_rank
 from corral.storage.port import JobPatch, QueueInfo, Selection
 from corral.storage.sqlite.ending import delete, fail_pending
 from corral.storage.sqlite.flows import child_retried, find_pk
-from corral.storage.sqlite.unit import ACTIVE, CHILDREN, COMPLETED, DELAYED, FAILED, HELD, WAITING, QueueRow, Row, Unit, Value
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    CHILDREN,
+    COMPLETED,
+    DELAYED,
+    FAILED,
+    HELD,
+    WAITING,
+    QueueRow,
+    Row,
+    Unit,
+    Value,
+)
 from corral.timing import Millis
 
 CODES = {
@@ -33,7 +45,7 @@ def select(unit: Unit, queue: QueueRow, which: Selection, allowed: Sequence[int]
         found = []
         for job_id in which.ids[: which.limit]:
             pk = find_pk(unit, queue, job_id)
-            row = pk and unit.db.execute(f"SELECT {_COLUMNS} FROM corral_job WHERE pk = ?", (pk,)).fetchone()  # noqa: S608
+            row = pk and unit.row(f"SELECT {_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))  # noqa: S608
             if row and row[4] in allowed and row not in found:
                 found.append(row)
         return found
@@ -61,7 +73,7 @@ def _oldest(unit: Unit, queue: QueueRow, which: Selection, state: int, limit: in
         return []
     parameters.append(limit)
     sql = f"SELECT {_COLUMNS} FROM corral_job WHERE {where} ORDER BY k1, k2 LIMIT ?"  # noqa: S608  # constants only
-    return unit.db.execute(sql, parameters).fetchall()
+    return unit.rows(sql, parameters)
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
@@ -85,11 +97,11 @@ def remove(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
     def act(queue: QueueRow, rows: list[Row]) -> None:
         by_state: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            by_state[row[4]].append(row[:4])  # type: ignore[index]  # an integer column
+            by_state[row[4]].append(row[:4])
         for state, some in by_state.items():
             delete(unit, queue, state, some, now)
         for row in rows:
-            queue.tell(EventType.REMOVED, now, _ids([row])[0], row[2])  # type: ignore[arg-type]
+            queue.tell(EventType.REMOVED, now, _ids([row])[0], row[2])
 
     return _command(unit, name, which, (WAITING, HELD, DELAYED, CHILDREN, COMPLETED, FAILED), now, act)
 
@@ -103,12 +115,12 @@ def retry(unit: Unit, name: str, which: Selection, reset_attempts: bool, now: Mi
             unit.db.execute(
                 "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ?, result = NULL, crashes = 0, "
                 "attempts_made = CASE WHEN ? THEN 0 ELSE attempts_made END WHERE pk = ?",
-                (priority_rank(row[5]), order + index, now, reset_attempts, row[0]),  # type: ignore[arg-type]
+                (priority_rank(row[5]), order + index, now, reset_attempts, row[0]),
             )
-            queue.move(row[4], WAITING)  # type: ignore[arg-type]
-            queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])  # type: ignore[arg-type]
+            queue.move(row[4], WAITING)
+            queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])
             if row[3] is not None:
-                child_retried(unit, row[3], row[0])  # type: ignore[arg-type]
+                child_retried(unit, row[3], row[0])
         unit.ready.add(name)
 
     return _command(unit, name, which, (COMPLETED, FAILED), now, act)
@@ -122,9 +134,9 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
         for index, row in enumerate(rows):
             unit.db.execute(
                 "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
-                (priority_rank(row[5]), order + index, now, row[0]),  # type: ignore[arg-type]
+                (priority_rank(row[5]), order + index, now, row[0]),
             )
-            queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])  # type: ignore[arg-type]
+            queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])
         queue.move(DELAYED, WAITING, len(rows))
         unit.ready.add(name)
 
@@ -139,9 +151,9 @@ def cancel(unit: Unit, name: str, which: Selection, reason: str, now: Millis) ->
         for row in rows:
             if row[4] == ACTIVE:
                 unit.db.execute("UPDATE corral_job SET cancel = ? WHERE pk = ?", (reason, row[0]))
-                queue.tell_text(EventType.CANCELLED, now, _ids([row])[0], row[2], text)  # type: ignore[arg-type]
+                queue.tell_text(EventType.CANCELLED, now, _ids([row])[0], row[2], text)
             else:
-                fail_pending(unit, queue, row[0], row[4], text, now, first=EventType.CANCELLED)  # type: ignore[arg-type]
+                fail_pending(unit, queue, row[0], row[4], text, now, first=EventType.CANCELLED)
 
     return _command(unit, name, which, (WAITING, HELD, DELAYED, CHILDREN, ACTIVE), now, act)
 
@@ -154,16 +166,19 @@ def update(unit: Unit, name: str, patches: Sequence[JobPatch], now: Millis) -> l
     touched = []
     for patch in patches:
         pk = find_pk(unit, queue, patch.job_id)
-        row = pk and unit.db.execute("SELECT state, token, name, priority, k2 FROM corral_job WHERE pk = ?", (pk,)).fetchone()
-        if not row or (patch.token is not None and (row[0] != ACTIVE or row[1] != patch.token)):
+        if pk is None:
             continue
-        _patch(unit, queue, patch, pk, row, now)  # type: ignore[arg-type]
+        row = unit.row("SELECT state, token, name FROM corral_job WHERE pk = ?", (pk,))
+        assert row is not None
+        if patch.token is not None and (row[0] != ACTIVE or row[1] != patch.token):
+            continue
+        _patch(unit, queue, patch, pk, row, now)
         touched.append(patch.job_id)
     return touched
 
 
 def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now: Millis) -> None:
-    state, _, name, _, _ = row
+    state, _, name = row
     if patch.data is not UNSET:
         unit.db.execute("UPDATE corral_job SET data = ? WHERE pk = ?", (patch.data, pk))
     if patch.priority is not UNSET:
@@ -173,12 +188,14 @@ def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now:
             unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ? WHERE pk = ?", values)
     if patch.delay_ms is not UNSET and state == DELAYED:
         due = now + patch.delay_ms
-        unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, unit.numbers(1), due, pk))
-        queue.tell(EventType.DELAYED, now, patch.job_id, name, str(due))  # type: ignore[arg-type]
+        unit.db.execute(
+            "UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, unit.numbers(1), due, pk)
+        )
+        queue.tell(EventType.DELAYED, now, patch.job_id, name, str(due))
         unit.ready.add(queue.name)
     if patch.progress is not UNSET:
         unit.db.execute("UPDATE corral_job SET progress = ? WHERE pk = ?", (patch.progress, pk))
-        queue.tell(EventType.PROGRESS, now, patch.job_id, name, patch.progress)  # type: ignore[arg-type]
+        queue.tell(EventType.PROGRESS, now, patch.job_id, name, patch.progress)
 
 
 def log(unit: Unit, name: str, job_id: str, lines: Sequence[str], keep: int) -> int:
@@ -187,11 +204,11 @@ def log(unit: Unit, name: str, job_id: str, lines: Sequence[str], keep: int) -> 
     pk = None if queue is None else find_pk(unit, queue, job_id)
     if pk is None:
         return 0
-    last = int(unit.one("SELECT max(line) FROM corral_log WHERE job = ?", (pk,)) or 0)
+    last = unit.number("SELECT max(line) FROM corral_log WHERE job = ?", (pk,)) or 0
     rows = [(pk, last + 1 + index, line) for index, line in enumerate(lines)]
     unit.db.executemany("INSERT INTO corral_log VALUES (?, ?, ?)", rows)
     unit.db.execute("DELETE FROM corral_log WHERE job = ? AND line <= ?", (pk, last + len(lines) - keep))
-    return int(unit.one("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0)
+    return unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0
 
 
 def configure(unit: Unit, name: str, settings: QueueSettings, now: Millis) -> QueueInfo:
@@ -221,7 +238,9 @@ def obliterate(unit: Unit, name: str, force: bool) -> None:
     if queue is None:
         return
     if queue.count[ACTIVE] and not force:
-        raise StorageError(f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True")
+        raise StorageError(
+            f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True"
+        )
     unit.db.execute("DELETE FROM corral_log WHERE job IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     for table in ("corral_job", "corral_event", "corral_note", "corral_minute"):
@@ -244,5 +263,3 @@ def remember(
         expires_at = None if ttl_ms is None else now + ttl_ms
         unit.db.execute("INSERT OR REPLACE INTO corral_note VALUES (?, ?, ?, ?)", (queue.pk, key, value, expires_at))
     return None if before is None else str(before)
-
-

@@ -8,20 +8,22 @@ from corral.storage.sqlite.flows import child_failed, child_removed
 from corral.storage.sqlite.unit import ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, QueueRow, Row, Unit, numbers_in
 from corral.timing import Millis
 
-
 _OLDEST = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
-_OLDER = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT 1000"
+_OLDER = (
+    "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT 1000"
+)
 
 
 def fail_pending(
     unit: Unit, queue: QueueRow, pk: int, state: int, reason: str, now: Millis, *, first: EventType
 ) -> None:
     """Fail a job that nobody runs: it expired or was cancelled. Tells `first`, then FAILED."""
-    row = unit.db.execute(
+    row = unit.row(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ?, token = NULL WHERE pk = ? "
         "RETURNING id, name, parent, parent_ref",
         (now, unit.numbers(1), reason, pk),
-    ).fetchone()
+    )
+    assert row is not None  # callers have just selected it
     queue.move(state, FAILED)
     queue.failed_total += 1
     job_id = row[0] or str(pk)
@@ -29,7 +31,7 @@ def fail_pending(
     queue.tell_text(EventType.FAILED, now, job_id, row[1], reason)
     if row[2] is not None:
         child_failed(unit, row[2], pk, row[3], reason, now)
-    idle(queue, now)
+    unhold(unit, queue, (row[1],))
 
 
 def to_front(unit: Unit, queue: QueueRow, rows: Sequence[tuple[int, int]], now: Millis) -> None:
@@ -55,7 +57,10 @@ def to_later(unit: Unit, queue: QueueRow, pk: int, priority: int, after_ms: Mill
 
 
 def unhold(unit: Unit, queue: QueueRow, names: Iterable[str]) -> None:
-    """Jobs of these names left the active state: serve one held job of each again."""
+    """Jobs of these names ran, or left the queue, and made room: serve one held job of each again.
+
+    One too many does no harm: the next claim sets it aside once more.
+    """
     caps = queue.info.name_concurrency
     if not caps:
         return
@@ -83,9 +88,9 @@ def retain(unit: Unit, queue: QueueRow, state: int, keep: Keep, now: Millis, *, 
         return
     if keep.count is not None and queue.count[state] > keep.count:
         excess = queue.count[state] - keep.count
-        delete(unit, queue, state, unit.db.execute(_OLDEST, (queue.pk, state, excess)).fetchall(), now)
+        delete(unit, queue, state, unit.rows(_OLDEST, (queue.pk, state, excess)), now)
     if keep.age_ms is not None and queue.count[state]:
-        rows = unit.db.execute(_OLDER, (queue.pk, state, now - keep.age_ms)).fetchall()
+        rows = unit.rows(_OLDER, (queue.pk, state, now - keep.age_ms))
         delete(unit, queue, state, rows, now)
 
 
@@ -98,12 +103,14 @@ def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Mi
     """Delete jobs `(pk, id, name, parent)` that are all in one state, and all that belongs to them."""
     if not rows:
         return
-    keys = numbers_in(int(row[0]) for row in rows)  # type: ignore[arg-type]  # an integer column
+    keys = numbers_in(int(row[0]) for row in rows)
     unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
     if state not in (COMPLETED, FAILED):
         for pk, _, _, parent in rows:
             if parent is not None:
-                child_removed(unit, int(parent), int(pk), now)  # type: ignore[arg-type]  # integer columns
+                child_removed(unit, int(parent), int(pk), now)
     queue.count[WAITING if state == 6 else state] -= len(rows)
+    if state == WAITING:
+        unhold(unit, queue, [str(row[2]) for row in rows])

@@ -138,7 +138,7 @@ def _patience(busy_ms: int) -> Callable[[int], bool]:
         if (time.monotonic() - started) * 1000 > busy_ms:
             return False
         # A transaction takes 0.3 to 3 ms. Sleeping much longer than that would starve this process.
-        time.sleep(random.uniform(0.0001, min(0.0004 * (tries + 1), 0.005)))  # noqa: S311  # jitter, not a secret
+        time.sleep(random.uniform(0.0001, min(0.0004 * (tries + 1), 0.005)))  # jitter, not a secret
         return True
 
     return wait
@@ -167,7 +167,9 @@ def migrate(db: apsw.Connection, path: str) -> None:
     except apsw.Error as error:
         raise translate(error, path) from None
     if not isinstance(version, int) or version > SCHEMA:
-        raise StorageVersionError(f"{path} was written by a newer corral (schema {version}, this one knows {SCHEMA}): upgrade")
+        raise StorageVersionError(
+            f"{path} was written by a newer corral (schema {version}, this one knows {SCHEMA}): upgrade"
+        )
 
 
 class _immediate:

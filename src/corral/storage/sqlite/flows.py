@@ -23,7 +23,9 @@ def attach(unit: Unit, parent: ParentRef, child: int, queue: str, child_id: str)
     if pk is None:
         return
     unit.db.execute("UPDATE corral_job SET parent = ? WHERE pk = ?", (pk, child))
-    unit.db.execute("INSERT INTO corral_child VALUES (?, ?, ?, ?, 0, NULL)", (pk, child, queue, child_id))
+    unit.db.execute(
+        "INSERT INTO corral_child VALUES (?, ?, ?, ?, 0, ?, NULL)", (pk, child, queue, child_id, parent.policy.value)
+    )
     unit.db.execute("UPDATE corral_job SET pending = pending + 1 WHERE pk = ?", (pk,))
 
 
@@ -41,12 +43,9 @@ def child_failed(unit: Unit, parent: int, child: int, reference: str | None, rea
         _one_less(unit, parent, now)
         return
     _mark(unit, parent, child, FAILED, reason)
-    if policy is ParentPolicy.IGNORE:
+    if policy in (ParentPolicy.IGNORE, ParentPolicy.CONTINUE):
         _one_less(unit, parent, now)
-    elif policy is ParentPolicy.CONTINUE:
-        release(unit, parent, now)
-    elif policy is ParentPolicy.FAIL:
-        _fail_parent(unit, parent, child, reason, now)
+    parked_parent(unit, parent, now)
 
 
 def child_removed(unit: Unit, parent: int, child: int, now: Millis) -> None:
@@ -59,19 +58,37 @@ def child_removed(unit: Unit, parent: int, child: int, now: Millis) -> None:
 
 def child_retried(unit: Unit, parent: int, child: int) -> None:
     """A finished child runs again: the parent waits for it again, unless it was counted as pending all along."""
-    row = unit.db.execute("SELECT state, value FROM corral_child WHERE parent = ? AND child = ?", (parent, child)).fetchone()
+    row = unit.row("SELECT state, policy FROM corral_child WHERE parent = ? AND child = ?", (parent, child))
     if row is None or row[0] == 0:
         return
-    reference = unit.one("SELECT parent_ref FROM corral_job WHERE pk = ?", (child,))
-    waited = row[0] == FAILED and (not reference or read_parent(str(reference)).policy is not ParentPolicy.IGNORE)
     _mark(unit, parent, child, 0, None)
-    if not waited:
+    if row[0] == COMPLETED or row[1] in (ParentPolicy.IGNORE, ParentPolicy.CONTINUE):
         unit.db.execute("UPDATE corral_job SET pending = pending + 1 WHERE pk = ?", (parent,))
+
+
+def parked_parent(unit: Unit, parent: int, now: Millis) -> bool:
+    """Apply failures that a parent must hear of: fail it or let it run. True when it no longer waits.
+
+    Called when a child fails, and again when a parent parks: a child may have failed while the parent was running.
+    """
+    row = unit.row("SELECT state FROM corral_job WHERE pk = ?", (parent,))
+    if row is None or row[0] != CHILDREN:
+        return False
+    sql = "SELECT child, id, policy, value FROM corral_child WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue')"
+    for child, child_id, policy, reason in unit.rows(sql, (parent,)):
+        if policy == ParentPolicy.FAIL:
+            _fail_parent(unit, parent, f"child {child_id} failed: {reason}", now)
+            return True
+        # Spent: or a parent that parks again for its other children would never rest.
+        unit.db.execute("UPDATE corral_child SET policy = 'ignore' WHERE parent = ? AND child = ?", (parent, child))
+        release(unit, parent, now)
+        return True
+    return False
 
 
 def release(unit: Unit, parent: int, now: Millis) -> None:
     """Let a parent that waits for its children run."""
-    row = unit.db.execute("SELECT queue, id, name, state, priority FROM corral_job WHERE pk = ?", (parent,)).fetchone()
+    row = unit.row("SELECT queue, id, name, state, priority FROM corral_job WHERE pk = ?", (parent,))
     if row is None or row[3] != CHILDREN:
         return
     queue = unit.by_pk(row[0])
@@ -85,7 +102,9 @@ def release(unit: Unit, parent: int, now: Millis) -> None:
 
 
 def _mark(unit: Unit, parent: int, child: int, state: int, value: str | None) -> None:
-    unit.db.execute("UPDATE corral_child SET state = ?, value = ? WHERE parent = ? AND child = ?", (state, value, parent, child))
+    unit.db.execute(
+        "UPDATE corral_child SET state = ?, value = ? WHERE parent = ? AND child = ?", (state, value, parent, child)
+    )
 
 
 def _one_less(unit: Unit, parent: int, now: Millis) -> None:
@@ -94,14 +113,11 @@ def _one_less(unit: Unit, parent: int, now: Millis) -> None:
         release(unit, parent, now)
 
 
-def _fail_parent(unit: Unit, parent: int, child: int, reason: str, now: Millis) -> None:
-    row = unit.db.execute(
-        "SELECT queue, id, name, state, parent, parent_ref FROM corral_job WHERE pk = ?", (parent,)
-    ).fetchone()
+def _fail_parent(unit: Unit, parent: int, text: str, now: Millis) -> None:
+    row = unit.row("SELECT queue, id, name, state, parent, parent_ref FROM corral_job WHERE pk = ?", (parent,))
     if row is None or row[3] != CHILDREN:
         return
     queue = unit.by_pk(row[0])
-    text = f"child {unit.one('SELECT id FROM corral_child WHERE parent = ? AND child = ?', (parent, child))} failed: {reason}"
     unit.db.execute(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ? WHERE pk = ?", (now, unit.numbers(1), text, parent)
     )

@@ -27,7 +27,7 @@ def heartbeat(unit: Unit, worker: WorkerInfo, leases: Sequence[Lease], lease_ms:
         row = None
         if pk is not None:
             sql = "SELECT k1, cancel FROM corral_job WHERE pk = ? AND state = 2 AND token = ?"
-            row = unit.db.execute(sql, (pk, lease.token)).fetchone()
+            row = unit.row(sql, (pk, lease.token))
         if row is None:
             lost.append(lease)
             continue
@@ -41,9 +41,10 @@ def heartbeat(unit: Unit, worker: WorkerInfo, leases: Sequence[Lease], lease_ms:
 
 
 def _see(unit: Unit, worker: WorkerInfo, lease_ms: Millis, now: Millis) -> None:
-    """Note the worker; a third of a lease is fresh enough, and saves most beats a write to the disk."""
-    seen = unit.one("SELECT seen_at FROM corral_worker WHERE id = ?", (worker.id,))
-    if seen is None or not 0 <= now - int(seen) < lease_ms // 3:
+    """Note the worker. A beat without news within a third of a lease is dropped: it would cost a write to the disk."""
+    row = unit.row("SELECT seen_at, body FROM corral_worker WHERE id = ?", (worker.id,))
+    news = row is None or _encode(msgspec.structs.replace(worker, seen_at=row[0])).decode() != row[1]
+    if row is None or news or not 0 <= now - row[0] < lease_ms // 3:
         body = _encode(msgspec.structs.replace(worker, seen_at=now)).decode()
         unit.db.execute(_SEEN, (worker.id, now, body))
         unit.db.execute("DELETE FROM corral_worker WHERE seen_at < ?", (now - 3_600_000,))
@@ -55,18 +56,18 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     if queue is None or not queue.count[2]:
         return Recovered()
     expired = "SELECT pk FROM corral_job WHERE queue = ? AND state = 2 AND k1 <= ? ORDER BY k1 LIMIT ?"
-    pks = [row[0] for row in unit.db.execute(expired, (queue.pk, now, limit))]
+    pks = [row[0] for row in unit.rows(expired, (queue.pk, now, limit))]
     if not pks:
         return Recovered()
-    rows: list[Row] = unit.db.execute(LOOK, (numbers_in(pks), queue.pk)).fetchall()
-    rows.sort(key=lambda row: serving_order(row[5], row[10]))  # type: ignore[arg-type]  # integer columns
+    rows: list[Row] = unit.rows(LOOK, (numbers_in(pks), queue.pk))
+    rows.sort(key=lambda row: serving_order(row[5], row[10]))
     requeued, quarantined, front = [], [], []
     keep = queue.info.keep_failed or Keep()
     for row in rows:
-        pk, crashes = row[0], row[9] + 1  # type: ignore[operator]
+        pk, crashes = row[0], row[9] + 1
         job_id = row[11] or str(pk)
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
-        queue.tell_text(EventType.STALLED, now, job_id, row[2], LOST)  # type: ignore[arg-type]
+        queue.tell_text(EventType.STALLED, now, job_id, row[2], LOST)
         if crashes >= max_crashes:
             fail(unit, queue, row, quarantine_reason(crashes, LOST), None, keep, now, attempt=0)
             quarantined.append(job_id)
@@ -74,11 +75,11 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
             front.append((pk, row[5]))
             requeued.append(job_id)
     if front:
-        to_front(unit, queue, front, now)  # type: ignore[arg-type]
-    unhold(unit, queue, [row[2] for row in rows])  # type: ignore[misc]
+        to_front(unit, queue, front, now)
+    unhold(unit, queue, [row[2] for row in rows])
     idle(queue, now)
     unit.ready.add(name)
-    return Recovered(requeued=tuple(requeued), quarantined=tuple(quarantined), more=len(rows) == limit)  # type: ignore[arg-type]
+    return Recovered(requeued=tuple(requeued), quarantined=tuple(quarantined), more=len(rows) == limit)
 
 
 LOST = "the worker running it was lost"

@@ -6,6 +6,7 @@ import msgspec
 
 from corral.event import NOW, Event, EventCursor
 from corral.job import Job, JobState
+from corral.schedule import Schedule
 from corral.storage.port import Bucket, Children, Page, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.sqlite.commands import CODES
 from corral.storage.sqlite.flows import find_pk
@@ -24,7 +25,6 @@ from corral.storage.sqlite.unit import (
     Value,
     numbers_in,
 )
-from corral.schedule import Schedule
 from corral.timing import Millis
 
 _read_worker = msgspec.json.Decoder(WorkerInfo).decode
@@ -39,7 +39,7 @@ def get(unit: Unit, name: str, ids: Sequence[str]) -> list[Job | None]:
 
 def _get(unit: Unit, queue: QueueRow, job_id: str) -> Job | None:
     pk = find_pk(unit, queue, job_id)
-    row = pk and unit.db.execute(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,)).fetchone()  # noqa: S608
+    row = pk and unit.row(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))  # noqa: S608
     return to_job(queue.name, row) if row else None
 
 
@@ -55,7 +55,7 @@ def page(
     if job_name is not None:
         where += " AND name = ?"
         parameters.append(job_name)
-        total = int(unit.db.execute(f"SELECT count(*) FROM corral_job WHERE {where}", parameters).fetchall()[0][0])  # noqa: S608
+        total = int(unit.rows(f"SELECT count(*) FROM corral_job WHERE {where}", parameters)[0][0])  # noqa: S608
     else:
         total = sum(queue.count[code] for code in codes if code != 6)
     # Waiting jobs are listed as they will be served; turning that round would put the last first.
@@ -65,7 +65,7 @@ def page(
         f"SELECT {JOB_COLUMNS} FROM corral_job WHERE {where} "  # noqa: S608  # constants only
         f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ? OFFSET ?"
     )
-    return Page(tuple(to_job(name, row) for row in unit.db.execute(sql, parameters)), total)
+    return Page(tuple(to_job(name, row) for row in unit.rows(sql, parameters)), total)
 
 
 def counts(unit: Unit, names: Sequence[str]) -> list[QueueCounts]:
@@ -102,7 +102,7 @@ def children(unit: Unit, name: str, job_id: str) -> Children:
     queue = unit.look(name)
     pk = None if queue is None else find_pk(unit, queue, job_id)
     sql = "SELECT queue, id, state, value FROM corral_child WHERE parent = ? ORDER BY child"
-    rows = unit.db.execute(sql, (pk,)).fetchall()
+    rows = unit.rows(sql, (pk,))
     return Children(
         pending=tuple((row[0], row[1]) for row in rows if row[2] == 0),
         completed={row[1]: row[3] for row in rows if row[2] == COMPLETED},
@@ -114,9 +114,9 @@ def logs(unit: Unit, name: str, job_id: str, start: int, limit: int) -> Page[str
     """Lines of a job's log."""
     queue = unit.look(name)
     pk = None if queue is None else find_pk(unit, queue, job_id)
-    total = int(unit.one("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0)
+    total = unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0
     sql = "SELECT text FROM corral_log WHERE job = ? ORDER BY line LIMIT ? OFFSET ?"
-    return Page(tuple(str(row[0]) for row in unit.db.execute(sql, (pk, limit, start))), total)
+    return Page(tuple(str(row[0]) for row in unit.rows(sql, (pk, limit, start))), total)
 
 
 def metrics(unit: Unit, name: str, since: Millis, until: Millis) -> list[Bucket]:
@@ -130,20 +130,20 @@ def metrics(unit: Unit, name: str, since: Millis, until: Millis) -> list[Bucket]
     )
     return [
         Bucket(at=row[0], completed=row[1], failed=row[2], retried=row[3], wait_ms=row[4], run_ms=row[5])
-        for row in unit.db.execute(sql, (queue.pk, since, until))
+        for row in unit.rows(sql, (queue.pk, since, until))
     ]
 
 
 def queues(unit: Unit) -> list[QueueInfo]:
     """Every queue."""
-    names = [str(row[0]) for row in unit.db.execute("SELECT name FROM corral_queue ORDER BY name").fetchall()]
+    names = [str(row[0]) for row in unit.rows("SELECT name FROM corral_queue ORDER BY name")]
     found = (unit.look(name) for name in names)
     return [queue.info for queue in found if queue is not None]
 
 
 def workers(unit: Unit, stale_ms: Millis, now: Millis) -> list[WorkerInfo]:
     """Workers seen lately."""
-    rows = unit.db.execute("SELECT body FROM corral_worker WHERE seen_at >= ?", (now - stale_ms,)).fetchall()
+    rows = unit.rows("SELECT body FROM corral_worker WHERE seen_at >= ?", (now - stale_ms,))
     return sorted((_read_worker(str(row[0])) for row in rows), key=lambda worker: (worker.name, worker.id))
 
 
@@ -157,7 +157,7 @@ def schedules(unit: Unit, queue: str | None, due_by: Millis | None, start: int, 
     if due_by is not None:
         where, order = where + " AND next_at <= ?", "next_at, queue, key"
         parameters.append(due_by)
-    total = int(unit.one(f"SELECT count(*) FROM corral_schedule WHERE {where}", parameters) or 0)  # noqa: S608
+    total = unit.number(f"SELECT count(*) FROM corral_schedule WHERE {where}", parameters) or 0  # noqa: S608
     sql = f"SELECT body FROM corral_schedule WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
     rows = unit.db.execute(sql, [*parameters, limit, start])
     return Page(tuple(decode(str(row[0])) for row in rows), total)
@@ -175,7 +175,7 @@ def events(unit: Unit, name: str, after: EventCursor, limit: int) -> tuple[list[
     first = unit.one("SELECT max(seq) FROM corral_event WHERE queue = ? AND seq <= ?", (queue.pk, seen + 1)) or 0
     found: list[Event] = []
     sql = "SELECT seq, body FROM corral_event WHERE queue = ? AND seq >= ? ORDER BY seq"
-    for seq, body in unit.db.execute(sql, (queue.pk, first)):
+    for seq, body in unit.rows(sql, (queue.pk, first)):
         for number, (code, at, job_id, job_name, detail) in enumerate(_unpack(body), start=seq):
             if number > seen:
                 kind = EVENT_TYPES[code]

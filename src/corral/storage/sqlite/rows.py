@@ -64,27 +64,27 @@ def to_job(queue: str, row: Row) -> Job:
      result, reason, traces, worker, schedule, scheduled_for, parent, pending) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(
-        id=str(pk) if id_ is None else id_,  # type: ignore[arg-type]  # the column is text; so for each below
+        id=str(pk) if id_ is None else id_,
         queue=queue,
-        name=name,  # type: ignore[arg-type]
+        name=name,
         state=STATES[state],
-        data=data,  # type: ignore[arg-type]
-        options=NO_OPTIONS if options is None else read_options(options),  # type: ignore[arg-type]
-        priority=priority,  # type: ignore[arg-type]
-        created_at=created_at,  # type: ignore[arg-type]
-        run_at=k1 if state == 1 else None,  # type: ignore[arg-type]
-        started_at=started_at,  # type: ignore[arg-type]
-        finished_at=k1 if state in (4, 5) else None,  # type: ignore[arg-type]
-        attempts_started=started,  # type: ignore[arg-type]
-        attempts_made=made,  # type: ignore[arg-type]
-        crashes=crashes,  # type: ignore[arg-type]
-        progress=progress,  # type: ignore[arg-type]
-        result=result,  # type: ignore[arg-type]
-        failed_reason=reason,  # type: ignore[arg-type]
-        traces=read_traces(traces) if traces else (),  # type: ignore[arg-type]
-        worker=worker,  # type: ignore[arg-type]
-        parent=read_parent(parent) if parent else None,  # type: ignore[arg-type]
-        pending_children=pending,  # type: ignore[arg-type]
-        schedule=schedule,  # type: ignore[arg-type]
-        scheduled_for=scheduled_for,  # type: ignore[arg-type]
+        data=data,
+        options=NO_OPTIONS if options is None else read_options(options),
+        priority=priority,
+        created_at=created_at,
+        run_at=k1 if state == 1 else None,
+        started_at=started_at,
+        finished_at=k1 if state in (4, 5) else None,
+        attempts_started=started,
+        attempts_made=made,
+        crashes=crashes,
+        progress=progress,
+        result=result,
+        failed_reason=reason,
+        traces=read_traces(traces) if traces else (),
+        worker=worker,
+        parent=read_parent(parent) if parent else None,
+        pending_children=pending,
+        schedule=schedule,
+        scheduled_for=scheduled_for,
     )

@@ -9,7 +9,7 @@ from corral.options import Keep
 from corral.outcome import Completed, Crashed, Failed, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal, Settlement
 from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
-from corral.storage.sqlite.flows import child_completed, child_failed
+from corral.storage.sqlite.flows import child_completed, child_failed, parked_parent
 from corral.storage.sqlite.rows import add_trace
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -35,9 +35,7 @@ _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
 )
-_COMPLETE_ONE = (
-    "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? WHERE pk = ?"
-)
+_COMPLETE_ONE = "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? WHERE pk = ?"
 _MINUTE = (
     "INSERT INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET completed = completed + excluded.completed, "
     "failed = failed + excluded.failed, retried = retried + excluded.retried, wait_ms = wait_ms + excluded.wait_ms, "
@@ -51,33 +49,28 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
     if queue is None:
         return {one.job_id: Refusal.JOB_MISSING for one in settlements}
     keys = _keys(unit, queue, settlements)
-    rows: dict[int, Row] = {row[0]: row for row in unit.db.execute(LOOK, (numbers_in(keys.values()), queue.pk))}
+    rows: dict[int, Row] = {row[0]: row for row in unit.rows(LOOK, (numbers_in(keys.values()), queue.pk))}
     refused: dict[str, Refusal] = {}
     done: list[tuple[Row, Completed]] = []
     back: list[tuple[Row, Released | Crashed]] = []
     ended = _Tally()
     for one in settlements:
-        row = rows.pop(keys.get(one.job_id, -1), None)
+        pk = keys.get(one.job_id, -1)
+        row = rows.get(pk)
         if row is None or row[_TOKEN] != one.token:
-            refused[one.job_id] = _why(unit, queue, keys.get(one.job_id))
+            refused[one.job_id] = _why(unit, queue, pk)
             continue
-        ended.add(row, now)
+        del rows[pk]  # a second verdict of the same run finds nothing
+        ended.names.append(row[_NAME])
         match one.outcome:
             case Completed() as outcome:
                 done.append((row, outcome))
             case Released() | Crashed() as outcome:
                 back.append((row, outcome))
-            case Failed(reason, trace, keep):
-                ended.failed += 1
-                fail(unit, queue, row, reason, trace, keep, now)
-            case Retried(after_ms, reason, trace):
-                ended.retried += 1
-                _retry(unit, queue, row, after_ms, reason, trace, now)
-            case Snoozed(after_ms):
-                to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)  # type: ignore[arg-type]  # integer columns
-                queue.tell(EventType.SNOOZED, now, _id(row), row[_NAME], str(now + after_ms))  # type: ignore[arg-type]
-            case Parked():
-                _park(unit, queue, row, now)
+            case outcome:
+                _settle_one(unit, queue, row, outcome, ended, now)
+    for row, _ in done:
+        ended.attempt(row, now)
     ended.completed = len(done)
     if done:
         _complete(unit, queue, done, now)
@@ -92,6 +85,25 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
     return refused
 
 
+def _settle_one(
+    unit: Unit, queue: QueueRow, row: Row, outcome: Failed | Retried | Snoozed | Parked, ended: "_Tally", now: Millis
+) -> None:
+    match outcome:
+        case Failed(reason, trace, keep):
+            ended.failed += 1
+            ended.attempt(row, now)
+            fail(unit, queue, row, reason, trace, keep, now)
+        case Retried(after_ms, reason, trace):
+            ended.retried += 1
+            ended.attempt(row, now)
+            _retry(unit, queue, row, after_ms, reason, trace, now)
+        case Snoozed(after_ms):
+            to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)
+            queue.tell(EventType.SNOOZED, now, _id(row), row[_NAME], str(now + after_ms))
+        case Parked():
+            _park(unit, queue, row, now)
+
+
 def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dict[str, int]:
     """The pk of each job: its id when the store numbered it, else looked up."""
     keys = {}
@@ -103,12 +115,12 @@ def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dic
             chosen.append(one.job_id)
     if chosen:
         sql = "SELECT id, pk FROM corral_job WHERE queue = ? AND id IN carray(?)"
-        keys.update(unit.db.execute(sql, (queue.pk, apsw.carray(tuple(chosen)))).fetchall())
+        keys.update(unit.rows(sql, (queue.pk, apsw.carray(tuple(chosen)))))
     return keys
 
 
-def _why(unit: Unit, queue: QueueRow, pk: int | None) -> Refusal:
-    there = pk is not None and unit.one("SELECT 1 FROM corral_job WHERE pk = ? AND queue = ?", (pk, queue.pk))
+def _why(unit: Unit, queue: QueueRow, pk: int) -> Refusal:
+    there = unit.one("SELECT 1 FROM corral_job WHERE pk = ? AND queue = ?", (pk, queue.pk))
     return Refusal.LEASE_LOST if there else Refusal.JOB_MISSING
 
 
@@ -124,10 +136,10 @@ class _Tally:
         self.completed = self.failed = self.retried = 0
         self.wait_ms = self.run_ms = 0
 
-    def add(self, row: Row, now: Millis) -> None:
-        started: Millis = row[_STARTED]  # type: ignore[assignment]  # integer columns
-        self.names.append(row[_NAME])  # type: ignore[arg-type]
-        self.wait_ms += max(0, started - row[_READY])  # type: ignore[operator]
+    def attempt(self, row: Row, now: Millis) -> None:
+        """Count the times of a run that was an attempt; snoozes and hand-backs are none."""
+        started: Millis = row[_STARTED]
+        self.wait_ms += max(0, started - row[_READY])
         self.run_ms += max(0, now - started)
 
     def store(self, unit: Unit, queue: QueueRow, now: Millis) -> None:
@@ -149,9 +161,9 @@ def _complete(unit: Unit, queue: QueueRow, done: list[tuple[Row, Completed]], no
     told = queue.events
     for row, outcome in done:
         detail = outcome.result if len(outcome.result) <= MAX_DETAIL else None
-        told.append((_COMPLETED_CODE, now, _id(row), row[_NAME], detail))  # type: ignore[arg-type]
+        told.append((_COMPLETED_CODE, now, _id(row), row[_NAME], detail))
         if row[_PARENT] is not None:
-            child_completed(unit, row[_PARENT], row[_PK], outcome.result, now)  # type: ignore[arg-type]
+            child_completed(unit, row[_PARENT], row[_PK], outcome.result, now)
     bounds: dict[Keep, list[Row]] = {}
     for row, outcome in done:
         bounds.setdefault(outcome.keep, []).append((row[_PK], row[_ID], row[_NAME], row[_PARENT]))
@@ -163,7 +175,7 @@ def fail(
     unit: Unit, queue: QueueRow, row: Row, reason: str, trace: str | None, keep: Keep, now: Millis, *, attempt: int = 1
 ) -> None:
     """Fail an active job for good."""
-    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)  # type: ignore[arg-type]  # a text column
+    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)
     unit.db.execute(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + ?, reason = ?, "
         "traces = ? WHERE pk = ?",
@@ -171,49 +183,52 @@ def fail(
     )
     queue.move(ACTIVE, FAILED)
     queue.failed_total += 1
-    queue.tell_text(EventType.FAILED, now, _id(row), row[_NAME], reason)  # type: ignore[arg-type]
+    queue.tell_text(EventType.FAILED, now, _id(row), row[_NAME], reason)
     if row[_PARENT] is not None:
-        child_failed(unit, row[_PARENT], row[_PK], row[_REF], reason, now)  # type: ignore[arg-type]
+        child_failed(unit, row[_PARENT], row[_PK], row[_REF], reason, now)
     retain(unit, queue, FAILED, keep, now, own=[(row[_PK], row[_ID], row[_NAME], row[_PARENT])])
 
 
-def _retry(unit: Unit, queue: QueueRow, row: Row, after_ms: Millis, reason: str, trace: str | None, now: Millis) -> None:
-    to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)  # type: ignore[arg-type]  # integer columns
-    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)  # type: ignore[arg-type]
+def _retry(
+    unit: Unit, queue: QueueRow, row: Row, after_ms: Millis, reason: str, trace: str | None, now: Millis
+) -> None:
+    to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)
+    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)
     unit.db.execute(
         "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ? WHERE pk = ?",
         (reason, traces, row[_PK]),
     )
-    queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], reason)  # type: ignore[arg-type]
+    queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], reason)
 
 
 def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
+    queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])
     if not row[_PENDING]:  # the last child ended meanwhile
-        to_later(unit, queue, row[_PK], row[_PRIORITY], 0, now)  # type: ignore[arg-type]
-    else:
-        unit.db.execute(
-            "UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK])
-        )
-        queue.move(ACTIVE, CHILDREN)
-    queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])  # type: ignore[arg-type]
+        to_later(unit, queue, row[_PK], row[_PRIORITY], 0, now)
+        return
+    unit.db.execute("UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK]))
+    queue.move(ACTIVE, CHILDREN)
+    parked_parent(unit, row[_PK], now)
 
 
 def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Crashed]], now: Millis) -> None:
     """Released and crashed jobs go to the front together, so that they keep the order they were claimed in."""
     front = []
-    for row, outcome in sorted(back, key=lambda one: serving_order(one[0][_PRIORITY], one[0][_ORDER])):  # type: ignore[arg-type]
+    for row, outcome in sorted(back, key=lambda one: serving_order(one[0][_PRIORITY], one[0][_ORDER])):
         if isinstance(outcome, Crashed):
-            crashes = row[_CRASHES] + 1  # type: ignore[operator]
-            unit.db.execute("UPDATE corral_job SET crashes = ?, reason = ? WHERE pk = ?", (crashes, outcome.reason, row[_PK]))
-            queue.tell_text(EventType.STALLED, now, _id(row), row[_NAME], outcome.reason)  # type: ignore[arg-type]
+            crashes = row[_CRASHES] + 1
+            unit.db.execute(
+                "UPDATE corral_job SET crashes = ?, reason = ? WHERE pk = ?", (crashes, outcome.reason, row[_PK])
+            )
+            queue.tell_text(EventType.STALLED, now, _id(row), row[_NAME], outcome.reason)
             if crashes >= outcome.limit:
                 fail(unit, queue, row, quarantine_reason(crashes, outcome.reason), None, outcome.keep, now, attempt=0)
                 continue
         else:
-            queue.tell(EventType.RELEASED, now, _id(row), row[_NAME])  # type: ignore[arg-type]
+            queue.tell(EventType.RELEASED, now, _id(row), row[_NAME])
         front.append((row[_PK], row[_PRIORITY]))
     if front:
-        to_front(unit, queue, front, now)  # type: ignore[arg-type]  # integer columns
+        to_front(unit, queue, front, now)
 
 
 def quarantine_reason(crashes: int, reason: str) -> str:

@@ -109,9 +109,7 @@ class SqliteStorage:
     async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
         return await self._core.write(lambda unit: commands.promote(unit, queue, which, _at(now)))
 
-    async def cancel(
-        self, queue: str, which: Selection, *, reason: str = "", now: Millis | None = None
-    ) -> list[JobId]:
+    async def cancel(self, queue: str, which: Selection, *, reason: str = "", now: Millis | None = None) -> list[JobId]:
         return await self._core.write(lambda unit: commands.cancel(unit, queue, which, reason, _at(now)))
 
     async def update(self, queue: str, patches: Sequence[JobPatch], *, now: Millis | None = None) -> list[JobId]:

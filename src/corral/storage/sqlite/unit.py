@@ -6,7 +6,7 @@ per queue. That is what makes a batch of 100 cost little more than a single job.
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import apsw
 import msgspec
@@ -16,7 +16,8 @@ from corral.storage.port import QueueInfo
 from corral.timing import Millis
 
 Value: TypeAlias = int | str | bytes | float | None
-Row: TypeAlias = tuple[Value, ...]
+#: A row as it was selected: its types are those of the columns, which no type checker can see.
+Row: TypeAlias = tuple[Any, ...]
 
 WAITING, DELAYED, ACTIVE, CHILDREN, COMPLETED, FAILED, HELD = range(7)
 #: The counter column of each state. Held jobs are waiting ones that are out of the way.
@@ -45,7 +46,7 @@ _UPDATE_QUEUE = (
 )
 
 
-def numbers_in(values: Iterable[int]) -> apsw.carray:
+def numbers_in(values: Iterable[int]) -> object:
     """A list of numbers as one bound value, for `IN carray(?)`. It may not be empty: -1 stands for no row at all."""
     return apsw.carray(array("q", values) or array("q", (-1,)))
 
@@ -68,12 +69,15 @@ class QueueRow:
     )
 
     def __init__(self, row: Row) -> None:
-        self.pk: int
-        self.name: str
-        settings: str
-        (self.pk, self.name, settings, *rest) = row  # type: ignore[assignment]  # the columns above
-        self.count: list[int] = [*rest[:6]]  # type: ignore[list-item]
-        self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event = rest[6:]  # type: ignore[assignment]
+        self.pk: int = row[0]
+        self.name: str = row[1]
+        settings: str = row[2]
+        self.count: list[int] = list(row[3:9])
+        self.completed_total: int = row[9]
+        self.failed_total: int = row[10]
+        self.window_at: Millis = row[11]
+        self.window_used: int = row[12]
+        self.next_event: int = row[13]
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
         self.stored = self.numbers()
@@ -118,9 +122,9 @@ class Unit:
     def numbers(self, count: int) -> int:
         """Take `count` consecutive numbers, never given out before, and answer the first. Negated they sort to the front."""
         if self._next is None:
-            self._next = int(self.one("SELECT value FROM corral_meta WHERE key = 'next'") or 1)
+            self._next = self.number("SELECT value FROM corral_meta WHERE key = 'next'") or 1
         first = self._next
-        self._next += count
+        self._next = first + count
         return first
 
     # -- queues --------------------------------------------------------------------------------------------------
@@ -164,6 +168,22 @@ class Unit:
         """The first value of the first row, or None."""
         row = self.db.execute(sql, tuple(values)).fetchone()
         return None if row is None else row[0]
+
+    def number(self, sql: str, values: Sequence[Value] = ()) -> int | None:
+        """The first value of the first row, an integer, or None."""
+        value = self.one(sql, values)
+        assert value is None or isinstance(value, int)
+        return value
+
+    def row(self, sql: str, values: Sequence[object] = ()) -> Row | None:
+        """The first row, or None."""
+        found: Row | None = self.db.execute(sql, tuple(values)).fetchone()
+        return found
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """All rows."""
+        found: list[Row] = self.db.execute(sql, tuple(values)).fetchall()
+        return found
 
     # -- the end -------------------------------------------------------------------------------------------------
 

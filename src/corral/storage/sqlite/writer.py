@@ -50,7 +50,9 @@ class DatabaseThread:
         self._inbox: SimpleQueue[Call | None] = SimpleQueue()
         self._pid = os.getpid()
         self._db: apsw.Connection | None = None
-        self._thread = threading.Thread(target=self._serve, name="corral-sqlite-" + ("w" if write else "r"), daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, name="corral-sqlite-" + ("w" if write else "r"), daemon=True
+        )
 
     def start(self, db: apsw.Connection) -> None:
         """Serve with this connection from now on."""
@@ -126,7 +128,15 @@ class DatabaseThread:
                 current.answer = current.work(unit)
             told = unit.flush() if self._write else set()
             db.execute("COMMIT")
-        except (CorralError, apsw.ConstraintError, apsw.RangeError, TypeError, ValueError, OverflowError, KeyError) as error:
+        except (
+            CorralError,
+            apsw.ConstraintError,
+            apsw.RangeError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            KeyError,
+        ) as error:
             # The call's own fault (a refused obliterate, a value SQLite cannot hold): its neighbours go on without it.
             _rollback(db)
             current.error = error

@@ -71,6 +71,7 @@ CREATE TABLE corral_child (
     queue TEXT NOT NULL,
     id TEXT NOT NULL,
     state INTEGER NOT NULL,                -- 0 pending, 4 completed, 5 failed
+    policy TEXT NOT NULL,                  -- ParentPolicy; what is spent becomes 'ignore'
     value TEXT,
     PRIMARY KEY (parent, child)
 ) WITHOUT ROWID;

@@ -1,0 +1,265 @@
+"""Running a worker in this process: what `corral worker` does once it knows that it is not the supervisor."""
+
+import asyncio
+import dataclasses
+import importlib.util
+import logging
+import os
+import platform
+from collections.abc import Callable, Sequence
+
+import click
+from msgspec import Struct
+
+from corral._version import __version__
+from corral.app.app import DEFAULT_URL, Corral
+from corral.app.queues import AppQueue
+from corral.cli.failures import USAGE, fail
+from corral.cli.load import load_app
+from corral.cli.settings import Settings
+from corral.cli.store import sqlite_file, store_url
+from corral.cli.supervise import ABORT, STOP
+from corral.cli.text import visible
+from corral.errors import QueueNotFoundError
+from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
+from corral.storage.connect import safe_url
+from corral.worker.worker import Worker, WorkerOptions
+
+logger = logging.getLogger("corral.cli")
+
+READY = "Queue Worker is now running. Ctrl-C to stop."
+HANDLERS_SHOWN = 8
+#: Whoever signals a whole group reaches a supervised child directly; the word on its pipe is then not a second order.
+ECHO_SECONDS = 0.1
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What a worker process is asked to do."""
+
+    target: str
+    settings: Settings
+    queues: dict[str, int | None] | None = None
+    instance: str | None = None
+    burst: bool = False
+    max_jobs: int | None = None
+    max_time: float | None = None
+    schedules: bool = True
+
+
+def work(job: Work) -> int:
+    """Load the application and work until stopped; answers the exit code.
+
+    Raises:
+        CorralError: the store cannot be opened, a queue does not exist, a setting cannot be meant.
+    """
+    app = load_app(job.target)
+    own = app.url
+    app.url = store_url(job.settings, app)
+    if own not in (DEFAULT_URL, app.url):
+        logger.warning(
+            "the worker's store is %s, but the application names %s: other code that adds jobs with it uses that one",
+            safe_url(app.url), safe_url(own),
+        )  # fmt: skip
+    if job.settings.processes > 1 and sqlite_file(app.url) is None:
+        fail(f"{safe_url(app.url)} lives in one process: it cannot be shared by {job.settings.processes}", USAGE)
+    if job.settings.retention_hours is not None:
+        retain(app, job.settings.retention_hours)
+    _name_process(job, app)
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(_work(app, job))
+
+
+async def _work(app: Corral, job: Work) -> int:
+    slots = lanes(app, job)
+    settings = job.settings
+    options = WorkerOptions(
+        name=instance_name(job, app),
+        shutdown_timeout=settings.shutdown_timeout,
+        stats_interval=settings.stats_interval,
+        burst=job.burst,
+        max_jobs=job.max_jobs,
+        max_time=job.max_time,
+        run_schedules=job.schedules,
+    )
+    async with app:
+        worker = await app.worker(queues=slots, options=options)
+        introduce(app, worker, settings, alone=job.instance in (None, "0"))
+        with Obedience(worker, supervised=job.instance is not None):
+            return await worker.run()
+
+
+# -- what is asked for -------------------------------------------------------------------------------------------------
+
+
+def lanes(app: Corral, job: Work) -> dict[str, int | None]:
+    """The queues to serve, with their slots: `-Q a=5`, else `--concurrency`, else (None) what the application declares.
+
+    Raises:
+        QueueNotFoundError: a queue that the application does not declare.
+    """
+    wanted = dict.fromkeys(app.queues) if job.queues is None else job.queues
+    for name in wanted:
+        if name not in app.queues:
+            raise QueueNotFoundError(name, app.queues)
+    return {name: slots or job.settings.concurrency for name, slots in wanted.items()}
+
+
+def instance_name(job: Work, app: Corral) -> str | None:
+    """NAME, with the instance's number where there are several; None leaves it to the worker (host and pid).
+
+    PM2 numbers its instances in NODE_APP_INSTANCE; children of one `--processes` are numbered below that.
+    """
+    child = job.instance if job.settings.processes > 1 else None
+    numbers = [one for one in (os.environ.get("NODE_APP_INSTANCE"), child) if one]
+    if not numbers:
+        return job.settings.name
+    return ".".join([job.settings.name or app.name, *numbers])
+
+
+def retain(app: Corral, hours: float) -> None:
+    """Keep finished jobs this long where the application does not say how long. The bounds by count stay."""
+    age = hours * 3_600
+    wanted = JobOptions(
+        keep_completed=Keep(age=age, count=KEEP_COMPLETED.count), keep_failed=Keep(age=age, count=KEEP_FAILED.count)
+    )
+    for queue in app.queues.values():
+        queue.options = queue.options.over(wanted)
+        for definition in queue.definitions.values():
+            handler = definition.handler
+            definition.handler = dataclasses.replace(handler, options=handler.options.over(wanted))
+
+
+def _name_process(job: Work, app: Corral) -> None:
+    if importlib.util.find_spec("setproctitle") is None:  # an extra: `ps` then shows the command as it was typed
+        return
+    from setproctitle import setproctitle
+
+    setproctitle(f"corral worker {instance_name(job, app) or job.target}")
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed (`corral[fast]`), else None: asyncio's own."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    from uvloop import new_event_loop
+
+    return new_event_loop
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def introduce(app: Corral, worker: Worker, settings: Settings, *, alone: bool) -> None:
+    """The banner, said by one of several instances: what they are and serve. For machines it is one log record each."""
+    if settings.log_format in ("json", "logfmt"):
+        slots = {lane.queue: lane.slots for lane in worker.lanes}
+        facts = {"event": "worker.started", "url": safe_url(app.url), "worker": worker.name, "slots": slots}
+        logger.info("worker starting", extra=facts)
+        return
+    announce()
+    for line in banner(app, worker) if alone else ():
+        click.echo(visible(line))
+
+
+def banner(app: Corral, worker: Worker) -> list[str]:
+    """The lines of the banner."""
+    engine = app.url.partition("://")[0]
+    rows = [("queue", "slots", "rate", "handlers")]
+    for lane in worker.lanes:
+        queue = app.queues[lane.queue]
+        rows.append((lane.queue, str(lane.slots), _rate(queue), _handlers(list(queue.definitions))))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    table = [
+        f"  {name:<{widths[0]}}  {slots:>{widths[1]}}  {rate:<{widths[2]}}  {handlers}"
+        for name, slots, rate, handlers in rows
+    ]
+    return [
+        f"corral {__version__} · {engine} @ {safe_url(app.url)} · python {platform.python_version()}",
+        *table,
+        f"  schedules {len(app.schedules)} · pid {os.getpid()} · {worker.name}",
+    ]
+
+
+def _rate(queue: AppQueue) -> str:
+    limit = queue.rate_limit
+    return "–" if limit is None else f"{limit.count} / {limit.per:g} s"
+
+
+def _handlers(names: Sequence[str]) -> str:
+    more = len(names) - HANDLERS_SHOWN
+    return (", ".join(names[:HANDLERS_SHOWN]) + (f" and {more} more" if more > 0 else "")) or "none"
+
+
+def announce() -> None:
+    """Print READY when the worker runs, whatever level is logged, in the place of its log record."""
+    source = logging.getLogger("corral.worker")
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.getLogger().level)
+        handler.addFilter(lambda record: not is_ready(record))
+    if source.getEffectiveLevel() > logging.INFO:
+        source.setLevel(logging.INFO)
+    source.addHandler(Announcer())
+
+
+class Announcer(logging.Handler):
+    """Says that the worker runs, in the guides' words, once it does; the log record about it is for machines."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if is_ready(record):
+            click.echo(READY)
+
+
+def is_ready(record: logging.LogRecord) -> bool:
+    """Whether the record tells that the worker runs."""
+    return getattr(record, "event", None) == "worker.ready"
+
+
+# -- who gives orders --------------------------------------------------------------------------------------------------
+
+
+class Obedience:
+    """Stops the worker on its supervisor's word, or when the supervisor is gone."""
+
+    def __init__(self, worker: Worker, *, supervised: bool) -> None:
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._pipe = self._take_over_input() if supervised else None
+        self._stopped: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        if self._pipe is not None:
+            self._stopped = asyncio.ensure_future(self._worker.wait())
+            self._loop.add_reader(self._pipe, self._hear)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._pipe is not None and self._stopped is not None:
+            self._loop.remove_reader(self._pipe)
+            self._stopped.cancel()
+            os.close(self._pipe)
+
+    @staticmethod
+    def _take_over_input() -> int:
+        # What a handler starts inherits an empty input: it must not read the supervisor's words.
+        pipe = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        return pipe
+
+    def _hear(self) -> None:
+        assert self._pipe is not None
+        words = os.read(self._pipe, 1024)
+        if not words:
+            self._loop.remove_reader(self._pipe)
+        if not words or STOP in words:
+            self._loop.call_later(ECHO_SECONDS, self._stop)
+        if ABORT in words:
+            self._stop()
+            self._worker.stop()
+
+    def _stop(self) -> None:
+        if self._stopped is not None and not self._stopped.done():
+            self._worker.stop()

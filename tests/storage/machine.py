@@ -1,0 +1,372 @@
+"""The machine that drives an adapter and the model together and compares everything after each step."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Self, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
+
+from corral.event import EventType
+from corral.job import FINISHED, Job, JobId, JobState, NewJob
+from corral.options import JobOptions, Keep, QueueSettings, RateLimit
+from corral.outcome import Completed, Crashed, Failed, Outcome, Released, Retried, Snoozed
+from corral.storage.connect import connect
+from corral.storage.port import Claim, Claimed, JobPatch, Lease, Settlement, Storage, Token
+
+from .helpers import HINTS, LEASE, T0, all_in, beat, new_token, these, wish
+from .model import ACTIVE, DELAYED, WAITING, Model, Record
+
+T = TypeVar("T")
+Wrapper = Callable[[Storage], Storage]
+#: Hints are compared by the example tests; going idle and running dry are counted by the model too.
+UNCOMPARED = HINTS - {EventType.IDLE, EventType.DRAINED}
+
+NAMES = st.sampled_from(("x", "y"))
+PRIORITIES = st.sampled_from((0, 0, 0, 1, 10, 2_000_000))
+DELAYS = st.sampled_from((1, 50, 700, 5_000))
+KEEPS = st.sampled_from((Keep(), Keep(), Keep(count=0)))
+
+
+def a_job(number: int, name: str, priority: int, delay_ms: int, lifo: bool, lifespan_ms: int | None) -> NewJob:
+    return NewJob(
+        queue="",  # the machine's own
+        id=f"j{number}" if number % 4 else None,
+        name=name,
+        priority=priority,
+        delay_ms=delay_ms,
+        lifo=lifo,
+        options=JobOptions(lifespan_ms=lifespan_ms),
+    )
+
+
+JOBS = st.builds(
+    a_job,
+    st.integers(0, 40),
+    NAMES,
+    PRIORITIES,
+    st.one_of(st.just(0), DELAYS),
+    st.booleans(),
+    st.sampled_from((None, None, None, 900)),
+)
+AGAIN: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Retried, DELAYS, st.just("busy"), st.sampled_from((None, "trace"))),
+    st.builds(Snoozed, DELAYS),
+    st.just(Released()),
+)
+DONE = st.builds(Completed, st.sampled_from(("1", "null")), st.one_of(KEEPS, st.just(Keep(count=2))))
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    DONE,
+    DONE,
+    st.builds(Failed, st.just("no"), st.just("trace"), KEEPS),
+    st.builds(Crashed, st.just("oom"), st.sampled_from((2, 3))),
+    AGAIN,
+)
+PICKS = st.integers(0, 1_000)
+
+
+class Bench:
+    """An open store, an event loop to drive it with, and what all examples together have reached."""
+
+    def __init__(self, url: str, wrap: Wrapper = lambda storage: storage) -> None:
+        self.store = connect(url)
+        self.storage = wrap(self.store)
+        self.runner = asyncio.Runner()
+        self.reached: Counter[str] = Counter()
+        self.steps = 0
+        self._queues = 0
+
+    def __enter__(self) -> Self:
+        self.do(self.store.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.do(self.store.__aexit__(None, None, None))
+        self.runner.close()
+
+    def do(self, call: Coroutine[object, object, T]) -> T:
+        return self.runner.run(call)
+
+    def fresh_queue(self) -> str:
+        self._queues += 1
+        return f"q{self._queues}"
+
+
+class Machine(RuleBasedStateMachine):
+    """Each example works on a fresh queue of the same store."""
+
+    bench: Bench  #: set by a subclass, because the tool makes the machines itself
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storage, self.do = self.bench.storage, self.bench.do
+        self.queue = self.bench.fresh_queue()
+        self.model = Model()
+        self.now = T0
+        self.cursor = ""
+        self.history: list[Lease] = []
+        self.states: dict[JobId, JobState] = {}
+
+    # -- adding and running ------------------------------------------------------------------------------------------
+
+    @initialize(jobs=st.lists(JOBS, min_size=4, max_size=12))
+    def stock_up(self, jobs: list[NewJob]) -> None:
+        self.add(jobs)
+
+    @rule(jobs=st.lists(JOBS, min_size=1, max_size=4))
+    def add(self, jobs: list[NewJob]) -> None:
+        mine = [replace(job, queue=self.queue) for job in jobs]
+        answers = self.do(self.storage.add(mine, now=self.now))
+        fresh = self.model.add(mine, [answer.id for answer in answers], self.now)
+        assert [answer.fresh for answer in answers] == fresh
+        assert all(job.id in (None, answer.id) for job, answer in zip(mine, answers, strict=True))
+        self.check()
+
+    @precondition(lambda self: self.model.among(WAITING, DELAYED))
+    @rule(size=st.integers(1, 4))
+    def claim(self, size: int) -> None:
+        claim = wish(size, lease_ms=LEASE)
+        held = self._held()
+        claimed = self.do(self.storage.claim(self.queue, claim, now=self.now))
+        self._claimed(claim, claimed, held)
+
+    @precondition(lambda self: self.model.among(WAITING) and not self.model.paused)
+    @rule()
+    def claim_one(self) -> None:
+        self.claim(1)
+
+    @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(pick=PICKS, outcome=OUTCOMES)
+    def settle(self, pick: int, outcome: Outcome) -> None:
+        self.settle_and_claim(pick, outcome, [], None)
+
+    @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(pick=PICKS, outcome=OUTCOMES, others=st.lists(AGAIN, max_size=2), then=st.sampled_from((None, 1, 2, 3)))
+    def settle_and_claim(self, pick: int, outcome: Outcome, others: list[Outcome], then: int | None) -> None:
+        active = self.model.among(ACTIVE)
+        runs = [active[(pick + n) % len(active)] for n in range(min(len(active), 1 + len(others)))]
+        verdicts = [_verdict(job, one) for job, one in zip(runs, [outcome, *others], strict=False)]
+        claim = None if then is None else wish(then, lease_ms=LEASE)
+        settled = self.do(self.storage.settle(self.queue, verdicts, then=claim, now=self.now))
+        assert settled.refused == self.model.settle(verdicts, self.now) == {}
+        if claim is None:
+            assert settled.claimed == Claimed()
+            self.check()
+        else:
+            self._claimed(claim, settled.claimed, held=None)
+
+    @precondition(lambda self: self.history)
+    @rule(pick=PICKS, outcome=OUTCOMES)
+    def settle_an_old_run(self, pick: int, outcome: Outcome) -> None:
+        """A repeated verdict, one whose lease is lost, or one that counts."""
+        lease = self.history[pick % len(self.history)]
+        verdict = Settlement(job_id=lease.job_id, token=lease.token, outcome=outcome)
+        settled = self.do(self.storage.settle(self.queue, [verdict], now=self.now))
+        expected = self.model.settle([verdict], self.now)
+        assert settled.refused == expected
+        self.bench.reached.update(expected.values())
+        self.check()
+
+    @precondition(lambda self: self.history)
+    @rule(picks=st.lists(PICKS, max_size=4), late=st.booleans())
+    def heartbeat(self, picks: list[int], late: bool) -> None:
+        self.now += LEASE * 2 // 3 * late
+        leases = list({self.history[-1 - pick % len(self.history)]: None for pick in picks})
+        pulse = self.do(self.storage.heartbeat(beat(), leases, lease_ms=LEASE, now=self.now))
+        lost, cancelled = self.model.heartbeat(leases, LEASE, self.now)
+        assert (set(pulse.lost), {lease for lease, _ in pulse.cancelled}) == (set(lost), set(cancelled))
+        self.bench.reached.update({"lost": len(lost), "told to stop": len(cancelled)})
+        self.check()
+
+    @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(max_crashes=st.sampled_from((2, 3)), late=st.sampled_from((0, LEASE // 2, LEASE + 1)))
+    def recover(self, max_crashes: int, late: int) -> None:
+        self.now += late
+        recovered = self.do(self.storage.recover(self.queue, max_crashes=max_crashes, now=self.now))
+        requeued, quarantined = self.model.recover(max_crashes, self.now)
+        assert (set(recovered.requeued), set(recovered.quarantined)) == (requeued, quarantined)
+        assert not recovered.more
+        self.bench.reached.update({"requeued": len(requeued), "quarantined": len(quarantined)})
+        self.check()
+
+    @rule(ms=st.sampled_from((1, 60, 800, 6_000)))
+    def advance_time(self, ms: int) -> None:
+        self.now += ms
+
+    # -- what people ask for -----------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.among(*FINISHED))
+    @rule(pick=PICKS, reset=st.booleans())
+    def retry(self, pick: int, reset: bool) -> None:
+        job = self._any(pick, *FINISHED)
+        touched = self.do(self.storage.retry(self.queue, these(job), reset_attempts=reset, now=self.now))
+        assert touched == self.model.retry(job, reset)
+        self.check()
+
+    @precondition(lambda self: self.model.among(DELAYED))
+    @rule(pick=PICKS)
+    def promote(self, pick: int) -> None:
+        job = self._any(pick, DELAYED)
+        assert self.do(self.storage.promote(self.queue, these(job), now=self.now)) == self.model.promote(job)
+        self.check()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICKS)
+    def cancel(self, pick: int) -> None:
+        job = self._any(pick, ACTIVE, WAITING)
+        touched = self.do(self.storage.cancel(self.queue, these(job), reason="enough", now=self.now))
+        assert touched == self.model.cancel([job], self.now)
+        self.check()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICKS)
+    def remove(self, pick: int) -> None:
+        job = self._any(pick)
+        assert self.do(self.storage.remove(self.queue, these(job), now=self.now)) == self.model.remove([job])
+        self.check()
+
+    @precondition(lambda self: len(self.model.jobs) > 12)
+    @rule(state=st.sampled_from(JobState), age_ms=st.sampled_from((0, 100, 6_000)), verb=st.sampled_from("cr"))
+    def clear(self, state: JobState, age_ms: int, verb: str) -> None:
+        """Cancel or remove a whole state, or what has been in it for long."""
+        which = all_in(state, older_than_ms=age_ms)
+        old = [job.id for job in self.model.among(state) if self.now - job.since >= age_ms]
+        if verb == "c" and state is not ACTIVE:
+            touched, expected = self.storage.cancel(self.queue, which, now=self.now), self.model.cancel(old, self.now)
+        else:
+            touched, expected = self.storage.remove(self.queue, which, now=self.now), self.model.remove(old)
+        assert set(self.do(touched)) == set(expected)
+        self.check()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(
+        pick=PICKS,
+        what=st.sampled_from(("data", "progress", "priority", "delay")),
+        priority=PRIORITIES,
+        delay_ms=DELAYS,
+        whose=st.sampled_from(("nobody", "holder", "stranger")),
+    )
+    def update(self, pick: int, what: str, priority: int, delay_ms: int, whose: str) -> None:
+        job = self.model.jobs[self._any(pick)]
+        token = {"nobody": None, "holder": job.token, "stranger": new_token()}[whose]
+        text = f'"{self.now}"'
+        patch = {
+            "data": JobPatch(job_id=job.id, token=token, data=text),
+            "progress": JobPatch(job_id=job.id, token=token, progress=text),
+            "priority": JobPatch(job_id=job.id, token=token, priority=priority),
+            "delay": JobPatch(job_id=job.id, token=token, delay_ms=delay_ms),
+        }[what]
+        touched = self.do(self.storage.update(self.queue, [patch], now=self.now))
+        assert touched == self.model.update(patch, self.now)
+        self.bench.reached["update refused"] += not touched
+        self.check()
+
+    @rule(
+        paused=st.sampled_from((False, False, True)),
+        rate_limit=st.sampled_from((None, None, None, RateLimit(2, per=0.5), RateLimit(3, per=5))),
+        concurrency=st.sampled_from((None, None, None, 1, 3)),
+        caps=st.sampled_from(({}, {}, {}, {"x": 1}, {"x": 2, "y": 1})),
+    )
+    def configure(
+        self, paused: bool, rate_limit: RateLimit | None, concurrency: int | None, caps: dict[str, int]
+    ) -> None:
+        settings = QueueSettings(paused=paused, rate_limit=rate_limit, concurrency=concurrency, name_concurrency=caps)
+        info = self.do(self.storage.configure(self.queue, settings, now=self.now))
+        assert (info.paused, info.rate_limit, info.concurrency) == (paused, rate_limit, concurrency)
+        assert info.name_concurrency == caps
+        self.model.configure(paused, rate_limit, concurrency, caps)
+        self.check()
+
+    # -- comparing ---------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Jobs, order, counts and events must be those of the model. Then a millisecond passes."""
+        self.do(self._compare())
+        self.bench.steps += 1
+        self.now += 1
+
+    async def _compare(self) -> None:
+        told = await self._read_events()
+        _, self.cursor = await self.storage.events(self.queue, after="$")
+        assert _by_job(told) == _by_job(self.model.events)
+        self.model.events.clear()
+        ids = sorted(self.states.keys() | self.model.jobs.keys())
+        jobs = zip(ids, await self.storage.get(self.queue, ids), strict=True)
+        self._compare_jobs({id: job for id, job in jobs if job is not None})
+        page = await self.storage.page(self.queue, [WAITING], limit=1_000, newest_first=False)
+        assert [job.id for job in page.items] == [job.id for job in self.model.waiting()]
+        [counts] = await self.storage.counts([self.queue])
+        assert replace(counts, oldest_waiting_at=None) == self.model.counts(self.queue)
+        assert (counts.oldest_waiting_at is None) == (counts.waiting == 0)
+        self._note(ids, told)
+
+    def _compare_jobs(self, stored: dict[JobId, Job]) -> None:
+        assert stored.keys() == self.model.jobs.keys()
+        for job in self.model.jobs.values():
+            assert _seen(stored[job.id]) == _expected(job)
+            assert job.reason is None or stored[job.id].failed_reason == job.reason
+
+    def _note(self, ids: list[JobId], told: list[tuple[EventType, JobId | None]]) -> None:
+        """Which ways the jobs went in this step."""
+        states = {job.id: job.state for job in self.model.jobs.values()}
+        ways = [(self.states.get(id, "nothing"), states.get(id, "nothing")) for id in ids]
+        self.bench.reached.update(f"{before} -> {after}" for before, after in ways if before != after)
+        self.bench.reached.update(kind for kind, _ in told)
+        self.states = states
+
+    def _claimed(self, claim: Claim, claimed: Claimed, held: int | None) -> None:
+        dropped = {id for kind, id in self.do(self._read_events()) if kind is EventType.EXPIRED and id}
+        expected = self.model.claim(claim, self.now, dropped)
+        assert [job.id for job in claimed.jobs] == expected
+        assert list(claimed.jobs) == self.do(self.storage.get(self.queue, expected))
+        assert claimed.paused is self.model.paused
+        due = [job.run_at for job in self.model.among(DELAYED) if job.run_at is not None]
+        assert claimed.next_at == (None if self.model.paused else min(due, default=None))
+        assert claimed.held_until in (None, self.model.window_ends(self.now))
+        assert held in (None, claimed.held_until)
+        self.bench.reached.update({"held": held is not None, "paused claim": claimed.paused})
+        self.history += [Lease(queue=self.queue, job_id=id, token=claim.token) for id in expected]
+        self.check()
+
+    def _held(self) -> int | None:
+        """What `held_until` must be, when nothing but the rate limit stands in the way."""
+        model = self.model
+        room = model.concurrency is None or model.concurrency > len(model.among(ACTIVE))
+        return model.window_ends(self.now) if room and not model.paused else None
+
+    async def _read_events(self) -> list[tuple[EventType, JobId | None]]:
+        """The events of this step, which may be looked at twice."""
+        events, _ = await self.storage.events(self.queue, after=self.cursor)
+        return [(event.type, event.job_id) for event in events if event.type not in UNCOMPARED]
+
+    def _any(self, pick: int, *states: JobState) -> JobId:
+        """A job, of these states if there is one."""
+        among = self.model.among(*states) or list(self.model.jobs.values())
+        return among[pick % len(among)].id
+
+
+def _verdict(job: Record, outcome: Outcome) -> Settlement:
+    return Settlement(job_id=job.id, token=job.token or Token(""), outcome=outcome)
+
+
+def _by_job(told: list[tuple[EventType, JobId | None]]) -> list[tuple[EventType, JobId | None]]:
+    return sorted(told, key=lambda entry: entry[1] or "")
+
+
+def _seen(job: Job) -> tuple[object, ...]:
+    return (
+        job.state, job.name, job.data, job.priority, job.created_at, job.run_at, job.started_at, job.finished_at,
+        job.attempts_started, job.attempts_made, job.crashes, job.progress, job.result, job.traces,
+    )  # fmt: skip
+
+
+def _expected(job: Record) -> tuple[object, ...]:
+    return (
+        job.state, job.name, job.data, job.priority, job.created_at, job.run_at, job.started_at, job.finished_at,
+        job.started, job.made, job.crashes, job.progress, job.result, job.traces,
+    )  # fmt: skip

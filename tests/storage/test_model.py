@@ -1,0 +1,61 @@
+"""Random histories: the adapter and the model must agree about every one of them."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .broken import BUGS, Broken
+from .machine import Bench, Machine
+
+#: So many steps of histories that no run tried before. Without it the same few, in seconds.
+STEPS = int(os.environ.get("CORRAL_MODEL_STEPS", "0"))
+LENGTH = 40
+BASE = settings(
+    stateful_step_count=LENGTH,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
+DEFAULT = settings(BASE, max_examples=60, derandomize=True)
+TORTURE = settings(BASE, max_examples=max(1, STEPS // LENGTH))
+PROFILE = TORTURE if STEPS else DEFAULT
+#: A seeded bug needs to be found, not to be made small.
+HUNT = settings(BASE, max_examples=150, derandomize=True, phases=[Phase.generate])
+
+#: Every way a job can go, and every answer that is not "yes": histories that miss one of them prove nothing about it.
+MUST_REACH = frozenset(
+    {
+        "nothing -> waiting", "nothing -> delayed",
+        "waiting -> active", "waiting -> failed", "waiting -> nothing",
+        "delayed -> waiting", "delayed -> active", "delayed -> failed", "delayed -> nothing",
+        "active -> waiting", "active -> delayed", "active -> completed", "active -> failed", "active -> nothing",
+        "completed -> waiting", "completed -> nothing", "failed -> waiting", "failed -> nothing",
+        "added", "duplicated", "active", "progress", "completed", "retrying", "failed", "expired", "cancelled",
+        "stalled", "snoozed", "released", "removed", "drained", "idle", "paused", "resumed",
+        "lease-lost", "job-missing", "lost", "requeued", "quarantined", "held", "paused claim", "told to stop",
+        "update refused",
+    }
+)  # fmt: skip
+
+
+def run(bench: Bench, profile: settings) -> None:
+    class Here(Machine):
+        pass
+
+    Here.bench = bench
+    run_state_machine_as_test(Here, settings=profile)
+
+
+def test_adapter_and_model_agree_about_every_history(storage_url: str) -> None:
+    with Bench(storage_url) as bench:
+        run(bench, PROFILE)
+        assert {what for what, times in bench.reached.items() if times} >= MUST_REACH
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_store_with_a_bug_is_found_out(storage_url: str, bug: type[Broken]) -> None:
+    with Bench(storage_url, bug.wrap) as bench, pytest.raises(AssertionError):
+        run(bench, HUNT)
