@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar, Unpack
 
 from msgspec import UNSET, UnsetType
@@ -19,6 +20,7 @@ from corral.job import (
     check_job_id,
     check_name,
 )
+from corral.listener import Endings
 from corral.listener import events as listen
 from corral.options import (
     ADD_KEYWORDS,
@@ -106,6 +108,7 @@ class Queue:
     def __init__(self, name: str, storage: Storage) -> None:
         self.name = check_name(name, "queue name")
         self.storage = storage
+        self._endings = Endings(storage, self.name)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -165,17 +168,17 @@ class Queue:
             raise JobTimeoutError(seconds or 0.0) from None
 
     async def _await_result(self, job_id: JobId) -> object:
-        # The cursor is taken before the look, so an end between the two is not missed; a look every 5 s besides, because
-        # a busy queue may trim the event before a slow reader sees it.
-        cursor = NOW
-        while True:
-            _, cursor = await self.storage.events(self.name, after=cursor, limit=1000, timeout=0)
-            job = await self.get(job_id)
-            if job.state is JobState.COMPLETED:
-                return from_json(job.result or "null")
-            if job.state is JobState.FAILED:
-                raise JobFailedError(self.name, job_id, job.failed_reason or "")
-            await self.storage.events(self.name, after=cursor, limit=1, timeout=5.0)
+        async with self._endings.watch(job_id) as ended:
+            while True:
+                job = await self.get(job_id)
+                if job.state is JobState.COMPLETED:
+                    return from_json(job.result or "null")
+                if job.state is JobState.FAILED:
+                    raise JobFailedError(self.name, job_id, job.failed_reason or "")
+                with suppress(TimeoutError):  # a look every 5 s besides: a busy queue may trim events before a slow reader
+                    async with asyncio.timeout(5.0):
+                        await ended.wait()
+                ended.clear()
 
     async def cancel(self, *job_ids: JobId, reason: str = "") -> list[JobId]:
         """Stop jobs: pending ones fail as cancelled, running ones are told to stop. Answers those it reached."""

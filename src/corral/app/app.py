@@ -53,6 +53,7 @@ class Corral:
         self.hooks = Hooks()
         self.middlewares: list[Middleware] = []
         self._storage: Storage | None = None
+        self._live: dict[str, Queue] = {}
         self._opening = asyncio.Lock()
         self._portal: Portal | None = None
 
@@ -147,7 +148,10 @@ class Corral:
         """The live queue of this name. Raises: QueueNotFoundError."""
         if name not in self.queues:
             raise QueueNotFoundError(name, self.queues)
-        return Queue(name, self._storage or await self.open())
+        live = self._live.get(name)
+        if live is None or live.storage is not self._storage:
+            live = self._live[name] = Queue(name, await self.open())
+        return live
 
     # -- producing from code without an event loop -----------------------------------------------------------------
 

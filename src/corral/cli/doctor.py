@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from corral.cli.failures import CHECK_FAILED
-from corral.cli.figures import Figures, figures, served
+from corral.cli.figures import ALIVE_MS, Figures, figures, served
 from corral.cli.render import Column, Printer, plain, share, span
 from corral.cli.shared import command
 from corral.cli.store import current_app, current_settings, open_url, run, store_url
@@ -87,7 +87,7 @@ async def _examine() -> list[Check]:
 
 async def examine(storage: Storage, *, now: Millis | None = None) -> list[Check]:
     """Every check on an open store."""
-    workers = await storage.workers()
+    workers = await storage.workers(stale_ms=ALIVE_MS)
     numbers = await figures(storage)
     schedules = (await storage.schedules()).items
     checks = [*_workers(numbers, workers), *_paused(numbers)]

@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from corral.cli.render import Column, ago, plain, share, span
 from corral.storage.port import Bucket, QueueCounts, QueueInfo, Storage, WorkerInfo
-from corral.timing import now_ms
+from corral.timing import Millis, now_ms
 
 WINDOW = 900.0  #: seconds that rates and means look back
+#: A worker unseen for two leases is gone: it says that it lives every half of one.
+ALIVE_MS: Millis = 30_000
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ async def figures(storage: Storage, *, queue: str | None = None, window: float =
     if not infos:
         return []
     counts = await storage.counts([info.name for info in infos])
-    serving = Counter(name for worker in await storage.workers() for name in worker.queues)
+    serving = Counter(name for worker in await storage.workers(stale_ms=ALIVE_MS) for name in worker.queues)
     now = now_ms()
     since = now - int(window * 1000)
     return [

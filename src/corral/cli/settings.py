@@ -128,7 +128,7 @@ def _complaint(item: Mapping[str, object], flags: Mapping[str, object]) -> str:
     location = item["loc"]
     assert isinstance(location, tuple)
     where = _origin(str(location[0]), flags)
-    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must", 1)
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must", 1).partition(", unable")[0]
     return f"{where}: {message[:1].lower()}{message[1:]}, not {item['input']!r}"
 
 

@@ -228,7 +228,10 @@ class Dispatch(Protocol):
     async def heartbeat(
         self, worker: WorkerInfo, leases: Sequence[Lease], *, lease_ms: Millis, now: Millis | None = None
     ) -> Pulse:
-        """Be seen, renew the leases of which half is gone, and learn which runs to stop."""
+        """Be seen, renew the leases of which half is gone, and learn which runs to stop.
+
+        A worker that serves no queues says goodbye: it is no longer listed.
+        """
         ...
 
     async def recover(

@@ -9,6 +9,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from msgspec import structs
+
 from corral.errors import CorralError, JobCancelledError, LeaseLostError, StorageError
 from corral.storage.port import Lease, Pulse, Storage, Token, WorkerInfo
 from corral.worker.run import Run
@@ -64,6 +66,14 @@ class Keeper:
                         await self._stop.wait()
                 except TimeoutError:
                     await self._pulse(storage)
+            await self._say_goodbye(storage)
+
+    async def _say_goodbye(self, storage: Storage) -> None:
+        """A worker without queues is one that is gone: it leaves the list at once."""
+        try:
+            await storage.heartbeat(structs.replace(self._describe(), queues=()), (), lease_ms=self._lease_ms)
+        except StorageError as error:
+            logger.warning("could not sign off: %s", error)
 
     async def _pulse(self, storage: Storage) -> None:
         runs = {

@@ -42,6 +42,9 @@ def heartbeat(unit: Unit, worker: WorkerInfo, leases: Sequence[Lease], lease_ms:
 
 def _see(unit: Unit, worker: WorkerInfo, lease_ms: Millis, now: Millis) -> None:
     """Note the worker. A beat without news within a third of a lease is dropped: it would cost a write to the disk."""
+    if not worker.queues:
+        unit.db.execute("DELETE FROM corral_worker WHERE id = ?", (worker.id,))
+        return
     row = unit.row("SELECT seen_at, body FROM corral_worker WHERE id = ?", (worker.id,))
     news = row is None or _encode(msgspec.structs.replace(worker, seen_at=row[0])).decode() != row[1]
     if row is None or news or not 0 <= now - row[0] < lease_ms // 3:
