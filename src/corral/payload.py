@@ -6,7 +6,7 @@ lists every complaint at once; `msgspec.Struct`s through msgspec.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin, is_typeddict
 
@@ -22,7 +22,7 @@ _PLAIN = {None: "null", True: "true", False: "false"}
 
 
 def _plain(value: object) -> object:
-    """Take a model, dataclass or Struct apart: the encoder asks for whatever is not plain JSON, however deep it lies."""
+    """Take a model, dataclass or Struct apart: the encoder asks for whatever is not plain JSON, at any depth."""
     if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
         return msgspec.to_builtins(value)
     dump = getattr(value, "model_dump", None)
@@ -62,8 +62,8 @@ def to_json(value: object, what: str, *, limit: int = MAX_BYTES) -> str:
     """A plain JSON value as compact JSON text.
 
     Raises:
-        PayloadError: not JSON (NaN, infinity, bytes, sets, objects, circular), half a surrogate pair, nested deeper than
-            64, or longer than `limit` bytes.
+        PayloadError: not JSON (NaN, infinity, bytes, sets, objects, circular), half a surrogate pair, nested deeper
+            than 64, or longer than `limit` bytes.
     """
     if value is None or value is True or value is False:
         return _PLAIN[value]
@@ -196,7 +196,7 @@ class PayloadType:
         except ValidationError as error:
             raise PayloadError("payload is refused", [_complaint(item) for item in error.errors()]) from None
 
-    def _type_adapter(self) -> Any:
+    def _type_adapter(self) -> Any:  # noqa: ANN401  # pydantic's TypeAdapter, which is not imported here
         if self._adapter is None:
             from pydantic import TypeAdapter
 
@@ -218,6 +218,6 @@ def _validator(annotation: object) -> str:
     return "pydantic"
 
 
-def _complaint(item: Any) -> str:
+def _complaint(item: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"])
     return f"{where}: {item['msg']}" if where else str(item["msg"])

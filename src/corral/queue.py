@@ -175,7 +175,9 @@ class Queue:
                     return from_json(job.result or "null")
                 if job.state is JobState.FAILED:
                     raise JobFailedError(self.name, job_id, job.failed_reason or "")
-                with suppress(TimeoutError):  # a look every 5 s besides: a busy queue may trim events before a slow reader
+                with suppress(
+                    TimeoutError
+                ):  # a look every 5 s besides: a busy queue may trim events before a slow reader
                     async with asyncio.timeout(5.0):
                         await ended.wait()
                 ended.clear()
@@ -276,7 +278,7 @@ class Queue:
     async def limit(
         self, rate: RateLimit | None | UnsetType = UNSET, *, concurrency: int | None | UnsetType = UNSET
     ) -> QueueInfo:
-        """Change the rate limit or the concurrency over all workers, at once; None lifts it, leaving it out keeps it."""
+        """Change the rate limit or the concurrency over all workers, at once; None lifts it, left out it stays."""
         settings = QueueSettings(rate_limit=rate, concurrency=concurrency)
         return await self.storage.configure(self.name, settings)
 

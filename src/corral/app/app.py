@@ -104,7 +104,7 @@ class Corral:
         return declare
 
     def middleware(self, function: M) -> M:
-        """Wrap every handler: `async def timing(ctx, call_next): return await call_next()`. First declared is outermost."""
+        """Wrap every handler: `async def timing(ctx, call_next): return await call_next()`. The first is outermost."""
         self.middlewares.append(function)
         return function
 
@@ -179,7 +179,7 @@ class Corral:
         return Scheduler(storage, self.schedules.payloads, owner=self.name)
 
     async def sync_schedules(self, *, prune: bool = True) -> None:
-        """Bring the stored schedules in line with the declared ones: idempotent, safe at every start of every process."""
+        """Bring the stored schedules in line with the declared ones: idempotent, so every process may do it."""
         storage = await self.open()
         await self.scheduler(storage).reconcile(self.schedules.declared(), prune=prune)
 

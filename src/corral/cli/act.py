@@ -163,7 +163,11 @@ def remove(ids: tuple[str, ...], queue: str | None, state: tuple[str, ...], name
         raise click.UsageError("say which jobs: ids, or --state")
     which = select(ids, queue, state, name, limit, possible, frozenset())
     printer = Printer.current()
-    what = f"{len(ids):,} job{'' if len(ids) == 1 else 's'}" if which is None else f"up to {limit:,} jobs of {queue} that are {_words(which)}"
+    what = (
+        f"{len(ids):,} job{'' if len(ids) == 1 else 's'}"
+        if which is None
+        else f"up to {limit:,} jobs of {queue} that are {_words(which)}"
+    )
     printer.confirm(f"Delete {what}?")
 
     async def work() -> None:

@@ -114,15 +114,12 @@ def drain(queue: str, delayed: bool) -> None:
     """Delete what waits in a queue. Running jobs go on. It cannot be undone, so it asks."""
     printer = Printer.current()
 
-    async def count() -> int:
+    async def work() -> int:
         async with open_store() as storage:
             [live] = await known_queues(storage, (queue,))
             counts = await live.counts()
-            return counts.waiting + (counts.delayed if delayed else 0)
+            waiting = counts.waiting + (counts.delayed if delayed else 0)
+            printer.confirm(f"Delete {waiting:,} jobs that wait in {queue}?")
+            return len(await live.drain(delayed=delayed))
 
-    async def work() -> int:
-        async with open_store() as storage:
-            return len(await Queue(queue, storage).drain(delayed=delayed))
-
-    printer.confirm(f"Delete {run(count()):,} jobs that wait in {queue}?")
     printer.record({"queue": queue, "removed": run(work())})

@@ -30,6 +30,7 @@ LONGEST_PAUSE = 30.0  #: … up to this
 HEALTHY_AFTER = 60.0  #: a child that lived this long was no failure of the start: the pause begins anew
 RELOAD_PATIENCE = 5.0  #: how long running jobs may delay a reload; they go back to the queue then
 MARGIN = 10.0  #: beyond its own time to stop, before a child is killed
+ECHO = 0.5  #: `timeout` and some supervisors signal the process and its group: that is one order, not two
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Supervisor:
         self._children: dict[int, Process] = {}
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  #: replaced by a new one after each change
+        self._ordered_at = -ECHO
 
     async def run(self) -> int:
         """Start the children and look after them. Answers the worst exit code of the last of each.
@@ -63,7 +65,7 @@ class Supervisor:
             raise ConfigError("--reload needs the package watchfiles: pip install 'corral[cli]'", key="reload")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self._signalled)
         watching = asyncio.create_task(self._watch(self.plan.watch)) if self.plan.watch else None
         if watching is not None:
             watching.add_done_callback(_tell_when_blind)
@@ -76,6 +78,12 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         return max(codes)
+
+    def _signalled(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._ordered_at >= ECHO:
+            self._ordered_at = now
+            self.stop()
 
     def stop(self) -> None:
         """Ask every child to finish its jobs and end; the second time, to end now."""

@@ -10,8 +10,8 @@ What each adapter promises, and `tests/storage` checks on each of them:
 6. Events are written in the same step as the transition they tell of.
 7. No optional methods and no capability flags.
 
-Order: lower `priority_rank` first, then first in, first out; `lifo`, recovered and released jobs go before the others of
-their rank. Instants are integer milliseconds since the epoch, durations integer milliseconds.
+Order: lower `priority_rank` first, then first in, first out; `lifo`, recovered and released jobs go before the others
+of their rank. Instants are integer milliseconds since the epoch, durations integer milliseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 class JobPatch(Struct, frozen=True, kw_only=True):
-    """A change to one job. `UNSET` leaves a field as it is. With `token`, only the holder of the lease may change it."""
+    """A change to one job. `UNSET` leaves a field as it is. With `token`, only the lease's holder may."""
 
     job_id: JobId
     token: Token | None = None
@@ -241,7 +241,7 @@ class Dispatch(Protocol):
         ...
 
     async def wait(self, queues: Sequence[str], *, timeout: float) -> bool:
-        """Sleep until one of the queues may have something to claim. A hint: True may be wrong, waking late is harmless."""
+        """Sleep until one of the queues may have something to claim. A hint: True may be wrong."""
         ...
 
 
@@ -271,7 +271,7 @@ class Commands(Protocol):
         ...
 
     async def log(self, queue: str, job_id: JobId, lines: Sequence[str], *, keep: int = 1000) -> int:
-        """Append to a job's log, keeping the newest `keep` lines; answers how many there are. 0 when the job is gone."""
+        """Append to a job's log, keeping the newest `keep` lines; answers how many there are, 0 if the job is gone."""
         ...
 
     async def configure(self, queue: str, settings: QueueSettings, *, now: Millis | None = None) -> QueueInfo:
@@ -370,7 +370,7 @@ class EventLog(Protocol):
     async def events(
         self, queue: str, *, after: EventCursor, limit: int = 1000, timeout: float = 0.0
     ) -> tuple[list[Event], EventCursor]:
-        """Events after a cursor, oldest first, waiting up to `timeout` seconds for one; and the cursor to go on from."""
+        """Events after a cursor, oldest first, waiting up to `timeout` seconds for one; and where to go on."""
         ...
 
     async def emit(self, events: Sequence[Event]) -> None:

@@ -18,7 +18,7 @@ from corral.worker.children import Children
 from corral.worker.context import JobContext, SyncJobContext
 from corral.worker.handler import Handler, Mode
 from corral.worker.hooks import Middleware
-from corral.worker.run import Interruption, Run, current_job
+from corral.worker.run import Run, WorkerStoppingError, current_job
 from corral.worker.threads import Threads
 from corral.worker.wire import ChildRequest, HandlerRef
 
@@ -101,8 +101,8 @@ class Executor:
         return decide(run.job, _ending(run, run.stopped), self._plan(handler, run.job.options).policy)
 
     def _plan(self, handler: Handler, options: JobOptions) -> Plan:
-        # Equal options are one object (the adapter caches them by text), so their identity is the key; the plan holds on
-        # to it, which keeps the identity from being reused.
+        # Equal options are one object (the adapter caches them by text), so their identity is the key; the plan holds
+        # on to it, which keeps the identity from being reused.
         key = (handler.name, id(options))
         found = self._plans.get(key)
         if found is None or found.options is not options:
@@ -164,7 +164,7 @@ def _ending(run: Run, error: BaseException) -> Ending:
     """What ended the run: the reason it was told to stop, when that is what the error came from."""
     stopped = run.stopped
     if stopped is not None and isinstance(error, asyncio.CancelledError | type(stopped)):
-        if isinstance(stopped, Interruption):
+        if isinstance(stopped, WorkerStoppingError):
             return Interrupted()
         return Raised(stopped, str(stopped))
     return Raised(error, trace_of(error))

@@ -21,7 +21,7 @@ from corral.timing import now_ms
 from corral.worker.executor import Executor
 from corral.worker.handler import Handler
 from corral.worker.report import Reporter
-from corral.worker.run import Interruption, Run
+from corral.worker.run import Run, WorkerStoppingError
 
 logger = logging.getLogger("corral.worker")
 
@@ -87,7 +87,7 @@ class Fetcher:
         self.stop()
         for run in tuple(self._runs):
             self.interrupted += 1
-            self._stop_run(run, Interruption("the worker is stopping"))
+            self._stop_run(run, WorkerStoppingError("the worker is stopping"))
 
     def stop_run(self, run: Run, why: Exception) -> None:
         """Stop one run, if it is still this lane's."""
@@ -182,8 +182,8 @@ class Fetcher:
     async def _slot(self) -> None:
         """Run jobs one after the other until none is ready.
 
-        A slot begins another one before it starts a job: if this job waits, the next one runs there. Jobs that never wait
-        thus share one task, which saves the 5 µs that a task per job would cost.
+        A slot begins another one before it starts a job: if this job waits, the next one runs there. Jobs that never
+        wait thus share one task, which saves the 5 µs that a task per job would cost.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -248,7 +248,7 @@ class Fetcher:
             self._wake = asyncio.create_task(self._watch(pause=0.2 if claimed.paused else 0.0))
 
     async def _watch(self, pause: float) -> None:
-        """Ring the bell when the queue changes. One watch outlives many turns; a paused queue is looked at less often."""
+        """Ring the bell when the queue changes. One watch outlives many turns; a paused queue is looked at less."""
         if pause:
             await asyncio.sleep(pause)
         try:

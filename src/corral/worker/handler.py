@@ -115,7 +115,8 @@ def _hints(function: HandlerFunction) -> dict[str, Any]:
 
 def _unusable(name: str, problem: str) -> RegistrationError:
     return RegistrationError(
-        f"handler {name} has no usable signature: {problem}; write (ctx, data), (data), (ctx) or () with data's type annotated"
+        f"handler {name} has no usable signature: {problem}; write (ctx, data), (data), (ctx) or (), with data's type "
+        "annotated"
     )
 
 

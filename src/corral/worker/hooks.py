@@ -43,7 +43,7 @@ class Hooks:
 
 
 async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:
-    # The house allows `except Exception` in the executor and the upkeep only; a hook's task carries its error out instead.
+    # `except Exception` is for the executor and the upkeep only; here a task carries the hook's error out instead.
     async def run() -> None:
         answer = hook(event, job)
         if inspect.isawaitable(answer):

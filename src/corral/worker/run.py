@@ -12,7 +12,7 @@ from corral.worker.context import SyncJobContext
 current_job: ContextVar[Job | None] = ContextVar("corral_current_job", default=None)
 
 
-class Interruption(CorralError):
+class WorkerStoppingError(CorralError):
     """The worker is stopping. Never leaves the worker."""
 
 

@@ -32,7 +32,7 @@ class _Thread:
 
 
 class Threads:
-    """A pool that grows on demand; the worker's slots bound it. Threads are daemons: a stuck one cannot hold up the exit."""
+    """A pool that grows on demand; the worker's slots bound it. Daemons: a stuck one cannot hold up the exit."""
 
     def __init__(self) -> None:
         self._idle: list[_Thread] = []
@@ -40,7 +40,7 @@ class Threads:
         self.abandoned = 0  #: threads given up so far: a leak worth showing
 
     async def run(self, context: Context, function: Callable[[], T]) -> T:
-        """Call `function` in a thread. Cancelling the caller gives the thread up: it cannot be killed, only replaced."""
+        """Call `function` in a thread. Cancelling the caller gives the thread up: it can only be replaced."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         thread = self._idle.pop() if self._idle else self._make()

@@ -118,7 +118,8 @@ class Stats:
             oldest = counts.oldest_waiting_at
             age = "-" if oldest is None else f"{max(0, now_ms() - oldest) / 1000:.1f}s"
             parts.append(
-                f"{counts.queue} waiting={counts.waiting} active={counts.active} done/min={done:g} fail/min={failed:g} oldest={age}"
+                f"{counts.queue} waiting={counts.waiting} active={counts.active} done/min={done:g} "
+                f"fail/min={failed:g} oldest={age}"
             )
         self._before = totals
         logger.info("stats  %s", " | ".join(parts), extra={"event": "worker.stats"})

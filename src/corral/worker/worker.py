@@ -106,7 +106,7 @@ class Worker:
         await self._finish()
 
     async def run(self) -> int:
-        """Work until SIGTERM or SIGINT, `stop()`, or the end of a burst. Answers 0, or 9 when jobs had to be handed back.
+        """Work until SIGTERM or SIGINT, `stop()`, or the end of a burst. Answers 0, or 9 if jobs were handed back.
 
         The first signal lets running jobs finish within `shutdown_timeout`; the second hands them back at once.
         """
@@ -159,7 +159,7 @@ class Worker:
         logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
 
     async def _configure(self, lane: Lane) -> None:
-        """Store what the declaration says about the queue. A rate limit found there that differs is replaced, loudly."""
+        """Store what the declaration says about the queue. One rate limit replaced by another is told."""
         before = await self.storage.configure(lane.queue, QueueSettings())
         after = await self.storage.configure(lane.queue, lane.settings)
         if before.rate_limit is not None and before.rate_limit != after.rate_limit:

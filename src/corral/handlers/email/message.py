@@ -102,7 +102,8 @@ def _encoded(value: str) -> str:
     """A header's text in ASCII. What looks encoded already is encoded once more, to be read as it was written."""
     if value.isascii() and "=?" not in value:
         return value
-    return Header(value, "utf-8").encode(linesep="")
+    # Told of the longest name it may stand behind, it makes the first piece short enough to stay on the name's line.
+    return Header(value, "utf-8", header_name="Reply-To").encode(linesep="")
 
 
 def _mailboxes(mailboxes: Sequence[Address], what: str) -> str:

@@ -12,8 +12,8 @@ from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Uni
 from corral.timing import Millis
 
 _INSERT = (
-    "INSERT INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, ready_at, expires_at, "
-    "schedule, scheduled_for, parent, parent_ref) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, ready_at, "
+    "expires_at, schedule, scheduled_for, parent, parent_ref) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _FIND = "SELECT pk FROM corral_job WHERE queue = ? AND id = ?"
 

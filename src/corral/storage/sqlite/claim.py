@@ -18,8 +18,8 @@ HOLD = 1_000
 
 _ACTIVE_CODE = EVENT_CODE[EventType.ACTIVE]
 _BEST = (
-    "SELECT pk, id, name, data, options, priority, created_at, attempts_started, attempts_made, crashes, progress, reason, "
-    "traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker FROM corral_job "
+    "SELECT pk, id, name, data, options, priority, created_at, attempts_started, attempts_made, crashes, progress, "
+    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker FROM corral_job "
     "WHERE queue = ? AND state = 0 ORDER BY k1, k2 LIMIT ?"
 )
 #: k2 stays: jobs recovered together go back in the order they were served in.
@@ -27,7 +27,10 @@ _TAKE = (
     "UPDATE corral_job SET state = 2, k1 = ?, token = ?, worker = ?, started_at = ?, "
     "attempts_started = attempts_started + 1, expires_at = NULL, cancel = NULL WHERE pk IN carray(?)"
 )
-_DUE = "SELECT pk, id, name, priority, k1 FROM corral_job WHERE queue = ? AND state = 1 AND k1 <= ? ORDER BY k1, k2 LIMIT ?"
+_DUE = (
+    "SELECT pk, id, name, priority, k1 FROM corral_job "
+    "WHERE queue = ? AND state = 1 AND k1 <= ? ORDER BY k1, k2 LIMIT ?"
+)
 _NEXT = "SELECT k1 FROM corral_job WHERE queue = ? AND state = 1 ORDER BY k1 LIMIT 1"
 
 
@@ -78,7 +81,7 @@ def _allowed(queue: QueueRow, now: Millis) -> int:
 
 
 def _in_window(queue: QueueRow, now: Millis) -> bool:
-    """Whether the rate limit's window is open. One that lies ahead means that the clock went back: it does not count."""
+    """Whether the rate limit's window is open. One that lies ahead (the clock went back) does not count."""
     limit = queue.info.rate_limit
     return limit is not None and queue.window_at <= now < queue.window_at + limit.per_ms
 

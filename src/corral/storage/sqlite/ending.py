@@ -82,7 +82,7 @@ def idle(queue: QueueRow, now: Millis) -> None:
 
 
 def retain(unit: Unit, queue: QueueRow, state: int, keep: Keep, now: Millis, *, own: Sequence[Row] = ()) -> None:
-    """Delete finished jobs beyond the bounds, oldest first. A count of 0 deletes `own`, the jobs that just ended, only."""
+    """Delete finished jobs beyond the bounds, oldest first. A count of 0 deletes only `own`, which just ended."""
     if keep.count == 0:
         delete(unit, queue, state, own, now)
         return

@@ -27,12 +27,15 @@ CHECKPOINT_PAGES = 4_000
 
 #: File systems whose locks or shared memory do not work between hosts.
 NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs gpfs beegfs".split()
+    (
+        "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre gpfs beegfs "
+        "fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs"
+    ).split()
 )
 
 
 def file_system(path: Path, mounts: str) -> str:
-    """The type of the file system a path lies on, from the text of `/proc/self/mountinfo`; "" when it cannot be told."""
+    """The type of the file system a path lies on, from the text of `/proc/self/mountinfo`; "" when unknown."""
     best, kind = "", ""
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
@@ -80,8 +83,8 @@ def _refuse_network(path: Path) -> None:
     kind = file_system(path, mounts)
     if kind in NETWORK:
         raise StorageVersionError(
-            f"{path} lies on {kind}, where SQLite's locks cannot be relied on and jobs would be lost; use a local disk, or "
-            "add ?network=allow to the URL if exactly one host opens the file"
+            f"{path} lies on {kind}, where SQLite's locks cannot be relied on and jobs would be lost; use a local "
+            "disk, or add ?network=allow to the URL if exactly one host opens the file"
         )
 
 
@@ -160,7 +163,7 @@ def migrate(db: apsw.Connection, path: str) -> None:
         if small and (verdict := db.execute("PRAGMA quick_check(1)").fetchall()[0][0]) != "ok":
             raise StorageCorruptError(f"{path} is damaged ({verdict}); it was left as it is: restore a backup")
         if _version(db) is None:
-            with _immediate(db):
+            with _Immediate(db):
                 if _version(db) is None:  # nobody was faster
                     db.execute(_schema())
         version = _version(db)
@@ -172,7 +175,7 @@ def migrate(db: apsw.Connection, path: str) -> None:
         )
 
 
-class _immediate:
+class _Immediate:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
 

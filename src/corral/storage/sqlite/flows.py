@@ -74,7 +74,10 @@ def parked_parent(unit: Unit, parent: int, now: Millis) -> bool:
     row = unit.row("SELECT state FROM corral_job WHERE pk = ?", (parent,))
     if row is None or row[0] != CHILDREN:
         return False
-    sql = "SELECT child, id, policy, value FROM corral_child WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue')"
+    sql = (
+        "SELECT child, id, policy, value FROM corral_child "
+        "WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue')"
+    )
     for child, child_id, policy, reason in unit.rows(sql, (parent,)):
         if policy == ParentPolicy.FAIL:
             _fail_parent(unit, parent, f"child {child_id} failed: {reason}", now)

@@ -14,7 +14,7 @@ from corral.storage.sqlite.unit import Row, Unit, numbers_in
 from corral.timing import Millis
 
 _encode = msgspec.json.Encoder().encode
-_SEEN = "INSERT INTO corral_worker VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, body = excluded.body"
+_SEEN = "INSERT OR REPLACE INTO corral_worker VALUES (?, ?, ?)"
 
 
 def heartbeat(unit: Unit, worker: WorkerInfo, leases: Sequence[Lease], lease_ms: Millis, now: Millis) -> Pulse:

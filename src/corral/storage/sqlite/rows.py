@@ -10,8 +10,8 @@ from corral.storage.sqlite.unit import Row
 
 #: What `to_job` reads, in order.
 JOB_COLUMNS = (
-    "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, attempts_made, "
-    "crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending"
+    "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, "
+    "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending"
 )
 
 STATES = (
@@ -60,7 +60,7 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
 
 def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
-    (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes, progress,
+    (pk, id_, state, k1, name, data, options, priority, created_at, _, started_at, started, made, crashes, progress,
      result, reason, traces, worker, schedule, scheduled_for, parent, pending) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(

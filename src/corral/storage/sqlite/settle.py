@@ -35,10 +35,11 @@ _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
 )
-_COMPLETE_ONE = "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? WHERE pk = ?"
+_COMPLETE_ONE = _COMPLETE_ALL.replace("IN carray(?)", "= ?")
 _MINUTE = (
-    "INSERT INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET completed = completed + excluded.completed, "
-    "failed = failed + excluded.failed, retried = retried + excluded.retried, wait_ms = wait_ms + excluded.wait_ms, "
+    "INSERT INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "completed = completed + excluded.completed, failed = failed + excluded.failed, "
+    "retried = retried + excluded.retried, wait_ms = wait_ms + excluded.wait_ms, "
     "run_ms = run_ms + excluded.run_ms"
 )
 

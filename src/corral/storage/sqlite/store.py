@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -191,11 +192,10 @@ class SqliteStorage:
         deadline = loop.time() + timeout
         while True:
             seen = self._core.events.version((queue,))
-            found, cursor = await self._core.read(lambda unit: queries.events(unit, queue, after, limit))
+            found, after = await self._core.read(partial(queries.events, name=queue, after=after, limit=limit))
             left = deadline - loop.time()
             if found or left <= 0:
-                return found, cursor
-            after = cursor  # "now" means the moment of the call
+                return found, after
             await self._core.wait_events(frozenset((queue,)), seen=seen, timeout=left)
 
     async def emit(self, events: Sequence[Event]) -> None:

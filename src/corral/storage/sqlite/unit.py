@@ -1,7 +1,7 @@
 """A unit of work: one transaction's view of the queues it touches.
 
-Queue rows are read once and written once per transaction, however many jobs move; events of a transaction become one row
-per queue. That is what makes a batch of 100 cost little more than a single job.
+Queue rows are read once and written once per transaction, however many jobs move; events of a transaction become one
+row per queue. That is what makes a batch of 100 cost little more than a single job.
 """
 
 from array import array
@@ -25,7 +25,7 @@ COUNTER = ("waiting", "delayed", "active", "children", "completed", "failed", "w
 
 #: Events a queue keeps. 10,000 is BullMQ's default too.
 MAX_EVENTS = 10_000
-#: A result or reason longer than this stays with the job and is left out of its event (2,000 results of 10 kB were 20 MB).
+#: A result or reason longer than this stays with the job and is not copied into its event (2,000 of 10 kB were 20 MB).
 MAX_DETAIL = 1_000
 
 EVENT_TYPES = tuple(EventType)
@@ -120,7 +120,7 @@ class Unit:
     # -- numbers -------------------------------------------------------------------------------------------------
 
     def numbers(self, count: int) -> int:
-        """Take `count` consecutive numbers, never given out before, and answer the first. Negated they sort to the front."""
+        """Take `count` consecutive numbers, never given out before; answers the first. Negated they sort in front."""
         if self._next is None:
             self._next = self.number("SELECT value FROM corral_meta WHERE key = 'next'") or 1
         first = self._next

@@ -154,7 +154,7 @@ class DatabaseThread:
         return self._db
 
     def _reopen_after(self, error: apsw.Error) -> None:
-        """After a failed write to the disk nothing the handle believes is certain: drop it (a memory store has only it)."""
+        """After a failed write to the disk nothing that the handle believes is certain: drop it."""
         if isinstance(error, apsw.IOError) and not self._url.memory and self._db is not None:
             self._db.close(True)
             self._db = None

@@ -1,0 +1,1 @@
+"""Complete applications, and the snippets that the documents quote."""

@@ -1,0 +1,1 @@
+"""TeamSpark: the background jobs of a platform where teams check in, give kudos and read reports."""

@@ -1,0 +1,1 @@
+"""The command line: pure commands in this process, workers in real ones."""

@@ -1,0 +1,3 @@
+"""A module without an application."""
+
+number = 7

@@ -1,0 +1,513 @@
+"""The retry policy: what becomes of a job, and how long it waits; and exceptions as text that is safe to keep."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corral.errors import (
+    CorralError,
+    JobCancelledError,
+    JobTimeoutError,
+    LeaseLostError,
+    PayloadError,
+    ResultError,
+    WorkerCrashedError,
+)
+from corral.job import Job, JobState
+from corral.options import Backoff, BackoffFunction, CustomBackoff, Exponential, Fixed, Keep
+from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.retry import (
+    MAX_REASON,
+    MAX_TRACE_BYTES,
+    Interrupted,
+    Raised,
+    Returned,
+    RetryPolicy,
+    backoff_ms,
+    decide,
+    describe,
+    leaves,
+    trace_of,
+    unwrap,
+)
+from corral.signals import Discard, Retry, Snooze, WaitForChildren
+from corral.timing import MAX_DURATION_MS
+
+KEPT = Keep(count=3)
+THRICE = RetryPolicy(attempts=3, backoff=Fixed(2, jitter=0), keep_completed=Keep(count=1), keep_failed=KEPT)
+
+
+def job(*, attempts_made: int = 0) -> Job:
+    return Job(id="1", queue="mail", name="welcome", state=JobState.ACTIVE, data="{}", attempts_made=attempts_made)
+
+
+def judged(error: BaseException, policy: RetryPolicy = THRICE, *, attempts_made: int = 0, trace: str = "") -> Outcome:
+    return decide(job(attempts_made=attempts_made), Raised(error, trace), policy, random=lambda: 0.0)
+
+
+def wait_ms(
+    backoff: Backoff | None, attempt: int = 1, *, chance: float = 0.0, custom: BackoffFunction | None = None
+) -> int:
+    return backoff_ms(backoff, attempt, ValueError("boom"), custom=custom, random=lambda: chance)
+
+
+class Unspeakable(Exception):
+    """Neither `str` nor `repr` work on it."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no words")
+
+    __repr__ = __str__
+
+
+# -- what becomes of a job -------------------------------------------------------------------------------------------
+
+
+def test_a_handler_that_returns_completes_its_job() -> None:
+    assert decide(job(), Returned('{"sent":1}'), THRICE) == Completed('{"sent":1}', Keep(count=1))
+
+
+@pytest.mark.parametrize("attempts_made", [0, 2, 99])
+def test_a_stopping_worker_hands_the_job_back_uncharged(attempts_made: int) -> None:
+    assert decide(job(attempts_made=attempts_made), Interrupted(), THRICE) == Released()
+
+
+ORDINARY = [
+    ValueError("boom"),
+    JobTimeoutError(5),
+    LeaseLostError("mail", "1"),
+    MemoryError(),
+    RecursionError("too deep"),
+    asyncio.CancelledError(),
+    SystemExit(0),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    Unspeakable(),
+    ExceptionGroup("several", [ValueError("a"), KeyError("b")]),
+    BaseExceptionGroup("several", [KeyboardInterrupt(), SystemExit(1)]),
+]
+
+
+@pytest.mark.parametrize("error", ORDINARY, ids=lambda error: type(error).__name__)
+def test_any_exception_is_a_failed_attempt_and_the_last_one_is_final(error: BaseException) -> None:
+    assert judged(error, trace="where") == Retried(2_000, describe(error), "where")
+    assert judged(error, attempts_made=1) == Retried(2_000, describe(error), None)
+    assert judged(error, attempts_made=2, trace="where") == Failed(describe(error), "where", KEPT)
+
+
+@pytest.mark.parametrize("attempts_made", [0, 1, 7])
+def test_without_more_attempts_the_first_failure_is_final(attempts_made: int) -> None:
+    assert isinstance(judged(ValueError(), RetryPolicy(), attempts_made=attempts_made), Failed)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Discard("unknown customer"), "unknown customer"),
+        (Discard(""), "Discard"),
+        (PayloadError("data refused", ["to: missing"]), "PayloadError: data refused; to: missing"),
+        (ResultError("not JSON"), "ResultError: not JSON"),
+        (JobCancelledError("by Ada"), "cancelled: by Ada"),
+        (JobCancelledError(), "cancelled"),
+        (ExceptionGroup("tasks", [Discard("unknown customer")]), "unknown customer"),
+    ],
+)
+def test_what_trying_again_cannot_help_fails_at_once(error: Exception, reason: str) -> None:
+    assert judged(error, trace="where") == Failed(reason, "where", KEPT)
+
+
+def test_a_final_error_among_others_is_final() -> None:
+    error = ExceptionGroup("tasks", [ValueError("a"), ExceptionGroup("more", [Discard("gone"), KeyError("b")])])
+    assert isinstance(judged(error), Failed)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected_ms"),
+    [(None, 2_000), (0, 0), (7, 7_000), (0.5, 500), (timedelta(minutes=1), 60_000), (-3, 0), (timedelta(-1), 0)],
+)
+def test_a_retry_that_is_asked_for_waits_as_asked_and_uses_an_attempt(
+    after: float | timedelta | None, expected_ms: int
+) -> None:
+    assert judged(Retry("not yet", after=after)) == Retried(expected_ms, "not yet", None)
+    assert judged(Retry("not yet", after=after), attempts_made=2) == Failed("not yet", None, KEPT)
+
+
+def test_a_retry_asked_for_is_granted_whatever_the_policy_thinks_of_exceptions() -> None:
+    policy = RetryPolicy(attempts=2, retry_on=(KeyError,), give_up_on=(Exception,), retry_if=lambda _: False)
+    assert judged(Retry("not yet"), policy) == Retried(0, "not yet", None)
+
+
+@pytest.mark.parametrize("after", [float("nan"), float("inf"), "soon", 10**12, 10**400])
+def test_a_retry_with_a_delay_that_cannot_be_meant_waits_for_the_backoff_and_says_so(after: object) -> None:
+    outcome = judged(Retry("not yet", after=after), trace="where")  # type: ignore[arg-type]
+    assert isinstance(outcome, Retried)
+    assert (outcome.after_ms, outcome.reason) == (2_000, "not yet")
+    assert (outcome.trace or "").startswith(
+        "where\ncorral: Retry(after=…) could not be followed: ConfigError: retry after"
+    )
+
+
+@pytest.mark.parametrize("attempts_made", [0, 2])
+@pytest.mark.parametrize(
+    ("seconds", "expected_ms"), [(0, 0), (1.5, 1_500), (timedelta(hours=1), 3_600_000), (-2, 0), (timedelta(-1), 0)]
+)
+def test_a_snooze_costs_nothing(seconds: float | timedelta, expected_ms: int, attempts_made: int) -> None:
+    assert judged(Snooze(seconds), attempts_made=attempts_made) == Snoozed(expected_ms)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), "soon", None, 10**12])
+def test_a_snooze_that_cannot_be_meant_is_a_failed_attempt(seconds: object) -> None:
+    outcome = judged(Snooze(seconds))  # type: ignore[arg-type]
+    assert isinstance(outcome, Retried)
+    assert outcome.reason.startswith("ConfigError: snooze must be")
+    assert isinstance(judged(Snooze(seconds), attempts_made=2), Failed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attempts_made", [0, 2])
+def test_a_parent_that_waits_for_its_children_is_parked(attempts_made: int) -> None:
+    assert judged(WaitForChildren(), attempts_made=attempts_made) == Parked()
+
+
+@pytest.mark.parametrize("attempts_made", [0, 2])
+def test_a_dead_process_is_a_crash_and_no_attempt(attempts_made: int) -> None:
+    outcome = judged(WorkerCrashedError("killed by signal 9"), attempts_made=attempts_made)
+    assert outcome == Crashed("WorkerCrashedError: killed by signal 9", 2, KEPT)
+
+
+@pytest.mark.parametrize(
+    "signal", [Snooze(1), WaitForChildren(), Retry("again", after=1), Discard("no")], ids=lambda one: type(one).__name__
+)
+def test_a_signal_raised_in_a_task_group_steers_all_the_same(signal: Exception) -> None:
+    assert judged(ExceptionGroup("unhandled errors in a TaskGroup", [signal])) == judged(signal)
+
+
+# -- which exceptions are worth a retry ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "retried"),
+    [
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (JobTimeoutError(1), True),  # a TimeoutError, too
+        (ValueError(), False),
+        (SystemExit(), False),
+        (ExceptionGroup("tasks", [ConnectionResetError()]), True),
+        (ExceptionGroup("tasks", [ConnectionResetError(), TimeoutError()]), True),
+        (ExceptionGroup("tasks", [ConnectionResetError(), ValueError()]), False),
+    ],
+)
+def test_only_the_named_exceptions_are_retried(error: BaseException, retried: bool) -> None:
+    policy = RetryPolicy(attempts=3, retry_on=(ConnectionError, TimeoutError))
+    assert isinstance(judged(error, policy), Retried) is retried
+
+
+@pytest.mark.parametrize(
+    ("error", "retried"),
+    [
+        (KeyError(), False),
+        (LookupError(), False),
+        (ValueError(), True),
+        (ExceptionGroup("tasks", [ValueError(), KeyError()]), False),
+        (ExceptionGroup("tasks", [ValueError(), TypeError()]), True),
+    ],
+)
+def test_the_exceptions_to_give_up_on_are_not_retried(error: Exception, retried: bool) -> None:
+    assert isinstance(judged(error, RetryPolicy(attempts=3, give_up_on=(LookupError,))), Retried) is retried
+
+
+def test_a_group_itself_can_be_named() -> None:
+    group = ExceptionGroup("tasks", [ValueError(), KeyError()])
+    assert isinstance(judged(group, RetryPolicy(attempts=3, retry_on=(ExceptionGroup,))), Retried)
+    assert isinstance(judged(group, RetryPolicy(attempts=3, give_up_on=(ExceptionGroup,))), Failed)
+
+
+def test_giving_up_wins_over_retrying() -> None:
+    policy = RetryPolicy(attempts=3, retry_on=(LookupError,), give_up_on=(KeyError,))
+    assert isinstance(judged(IndexError(), policy), Retried)
+    assert isinstance(judged(KeyError(), policy), Failed)
+
+
+def test_a_predicate_decides_by_what_it_sees() -> None:
+    policy = RetryPolicy(attempts=3, retry_if=lambda error: "TRANSIENT" in str(error))
+    assert isinstance(judged(ValueError("TRANSIENT"), policy), Retried)
+    assert isinstance(judged(ValueError("fatal"), policy), Failed)
+    assert isinstance(judged(ExceptionGroup("tasks", [ValueError("TRANSIENT")]), policy), Retried)
+
+
+def test_a_predicate_that_breaks_costs_the_job_nothing_and_is_told_of() -> None:
+    def broken(error: BaseException) -> bool:
+        raise SystemExit("oops")
+
+    outcome = judged(ValueError("boom"), RetryPolicy(attempts=3, retry_if=broken), trace="where")
+    assert outcome == Retried(0, "ValueError: boom", "where\ncorral: retry_if could not be followed: SystemExit: oops")
+
+
+class Messenger(CorralError):
+    """Stands for an exception of another process."""
+
+    type_name = "shop.errors.OutOfStock"
+    trace = "Traceback of over there"
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        return kind is LookupError
+
+
+def test_an_exception_of_another_process_is_judged_and_told_by_its_name() -> None:
+    there = Messenger("none left")
+    assert describe(there) == "OutOfStock: none left"
+    assert describe(Messenger("OutOfStock")) == "OutOfStock"
+    assert trace_of(there) == "Traceback of over there"
+    assert isinstance(judged(there, RetryPolicy(attempts=3, retry_on=(LookupError,))), Retried)
+    assert isinstance(judged(there, RetryPolicy(attempts=3, retry_on=(OSError,))), Failed)
+    assert isinstance(judged(there, RetryPolicy(attempts=3, give_up_on=(LookupError,))), Failed)
+
+
+# -- how long it waits -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("backoff", "delays"),
+    [
+        (None, [0, 0, 0, 0]),
+        (Fixed(0), [0, 0, 0, 0]),
+        (Fixed(1.5), [1_500, 1_500, 1_500, 1_500]),
+        (Exponential(2), [2_000, 4_000, 8_000, 16_000]),
+        (Exponential(5), [5_000, 10_000, 20_000, 40_000]),
+        (Exponential(5, maximum=12), [5_000, 10_000, 12_000, 12_000]),
+        (Exponential(9, maximum=4), [4_000, 4_000, 4_000, 4_000]),
+        (Exponential(0), [0, 0, 0, 0]),
+        (Exponential(0.0005), [1, 1, 2, 4]),
+    ],
+)
+def test_the_delays_of_a_curve(backoff: Backoff | None, delays: list[int]) -> None:
+    assert [wait_ms(backoff, attempt) for attempt in (1, 2, 3, 4)] == delays
+
+
+@pytest.mark.parametrize("attempt", [64, 65, 1_000, 1_025, 10**9])
+def test_no_number_of_attempts_overflows(attempt: int) -> None:
+    assert wait_ms(Exponential(1), attempt) == 86_400_000
+    assert wait_ms(Exponential(0.001, maximum=3e8), attempt) == 300_000_000_000
+    assert wait_ms(Exponential(0), attempt) == 0
+
+
+def test_by_default_a_retry_comes_up_to_a_tenth_later() -> None:
+    assert [wait_ms(Exponential(10), chance=chance) for chance in (0.0, 0.5, 1.0)] == [10_000, 10_500, 11_000]
+    assert [wait_ms(Fixed(10), chance=chance) for chance in (0.0, 0.5, 1.0)] == [10_000, 10_500, 11_000]
+    assert wait_ms(Exponential(10, maximum=5), chance=1.0) == 5_500
+
+
+def test_nothing_waits_longer_than_ten_years() -> None:
+    assert wait_ms(Exponential(3e8, maximum=3e8, jitter=10), 9, chance=1.0) == MAX_DURATION_MS
+
+
+CURVES = st.builds(Fixed, st.floats(0, 1e8), st.floats(0, 10)) | st.builds(
+    Exponential, st.floats(0, 1e8), maximum=st.floats(0, 1e8), jitter=st.floats(0, 10)
+)
+ATTEMPTS = st.integers(1, 2_000)
+
+
+@given(CURVES, ATTEMPTS, st.floats(0, 1))
+def test_jitter_only_lengthens_and_by_no_more_than_its_share(curve: Backoff, attempt: int, chance: float) -> None:
+    bare, jittered = wait_ms(curve, attempt), wait_ms(curve, attempt, chance=chance)
+    assert bare <= jittered <= bare * (1 + getattr(curve, "jitter", 0)) + 1
+
+
+@given(CURVES, ATTEMPTS, st.integers(1, 100))
+def test_a_later_attempt_never_waits_less(curve: Backoff, attempt: int, more: int) -> None:
+    assert wait_ms(curve, attempt + more) >= wait_ms(curve, attempt)
+
+
+@given(st.floats(0, 1e8), st.floats(0, 1e8), ATTEMPTS)
+def test_the_maximum_is_kept_and_the_delay_reached(delay: float, maximum: float, attempt: int) -> None:
+    waited = wait_ms(Exponential(delay, maximum=maximum), attempt)
+    assert waited >= min(delay, maximum) * 1000 - 0.001
+    assert waited <= maximum * 1000 + 1
+
+
+def test_a_custom_function_sees_the_attempt_and_the_error_and_is_taken_at_its_word() -> None:
+    seen: list[tuple[int, str]] = []
+
+    def by_attempt(attempt: int, error: BaseException) -> float:
+        seen.append((attempt, str(error)))
+        return attempt * 1.5
+
+    assert [wait_ms(CustomBackoff(), attempt, chance=1.0, custom=by_attempt) for attempt in (1, 2)] == [1_500, 3_000]
+    assert seen == [(1, "boom"), (2, "boom")]
+    assert wait_ms(CustomBackoff(), custom=lambda attempt, error: timedelta(minutes=2)) == 120_000
+
+
+def test_a_jobs_own_curve_wins_over_the_handlers_function() -> None:
+    assert wait_ms(Fixed(3), custom=lambda attempt, error: 99) == 3_000
+
+
+def _raises(attempt: int, error: BaseException) -> float:
+    raise SystemExit("oops")
+
+
+@pytest.mark.parametrize(
+    "custom",
+    [
+        None,
+        _raises,
+        *(lambda attempt, error, answer=answer: answer for answer in (-1, None, "soon", float("nan"), 1e12, True)),
+    ],
+)
+def test_a_custom_function_that_cannot_answer_is_replaced_and_told_of(custom: BackoffFunction | None) -> None:
+    assert [wait_ms(CustomBackoff(), attempt, custom=custom) for attempt in (1, 2, 3)] == [1_000, 2_000, 4_000]
+    policy = RetryPolicy(attempts=9, backoff=CustomBackoff(), custom=custom)
+    outcome = judged(ValueError("boom"), policy, attempts_made=2, trace="where")
+    assert isinstance(outcome, Retried)
+    assert (outcome.after_ms, outcome.reason) == (4_000, "ValueError: boom")
+    assert re.match(r"where\ncorral: back-off function could not be followed: \w+: ", outcome.trace or "")
+
+
+# -- exceptions as text ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("boom"), "ValueError: boom"),
+        (ValueError(), "ValueError"),
+        (KeyError("name"), "KeyError: 'name'"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (JobTimeoutError(1.5), "JobTimeoutError: timed out after 1.5 s"),
+        (ValueError("two\nlines"), "ValueError: two\nlines"),
+        (ValueError("\x1b[31mred\x1b[0m\r\t\x00\x7f\x9b"), r"ValueError: \x1b[31mred\x1b[0m\r\t\x00\x7f\x9b"),
+        (ValueError("half \ud83d pair"), "ValueError: half \ufffd pair"),
+        (Unspeakable(), "Unspeakable: (it has no readable text)"),
+        (ExceptionGroup("tasks", [ValueError("boom")]), "ValueError: boom"),
+        (
+            ExceptionGroup(
+                "tasks", [ValueError("a"), ExceptionGroup("more", [KeyError("b"), OSError("c"), OSError("d")])]
+            ),
+            "ExceptionGroup: tasks (2 sub-exceptions): ValueError: a; KeyError: 'b'; OSError: c",
+        ),
+    ],
+)
+def test_an_exception_is_told_by_its_type_and_message(error: BaseException, text: str) -> None:
+    assert describe(error) == text
+
+
+@pytest.mark.parametrize("character", ["x", "\x1b", "ø", "\ud800", "\n"])
+def test_a_huge_message_is_cut(character: str) -> None:
+    text = describe(ValueError(character * 5_000_000))
+    assert len(text) == MAX_REASON
+    assert text.startswith("ValueError: ")
+    assert text.endswith("…")
+
+
+@given(st.text())
+def test_any_message_can_be_stored_as_utf_8(message: str) -> None:
+    text = describe(ValueError(message))
+    assert text.encode()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+
+
+def test_a_nest_of_groups_is_opened_at_any_depth() -> None:
+    group: BaseException = ValueError("at the bottom")
+    for _ in range(5_000):
+        group = ExceptionGroup("nested", [group])  # type: ignore[list-item]  # a group of this one exception
+    assert str(unwrap(group)) == "at the bottom"
+    assert [str(leaf) for leaf in leaves(group)] == ["at the bottom"]
+    assert describe(group) == "ValueError: at the bottom"
+
+
+def in_module(name: str, source: str) -> Callable[..., object]:
+    """The function `run` of a module of this name, as a frame of a traceback sees it."""
+    space: dict[str, object] = {"__name__": name}
+    exec(source, space)  # a frame's module cannot be chosen in another way
+    run = space["run"]
+    assert callable(run)
+    return run
+
+
+EXECUTOR = in_module(
+    "corral.worker.executor",
+    "def run(call):\n    try:\n        call()\n    except BaseException as error:\n        return error\n",
+)
+LOOP = in_module("asyncio.tasks", "def run(call):\n    return call()\n")
+
+
+def caught(call: Callable[[], object]) -> BaseException:
+    """What a worker catches of this call, with a worker's frames on its traceback."""
+    error = EXECUTOR(partial(LOOP, call))
+    assert isinstance(error, BaseException)
+    return error
+
+
+def handler() -> None:
+    raise ValueError("boom") from KeyError("cause")
+
+
+def test_a_trace_begins_at_the_handler_and_tells_the_cause() -> None:
+    lines = trace_of(caught(handler)).splitlines()
+    assert lines[0] == "KeyError: 'cause'"
+    begins = lines.index("Traceback (most recent call last):")
+    assert "direct cause" in lines[begins - 2]
+    assert lines[begins + 1].endswith("in handler")
+    assert lines[-1] == "ValueError: boom"
+
+
+def test_a_trace_of_nothing_but_the_workers_frames_is_shown_whole() -> None:
+    shown = trace_of(caught(in_module("asyncio.timeouts", "def run():\n    raise TimeoutError\n")))
+    assert shown.count("in run") == 3
+
+
+def test_an_exception_that_was_never_raised_has_a_trace_of_one_line() -> None:
+    assert trace_of(ValueError("boom")) == "ValueError: boom\n"
+
+
+def deep(depth: int) -> None:
+    if depth == 0:
+        raise ValueError("the end " + "x" * 100)
+    other(depth - 1)
+
+
+def other(depth: int) -> None:
+    deep(depth)
+
+
+def test_a_long_trace_keeps_its_head_and_its_tail() -> None:
+    shown = trace_of(caught(partial(deep, 300)))
+    assert len(shown.encode()) <= MAX_TRACE_BYTES
+    assert shown.startswith("Traceback (most recent call last):\n")
+    assert shown.count("… shortened …") == 1
+    assert shown.endswith("x" * 100 + "\n")
+
+
+@pytest.mark.parametrize("character", ["x", "ø", "\x1b", "日", "\ud800"])
+def test_a_trace_with_a_huge_message_is_cut(character: str) -> None:
+    shown = trace_of(ValueError(character * 5_000_000))
+    assert MAX_TRACE_BYTES - 100 < len(shown.encode()) <= MAX_TRACE_BYTES
+
+
+def test_a_trace_can_be_printed_and_stored_whatever_the_exception_does() -> None:
+    assert trace_of(Unspeakable()).endswith("<exception str() failed>\n")
+    assert trace_of(ValueError("\x1b[31m \ud800")) == "ValueError: \\x1b[31m ?\n"
+    with pytest.raises(RecursionError) as endless:
+        _endless()
+    assert "RecursionError" in trace_of(endless.value)
+
+
+def _endless() -> None:
+    _endless()
+
+
+class Trap(Exception):
+    """Breaks whatever looks at its cause."""
+
+    @property
+    def __cause__(self) -> BaseException:  # type: ignore[override]
+        raise SystemExit("a trap")
+
+
+def test_a_trace_that_cannot_be_made_says_so() -> None:
+    assert trace_of(Trap("boom")) == "the traceback of Trap: boom cannot be shown: SystemExit: a trap"
