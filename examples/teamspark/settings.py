@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Arguments beat the environment, the environment beats `.env`. How e-mail leaves is in corral's `EmailSettings`."""
+    """Arguments beat the environment, and that beats `.env`. How e-mail leaves is in corral's `EmailSettings`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 

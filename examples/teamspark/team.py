@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 SAMPLES = Path(__file__).with_name("team.json")
-_TABLES = """
-CREATE TABLE IF NOT EXISTS person (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS checkin (
-    person TEXT NOT NULL, day TEXT NOT NULL, mood INT NOT NULL, planned INT NOT NULL, done INT NOT NULL,
-    PRIMARY KEY (person, day));
-CREATE TABLE IF NOT EXISTS kudos (
-    id TEXT PRIMARY KEY, sender TEXT NOT NULL, recipient TEXT NOT NULL, day TEXT NOT NULL, message TEXT NOT NULL);
-"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS person (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS checkin (person TEXT NOT NULL, day TEXT NOT NULL, mood INT NOT NULL, "
+    "planned INT NOT NULL, done INT NOT NULL, PRIMARY KEY (person, day))",
+    "CREATE TABLE IF NOT EXISTS kudos (id TEXT PRIMARY KEY, sender TEXT NOT NULL, recipient TEXT NOT NULL, "
+    "day TEXT NOT NULL, message TEXT NOT NULL)",
+)
 
 
 class Person(NamedTuple):
@@ -70,10 +69,9 @@ class Team:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self.path.exists()
         db = sqlite3.connect(self.path, timeout=10)
         try:
-            if fresh:
+            if db.execute("PRAGMA user_version").fetchone() == (0,):
                 _fill(db)
             with db:  # a transaction
                 yield db
@@ -122,7 +120,9 @@ class Team:
     def check_in(self, person: str, day: date, mood: int, planned: int, done: int) -> None:
         """Note how somebody's day went. A second time replaces the first."""
         with self._open() as db:
-            db.execute("INSERT OR REPLACE INTO checkin VALUES (?, ?, ?, ?, ?)", (person, day.isoformat(), mood, planned, done))
+            db.execute(
+                "INSERT OR REPLACE INTO checkin VALUES (?, ?, ?, ?, ?)", (person, day.isoformat(), mood, planned, done)
+            )
 
     def mood(self, person: str, span: Span) -> float | None:
         """Somebody's mean mood in a span."""
@@ -133,15 +133,18 @@ class Team:
 
 
 def _fill(db: sqlite3.Connection) -> None:
-    """Make the tables and put the samples in. Two processes may do it at once: the rows are the same."""
+    """Make the tables and put the samples in."""
     samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
     today = date.today()  # noqa: DTZ011  # the sample days are counted back from the reader's own
 
     def day(row: dict[str, int]) -> str:
         return (today - timedelta(row["daysAgo"])).isoformat()
 
-    db.executescript(_TABLES)
     with db:
+        # Another process may be at it too: whoever comes second finds the same rows and changes nothing.
+        db.execute("BEGIN IMMEDIATE")
+        for table in _TABLES:
+            db.execute(table)
         db.executemany("INSERT OR IGNORE INTO person VALUES (:id, :name, :email)", samples["people"])
         db.executemany(
             "INSERT OR IGNORE INTO checkin VALUES (:person, :day, :mood, :planned, :done)",
@@ -151,3 +154,4 @@ def _fill(db: sqlite3.Connection) -> None:
             "INSERT OR IGNORE INTO kudos VALUES (:id, :sender, :recipient, :day, :message)",
             [{**row, "day": day(row)} for row in samples["kudos"]],
         )
+        db.execute("PRAGMA user_version = 1")

@@ -88,9 +88,14 @@ def next_after(expression: str, tz: str, at: Millis) -> Millis:
     Raises:
         ConfigError: a line that cannot be read, an unknown zone, or no such instant within fifty years.
     """
-    line, where = _parse(_expand(expression)), zone(tz)
+    zone(tz)
     # Runs are on whole seconds and strictly after the start, so the fraction of `at` may be dropped.
-    start = to_datetime(at - at % 1000)
+    return _next_after(_expand(expression), tz, at - at % 1000)
+
+
+@lru_cache(maxsize=4096)  # schedules made from one table share their lines and instants: thousands fire on the hour
+def _next_after(expression: str, tz: str, at: Millis) -> Millis:
+    line, where, start = _parse(expression), _zone(tz), to_datetime(at)
     try:
         found = _by_clock(line, where, start) if _follows_clock(line) else _by_day(line, where, start)
     except StopIteration:
@@ -161,13 +166,7 @@ def _clock_change(where: ZoneInfo, after: datetime, until: datetime, offset: tim
 
 def check_cron(expression: str, tz: str) -> None:
     """Raise ConfigError unless the line and the zone make sense and the line comes true at least once."""
-    zone(tz)
-    _check(_expand(expression), tz)
-
-
-@lru_cache(maxsize=4096)  # every schedule read from a store is checked again: 10,000 of them are to cost no half second
-def _check(line: str, tz: str) -> None:
-    next_after(line, tz, 1_767_225_600_000)  # 2026-01-01: any fixed start will do
+    next_after(expression, tz, 1_767_225_600_000)  # 2026-01-01: any fixed start will do
 
 
 def explain(expression: str) -> str:

@@ -31,7 +31,7 @@ HEAL_S = 30.0
 #: A store that does not answer is left to the other schedulers; what was asked of it is asked again.
 PATIENCE_S = 10.0
 #: Schedules fired at once: enough that the store can commit them together.
-TOGETHER = 64
+TOGETHER = 256
 
 #: (queue, key)
 Name: TypeAlias = tuple[str, str]
@@ -115,10 +115,11 @@ class Scheduler:
         """What is due and can be served here: a computed payload only where its function is."""
         return [item for item in await self._list(due_by=at) if not item.computed or _name(item) in self._payloads]
 
-    async def _fire(self, due: Sequence[Schedule], at: Millis, now: Millis | None) -> list[Fired]:
+    async def _fire(self, due: list[Schedule], at: Millis, now: Millis | None) -> list[Fired]:
         fired: list[Fired] = []
-        for start in range(0, len(due), TOGETHER):
-            some = due[start : start + TOGETHER]
+        waiting = random.sample(due, len(due))  # in another order than other schedulers, so that they share the work
+        while waiting:
+            some, waiting = waiting[:TOGETHER], waiting[TOGETHER:]
             answers = await asyncio.gather(*(self._fire_one(item, at, now) for item in some), return_exceptions=True)
             for item, answer in zip(some, answers, strict=True):
                 if isinstance(answer, BaseException):
@@ -126,7 +127,10 @@ class Scheduler:
                     log.error("schedule %r of queue %r waits: %r", item.key, item.queue, answer, exc_info=answer)
                 elif answer is not None:
                     fired.append(answer)
-        return fired
+            if waiting and answers.count(None) > len(some) // 4:
+                still = {_name(item) for item in await self._list(due_by=at)}
+                waiting = [item for item in waiting if _name(item) in still]
+        return sorted(fired, key=lambda one: (one.queue, one.key))
 
     async def _fire_one(self, schedule: Schedule, at: Millis, now: Millis | None) -> Fired | None:
         """None when another scheduler was first."""

@@ -91,15 +91,20 @@ def finish(
 FAILED = Failed("RuntimeError: 550 no such mailbox")
 
 
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment of a process that is to find this corral and these tests, wherever it stands."""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **more}
+
+
 class Command:
     """A command in a process of its own, whose lines can be waited for. Ends with the test."""
 
     def __init__(self, *words: str, cwd: Path, env: dict[str, str] | None = None) -> None:
-        paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "corral.cli", *words],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **(env or {})},
+            env=surroundings(**(env or {})),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

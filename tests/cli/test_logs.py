@@ -34,7 +34,11 @@ HOSTILE = (
 
 
 def record(
-    message: str, extra: Mapping[str, object] | None = None, *, level: int = logging.INFO, error: BaseException | None = None
+    message: str,
+    extra: Mapping[str, object] | None = None,
+    *,
+    level: int = logging.INFO,
+    error: BaseException | None = None,
 ) -> logging.LogRecord:
     info = (type(error), error, error.__traceback__) if error is not None else None
     made = logging.getLogger("corral.queue").makeRecord(
@@ -164,7 +168,11 @@ def test_a_traceback_stands_indented_below_its_line() -> None:
 
 def test_a_traceback_from_another_process_is_shown_the_same_way() -> None:
     extra = {"error": "ValueError: boom", "stack": "Traceback:\n  line\nValueError: boom"}
-    assert written("guide", "Job failed", extra).splitlines()[1:] == ["    Traceback:", "      line", "    ValueError: boom"]
+    assert written("guide", "Job failed", extra).splitlines()[1:] == [
+        "    Traceback:",
+        "      line",
+        "    ValueError: boom",
+    ]
 
 
 # -- for machines -------------------------------------------------------------------------------------------------------

@@ -61,10 +61,14 @@ DONE = st.builds(Completed, st.sampled_from(("1", "null")), st.one_of(KEEPS, st.
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     DONE,
     DONE,
+    DONE,
     st.builds(Failed, st.just("no"), st.just("trace"), KEEPS),
     st.builds(Crashed, st.just("oom"), st.sampled_from((2, 3))),
     AGAIN,
 )
+RATE_LIMITS = st.sampled_from((None, None, RateLimit(2, per=0.5), RateLimit(3, per=5)))
+CONCURRENCIES = st.sampled_from((None, None, None, 1, 3))
+NAME_CAPS: st.SearchStrategy[dict[str, int]] = st.sampled_from(({}, {}, {"x": 1}, {"x": 2, "y": 1}))
 PICKS = st.integers(0, 1_000)
 
 
@@ -114,9 +118,18 @@ class Machine(RuleBasedStateMachine):
 
     # -- adding and running ------------------------------------------------------------------------------------------
 
-    @initialize(jobs=st.lists(JOBS, min_size=4, max_size=12))
-    def stock_up(self, jobs: list[NewJob]) -> None:
+    @initialize(
+        jobs=st.lists(JOBS, min_size=4, max_size=12),
+        rate_limit=RATE_LIMITS,
+        concurrency=CONCURRENCIES,
+        names=NAME_CAPS,
+    )
+    def stock_up(
+        self, jobs: list[NewJob], rate_limit: RateLimit | None, concurrency: int | None, names: dict[str, int]
+    ) -> None:
         self.add(jobs)
+        self.claim(4)
+        self.configure(rate_limit, concurrency, names)
 
     @rule(jobs=st.lists(JOBS, min_size=1, max_size=4))
     def add(self, jobs: list[NewJob]) -> None:
@@ -173,10 +186,12 @@ class Machine(RuleBasedStateMachine):
         self.check()
 
     @precondition(lambda self: self.history)
-    @rule(picks=st.lists(PICKS, max_size=4), late=st.booleans())
-    def heartbeat(self, picks: list[int], late: bool) -> None:
+    @rule(picks=st.lists(PICKS, max_size=3), mine=st.booleans(), late=st.booleans())
+    def heartbeat(self, picks: list[int], mine: bool, late: bool) -> None:
+        """Some old leases and, if `mine`, every living one; perhaps when they are in need of it."""
         self.now += LEASE * 2 // 3 * late
-        leases = list({self.history[-1 - pick % len(self.history)]: None for pick in picks})
+        living = [lease for lease in self.history if self.model.holds(lease)] if mine else []
+        leases = list(dict.fromkeys([*living, *(self.history[pick % len(self.history)] for pick in picks)]))
         pulse = self.do(self.storage.heartbeat(beat(), leases, lease_ms=LEASE, now=self.now))
         lost, cancelled = self.model.heartbeat(leases, LEASE, self.now)
         assert (set(pulse.lost), {lease for lease, _ in pulse.cancelled}) == (lost, cancelled)
@@ -184,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         self.check()
 
     @precondition(lambda self: self.model.among(ACTIVE))
-    @rule(max_crashes=st.sampled_from((2, 3)), late=st.sampled_from((0, LEASE // 2, LEASE + 1)))
+    @rule(max_crashes=st.sampled_from((2, 3)), late=st.sampled_from((0, 0, 0, LEASE // 2, LEASE + 1)))
     def recover(self, max_crashes: int, late: int) -> None:
         self.now += late
         recovered = self.do(self.storage.recover(self.queue, max_crashes=max_crashes, now=self.now))
@@ -200,34 +215,26 @@ class Machine(RuleBasedStateMachine):
 
     # -- what people ask for -----------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.model.among(*FINISHED))
-    @rule(pick=PICKS, reset=st.booleans())
-    def retry(self, pick: int, reset: bool) -> None:
-        job = self._any(pick, *FINISHED)
-        touched = self.do(self.storage.retry(self.queue, these(job.id), reset_attempts=reset, now=self.now))
-        assert touched == self.model.retry(job, reset)
-        self.check()
-
-    @precondition(lambda self: self.model.among(DELAYED))
-    @rule(pick=PICKS)
-    def promote(self, pick: int) -> None:
-        job = self._any(pick, DELAYED)
-        assert self.do(self.storage.promote(self.queue, these(job.id), now=self.now)) == self.model.promote(job)
-        self.check()
-
     @precondition(lambda self: self.model.jobs)
-    @rule(pick=PICKS)
-    def cancel(self, pick: int) -> None:
-        job = self._any(pick, ACTIVE, WAITING)
-        touched = self.do(self.storage.cancel(self.queue, these(job.id), reason="enough", now=self.now))
-        assert touched == self.model.cancel([job], self.now)
-        self.check()
-
-    @precondition(lambda self: self.model.jobs)
-    @rule(pick=PICKS)
-    def remove(self, pick: int) -> None:
-        job = self._any(pick)
-        assert self.do(self.storage.remove(self.queue, these(job.id), now=self.now)) == self.model.remove([job])
+    @rule(verb=st.sampled_from(("retry", "promote", "cancel", "remove")), pick=PICKS, reset=st.booleans())
+    def command(self, verb: str, pick: int, reset: bool) -> None:
+        """One verb on one job that mostly, not always, is in a state for it."""
+        queue, model, now = self.queue, self.model, self.now
+        match verb:
+            case "retry":
+                job = self._any(pick, *FINISHED)
+                call = self.storage.retry(queue, these(job.id), reset_attempts=reset, now=now)
+                expected = model.retry(job, reset)
+            case "promote":
+                job = self._any(pick, DELAYED)
+                call, expected = self.storage.promote(queue, these(job.id), now=now), model.promote(job)
+            case "cancel":
+                job = self._any(pick, ACTIVE)
+                call, expected = self.storage.cancel(queue, these(job.id), now=now), model.cancel([job], now)
+            case _:
+                job = self._any(pick, *FINISHED)
+                call, expected = self.storage.remove(queue, these(job.id), now=now), model.remove([job])
+        assert self.do(call) == expected
         self.check()
 
     @precondition(lambda self: len(self.model.jobs) > 12)
@@ -236,7 +243,7 @@ class Machine(RuleBasedStateMachine):
         """Cancel or remove a whole state, or what has been in it for long."""
         which = all_in(state, older_than_ms=age_ms)
         old = [job for job in self.model.among(state) if self.now - (job.finished_at or job.created_at) >= age_ms]
-        if verb == "c" and state is not ACTIVE:
+        if verb == "c":
             touched, expected = self.storage.cancel(self.queue, which, now=self.now), self.model.cancel(old, self.now)
         else:
             touched, expected = self.storage.remove(self.queue, which, now=self.now), self.model.remove(old)
@@ -266,20 +273,19 @@ class Machine(RuleBasedStateMachine):
         self.bench.reached["update refused"] += not touched
         self.check()
 
-    @rule(
-        paused=st.sampled_from((False, False, True)),
-        rate_limit=st.sampled_from((None, None, None, RateLimit(2, per=0.5), RateLimit(3, per=5))),
-        concurrency=st.sampled_from((None, None, None, 1, 3)),
-        caps=st.sampled_from(({}, {}, {}, {"x": 1}, {"x": 2, "y": 1})),
-    )
-    def configure(
-        self, paused: bool, rate_limit: RateLimit | None, concurrency: int | None, caps: dict[str, int]
-    ) -> None:
-        settings = QueueSettings(paused=paused, rate_limit=rate_limit, concurrency=concurrency, name_concurrency=caps)
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        info = self.do(self.storage.configure(self.queue, QueueSettings(paused=paused), now=self.now))
+        assert info.paused is paused
+        self.model.pause(paused)
+        self.check()
+
+    @rule(rate_limit=RATE_LIMITS, concurrency=CONCURRENCIES, names=NAME_CAPS)
+    def configure(self, rate_limit: RateLimit | None, concurrency: int | None, names: dict[str, int]) -> None:
+        settings = QueueSettings(rate_limit=rate_limit, concurrency=concurrency, name_concurrency=names)
         info = self.do(self.storage.configure(self.queue, settings, now=self.now))
-        assert (info.paused, info.rate_limit, info.concurrency) == (paused, rate_limit, concurrency)
-        assert info.name_concurrency == caps
-        self.model.configure(paused, rate_limit, concurrency, caps)
+        assert (info.rate_limit, info.concurrency, info.name_concurrency) == (rate_limit, concurrency, names)
+        self.model.configure(rate_limit, concurrency, names)
         self.check()
 
     # -- comparing ---------------------------------------------------------------------------------------------------

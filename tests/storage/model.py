@@ -75,6 +75,9 @@ class Model:
     def waiting(self) -> list[Record]:
         return sorted(self.among(WAITING), key=lambda job: job.order)
 
+    def holds(self, lease: Lease) -> bool:
+        return lease.job_id in self.jobs and self.jobs[lease.job_id].token == lease.token
+
     def counts(self, queue: str) -> QueueCounts:
         number = {state.replace("-", "_"): len(self.among(state)) for state in JobState}
         totals = {"completed_total": self.completed_total, "failed_total": self.failed_total}
@@ -217,8 +220,7 @@ class Model:
 
     def heartbeat(self, leases: Sequence[Lease], lease_ms: Millis, now: Millis) -> tuple[set[Lease], set[Lease]]:
         """The lost leases and the cancelled ones."""
-        held = {lease: self.jobs[lease.job_id] for lease in leases if lease.job_id in self.jobs}
-        held = {lease: job for lease, job in held.items() if job.token == lease.token}
+        held = {lease: self.jobs[lease.job_id] for lease in leases if self.holds(lease)}
         for job in held.values():
             if job.lease_until - now <= lease_ms // 2:
                 job.lease_until = now + lease_ms
@@ -276,9 +278,12 @@ class Model:
             self._back(job, now + patch.delay_ms)
         return [job.id]
 
-    def configure(self, paused: bool, limit: RateLimit | None, concurrency: int | None, names: dict[str, int]) -> None:
-        if paused != self.paused:
+    def pause(self, paused: bool) -> None:
+        if paused is not self.paused:
             self.tell(EventType.PAUSED if paused else EventType.RESUMED)
-        if limit != self.rate_limit:
+        self.paused = paused
+
+    def configure(self, rate_limit: RateLimit | None, concurrency: int | None, names: dict[str, int]) -> None:
+        if rate_limit != self.rate_limit:
             self.window_at = self.window_used = 0
-        self.paused, self.rate_limit, self.concurrency, self.name_concurrency = paused, limit, concurrency, names
+        self.rate_limit, self.concurrency, self.name_concurrency = rate_limit, concurrency, names

@@ -164,3 +164,14 @@ async def test_concurrent_adds_of_one_id_make_one_job(storage: Storage) -> None:
     batches = await asyncio.gather(*(storage.add([new_job("a")], now=T0) for _ in range(20)))
     assert sum(answer.fresh for batch in batches for answer in batch) == 1
     assert (await tally(storage)).waiting == 1
+
+
+async def test_what_no_store_can_hold_spoils_only_its_own_call(storage: Storage) -> None:
+    bad = storage.add([new_job("b1"), new_job("b2", data='"\ud800"')], now=T0)
+    async with asyncio.timeout(10):
+        before, spoiled, after = await asyncio.gather(
+            storage.add([new_job("a")], now=T0), bad, storage.add([new_job("c")], now=T0), return_exceptions=True
+        )
+        assert (before, after) == ([Added("a", True)], [Added("c", True)])
+        assert isinstance(spoiled, Exception)
+        assert await served(storage) == ["a", "c"]

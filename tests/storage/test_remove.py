@@ -127,12 +127,17 @@ async def test_a_limit_takes_the_oldest(storage: Storage, clock: Clock) -> None:
     assert ids_of((await storage.page(QUEUE, [JobState.COMPLETED])).items) == ["j5", "j4", "j3", "j2"]
 
 
-async def test_the_oldest_waiting_job_is_the_one_added_first(storage: Storage) -> None:
-    await add(storage, new_job("old", priority=2_000_000), now=T0)
-    await add(storage, new_job("mid"), now=T0 + 1)
-    await add(storage, new_job("young", priority=1), now=T0 + 2)
-    assert await storage.remove(QUEUE, all_in(JobState.WAITING, limit=1), now=T0 + 3) == ["old"]
-    assert await storage.remove(QUEUE, all_in(JobState.WAITING, beyond=1), now=T0 + 3) == ["mid"]
+async def test_waiting_jobs_are_taken_in_serving_order(storage: Storage) -> None:
+    await add(storage, new_job("low", priority=2_000_000), new_job("plain"), new_job("urgent", priority=1))
+    assert await storage.remove(QUEUE, all_in(JobState.WAITING, limit=1), now=T0) == ["urgent"]
+    assert await storage.remove(QUEUE, all_in(JobState.WAITING, beyond=1), now=T0) == ["plain"]
+    assert await served(storage) == ["low"]
+
+
+async def test_delayed_jobs_are_taken_by_due_time(storage: Storage) -> None:
+    await add(storage, new_job("late", delay_ms=300), new_job("soon", delay_ms=100), new_job("mid", delay_ms=200))
+    assert await storage.remove(QUEUE, all_in(JobState.DELAYED, limit=1), now=T0) == ["soon"]
+    assert await storage.remove(QUEUE, all_in(JobState.DELAYED, beyond=1), now=T0) == ["mid"]
 
 
 async def test_an_id_can_be_used_again_after_its_job_was_removed(storage: Storage) -> None:

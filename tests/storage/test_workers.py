@@ -12,11 +12,18 @@ async def test_a_worker_is_shown_as_it_presents_itself(storage: Storage) -> None
     assert worker == beat("anna", queues=(QUEUE, "other"), slots=8, running=3, version="1.2", pid=99, seen_at=T0 + 7)
 
 
-async def test_a_later_beat_replaces_the_one_before(storage: Storage) -> None:
+async def test_a_beat_that_says_something_new_replaces_the_one_before(storage: Storage) -> None:
     await storage.heartbeat(beat("anna", running=1), [], lease_ms=LEASE, now=T0)
     await storage.heartbeat(beat("anna", running=2), [], lease_ms=LEASE, now=T0 + 2_000)
     [worker] = await storage.workers(now=T0 + 2_000)
     assert (worker.running, worker.seen_at) == (2, T0 + 2_000)
+
+
+async def test_a_worker_that_has_nothing_new_to_say_stays_seen(storage: Storage) -> None:
+    for now in range(T0, T0 + 2 * LEASE, 1_000):
+        await storage.heartbeat(beat("anna"), [], lease_ms=LEASE, now=now)
+        [worker] = await storage.workers(stale_ms=LEASE // 3, now=now)
+        assert worker.seen_at <= now
 
 
 async def test_workers_come_by_name(storage: Storage) -> None:

@@ -83,6 +83,12 @@ class _NoOffset(tzinfo):
     def utcoffset(self, at: datetime | None) -> timedelta | None:
         return None
 
+    def dst(self, at: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, at: datetime | None) -> str | None:
+        return None
+
 
 @pytest.mark.parametrize(
     "value",

@@ -159,7 +159,7 @@ def _schedules(schedules: Sequence[Schedule], workers: Sequence[WorkerInfo], now
             "schedules",
             Verdict.FAILED,
             f"{one.key} of {one.queue} has no next run although it has not ended",
-            "a running worker arms it within 30 s; otherwise: corral schedules resume " + one.key,
+            "look into the workers' logs" if workers else "corral worker APP: its scheduler arms it within 30 s",
         )
     for one in late:
         assert one.next_at is not None

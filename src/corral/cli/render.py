@@ -35,11 +35,11 @@ def plain(value: object) -> str:
 
 
 def span(seconds: object) -> str:
-    """A duration in seconds as people say it: `0.8s`, `4m10s`, `3h05m`, `2d07h`."""
+    """A duration in seconds as people say it: `840ms`, `1.2s`, `4m10s`, `3h05m`, `2d07h`."""
     if not isinstance(seconds, int | float):
         return "–"
     if seconds < 10:
-        return f"{seconds:.1f}s" if seconds >= 0.1 or seconds == 0 else f"{seconds * 1000:.0f}ms"
+        return f"{seconds:.1f}s" if seconds >= 1 else f"{seconds * 1000:.0f}ms"
     whole = int(seconds)
     if whole < 60:
         return f"{whole}s"

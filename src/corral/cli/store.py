@@ -15,7 +15,7 @@ from corral.cli.load import load_app
 from corral.cli.settings import Settings, load_settings
 from corral.cli.shared import Globals
 from corral.errors import ConfigError
-from corral.storage.connect import connect, safe_url
+from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 
 T = TypeVar("T")
@@ -89,6 +89,7 @@ async def open_store(*, create: bool = False) -> AsyncIterator[Storage]:
 @asynccontextmanager
 async def open_url(url: str, *, create: bool = False) -> AsyncIterator[Storage]:
     """The store at this URL, as `open_store`."""
+    check_url(url)
     file = sqlite_file(url)
     if file is not None and not create and not file.exists():
         fail(f"there is no store at {safe_url(url)} yet; name another one with --url, --app or CORRAL_URL", UNREACHABLE)

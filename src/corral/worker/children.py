@@ -21,7 +21,7 @@ __all__ = ["ChildRequest", "Children", "HandlerRef", "RemoteError"]
 
 logger = logging.getLogger("corral.worker")
 
-#: An interpreter with corral in it has taken about 40 MB of address space before the first handler is imported.
+#: An interpreter with corral in it has taken about 32 MB of address space before the first handler is imported.
 SMALLEST_MEMORY = 64 * 2**20
 #: What a child sees of the worker's environment. The secrets of the shell and of the service manager stay out.
 KEPT = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"})

@@ -53,7 +53,7 @@ async def append(data: dict[str, str]) -> None:
 @mail.job("hold")
 async def hold(data: dict[str, str]) -> None:
     """Run until a file exists."""
-    Path(data["started"]).touch()
+    log.info("holding now")
     while not Path(data["until"]).exists():
         await asyncio.sleep(0.01)
 

@@ -21,6 +21,11 @@ MAX_NAME = 100
 _FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNERS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
+_NAMED = re.compile(r"(.*?)\s*<([^<>]*)>")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+#: In these a name could be taken for several addresses, or end too early.
+_TO_QUOTE = re.compile(r'[,;:@<>"\\]')
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -57,15 +62,28 @@ def parse_address(text: str, what: str = "address") -> Address:
     """
     # The quotes and angle brackets around a name do not count, so there is some room above the two limits.
     check_line(text, what, limit=2 * (MAX_ADDRESS + MAX_NAME))
+    named = _NAMED.fullmatch(text.strip())
+    name, spec = _name(named[1], text, what) if named else "", named[2] if named else text.strip()
     try:
         # No look-up: whether a domain takes mail is found out by sending, not by every `add`.
-        found = validate_email(text, check_deliverability=False, allow_display_name=True, allow_smtputf8=False)
+        found = validate_email(spec, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:
-        raise PayloadError(f"{what} {text[:80]!r} is not an e-mail address: {_plain(str(error))}") from None
+        raise _refused(text, what, _plain(str(error))) from None
     # Without SMTPUTF8 there is always an ASCII form: the domain in punycode.
-    spec = found.ascii_email or found.normalized
-    # Parsed again: the validator unescapes quoted pairs, and what comes out must be as harmless as what went in.
-    return Address(spec, check_line((found.display_name or "").strip(), f"{what}'s name", limit=MAX_NAME))
+    return Address(found.ascii_email or found.normalized, check_line(name, f"{what}'s name", limit=MAX_NAME))
+
+
+def _name(written: str, text: str, what: str) -> str:
+    """The name before the angle bracket, without its quotes. The validator's own reading knows ASCII names only."""
+    if quoted := _QUOTED.fullmatch(written):
+        return re.sub(r"\\(.)", r"\1", quoted[1])
+    if odd := _TO_QUOTE.search(written):
+        raise _refused(text, what, f"a name with {odd[0]} must stand in double quotes")
+    return written
+
+
+def _refused(text: str, what: str, why: str) -> PayloadError:
+    return PayloadError(f"{what} {text[:80]!r} is not an e-mail address: {why}")
 
 
 def _plain(sentence: str) -> str:

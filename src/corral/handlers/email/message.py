@@ -18,8 +18,8 @@ from corral.handlers.email.payload import MAX_SUBJECT, Attachment
 from corral.job import Job
 from corral.timing import Millis, to_datetime
 
-#: compat32 and not the newer policies: those of Python up to 3.11.8 encode the commas between folded recipients, which
-#: merges them into one (python/cpython#100884).
+#: compat32 and not the newer policies: those of Python 3.11.7 merge recipients when they fold a list of long names,
+#: because they encode the commas in between (python/cpython#100884).
 _WIRE = compat32.clone(linesep="\r\n", max_line_length=78, mangle_from_=False)
 _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP
@@ -107,11 +107,10 @@ def _encoded(value: str) -> str:
 
 
 def _mailboxes(mailboxes: Sequence[Address], what: str) -> str:
-    return ", ".join(mailbox_text(mailbox, what) for mailbox in mailboxes)
+    return ", ".join(_mailbox(mailbox, what) for mailbox in mailboxes)
 
 
-def mailbox_text(mailbox: Address, what: str = "address") -> str:
-    """`Name <address>` in ASCII, as headers and APIs want it. Raises: PayloadError."""
+def _mailbox(mailbox: Address, what: str) -> str:
     spec = check_line(mailbox.spec, what, limit=400)
     name = check_line(mailbox.name, f"{what}'s name", limit=MAX_NAME)
     encoded = _encoded(name)

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
@@ -11,7 +12,8 @@ import httpx2
 from pydantic import SecretStr
 
 from corral.errors import ConfigError
-from corral.handlers.email.message import Message, mailbox_text
+from corral.handlers.email.address import Address
+from corral.handlers.email.message import Message
 from corral.handlers.email.transport import DeliveryError, Receipt, said
 from corral.signals import Discard, Retry
 
@@ -84,11 +86,11 @@ def _body(message: Message, recipients: tuple[str, ...]) -> dict[str, object]:
     message.to_bytes()  # refuses what headers may not have; what the API makes of it is not ours to find out
     wanted = set(recipients)
     people = {
-        what: [mailbox_text(mailbox, what) for mailbox in mailboxes if mailbox.spec in wanted]
+        what: [_mailbox(mailbox) for mailbox in mailboxes if mailbox.spec in wanted]
         for what, mailboxes in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc))
     }
     body: dict[str, object] = {
-        "from": mailbox_text(message.sender, "from"),
+        "from": _mailbox(message.sender),
         "subject": message.subject,
         "html": message.html,
         "text": message.text,
@@ -96,7 +98,7 @@ def _body(message: Message, recipients: tuple[str, ...]) -> dict[str, object]:
         **{what: texts for what, texts in people.items() if texts},
     }
     if message.reply_to:
-        body["reply_to"] = [mailbox_text(mailbox, "reply_to") for mailbox in message.reply_to]
+        body["reply_to"] = [_mailbox(mailbox) for mailbox in message.reply_to]
     if message.attachments:
         body["attachments"] = [
             {
@@ -107,6 +109,17 @@ def _body(message: Message, recipients: tuple[str, ...]) -> dict[str, object]:
             for attachment in message.attachments
         ]
     return body
+
+
+_TO_QUOTE = re.compile(r'[()<>@,:;."\[\]\\]')
+
+
+def _mailbox(mailbox: Address) -> str:
+    """`Name <address>` as the API reads it: in Unicode, with quotes where the name needs them."""
+    name = mailbox.name
+    if _TO_QUOTE.search(name):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{name} <{mailbox.spec}>" if name else mailbox.spec
 
 
 def _json(response: httpx2.Response) -> dict[str, object]:

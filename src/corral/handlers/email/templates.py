@@ -171,9 +171,10 @@ def _part(file: str) -> bool:
 
 def _link(value: object) -> str:
     """A link that opens a page or a mail, and nothing that runs."""
-    if not isinstance(value, str) or not _LINK.fullmatch(value.strip()):
-        raise PayloadError(f"a link must begin with https://, http:// or mailto:, unlike {value!r:.80}")
-    return value.strip()
+    text = str(value).strip()  # a missing variable says so here
+    if not _LINK.fullmatch(text):
+        raise PayloadError(f"a link must begin with https://, http:// or mailto:, unlike {text[:30]!r}")
+    return text
 
 
 def _paragraphs(value: object) -> list[list[str]]:

@@ -8,7 +8,7 @@ from corral.options import priority_rank
 from corral.storage.port import Added
 from corral.storage.sqlite.flows import attach
 from corral.storage.sqlite.rows import options_text, parent_text
-from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Unit, Value
+from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Unit, Value, job_key
 from corral.timing import Millis
 
 _INSERT = (
@@ -20,10 +20,9 @@ _FIND = "SELECT pk FROM corral_job WHERE queue = ? AND id = ?"
 
 def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
     """Insert the jobs that are not there yet. One INSERT per job in one prepared statement; one event row per queue."""
-    pk = unit.numbers(len(jobs))
     rows: list[tuple[Value, ...]] = []
     answers: list[Added] = []
-    known: dict[tuple[int, str], int] = {}  # ids of this very call, which are not in the table yet
+    known: set[tuple[int, str]] = set()  # ids of this very call, which are not in the table yet
     queue: QueueRow | None = None
     for job in jobs:
         if queue is None or queue.name != job.queue:
@@ -33,15 +32,14 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
                 queue.tell(EventType.DUPLICATED, now, job.id, job.name)
                 answers.append(Added(job.id, False))
                 continue
-            known[queue.pk, job.id] = pk
-        if job.parent is not None or job.children:
-            _flush(unit, rows)  # a child looks its parent up
-        rows.append(_row(unit, queue, job, pk, now))
+            known.add((queue.pk, job.id))
+        number = queue.take()
+        job_id = job.id or str(number)
+        rows.append(_row(unit, queue, job, number, job_id, now))
         if job.parent is not None:
-            _flush(unit, rows)
-            attach(unit, job.parent, pk, queue.name, job.id or str(pk))
-        answers.append(Added(job.id or str(pk), True))
-        pk += 1
+            _flush(unit, rows)  # the parent may be among them
+            attach(unit, job.parent, job_key(queue.pk, number), queue.name, job_id)
+        answers.append(Added(job_id, True))
     _flush(unit, rows)
     return answers
 
@@ -52,23 +50,22 @@ def _flush(unit: Unit, rows: list[tuple[Value, ...]]) -> None:
         rows.clear()
 
 
-def _row(unit: Unit, queue: QueueRow, job: NewJob, pk: int, now: Millis) -> tuple[Value, ...]:
+def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now: Millis) -> tuple[Value, ...]:
     due = job.run_at if job.run_at is not None else now + job.delay_ms
-    id_ = job.id or str(pk)
-    queue.events.append((0, now, id_, job.name, None))  # code 0 is ADDED; `tell` without its checks, as this is hot
+    queue.events.append((0, now, job_id, job.name, None))  # code 0 is ADDED; `tell` without its checks, as this is hot
     if job.children:
-        state, k1, k2 = CHILDREN, now, pk
+        state, k1, k2 = CHILDREN, now, number
     elif due > now:
-        state, k1, k2 = DELAYED, due, pk
-        queue.tell(EventType.DELAYED, now, id_, job.name, str(due))
+        state, k1, k2 = DELAYED, due, number
+        queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
     else:
-        state, k1, k2 = WAITING, priority_rank(job.priority), -pk if job.lifo else pk
+        state, k1, k2 = WAITING, priority_rank(job.priority), -number if job.lifo else number
         unit.ready.add(queue.name)
     queue.count[state] += 1
     lifespan = job.options.lifespan_ms
     parent = job.parent
     return (
-        pk,
+        job_key(queue.pk, number),
         queue.pk,
         state,
         k1,

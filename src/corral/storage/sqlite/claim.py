@@ -8,7 +8,7 @@ from corral.options import priority_rank
 from corral.storage.port import BATCH, Claim, Claimed
 from corral.storage.sqlite.ending import fail_pending
 from corral.storage.sqlite.rows import read_options, read_parent, read_traces
-from corral.storage.sqlite.unit import ACTIVE, DELAYED, EVENT_CODE, WAITING, QueueRow, Row, Unit, numbers_in
+from corral.storage.sqlite.unit import ACTIVE, DELAYED, EVENT_CODE, WAITING, QueueRow, Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
 #: Due jobs moved per call; the rest follow with the next one (a million jobs due at once must not stop the store).
@@ -54,14 +54,14 @@ def promote_due(unit: Unit, queue: QueueRow, now: Millis) -> Millis | None:
     """Move due jobs to the end of their rank; answers when the next one falls due."""
     due = unit.rows(_DUE, (queue.pk, now, PROMOTE))
     if due:
-        order = unit.numbers(len(due))
+        order = queue.take(len(due))
         unit.db.executemany(
             "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
             [(priority_rank(row[3]), order + index, row[4], row[0]) for index, row in enumerate(due)],
         )
         queue.move(DELAYED, WAITING, len(due))
         for row in due:
-            queue.tell(EventType.WAITING, now, row[1] or str(row[0]), row[2])
+            queue.tell(EventType.WAITING, now, id_of(row[0], row[1]), row[2])
         if len(due) == PROMOTE:
             unit.ready.add(queue.name)
     if not queue.count[DELAYED]:
@@ -156,12 +156,12 @@ def _take(unit: Unit, queue: QueueRow, rows: Sequence[Row], wish: Claim, now: Mi
 def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
      scheduled_for, parent, pending, _, _) = row  # fmt: skip
-    job_id = str(pk) if id_ is None else id_
+    called = id_of(pk, id_)
     choices = NO_OPTIONS if options is None else read_options(options)
     if not (made or crashes or schedule or parent or progress or priority or traces or reason):
         # Most jobs: a first attempt with nothing special. Ten fewer fields are 0.7 µs of the 4 µs a claim costs.
         return Job(
-            id=job_id,
+            id=called,
             queue=queue,
             name=name,
             state=JobState.ACTIVE,
@@ -173,7 +173,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
             worker=worker,
         )
     return Job(
-        id=job_id,
+        id=called,
         queue=queue,
         name=name,
         state=JobState.ACTIVE,

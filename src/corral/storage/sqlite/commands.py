@@ -25,6 +25,7 @@ from corral.storage.sqlite.unit import (
     Row,
     Unit,
     Value,
+    id_of,
 )
 from corral.timing import Millis
 
@@ -77,7 +78,7 @@ def _oldest(unit: Unit, queue: QueueRow, which: Selection, state: int, limit: in
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
-    return [str(row[0]) if row[1] is None else str(row[1]) for row in rows]
+    return [id_of(row[0], row[1]) for row in rows]
 
 
 def _command(
@@ -110,7 +111,7 @@ def retry(unit: Unit, name: str, which: Selection, reset_attempts: bool, now: Mi
     """Put finished jobs at the end of their rank."""
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
-        order = unit.numbers(len(rows))
+        order = queue.take(len(rows))
         for index, row in enumerate(rows):
             unit.db.execute(
                 "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ?, result = NULL, crashes = 0, "
@@ -130,7 +131,7 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
     """Let delayed jobs run now, at the end of their rank."""
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
-        order = unit.numbers(len(rows))
+        order = queue.take(len(rows))
         for index, row in enumerate(rows):
             unit.db.execute(
                 "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
@@ -184,13 +185,11 @@ def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now:
     if patch.priority is not UNSET:
         unit.db.execute("UPDATE corral_job SET priority = ? WHERE pk = ?", (patch.priority, pk))
         if state in (WAITING, HELD):
-            values = (priority_rank(patch.priority), unit.numbers(1), pk)
+            values = (priority_rank(patch.priority), queue.take(), pk)
             unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ? WHERE pk = ?", values)
     if patch.delay_ms is not UNSET and state == DELAYED:
         due = now + patch.delay_ms
-        unit.db.execute(
-            "UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, unit.numbers(1), due, pk)
-        )
+        unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, queue.take(), due, pk))
         queue.tell(EventType.DELAYED, now, patch.job_id, name, str(due))
         unit.ready.add(queue.name)
     if patch.progress is not UNSET:

@@ -7,7 +7,7 @@ from corral.errors import StorageUnavailableError
 from corral.storage.sqlite.file import connect, migrate, prepare
 from corral.storage.sqlite.url import SqliteUrl
 from corral.storage.sqlite.watch import Board, Watcher
-from corral.storage.sqlite.writer import DatabaseThread, Work
+from corral.storage.sqlite.writer import Database, Work
 
 T = TypeVar("T")
 
@@ -19,8 +19,8 @@ class Core:
         self._url = url
         self._lock = threading.Lock()
         self._users = 0
-        self._writer: DatabaseThread | None = None
-        self._reader: DatabaseThread | None = None
+        self._writer: Database | None = None
+        self._reader: Database | None = None
         self._watcher: Watcher | None = None
         self.ready = Board()
         self.events = Board()
@@ -46,12 +46,12 @@ class Core:
         except BaseException:
             db.close()
             raise
-        writer = DatabaseThread(self._url, write=True, committed=self._committed)
-        writer.start(db)
-        self._writer = self._reader = writer
+        self._writer = self._reader = Database(self._url, write=True, committed=self._committed)
+        self._writer.start(db if self._url.memory else None)
         if not self._url.memory:  # a memory store has one connection, which then also reads
-            self._reader = DatabaseThread(self._url, write=False, committed=self._committed)
-            self._reader.start(connect(self._url, read_only=True))
+            db.close()
+            self._reader = Database(self._url, write=False, committed=self._committed)
+            self._reader.start()
             self._watcher = Watcher(connect(self._url, read_only=True), self.ready, self.events)
 
     def close(self) -> None:
@@ -68,17 +68,17 @@ class Core:
                 self._writer.stop()
             self._watcher = self._reader = self._writer = None
 
-    async def write(self, work: Work[T]) -> T:
-        """Run in the next transaction; answers when it is durable."""
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
+        """Run in the next transaction; answers when it is durable. `brief` work is a matter of microseconds."""
         if self._writer is None:
             raise StorageUnavailableError(_CLOSED)
-        return await self._writer.call(work)
+        return await self._writer.call(work, brief=brief)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, brief: bool = False) -> T:
         """Run on a snapshot that has everything this process has been told is written."""
         if self._reader is None:
             raise StorageUnavailableError(_CLOSED)
-        return await self._reader.call(work)
+        return await self._reader.call(work, brief=brief)
 
     async def wait_ready(self, queues: frozenset[str], *, seen: int, timeout: float) -> bool:
         """Sleep until a queue may have something to claim."""

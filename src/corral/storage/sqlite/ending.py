@@ -5,7 +5,18 @@ from collections.abc import Iterable, Sequence
 from corral.event import EventType
 from corral.options import Keep, priority_rank
 from corral.storage.sqlite.flows import child_failed, child_removed
-from corral.storage.sqlite.unit import ACTIVE, COMPLETED, DELAYED, FAILED, WAITING, QueueRow, Row, Unit, numbers_in
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    COMPLETED,
+    DELAYED,
+    FAILED,
+    WAITING,
+    QueueRow,
+    Row,
+    Unit,
+    id_of,
+    numbers_in,
+)
 from corral.timing import Millis
 
 _OLDEST = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
@@ -21,14 +32,14 @@ def fail_pending(
     row = unit.row(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ?, token = NULL WHERE pk = ? "
         "RETURNING id, name, parent, parent_ref",
-        (now, unit.numbers(1), reason, pk),
+        (now, queue.take(), reason, pk),
     )
     assert row is not None  # callers have just selected it
     queue.move(state, FAILED)
     queue.failed_total += 1
-    job_id = row[0] or str(pk)
-    queue.tell_text(first, now, job_id, row[1], reason)
-    queue.tell_text(EventType.FAILED, now, job_id, row[1], reason)
+    called = id_of(pk, row[0])
+    queue.tell_text(first, now, called, row[1], reason)
+    queue.tell_text(EventType.FAILED, now, called, row[1], reason)
     if row[2] is not None:
         child_failed(unit, row[2], pk, row[3], reason, now)
     unhold(unit, queue, (row[1],))
@@ -36,7 +47,7 @@ def fail_pending(
 
 def to_front(unit: Unit, queue: QueueRow, rows: Sequence[tuple[int, int]], now: Millis) -> None:
     """Put active jobs `(pk, priority)`, best first, before all others of their rank."""
-    last = unit.numbers(len(rows)) + len(rows) - 1
+    last = queue.take(len(rows)) + len(rows) - 1
     unit.db.executemany(
         "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
         [(priority_rank(priority), index - last, now, pk) for index, (pk, priority) in enumerate(rows)],
@@ -50,7 +61,7 @@ def to_later(unit: Unit, queue: QueueRow, pk: int, priority: int, after_ms: Mill
     state, k1 = (DELAYED, now + after_ms) if after_ms > 0 else (WAITING, priority_rank(priority))
     unit.db.execute(
         "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
-        (state, k1, unit.numbers(1), now + after_ms, pk),
+        (state, k1, queue.take(), now + after_ms, pk),
     )
     queue.move(ACTIVE, state)
     unit.ready.add(queue.name)  # also when delayed: an idle worker must learn the new due time

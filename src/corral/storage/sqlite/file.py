@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +21,7 @@ from corral.storage.sqlite.url import SqliteUrl
 SCHEMA = 1
 #: Before 3.51.3 two connections that reset the write-ahead log at once could lose commits (sqlite.org/wal.html).
 OLDEST_SQLITE = 3_051_003
-#: Pages in the write-ahead log before a commit copies them into the file: 16 MB, a quarter of the alarm at 64 MB.
+#: Pages in the write-ahead log before they are copied into the file: 16 MB, a quarter of the alarm at 64 MB.
 CHECKPOINT_PAGES = 4_000
 
 #: File systems whose locks or shared memory do not work between hosts.
@@ -106,13 +105,32 @@ def _inspect(path: Path) -> None:
         raise StorageCorruptError(f"{path} is truncated ({size:,} bytes); it was left as it is: restore a backup")
 
 
-def connect(url: SqliteUrl, *, read_only: bool = False) -> apsw.Connection:
+class Patience:
+    """A busy handler that waits in short random steps, so that several processes do not march in step."""
+
+    def __init__(self, busy_ms: int) -> None:
+        self.seconds = busy_ms / 1000
+        self.none = False  #: set while a transaction is tried on somebody's event loop
+        self._started = 0.0
+
+    def __call__(self, tries: int) -> bool:
+        """Whether SQLite shall try once more."""
+        if tries == 0:
+            self._started = time.monotonic()
+        if self.none or time.monotonic() - self._started > self.seconds:
+            return False
+        # A transaction takes 0.3 to 3 ms. Sleeping much longer than that would starve this process.
+        time.sleep(random.uniform(0.0001, min(0.0004 * (tries + 1), 0.005)))  # jitter, not a secret
+        return True
+
+
+def connect(url: SqliteUrl, *, read_only: bool = False, patience: Patience | None = None) -> apsw.Connection:
     """A configured connection. Raises: StorageError and its kin, never apsw's own errors."""
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise StorageVersionError(f"SQLite {apsw.sqlite_lib_version()} can lose commits; corral needs 3.51.3 or newer")
     try:
         db = apsw.Connection(":memory:" if url.memory else os.path.abspath(url.path))
-        db.set_busy_handler(_patience(url.busy_ms))
+        db.set_busy_handler(patience or Patience(url.busy_ms))
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
@@ -128,23 +146,6 @@ def connect(url: SqliteUrl, *, read_only: bool = False) -> apsw.Connection:
     except apsw.Error as error:
         raise translate(error, url.path) from None
     return db
-
-
-def _patience(busy_ms: int) -> Callable[[int], bool]:
-    """A busy handler that waits in short random steps, so that several processes do not march in step."""
-    started = 0.0
-
-    def wait(tries: int) -> bool:
-        nonlocal started
-        if tries == 0:
-            started = time.monotonic()
-        if (time.monotonic() - started) * 1000 > busy_ms:
-            return False
-        # A transaction takes 0.3 to 3 ms. Sleeping much longer than that would starve this process.
-        time.sleep(random.uniform(0.0001, min(0.0004 * (tries + 1), 0.005)))  # jitter, not a secret
-        return True
-
-    return wait
 
 
 @cache

@@ -4,16 +4,16 @@ from corral.event import EventType
 from corral.job import ParentRef
 from corral.options import ParentPolicy, priority_rank
 from corral.storage.sqlite.rows import read_parent
-from corral.storage.sqlite.unit import CHILDREN, COMPLETED, FAILED, WAITING, QueueRow, Unit
+from corral.storage.sqlite.unit import CHILDREN, COMPLETED, FAILED, WAITING, QueueRow, Unit, id_of, job_key
 from corral.timing import Millis
 
 
 def find_pk(unit: Unit, queue: QueueRow, job_id: str) -> int | None:
     """The key of the job with this id: one the caller chose, or else the number it was given."""
-    pk = unit.one("SELECT pk FROM corral_job WHERE queue = ? AND id = ?", (queue.pk, job_id))
-    if pk is None and job_id.isdecimal() and len(job_id) < 19:
-        pk = unit.one("SELECT pk FROM corral_job WHERE pk = ? AND queue = ? AND id IS NULL", (int(job_id), queue.pk))
-    return None if pk is None else int(pk)
+    pk = unit.number("SELECT pk FROM corral_job WHERE queue = ? AND id = ?", (queue.pk, job_id))
+    if pk is None and job_id.isascii() and job_id.isdecimal() and len(job_id) < 13:
+        pk = unit.number("SELECT pk FROM corral_job WHERE pk = ? AND id IS NULL", (job_key(queue.pk, int(job_id)),))
+    return pk
 
 
 def attach(unit: Unit, parent: ParentRef, child: int, queue: str, child_id: str) -> None:
@@ -97,10 +97,10 @@ def release(unit: Unit, parent: int, now: Millis) -> None:
     queue = unit.by_pk(row[0])
     unit.db.execute(
         "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
-        (priority_rank(row[4]), unit.numbers(1), now, parent),
+        (priority_rank(row[4]), queue.take(), now, parent),
     )
     queue.move(CHILDREN, WAITING)
-    queue.tell(EventType.WAITING, now, row[1] or str(parent), row[2])
+    queue.tell(EventType.WAITING, now, id_of(parent, row[1]), row[2])
     unit.ready.add(queue.name)
 
 
@@ -122,10 +122,10 @@ def _fail_parent(unit: Unit, parent: int, text: str, now: Millis) -> None:
         return
     queue = unit.by_pk(row[0])
     unit.db.execute(
-        "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ? WHERE pk = ?", (now, unit.numbers(1), text, parent)
+        "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ? WHERE pk = ?", (now, queue.take(), text, parent)
     )
     queue.move(CHILDREN, FAILED)
     queue.failed_total += 1
-    queue.tell_text(EventType.FAILED, now, row[1] or str(parent), row[2], text)
+    queue.tell_text(EventType.FAILED, now, id_of(parent, row[1]), row[2], text)
     if row[4] is not None:
         child_failed(unit, row[4], parent, row[5], text, now)

@@ -10,7 +10,7 @@ from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
 from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.settle import LOOK, fail, quarantine_reason
-from corral.storage.sqlite.unit import Row, Unit, numbers_in
+from corral.storage.sqlite.unit import Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
 _encode = msgspec.json.Encoder().encode
@@ -68,15 +68,15 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     keep = queue.info.keep_failed or Keep()
     for row in rows:
         pk, crashes = row[0], row[9] + 1
-        job_id = row[11] or str(pk)
+        called = id_of(pk, row[11])
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
-        queue.tell_text(EventType.STALLED, now, job_id, row[2], LOST)
+        queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
         if crashes >= max_crashes:
             fail(unit, queue, row, quarantine_reason(crashes, LOST), None, keep, now, attempt=0)
-            quarantined.append(job_id)
+            quarantined.append(called)
         else:
             front.append((pk, row[5]))
-            requeued.append(job_id)
+            requeued.append(called)
     if front:
         to_front(unit, queue, front, now)
     unhold(unit, queue, [row[2] for row in rows])

@@ -19,6 +19,7 @@ from corral.storage.sqlite.unit import (
     DELAYED,
     EVENT_TYPES,
     FAILED,
+    HELD,
     WAITING,
     QueueRow,
     Unit,
@@ -80,9 +81,10 @@ def _counts(unit: Unit, name: str) -> QueueCounts:
     count = queue.count
     oldest = None
     if count[WAITING]:  # the head of each rank is old, but the oldest of all may stand behind: ask the head only
-        head = "SELECT ready_at FROM corral_job WHERE queue = ? AND state = 0 ORDER BY k1, k2 LIMIT 100"
+        head = "SELECT ready_at FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT 100"
         sql = f"SELECT min(ready_at) FROM ({head})"  # noqa: S608  # constants only
-        oldest = unit.one(sql, (queue.pk,))
+        heads = [unit.number(sql, (queue.pk, state)) for state in (WAITING, HELD)]
+        oldest = min((at for at in heads if at is not None), default=None)
     return QueueCounts(
         queue=name,
         waiting=count[WAITING],
@@ -94,7 +96,7 @@ def _counts(unit: Unit, name: str) -> QueueCounts:
         paused=count[WAITING] if queue.info.paused else 0,
         completed_total=queue.completed_total,
         failed_total=queue.failed_total,
-        oldest_waiting_at=None if oldest is None else int(oldest),
+        oldest_waiting_at=oldest,
     )
 
 

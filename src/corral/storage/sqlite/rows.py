@@ -6,7 +6,7 @@ import msgspec
 
 from corral.job import NO_OPTIONS, Job, JobState, ParentRef
 from corral.options import JobOptions
-from corral.storage.sqlite.unit import Row
+from corral.storage.sqlite.unit import Row, id_of
 
 #: What `to_job` reads, in order.
 JOB_COLUMNS = (
@@ -64,7 +64,7 @@ def to_job(queue: str, row: Row) -> Job:
      result, reason, traces, worker, schedule, scheduled_for, parent, pending) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(
-        id=str(pk) if id_ is None else id_,
+        id=id_of(pk, id_),
         queue=queue,
         name=name,
         state=STATES[state],

@@ -21,6 +21,8 @@ from corral.storage.sqlite.unit import (
     QueueRow,
     Row,
     Unit,
+    id_of,
+    job_key,
     numbers_in,
 )
 from corral.timing import Millis
@@ -110,8 +112,8 @@ def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dic
     keys = {}
     chosen = []
     for one in settlements:
-        if one.job_id.isdecimal() and len(one.job_id) < 19:
-            keys[one.job_id] = int(one.job_id)
+        if one.job_id.isascii() and one.job_id.isdecimal() and len(one.job_id) < 13:
+            keys[one.job_id] = job_key(queue.pk, int(one.job_id))
         else:
             chosen.append(one.job_id)
     if chosen:
@@ -126,7 +128,7 @@ def _why(unit: Unit, queue: QueueRow, pk: int) -> Refusal:
 
 
 def _id(row: Row) -> str:
-    return str(row[_PK]) if row[_ID] is None else str(row[_ID])
+    return id_of(row[_PK], row[_ID])
 
 
 class _Tally:
@@ -151,7 +153,7 @@ class _Tally:
 
 
 def _complete(unit: Unit, queue: QueueRow, done: list[tuple[Row, Completed]], now: Millis) -> None:
-    order = unit.numbers(1)
+    order = queue.take()
     result = done[0][1].result
     if all(outcome.result == result for _, outcome in done):  # usual: handlers that return nothing, or one constant
         unit.db.execute(_COMPLETE_ALL, (now, order, result, numbers_in(row[_PK] for row, _ in done)))
@@ -180,7 +182,7 @@ def fail(
     unit.db.execute(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + ?, reason = ?, "
         "traces = ? WHERE pk = ?",
-        (now, unit.numbers(1), attempt, reason, traces, row[_PK]),
+        (now, queue.take(), attempt, reason, traces, row[_PK]),
     )
     queue.move(ACTIVE, FAILED)
     queue.failed_total += 1

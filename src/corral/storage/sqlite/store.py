@@ -37,6 +37,9 @@ from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import parse
 from corral.timing import Millis, now_ms
 
+#: So few jobs are handled in microseconds.
+BRIEF = 10
+
 
 class SqliteStorage:
     """The port over one SQLite file. See `corral.storage.port` for what each verb promises."""
@@ -64,7 +67,7 @@ class SqliteStorage:
     # -- dispatch ------------------------------------------------------------------------------------------------
 
     async def add(self, jobs: Sequence[NewJob], *, now: Millis | None = None) -> list[Added]:
-        return await self._core.write(lambda unit: add(unit, jobs, _at(now)))
+        return await self._core.write(lambda unit: add(unit, jobs, _at(now)), brief=len(jobs) <= BRIEF)
 
     async def claim(self, queue: str, claim: Claim, *, now: Millis | None = None) -> Claimed:
         self._seen[queue] = self._core.ready.version((queue,))
@@ -136,7 +139,7 @@ class SqliteStorage:
     # -- queries -------------------------------------------------------------------------------------------------
 
     async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return await self._core.read(lambda unit: queries.get(unit, queue, ids))
+        return await self._core.read(lambda unit: queries.get(unit, queue, ids), brief=len(ids) <= BRIEF)
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
@@ -145,7 +148,7 @@ class SqliteStorage:
         return await self._core.read(lambda unit: queries.page(unit, queue, states, start, limit, newest_first, name))
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
-        return await self._core.read(lambda unit: queries.counts(unit, queues))
+        return await self._core.read(lambda unit: queries.counts(unit, queues), brief=len(queues) <= BRIEF)
 
     async def children(self, queue: str, job_id: JobId) -> Children:
         return await self._core.read(lambda unit: queries.children(unit, queue, job_id))

@@ -37,13 +37,28 @@ _pack = msgspec.msgpack.Encoder().encode
 
 _COLUMNS = (
     "pk, name, settings, waiting, delayed, active, children, completed, failed, completed_total, failed_total, "
-    "window_at, window_used, next_event"
+    "window_at, window_used, next_event, next_number"
 )
 _SELECT_QUEUE = f"SELECT {_COLUMNS} FROM corral_queue WHERE name = ?"  # noqa: S608  # constants only
 _UPDATE_QUEUE = (
     "UPDATE corral_queue SET waiting=?, delayed=?, active=?, children=?, completed=?, failed=?, completed_total=?, "
-    "failed_total=?, window_at=?, window_used=?, next_event=? WHERE pk=?"
+    "failed_total=?, window_at=?, window_used=?, next_event=?, next_number=? WHERE pk=?"
 )
+
+
+#: A job's key is its queue's key and, in the low 40 bits, its number in the queue: a million million jobs.
+NUMBER_BITS = 40
+NUMBER_MASK = (1 << NUMBER_BITS) - 1
+
+
+def job_key(queue: int, number: int) -> int:
+    """The key of a queue's n-th job. Jobs of one queue thus lie together in the file."""
+    return queue << NUMBER_BITS | number
+
+
+def id_of(key: int, chosen: str | None) -> str:
+    """What a job is called: the id its caller chose, or its number."""
+    return str(key & NUMBER_MASK) if chosen is None else chosen
 
 
 def numbers_in(values: Iterable[int]) -> object:
@@ -62,6 +77,7 @@ class QueueRow:
         "info",
         "name",
         "next_event",
+        "next_number",
         "pk",
         "stored",
         "window_at",
@@ -78,14 +94,22 @@ class QueueRow:
         self.window_at: Millis = row[11]
         self.window_used: int = row[12]
         self.next_event: int = row[13]
+        self.next_number: int = row[14]
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
-        self.stored = self.numbers()
+        self.stored = self.columns()
 
-    def numbers(self) -> tuple[int, ...]:
+    def take(self, count: int = 1) -> int:
+        """Take `count` consecutive numbers, never given out before; answers the first. Negated they sort in front."""
+        first = self.next_number
+        self.next_number = first + count
+        return first
+
+    def columns(self) -> tuple[int, ...]:
         """The columns that transitions change, in the order of the UPDATE."""
         return (
             *self.count, self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event,
+            self.next_number,
         )  # fmt: skip
 
     def move(self, source: int, target: int, jobs: int = 1) -> None:
@@ -109,23 +133,12 @@ class QueueRow:
 class Unit:
     """What one transaction has read and will write."""
 
-    __slots__ = ("_next", "_queues", "db", "ready")
+    __slots__ = ("_queues", "db", "ready")
 
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
         self.ready: set[str] = set()  #: queues in which something became claimable
         self._queues: dict[str, QueueRow | None] = {}
-        self._next: int | None = None
-
-    # -- numbers -------------------------------------------------------------------------------------------------
-
-    def numbers(self, count: int) -> int:
-        """Take `count` consecutive numbers, never given out before; answers the first. Negated they sort in front."""
-        if self._next is None:
-            self._next = self.number("SELECT value FROM corral_meta WHERE key = 'next'") or 1
-        first = self._next
-        self._next = first + count
-        return first
 
     # -- queues --------------------------------------------------------------------------------------------------
 
@@ -190,8 +203,6 @@ class Unit:
     def flush(self) -> set[str]:
         """Write queue rows, events and numbers back; answers the queues that have new events."""
         told = set()
-        if self._next is not None:
-            self.db.execute("UPDATE corral_meta SET value = ? WHERE key = 'next'", (self._next,))
         for queue in self._queues.values():
             if queue is None:
                 continue
@@ -202,9 +213,9 @@ class Unit:
         return told
 
     def _store_counts(self, queue: QueueRow) -> None:
-        numbers = queue.numbers()
-        if numbers != queue.stored:  # a beat or a claim that found nothing must not cost a write to the disk
-            self.db.execute(_UPDATE_QUEUE, (*numbers, queue.pk))
+        columns = queue.columns()
+        if columns != queue.stored:  # a beat or a claim that found nothing must not cost a write to the disk
+            self.db.execute(_UPDATE_QUEUE, (*columns, queue.pk))
 
     def _store_events(self, queue: QueueRow) -> None:
         first, last = queue.next_event, queue.next_event + len(queue.events)

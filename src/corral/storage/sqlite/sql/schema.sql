@@ -8,7 +8,8 @@
 --   state 4 completed  k1 = finished                       k2 = order of finishing
 --   state 5 failed     k1 = finished                       k2 = order of finishing
 --   state 6 held       as waiting, set aside because its name is at its cap; served again when one of that name ends
--- Jobs without an id of the caller's are called by their pk, so they pay for no second index.
+-- pk is the queue's pk and, in its low 40 bits, the job's number in the queue. Jobs without an id of the caller's are called
+-- by that number, so they pay for no second index.
 
 CREATE TABLE corral_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -26,7 +27,8 @@ CREATE TABLE corral_queue (
     failed_total INTEGER NOT NULL DEFAULT 0,
     window_at INTEGER NOT NULL DEFAULT 0,  -- start of the rate limit's window
     window_used INTEGER NOT NULL DEFAULT 0,
-    next_event INTEGER NOT NULL DEFAULT 1
+    next_event INTEGER NOT NULL DEFAULT 1,
+    next_number INTEGER NOT NULL DEFAULT 1 -- of jobs, and of places in the order
 );
 
 CREATE TABLE corral_job (
@@ -35,7 +37,7 @@ CREATE TABLE corral_job (
     state INTEGER NOT NULL,
     k1 INTEGER NOT NULL,
     k2 INTEGER NOT NULL,
-    id TEXT,                               -- NULL: called by its pk
+    id TEXT,                               -- NULL: called by its number
     name TEXT NOT NULL,
     data TEXT NOT NULL,
     options TEXT,
@@ -126,4 +128,4 @@ CREATE TABLE corral_minute (
     PRIMARY KEY (queue, at)
 ) WITHOUT ROWID;
 
-INSERT INTO corral_meta VALUES ('schema', 1), ('next', 1);
+INSERT INTO corral_meta VALUES ('schema', 1);

@@ -1,0 +1,80 @@
+"""What is measured: one `Case` per figure, in the order of a round."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Parameter: TypeAlias = int | float | bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: which side, which function, with what."""
+
+    key: str
+    side: str
+    function: str
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    once: bool = False  #: too long to repeat in each round
+
+
+#: The concurrencies among which each side may choose its best.
+SLOTS = (50, 100, 200)
+WORKERS = (1, 4, 8)
+BULK = 1_000
+
+
+def plan(quick: bool) -> list[Case]:
+    """The cases of one round. The two sides alternate, so that a noisy neighbour meets both."""
+    return [*_draining(quick), *_adding(quick), *_waiting(quick), *_starting(quick)]
+
+
+def _draining(quick: bool) -> list[Case]:
+    jobs = 5_000 if quick else 20_000
+    single = 1_000 if quick else 4_000
+    cases = []
+    for slots, workers in zip(SLOTS, WORKERS, strict=True):
+        cases.append(Case(f"drain/ours/{slots}", "ours", "drain", {"jobs": jobs, "slots": slots}))
+        cases.append(Case(f"drain/theirs/{workers}", "theirs", "drain", {"jobs": jobs, "workers": workers}))
+    keep = {"jobs": jobs, "slots": 100, "keep": True}
+    return [
+        *cases,
+        Case("drain-kept/ours", "ours", "drain", keep),
+        Case("drain-two/ours", "ours", "drain", {"jobs": jobs, "slots": 100, "processes": 2}),
+        Case("drain-two/theirs", "theirs", "drain", {"jobs": jobs, "workers": 4, "processes": 2}),
+        Case("drain-single/ours", "ours", "drain", {"jobs": single, "slots": 1}),
+        Case("drain-single/theirs", "theirs", "drain", {"jobs": single, "workers": 1}),
+        Case("drain-10ms/ours", "ours", "drain", {"jobs": 2_000, "slots": 100, "pause": 0.01}),
+    ]
+
+
+def _adding(quick: bool) -> list[Case]:
+    jobs = 1_000 if quick else 4_000
+    many = 10_000 if quick else 20_000
+    return [
+        Case("add-one/ours", "ours", "add_one", {"jobs": jobs}),
+        Case("add-one/theirs", "theirs", "add_one", {"jobs": jobs}),
+        Case("add-concurrent/ours", "ours", "add_concurrent", {"jobs": many, "callers": 100}),
+        Case("add-bulk/ours", "ours", "add_bulk", {"jobs": many, "size": BULK}),
+    ]
+
+
+def _waiting(quick: bool) -> list[Case]:
+    waiting = 100_000 if quick else 1_000_000
+    samples = 500 if quick else 3_000
+    jobs = 200 if quick else 600
+    return [
+        Case("backlog/empty", "ours", "backlog", {"waiting": 0, "samples": samples}),
+        Case("backlog/full", "ours", "backlog", {"waiting": waiting, "samples": samples}, once=quick),
+        Case("bytes/ours", "ours", "bytes_per_job", {"jobs": 100_000}, once=True),
+        Case("bytes/theirs", "theirs", "bytes_per_job", {"jobs": 100_000}, once=True),
+        Case("latency/ours", "ours", "latency", {"jobs": jobs, "gap": 0.005}),
+        Case("latency/theirs", "theirs", "latency", {"jobs": jobs, "gap": 0.005}),
+        Case("latency-across/ours", "ours", "latency_across", {"jobs": jobs, "gap": 0.005}),
+    ]
+
+
+def _starting(quick: bool) -> list[Case]:
+    return [
+        Case("start/ours", "start", "start", {"times": 5 if quick else 11}),
+        Case("idle/ours", "start", "idle", {"seconds": 3.0 if quick else 10.0}, once=True),
+    ]

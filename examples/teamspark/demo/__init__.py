@@ -1,0 +1,1 @@
+"""The demo: `python -m examples.teamspark.demo` runs the platform on a file and shows what happens."""

@@ -1,0 +1,109 @@
+"""What the demo adds: the jobs of the guide, two that get into trouble, and more mails than may leave at once."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from corral import Corral, CorralError, Cron
+
+from ..build import add_job
+from ..payloads import (
+    CalculateMetricsJobData,
+    CleanupOldDataJobData,
+    JobType,
+    ProcessCheckinJobData,
+    SendEmailJobData,
+    SendKudosNotificationJobData,
+)
+from ..schedules import ORGANIZATION
+from .transport import BUSY, GONE
+
+Note = Callable[[str], None]
+
+#: Seconds until the reminder; in the guide it is a minute.
+REMINDER = 3
+UPDATE = {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]}
+
+
+def mail(to: str, subject: str, template: str, **data: object) -> SendEmailJobData:
+    """A mail's payload."""
+    return SendEmailJobData.model_validate({"to": to, "subject": subject, "template": template, "data": data})
+
+
+async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
+    """Add the mails; answers the ids of the burst."""
+    queue = app.queues[JobType.SEND_EMAIL]
+    await add_job(queue, "welcome-email", mail("user@example.com", "Welcome to TeamSpark!", "welcome", name="John"))
+    await add_job(queue, "team-update", mail("team@example.com", "Weekly Team Update", "team-update", **UPDATE))
+    note("added a welcome mail and a team update")
+
+    reminder = mail("user@example.com", "Your check-in is due", "reminder", message="It takes a minute.")
+    await add_job(queue, "reminder", reminder, delay=REMINDER)
+    note(f"added a reminder for {REMINDER} s from now")
+
+    await add_job(queue, "send-email", mail(BUSY, "To a busy mailbox", "notification", message="Third time lucky."))
+    note("added a mail to a mailbox that will be busy twice: it is tried again after 2 s, then after 4 s")
+    await add_job(queue, "send-email", mail(GONE, "To nobody", "notification", message="Never read."))
+    note("added a mail to a mailbox that is gone: trying again cannot help, so it fails at once")
+    try:
+        await add_job(queue, "send-email", {"to": "user@example.com", "subject": "Typo", "template": "welcom"})
+    except CorralError as error:
+        note(f"a mistake is refused when it is made: {error}")
+
+    members = [
+        mail(f"member-{n}@example.com", "Weekly Team Update", "team-update", **UPDATE) for n in range(1, burst + 1)
+    ]
+    handles = await queue.definition("team-update").add_bulk(members)
+    note(f"added {burst} team updates in one step; 10 mails a second may leave")
+    urgent = mail("ops@example.com", "The site is down", "urgent", message="All hands, please.")
+    await add_job(queue, "urgent", urgent, priority=1)
+    note("added an urgent mail after all of them: it goes first")
+    return {handle.id for handle in handles}
+
+
+async def add_others(app: Corral, home: Path, note: Note) -> None:
+    """Add work for the other queues."""
+    make_old_files(home / "tmp")
+    await add_job(app.queues[JobType.CLEANUP_OLD_DATA], "temp-files", CleanupOldDataJobData(older_than_hours=24))
+    await add_job(
+        app.queues[JobType.PROCESS_CHECKIN], "checkin",
+        ProcessCheckinJobData(
+            organization_id=ORGANIZATION, person_id="user-3", day=datetime.now(UTC).date(), mood=4, goals_planned=3,
+            goals_done=2,
+        ),
+    )  # fmt: skip
+    await add_job(
+        app.queues[JobType.SEND_KUDOS_NOTIFICATION], "kudos",
+        SendKudosNotificationJobData(
+            organization_id=ORGANIZATION, sender_id="user-1", recipient_id="user-2", message="Thank you for the demo!"
+        ),
+    )  # fmt: skip
+    await add_job(
+        app.queues[JobType.CALCULATE_METRICS], "engagement-metrics",
+        CalculateMetricsJobData(organization_id=ORGANIZATION, metric_type="engagement", period="weekly"),
+    )  # fmt: skip
+    note("added a clean-up, a check-in, kudos and a calculation")
+
+
+async def run_schedules(app: Corral, note: Note) -> None:
+    """Bring the store in line with the table of schedules, tell when they run, and run one of them now."""
+    await app.sync_schedules()
+    storage = await app.open()
+    for entry in (await storage.schedules()).items:
+        if isinstance(entry.timing, Cron) and entry.next_at is not None:
+            due = datetime.fromtimestamp(entry.next_at / 1000, UTC)
+            note(f"schedule {entry.key} ({entry.timing.expression}) runs next on {due:%a %d %b at %H:%M} UTC")
+    await app.scheduler(storage).run_now(JobType.GENERATE_REPORT, "weekly-team-reports")
+    note("added a job of weekly-team-reports now, without waiting for Monday")
+
+
+def make_old_files(folder: Path) -> None:
+    """Three files of two days ago, for the clean-up to find."""
+    folder.mkdir(parents=True, exist_ok=True)
+    then = time.time() - 2 * 86_400
+    for number in range(1, 4):
+        path = folder / f"export-{number}.csv"
+        path.write_text("day,mood\n", encoding="utf-8")
+        os.utime(path, (then, then))
