@@ -1,49 +1,53 @@
-"""corral: background jobs for Python in Bull's model. Start on a SQLite file, grow to Redis by changing a URL."""
+"""corral: background jobs for Python in Bull's model. Start on a SQLite file, grow to Redis by changing a URL.
 
-from corral._version import __version__
-from corral.app.app import Corral
-from corral.app.bundle import Bundle
-from corral.app.definition import JobDefinition
-from corral.app.queues import AppQueue
-from corral.errors import CorralError
-from corral.event import Event, EventType
-from corral.job import Job, JobState
-from corral.options import Exponential, Fixed, Keep, Priority, RateLimit
-from corral.queue import JobHandle, Queue
-from corral.schedule import Cron, Every, Missed, Overlap
-from corral.signals import Discard, Retry, Snooze
-from corral.storage.connect import connect
-from corral.worker.context import JobContext, SyncJobContext
-from corral.worker.worker import Worker, WorkerOptions
+The names below are imported when they are first used, so that `corral --help` and whoever only looks at the package
+stay fast. `__init__.pyi` beside this file tells type checkers and editors the same; a test keeps the two together.
+"""
 
-__all__ = [
-    "AppQueue",
-    "Bundle",
-    "Corral",
-    "CorralError",
-    "Cron",
-    "Discard",
-    "Event",
-    "EventType",
-    "Every",
-    "Exponential",
-    "Fixed",
-    "Job",
-    "JobContext",
-    "JobDefinition",
-    "JobHandle",
-    "JobState",
-    "Keep",
-    "Missed",
-    "Overlap",
-    "Priority",
-    "Queue",
-    "RateLimit",
-    "Retry",
-    "Snooze",
-    "SyncJobContext",
-    "Worker",
-    "WorkerOptions",
-    "__version__",
-    "connect",
-]
+from importlib import import_module
+
+#: Each public name and the module that defines it.
+_HOME = {
+    "AppQueue": "corral.app.queues",
+    "Bundle": "corral.app.bundle",
+    "Corral": "corral.app.app",
+    "CorralError": "corral.errors",
+    "Cron": "corral.schedule",
+    "Discard": "corral.signals",
+    "Event": "corral.event",
+    "EventType": "corral.event",
+    "Every": "corral.schedule",
+    "Exponential": "corral.options",
+    "Fixed": "corral.options",
+    "Job": "corral.job",
+    "JobContext": "corral.worker.context",
+    "JobDefinition": "corral.app.definition",
+    "JobHandle": "corral.queue",
+    "JobState": "corral.job",
+    "Keep": "corral.options",
+    "Missed": "corral.schedule",
+    "Overlap": "corral.schedule",
+    "Priority": "corral.options",
+    "Queue": "corral.queue",
+    "RateLimit": "corral.options",
+    "Retry": "corral.signals",
+    "Snooze": "corral.signals",
+    "SyncJobContext": "corral.worker.context",
+    "Worker": "corral.worker.worker",
+    "WorkerOptions": "corral.worker.worker",
+    "__version__": "corral._version",
+    "connect": "corral.storage.connect",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'corral' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

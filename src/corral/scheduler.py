@@ -31,7 +31,7 @@ HEAL_S = 30.0
 #: A store that does not answer is left to the other schedulers; what was asked of it is asked again.
 PATIENCE_S = 10.0
 #: Schedules fired at once: enough that the store can commit them together.
-TOGETHER = 256
+TOGETHER = 64
 
 #: (queue, key)
 Name: TypeAlias = tuple[str, str]

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from corral.errors import ConfigError, RegistrationError, ScheduleNotFoundError
-from corral.event import NOW, EventType
+from corral.event import NOW, OLDEST, EventType
 from corral.job import Job, JobState
 from corral.options import JobOptions
 from corral.outcome import Completed
 from corral.schedule import Cron, Every, Missed, Overlap, Schedule
-from corral.scheduler import Fired, Reconciled, Scheduler
+from corral.scheduler import Fired, PayloadFunction, Reconciled, Scheduler
 from corral.slots import slot_id
 from corral.storage.connect import connect
 from corral.storage.port import Claim, Settlement, Storage, Token
@@ -179,7 +180,10 @@ async def test_a_computed_payload_is_made_when_its_run_comes(storage: Storage) -
     async def later() -> str:
         return f'{{"later":{next(numbers)}}}'
 
-    payloads = {(QUEUE, "sync"): lambda: f'{{"sync":{next(numbers)}}}', (QUEUE, "async"): later}
+    payloads: dict[tuple[str, str], PayloadFunction] = {
+        (QUEUE, "sync"): lambda: f'{{"sync":{next(numbers)}}}',
+        (QUEUE, "async"): later,
+    }
     scheduler = Scheduler(storage, payloads)
     await scheduler.put(hourly("sync", computed=True), now=START)
     await scheduler.put(hourly("async", computed=True, timing=Cron("30 * * * *")), now=START)
@@ -382,11 +386,12 @@ async def test_an_edit_during_a_run_holds_for_the_next_slot_and_adds_no_stray_jo
     await scheduler.put(hourly(), now=START)
     await scheduler.tick(START + HOUR)
     edited = await scheduler.edit(hourly(timing=Cron("30 * * * *")), now=START + HOUR + 1)
-    assert (edited.next_at, edited.fired) == (START + HOUR + HOUR // 2, 1)
+    slot = START + HOUR + HOUR // 2
+    assert (edited.next_at, edited.fired) == (slot, 1)
     await finish_all(storage, START + HOUR + 2)
-    assert await scheduler.tick(edited.next_at - 1) == []
-    await scheduler.tick(edited.next_at)
-    assert await ran_for(storage) == [START + HOUR, START + HOUR + HOUR // 2]
+    assert await scheduler.tick(slot - 1) == []
+    await scheduler.tick(slot)
+    assert await ran_for(storage) == [START + HOUR, slot]
 
 
 async def test_a_dropped_schedule_runs_no_more_and_its_jobs_stay(storage: Storage) -> None:
@@ -449,3 +454,38 @@ async def test_the_loop_heals_what_it_finds_and_lets_a_broken_schedule_rest(
     await running
     assert {job.schedule for job in await jobs(storage)} == {"lost"}
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+
+
+class Bell(logging.Handler):
+    """Rings at the first warning."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.rung = asyncio.Event()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+        self.rung.set()
+
+
+async def test_the_loop_waits_for_a_store_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corral.scheduler.POLL_S", 0.05)
+    bell, logger = Bell(), logging.getLogger("corral.scheduler")
+    logger.addHandler(bell)
+    store = connect(f"sqlite:///{tmp_path}/corral.db")
+    async with store:
+        await Scheduler(store).put(hourly(timing=Every(0.1)))
+    stop = asyncio.Event()
+    running = asyncio.create_task(Scheduler(store).run(stop))
+    async with asyncio.timeout(10):
+        await bell.rung.wait()
+        async with store:
+            events, _ = await store.events(QUEUE, after=OLDEST, timeout=5)
+            stop.set()
+            await running
+    logger.removeHandler(bell)
+    assert bell.heard[0].startswith("schedules wait for the store: ")
+    assert EventType.ADDED in {event.type for event in events}

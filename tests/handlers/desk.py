@@ -8,7 +8,7 @@ from typing import Any, cast
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
 from corral.job import Job, JobState
-from corral.options import Keep
+from corral.options import AddKeywords, Keep
 from corral.outcome import Completed, Retried
 from corral.storage.port import Claim, Selection, Settlement, Storage, Token
 from corral.timing import now_ms
@@ -28,18 +28,18 @@ class Desk:
         self.bundle = bundle
         self.definitions: dict[str, JobDefinition[Any, Any]] = {one.name: one for one in bundle}
 
-    async def begin(self, payload: Mapping[str, object], name: str = "send-email", *, id: str | None = None) -> JobContext:
+    async def begin(
+        self, payload: Mapping[str, object], name: str = "send-email", *, id: str | None = None
+    ) -> JobContext:
         """Add a job and claim it."""
-        options = {} if id is None else {"id": id}
+        options: AddKeywords = {} if id is None else {"id": id}
         await self.storage.add([self.definitions[name].new(dict(payload), **options)])
         return await self.claim()
 
     async def claim(self, *, now: int | None = None) -> JobContext:
         """Claim the next job."""
         token = Token(f"token-{next(_tokens)}")
-        claimed = await self.storage.claim(
-            self.bundle.queue, Claim(count=1, token=token, lease_ms=LEASE_MS), now=now
-        )
+        claimed = await self.storage.claim(self.bundle.queue, Claim(count=1, token=token, lease_ms=LEASE_MS), now=now)
         (job,) = claimed.jobs
         attempts = self.definitions[job.name].handler.options.attempts or 1
         return JobContext(job, attempts, self.storage, token)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, cast
+from typing import Literal, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -34,14 +34,20 @@ class Letter:
 
 def parsed(content: bytes) -> EmailMessage:
     """A mail read back by the standard library's own parser."""
-    return cast(EmailMessage, message_from_bytes(content, policy=default))
+    return message_from_bytes(content, policy=default)
 
 
-def body_of(message: EmailMessage, subtype: str) -> str:
+def body_of(message: EmailMessage, subtype: Literal["plain", "html"]) -> str:
     """The text or HTML part, decoded, with plain line feeds."""
-    part = message.get_body((subtype,))  # type: ignore[arg-type]  # "plain" or "html"
+    part = message.get_body((subtype,))
     assert part is not None
     return str(part.get_content()).replace("\r\n", "\n")
+
+
+def hang_up(server: SMTP) -> None:
+    """Drop the connection without a word."""
+    assert server.transport is not None
+    server.transport.close()
 
 
 @dataclass
@@ -79,7 +85,7 @@ class PostOffice:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.hang_up_at == "RCPT":
-            server.transport.close()
+            hang_up(server)
         if address in self.to_rcpt:
             return self.to_rcpt[address]
         envelope.rcpt_tos.append(address)
@@ -93,10 +99,12 @@ class PostOffice:
         if self.silent:
             await self.gate.wait()
         if self.hang_up_at == "DATA":
-            server.transport.close()
+            hang_up(server)
         return answer
 
-    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+    def authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.login = data.login.decode()
         return AuthResult(success=data.password == PASSWORD.encode(), handled=False)

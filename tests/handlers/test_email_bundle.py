@@ -17,7 +17,7 @@ from corral.storage.port import Storage
 from .desk import Desk
 from .post_office import parsed
 
-WELCOME = {"to": "user@example.com", "subject": "Welcome to TeamSpark!", "template": "welcome", "data": {"name": "John"}}
+WELCOME = {"to": "user@example.com", "subject": "Welcome!", "template": "welcome", "data": {"name": "John"}}
 
 
 def test_m_ts_02_the_queue_and_the_names_are_the_guides() -> None:
@@ -54,7 +54,7 @@ async def test_each_name_sends_what_its_template_says(memory: Storage, tmp_path:
     result = await Desk(memory, bundle(EmailSettings(mail_dir=tmp_path / "out"))).send(WELCOME, name)
 
     (path,) = (tmp_path / "out").iterdir()
-    assert parsed(path.read_bytes())["Subject"] == "Welcome to TeamSpark!"
+    assert parsed(path.read_bytes())["Subject"] == "Welcome!"
     assert result["response"] == str(path)
 
 
@@ -97,6 +97,4 @@ except ConfigError as error:
     env = {**os.environ, "PYTHONPATH": str(Path(corral.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
 
-    assert done.stdout == (
-        f"the e-mail handler needs its extra: pip install 'corral[email]' (missing: {package})\n"
-    )
+    assert done.stdout == (f"the e-mail handler needs its extra: pip install 'corral[email]' (missing: {package})\n")

@@ -94,12 +94,13 @@ async def test_logs_name_nobody_but_the_first_recipient_and_show_no_content(
 
     await desk.send({**WELCOME, "to": [ANN, BOB], "bcc": EVE, "data": {"name": "canary-name"}, "text": "canary-text"})
 
-    everything = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records if "corral" in record.name)
+    ours = [record for record in caplog.records if record.name.startswith("corral")]
+    everything = " ".join(f"{record.getMessage()} {vars(record)}" for record in ours)
     assert f"{ANN} +1" in everything
     assert not [word for word in (BOB, EVE, "canary") if word in everything]
 
 
-# -- M-TS-47: once ---------------------------------------------------------------------------------------------------------
+# -- M-TS-47: once -----------------------------------------------------------------------------------------------------
 
 
 async def test_m_ts_47_an_attempt_after_a_sent_mail_sends_nothing(desk: Desk, office: PostOffice) -> None:
@@ -160,7 +161,7 @@ async def test_a_repeated_dry_run_leaves_one_file(memory: Storage, tmp_path: Pat
     desk = Desk(memory, bundle(FROM_US, transport=DryRunTransport(tmp_path / "out")))
     ctx = await desk.begin(WELCOME)
     await desk.run(ctx)
-    await memory.remember("send-email", f"{ctx.id}/sent", "", replace=True, ttl_ms=0)  # as if it had died before its note
+    await ctx.note("sent", "", keep=0)  # as if the worker had died before its note
 
     await desk.run(await desk.recover(ctx))
 
@@ -202,7 +203,7 @@ async def test_a_sent_mail_that_cannot_be_noted_is_a_success_all_the_same(
     assert "was sent but could not be noted" in caplog.text
 
 
-# -- some recipients -------------------------------------------------------------------------------------------------------
+# -- some recipients ---------------------------------------------------------------------------------------------------
 
 
 async def test_a_recipient_refused_for_good_is_listed_and_the_job_is_done(desk: Desk, office: PostOffice) -> None:
@@ -217,7 +218,7 @@ async def test_a_recipient_refused_for_good_is_listed_and_the_job_is_done(desk: 
 async def test_only_those_who_were_put_off_get_a_second_attempt(desk: Desk, office: PostOffice) -> None:
     office.to_rcpt = {BOB: "450 4.2.1 Busy", EVE: "550 5.1.1 Unknown"}
     ctx = await desk.begin({**WELCOME, "to": [ANN, BOB, EVE]})
-    with pytest.raises(DeliveryError, match=r"1 of 3 recipients put off by the server, the first with 450 4\.2\.1 Busy"):
+    with pytest.raises(DeliveryError, match=r"1 of 3 recipients put off by the server, the first with 450 4\.2\.1"):
         await desk.run(ctx)
     office.to_rcpt = {}
 
@@ -254,7 +255,7 @@ async def test_with_every_recipient_refused_for_good_the_job_is_discarded(desk: 
     )
 
 
-# -- what can never be sent --------------------------------------------------------------------------------------------------
+# -- what can never be sent --------------------------------------------------------------------------------------------
 
 
 async def test_a_missing_variable_fails_for_good_and_is_named(desk: Desk, office: PostOffice) -> None:
@@ -290,14 +291,24 @@ async def test_s_40_a_vector_that_got_past_the_payload_reaches_no_server(
 @pytest.mark.parametrize(
     "subject",
     [
-        "=?utf-8?q?Hello=0D=0ABcc:_eve=40example.org?=", "Hello%0d%0aBcc: eve@example.org", "Hello\\r\\nBcc: eve@example.org",
-        "Hello Bcc: eve@example.org", "Bcc: eve@example.org", "\t".expandtabs() + "x", ".", "..", "QUIT", "DATA", "RSET",
+        "=?utf-8?q?Hello=0D=0ABcc:_eve=40example.org?=",
+        "Hello%0d%0aBcc: eve@example.org",
+        r"Hello\r\nBcc: eve@example.org",
+        "Hello Bcc: eve@example.org",
+        "Bcc: eve@example.org",
+        "RCPT TO:<eve@example.org>",
+        ".",
+        "..",
+        "QUIT",
+        "DATA",
     ],
-)  # fmt: skip
+)
 async def test_s_40_what_only_looks_like_a_header_is_one_mail_to_the_right_people(
     desk: Desk, office: PostOffice, subject: str
 ) -> None:
-    await desk.send({**WELCOME, "subject": subject, "to": f'"{subject.replace(chr(92), "")}" <{ANN}>', "text": f"\n{subject}\n.\nQUIT\n"})
+    to = '"{}" <{}>'.format(subject.replace("\\", ""), ANN)
+
+    await desk.send({**WELCOME, "to": to, "subject": subject, "text": f"\n{subject}\n.\nQUIT\n"})
 
     (letter,) = office.letters
     assert letter.recipients == [ANN]
@@ -306,7 +317,7 @@ async def test_s_40_what_only_looks_like_a_header_is_one_mail_to_the_right_peopl
     assert letter.text == f"\n{subject}\n.\nQUIT\n"
 
 
-# -- a transport of one's own ------------------------------------------------------------------------------------------------
+# -- a transport of one's own ------------------------------------------------------------------------------------------
 
 
 class Pigeons:

@@ -23,10 +23,9 @@ BASE = Message(
 )  # fmt: skip
 
 #: What `check_line` lets through, in scripts and signs that mail software stumbles over.
-LINE = st.text(
-    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs", "Cn"), exclude_characters="\u202a\u202b\u202c\u202d\u202e"
-    "\u2066\u2067\u2068\u2069") | st.sampled_from(' ",;:<>@()[]\\=?_\'åß漢👩'), max_size=90,
-)  # fmt: skip
+TURNERS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+ALLOWED = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs", "Cn"), exclude_characters=TURNERS)
+LINE = st.text(ALLOWED | st.sampled_from(" \",;:<>@()[]\\=?_'åß漢👩"), max_size=90)
 
 
 #: No deadline: how long an example takes depends on who else uses the machine.
@@ -65,7 +64,7 @@ def test_bcc_stands_in_no_header() -> None:
 
 
 def test_fifty_recipients_with_difficult_names_stay_fifty_recipients() -> None:
-    people = tuple(Address(f"person{n}@example.org", f"Ünder, Score {n} ({n}) \"q\" <x@y>") for n in range(50))
+    people = tuple(Address(f"person{n}@example.org", f'Ünder, Score {n} ({n}) "q" <x@y>') for n in range(50))
 
     assert names(replace(BASE, to=people), "To") == [(one.name, one.spec) for one in people]
 
@@ -107,7 +106,7 @@ def test_any_display_name_survives(name: str) -> None:
 
 
 @GENTLY
-@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=300))
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 def test_any_text_survives_but_for_the_kind_of_its_line_ends(text: str) -> None:
     read = body_of(parsed(replace(BASE, text=text).to_bytes()), "plain")
 
@@ -130,7 +129,7 @@ def test_attachments_keep_name_type_and_bytes() -> None:
     ]
 
 
-@pytest.mark.parametrize("bad", ["a\r\nBcc: eve@secret.example", "a\nb", "a\rb", "a\x00b", "a\u2028b", "a\x85b", "a\u202eb"])
+@pytest.mark.parametrize("bad", ["a\r\nBcc: e@example.org", "a\nb", "a\rb", "a\x00b", "a\u2028b", "a\x85b", "a\u202eb"])
 @pytest.mark.parametrize("where", ["subject", "id", "name", "spec", "reply_to"])
 def test_a_message_made_past_the_payload_is_checked_all_the_same(where: str, bad: str) -> None:
     made = {
@@ -145,7 +144,7 @@ def test_a_message_made_past_the_payload_is_checked_all_the_same(where: str, bad
         made[where].to_bytes()
 
 
-# -- names that are the same in every attempt ------------------------------------------------------------------------
+# -- names that are the same in every attempt --------------------------------------------------------------------------
 
 
 def job(**changes: object) -> Job:

@@ -126,7 +126,7 @@ async def test_what_the_mail_is_to_blame_for_is_final_and_nothing_else(
 async def test_an_answer_that_is_no_json_is_understood_by_its_status(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/emails").respond_with_data("<html>Bad gateway", status=502)
 
-    with pytest.raises(DeliveryError, match="answered 502$"):
+    with pytest.raises(DeliveryError, match=r"answered 502$"):
         await transport(httpserver).send(MESSAGE, EVERYBODY, KEY)
 
 
@@ -156,7 +156,8 @@ async def test_a_server_that_is_not_there_is_worth_a_retry(unused_tcp_port: int)
 
 
 async def test_a_redirect_does_not_carry_the_key_elsewhere(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/emails").respond_with_data("", status=307, headers={"Location": httpserver.url_for("/x")})
+    elsewhere = {"Location": httpserver.url_for("/x")}
+    httpserver.expect_request("/emails").respond_with_data("", status=307, headers=elsewhere)
 
     with pytest.raises(DeliveryError, match="answered 307"):
         await transport(httpserver).send(MESSAGE, EVERYBODY, KEY)

@@ -57,7 +57,8 @@ def test_arguments_win_over_the_environment_over_dotenv_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "corral.toml").write_text(
-        '[worker]\nx = 1\n[email]\nsmtp_host = "toml"\nsmtp_user = "toml"\nemail_brand = "toml"\nemail_from = "t@example.org"'
+        '[worker]\nx = 1\n[email]\nsmtp_host = "toml"\nsmtp_user = "toml"\nemail_brand = "toml"\n'
+        'email_from = "t@example.org"\n'
     )
     (tmp_path / ".env").write_text("SMTP_HOST=dotenv\nSMTP_USER=dotenv\nEMAIL_BRAND=dotenv\nOTHER=x\n")
     monkeypatch.setenv("SMTP_HOST", "environment")
@@ -147,6 +148,6 @@ def test_s_15_passwords_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         EmailSettings()
     fine = EmailSettings(email_from="a@example.org", smtp_password=SecretStr("canary-2"))
 
-    shown = f"{refused.value!r} {refused.value.__context__!r} {invalid.value!r} {invalid.value} {fine!r} {fine} {fine.model_dump_json()}"
-    assert "canary" not in shown
+    shown = [refused.value, refused.value.__context__, invalid.value, str(invalid.value), fine, fine.model_dump_json()]
+    assert "canary" not in repr(shown)
     assert "canary" not in repr(transport_for(fine)) + repr(vars(transport_for(fine)))

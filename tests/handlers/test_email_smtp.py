@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
 from corral.handlers.email import DeliveryError, Message, SmtpTransport
@@ -48,9 +49,7 @@ async def test_lines_that_begin_with_a_dot_or_with_from_arrive_unchanged(office:
     assert office.letters[0].text == text
 
 
-async def test_starttls_protects_the_conversation_before_the_login(
-    server_tls: ssl.SSLContext, ca_file: Path
-) -> None:
+async def test_starttls_protects_the_conversation_before_the_login(server_tls: ssl.SSLContext, ca_file: Path) -> None:
     async with post_office(starttls=server_tls, auth=True) as office:
         transport = SmtpTransport(
             "localhost", office.port, user="team", password=SecretStr(PASSWORD), timeout=5, ca_file=ca_file
@@ -70,21 +69,21 @@ async def test_tls_from_the_first_byte(server_tls: ssl.SSLContext, ca_file: Path
 
 @pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
 async def test_a_certificate_nobody_vouches_for_is_refused(server_tls: ssl.SSLContext, security: Security) -> None:
-    offers = {Security.TLS: {"tls": server_tls}, Security.STARTTLS: {"starttls": server_tls}}
-    async with post_office(**offers[security]) as office:
+    tls = {security: server_tls}
+    async with post_office(tls=tls.get(Security.TLS), starttls=tls.get(Security.STARTTLS)) as office:
         transport = SmtpTransport("localhost", office.port, security=security, timeout=5)
-        with pytest.raises(DeliveryError, match="(?i)certificate"):
+        with pytest.raises(DeliveryError, match=r"(?i)certificate"):
             await transport.send(message(), (ANN,), "k")
 
     assert office.letters == []
 
 
-async def test_a_certificate_of_another_host_is_refused(authority: object, ca_file: Path) -> None:
+async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, ca_file: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("elsewhere.example").configure_cert(context)  # type: ignore[attr-defined]  # a trustme.CA
+    authority.issue_cert("elsewhere.example").configure_cert(context)
     async with post_office(starttls=context) as office:
         transport = SmtpTransport("localhost", office.port, timeout=5, ca_file=ca_file)
-        with pytest.raises(DeliveryError, match="(?i)hostname|certificate"):
+        with pytest.raises(DeliveryError, match=r"(?i)hostname|certificate"):
             await transport.send(message(), (ANN,), "k")
 
     assert office.letters == []
@@ -93,7 +92,7 @@ async def test_a_certificate_of_another_host_is_refused(authority: object, ca_fi
 async def test_a_server_without_starttls_gets_neither_password_nor_mail(office: PostOffice) -> None:
     transport = SmtpTransport("127.0.0.1", office.port, user="team", password=SecretStr(PASSWORD), timeout=5)
 
-    with pytest.raises(DeliveryError, match="(?i)starttls"):
+    with pytest.raises(DeliveryError, match=r"(?i)starttls"):
         await transport.send(message(), (ANN,), "k")
 
     assert (office.letters, office.login) == ([], "")
@@ -124,9 +123,7 @@ async def test_a_wrong_password_is_worth_a_retry_and_is_not_shown(
         ("421 4.3.2 Shutting down", DeliveryError),
     ],
 )
-async def test_a_refused_sender_is_final_for_5xx_only(
-    office: PostOffice, answer: str, error: type[Exception]
-) -> None:
+async def test_a_refused_sender_is_final_for_5xx_only(office: PostOffice, answer: str, error: type[Exception]) -> None:
     office.to_mail = answer
 
     with pytest.raises(error, match=answer):
@@ -185,7 +182,7 @@ async def test_what_a_server_says_loses_its_controls_and_addresses_and_its_lengt
 async def test_a_silent_server_is_given_up_on(office: PostOffice) -> None:
     office.silent = True
 
-    with pytest.raises(DeliveryError, match="(?i)timed out"):
+    with pytest.raises(DeliveryError, match=r"(?i)timed out"):
         await plain(office, timeout=0.1).send(message(), (ANN,), "k")
 
 

@@ -209,7 +209,7 @@ COMES_TRUE = st.tuples(field(0, 59), field(0, 23), st.just(ANY), field(1, 12), f
 NIGHTLY = st.tuples(field(0, 59), field(0, 23, up_to=3), st.just(ANY), st.just(ANY), st.just(ANY))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(window=st.sampled_from(WINDOWS), fields=FIELDS | NIGHTLY, skipped=st.integers(0, 4 * 1440 - 1))
 def test_a_random_line_runs_exactly_when_a_search_through_every_minute_says(
     window: Window, fields: tuple[Field, ...], skipped: int
@@ -364,7 +364,7 @@ def test_a_zone_is_known_by_its_name() -> None:
     assert zone("Europe/Oslo").key == "Europe/Oslo"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text("*/-,#L0123456789 MONFEB@?", max_size=30) | st.text(max_size=20))
 def test_any_text_is_either_a_line_or_a_config_error(line: str) -> None:
     try:

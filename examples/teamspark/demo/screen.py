@@ -137,8 +137,9 @@ class Picture:
         for line in watch.lines.values():
             numbers = (line.waiting, line.delayed, line.active, line.completed, line.failed)
             shown = [Text(str(number), style="" if number else "dim") for number in numbers]
-            rate = Text(f"{line.rate(now):.1f}", style="cyan") if line.starts else Text("–", style="dim")
-            table.add_row(line.name, *shown, rate, self._limits[line.name])
+            rate = line.rate(now)
+            speed = Text(f"{rate:.1f}", style="cyan") if rate else Text("–", style="dim")
+            table.add_row(line.name, *shown, speed, self._limits[line.name])
         return table
 
 

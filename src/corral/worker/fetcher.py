@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from corral.errors import StorageError
 from corral.options import QueueSettings
 from corral.outcome import Outcome
-from corral.storage.port import BATCH, Claim, Claimed, Refusal, Settlement, Storage, Token
+from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
 from corral.worker.executor import Executor
 from corral.worker.handler import Handler
@@ -135,8 +135,8 @@ class Fetcher:
             self._forget(run)
         self._take(settled.claimed, token)
         self.quiet = not self._runs and not self._finished and settled.claimed.held_until is None
-        if batch:
-            await self._report(batch, settled.refused)
+        for run, outcome in batch:
+            self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
         return settled.claimed
 
     async def _back_off(self, error: StorageError) -> None:
@@ -164,12 +164,6 @@ class Fetcher:
             claim.pop(run.job.id, None)
             if not claim:
                 del self._all_running[run.token]
-
-    async def _report(self, batch: list[tuple[Run, Outcome]], refused: "object") -> None:
-        assert isinstance(refused, dict)
-        for run, outcome in batch:
-            refusal: Refusal | None = refused.get(run.job.id) if refused else None
-            await self._reporter.ended(run, outcome, refusal)
 
     # -- slots ---------------------------------------------------------------------------------------------------
 

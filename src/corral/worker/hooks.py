@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -40,6 +40,38 @@ class Hooks:
             outcome = await _quietly(hook, event, job)
             if outcome is not None:
                 logger.error("hook %s failed on %s of job %s", _name(hook), event.type, job.id, exc_info=outcome)
+
+
+class HookCalls:
+    """The hooks of one worker, called one after the other beside its work: a slow hook holds up other hooks only."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+        self._waiting: deque[tuple[Event, Job]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def wants(self, kind: EventType) -> bool:
+        """Whether anybody waits for this type."""
+        return self._hooks.wants(kind)
+
+    def put(self, event: Event, job: Job) -> None:
+        """Have the event's hooks called soon, in order."""
+        self._waiting.append((event, job))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._serve(), name="corral-hooks")
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            await self._hooks.call(*self._waiting.popleft())
+
+    async def close(self, seconds: float) -> None:
+        """Wait for the hooks that are due; give up on those that take longer."""
+        if self._task is None:
+            return
+        await asyncio.wait([self._task], timeout=seconds)
+        if self._waiting:
+            logger.error("%d hook calls were given up: the hooks take too long", len(self._waiting))
+        self._task.cancel()
 
 
 async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:

@@ -78,8 +78,8 @@ class Keeper:
     async def _pulse(self, storage: Storage) -> None:
         runs = {
             (run.queue, run.job.id, token): run
-            for token, claim in list(self._running.items())
-            for run in list(claim.values())
+            for token, claim in self._running.copy().items()
+            for run in claim.copy().values()
         }
         leases = [Lease(queue=queue, job_id=job_id, token=token) for queue, job_id, token in runs]
         try:

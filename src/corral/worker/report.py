@@ -10,7 +10,7 @@ from corral.event import Event, EventType
 from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal
 from corral.timing import now_ms
-from corral.worker.hooks import Hooks
+from corral.worker.hooks import HookCalls
 from corral.worker.run import Run
 
 logger = logging.getLogger("corral.worker")
@@ -29,8 +29,8 @@ KIND: dict[type[Outcome], EventType] = {
 class Reporter:
     """Told by the fetchers; tells logs and hooks. Costs next to nothing while nobody listens."""
 
-    def __init__(self, hooks: Hooks) -> None:
-        self._hooks = hooks
+    def __init__(self, calls: HookCalls) -> None:
+        self._calls = calls
         self.totals: Counter[tuple[str, EventType]] = Counter()
         self.finished = 0
 
@@ -41,17 +41,17 @@ class Reporter:
             logger.debug(
                 "job started",
                 extra={
-                    "event": "job.started", "queue": run.queue, "job": job.name, "job_id": job.id,
+                    "event": "job.started", "queue": run.queue, "job": job.name, "jobId": job.id,
                     "attempt": job.attempts_made + 1, "wait_ms": max(0, (job.started_at or 0) - job.created_at),
                 },
             )  # fmt: skip
 
-    async def ended(self, run: Run, outcome: Outcome, refusal: Refusal | None) -> None:
+    def ended(self, run: Run, outcome: Outcome, refusal: Refusal | None) -> None:
         """A verdict was handed in, and accepted unless there is a refusal."""
         if refusal is not None:
             logger.warning(
                 "verdict refused: another run owns the job",
-                extra={"event": "worker.lock_lost", "queue": run.queue, "job_id": run.job.id, "reason": refusal.value},
+                extra={"event": "worker.lock_lost", "queue": run.queue, "jobId": run.job.id, "reason": refusal.value},
             )
             return
         kind = KIND[type(outcome)]
@@ -59,11 +59,11 @@ class Reporter:
         self.totals[run.queue, kind] += 1
         if kind is not EventType.COMPLETED or logger.isEnabledFor(logging.DEBUG):
             self._log(run, outcome, kind)
-        if self._hooks.wants(kind):
+        if self._calls.wants(kind):
             event = Event(
                 type=kind, queue=run.queue, at=now_ms(), job_id=run.job.id, name=run.job.name, detail=_detail(outcome)
             )
-            await self._hooks.call(event, run.job)
+            self._calls.put(event, run.job)
 
     def _log(self, run: Run, outcome: Outcome, kind: EventType) -> None:
         facts: dict[str, object] = {

@@ -11,7 +11,7 @@ from corral.job import JobState
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, QueueSettings
 from corral.storage.port import Selection, Storage
 from corral.timing import now_ms
-from corral.worker.hooks import Hooks
+from corral.worker.hooks import HookCalls
 from corral.worker.report import Reporter
 
 logger = logging.getLogger("corral.upkeep")
@@ -35,7 +35,7 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) 
 class Recovery:
     """Puts dead workers' jobs back."""
 
-    def __init__(self, storage: Storage, queues: Sequence[str], hooks: Hooks, *, lease: float) -> None:
+    def __init__(self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float) -> None:
         self._storage = storage
         self._queues = queues
         self._hooks = hooks
@@ -80,7 +80,7 @@ class Recovery:
             return
         for job in await self._storage.get(queue, job_ids):
             if job is not None:
-                await self._hooks.call(Event(type=kind, queue=queue, at=now_ms(), job_id=job.id, name=job.name), job)
+                self._hooks.put(Event(type=kind, queue=queue, at=now_ms(), job_id=job.id, name=job.name), job)
 
 
 async def sweep(storage: Storage, queues: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from corral.worker.children import Children
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
 from corral.worker.handler import Handler
-from corral.worker.hooks import Hooks, Middleware
+from corral.worker.hooks import HookCalls, Hooks, Middleware
 from corral.worker.keeper import Keeper
 from corral.worker.report import Reporter
 from corral.worker.run import Run
@@ -77,7 +77,7 @@ class Worker:
         self.id = f"{self.name}-{secrets.token_hex(4)}"
         self._host = host
         self._started_at = now_ms()
-        self._hooks = hooks or Hooks()
+        self._hooks = HookCalls(hooks or Hooks())
         self._middlewares = middlewares
         self._scheduler = scheduler
         self._prepare = prepare
@@ -227,6 +227,7 @@ class Worker:
         for task in (*self._tasks, *self._serving):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._serving, return_exceptions=True)
+        await self._hooks.close(STOP_GRACE)
         if self._children is not None:
             await self._children.close()
         self.threads.close()

@@ -14,7 +14,7 @@ from corral.handlers.email.mailer import Mailer, Sent  # noqa: E402
 from corral.handlers.email.message import Message  # noqa: E402
 from corral.handlers.email.payload import Attachment, SendEmail  # noqa: E402
 from corral.handlers.email.resend import ResendTransport  # noqa: E402
-from corral.handlers.email.settings import EmailSettings  # noqa: E402
+from corral.handlers.email.settings import EmailSettings, Security, load_settings  # noqa: E402
 from corral.handlers.email.smtp import SmtpTransport  # noqa: E402
 from corral.handlers.email.templates import Templates, preview  # noqa: E402
 from corral.handlers.email.transport import DeliveryError, Receipt, Refusal, Transport  # noqa: E402
@@ -30,11 +30,13 @@ __all__ = [
     "Receipt",
     "Refusal",
     "ResendTransport",
+    "Security",
     "SendEmail",
     "Sent",
     "SmtpTransport",
     "Templates",
     "Transport",
     "bundle",
+    "load_settings",
     "preview",
 ]

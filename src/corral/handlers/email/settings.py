@@ -120,10 +120,10 @@ class EmailSettings(BaseSettings):
         return self.smtp_port or {Security.TLS: 465, Security.STARTTLS: 587, Security.NONE: 25}[self.security]
 
 
-def load_settings() -> EmailSettings:
-    """What the environment and the files say. Raises: ConfigError, with every complaint."""
+def load_settings(**values: object) -> EmailSettings:
+    """What the arguments, the environment and the files say. Raises: ConfigError, with every complaint."""
     try:
-        return EmailSettings()
+        return EmailSettings(**values)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         complaints = (": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_input=False))
         raise ConfigError("e-mail settings: " + "; ".join(complaints), key="email") from None

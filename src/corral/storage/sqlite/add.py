@@ -58,6 +58,7 @@ def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now
     elif due > now:
         state, k1, k2 = DELAYED, due, number
         queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
+        unit.ready.add(queue.name)  # a worker that sleeps until a later job falls due must learn of this one
     else:
         state, k1, k2 = WAITING, priority_rank(job.priority), -number if job.lifo else number
         unit.ready.add(queue.name)

@@ -1,0 +1,31 @@
+"""The public names, as type checkers see them. `__init__.py` says where each comes from at run time."""
+
+from corral._version import __version__ as __version__
+from corral.app.app import Corral as Corral
+from corral.app.bundle import Bundle as Bundle
+from corral.app.definition import JobDefinition as JobDefinition
+from corral.app.queues import AppQueue as AppQueue
+from corral.errors import CorralError as CorralError
+from corral.event import Event as Event
+from corral.event import EventType as EventType
+from corral.job import Job as Job
+from corral.job import JobState as JobState
+from corral.options import Exponential as Exponential
+from corral.options import Fixed as Fixed
+from corral.options import Keep as Keep
+from corral.options import Priority as Priority
+from corral.options import RateLimit as RateLimit
+from corral.queue import JobHandle as JobHandle
+from corral.queue import Queue as Queue
+from corral.schedule import Cron as Cron
+from corral.schedule import Every as Every
+from corral.schedule import Missed as Missed
+from corral.schedule import Overlap as Overlap
+from corral.signals import Discard as Discard
+from corral.signals import Retry as Retry
+from corral.signals import Snooze as Snooze
+from corral.storage.connect import connect as connect
+from corral.worker.context import JobContext as JobContext
+from corral.worker.context import SyncJobContext as SyncJobContext
+from corral.worker.worker import Worker as Worker
+from corral.worker.worker import WorkerOptions as WorkerOptions
