@@ -100,7 +100,11 @@ KEEP_FAILED = Keep(age=7 * 86_400, count=5_000)
 
 
 class RateLimit(Struct, frozen=True):
-    """At most `count` starts in any window of `per` seconds, over all workers of the queue."""
+    """At most `count` starts in each window of `per` seconds, over all workers of the queue.
+
+    A window begins with its first start (BullMQ's rule), so the end of one and the beginning of the next may together
+    bring twice the count within `per` seconds, never more.
+    """
 
     count: int
     per: float = 1.0

@@ -220,4 +220,5 @@ def _validator(annotation: object) -> str:
 
 def _complaint(item: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"])
-    return f"{where}: {item['msg']}" if where else str(item["msg"])
+    message = str(item["msg"]).removeprefix("Value error, ")  # pydantic's words for a validator's own
+    return f"{where}: {message}" if where else message

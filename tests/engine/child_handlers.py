@@ -266,6 +266,15 @@ def wait_and_tidy(ctx: ChildContext, data: dict[str, str]) -> None:
         Path(data["note"]).write_text("tidied up")
 
 
+def tidy_at_gate(ctx: ChildContext, data: dict[str, str]) -> None:
+    try:
+        ctx.log("running")
+        signal.pause()
+    finally:
+        with Path(data["gate"]).open() as gate:
+            Path(data["note"]).write_text(gate.readline())
+
+
 async def wait_and_tidy_async(ctx: AsyncChildContext, data: dict[str, str]) -> None:
     try:
         await ctx.progress(os.getpid())

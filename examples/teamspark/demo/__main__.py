@@ -1,4 +1,4 @@
-"""`python -m examples.teamspark.demo [--once] [--dir PATH] [--url URL]`: the platform at work, before your eyes."""
+"""`python -m teamspark.demo [--once] [--dir PATH] [--url URL]`: the platform at work, before your eyes."""
 
 import argparse
 import asyncio
@@ -37,7 +37,7 @@ class Wish(NamedTuple):
 
 def read_arguments() -> Wish:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m examples.teamspark.demo", description="TeamSpark's jobs, live.")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="TeamSpark's jobs, live.")
     parser.add_argument("--once", action="store_true", help="end when all jobs have ended; exit code 1 if any is lost")
     parser.add_argument("--dir", type=Path, default=Path(".corral"), metavar="PATH", help="where files go (.corral)")
     parser.add_argument("--url", metavar="URL", help="another store than demo.db in that folder")

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
+from corral.app.place import configured_url
 from corral.app.queues import AppQueue, QueueKeywords
 from corral.app.schedules import ScheduleKeywords, Schedules
 from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
@@ -28,14 +29,13 @@ H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
 Lifespan = Callable[["Corral"], AbstractAsyncContextManager[None]]
 
-DEFAULT_URL = "sqlite:///corral.db"
-
 
 class Corral:
     """An application. Making one does no I/O; the store is opened by `async with`, or by the first `add`.
 
     Args:
-        url: `sqlite:///path/to/file.db`, or `sqlite:///:memory:` for tests.
+        url: `sqlite:///path/to/file.db`, or `sqlite:///:memory:` for tests. Without one: `CORRAL_URL` of the
+            environment, else `url` in `corral.toml` here, else `sqlite:///corral.db`.
         name: names the application among others on the same store; schedules declared in code belong to it.
         lifespan: an async context manager entered before a worker takes its first job and left after its last one.
 
@@ -43,9 +43,9 @@ class Corral:
         ConfigError: a URL that cannot be meant.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, name: str = "app", lifespan: Lifespan | None = None) -> None:
-        check_url(url)
-        self.url = url
+    def __init__(self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None) -> None:
+        self.url = configured_url() if url is None else url
+        check_url(self.url)
         self.name = check_name(name, "application name")
         self.lifespan = lifespan
         self.queues: dict[str, AppQueue] = {}
@@ -75,8 +75,16 @@ class Corral:
         return queue
 
     def include(self, bundle: Bundle, *, queue: str | None = None, **keywords: Unpack[QueueKeywords]) -> AppQueue:
-        """Take in a bundle's handlers, on its own queue or another; declares the queue when it is new."""
+        """Take in a bundle's handlers, on its own queue or another; declares the queue when it is new.
+
+        What a bundle says about its jobs goes before the queue's defaults, which fill in the rest.
+
+        Raises:
+            RegistrationError: a name that is taken, or keywords for a queue that is declared already.
+        """
         name = queue or bundle.queue
+        if keywords and name in self.queues:
+            raise RegistrationError(f"queue {name!r} is declared already: give {', '.join(keywords)} there")
         target = self.queues.get(name) or self.queue(name, **keywords)
         for definition in bundle:
             target.register(definition.bind(self, name))

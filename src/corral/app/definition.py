@@ -1,6 +1,7 @@
 """A job's declaration: a typed handler bound to a queue, and the way to add jobs for it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from corral.errors import ConfigError, RegistrationError
@@ -118,6 +119,10 @@ class JobDefinition(Generic[D, R]):
     @property
     def name(self) -> str:
         return self.handler.name
+
+    def default_to(self, options: JobOptions) -> None:
+        """Fill in what the declaration leaves open: the defaults of the queue it is registered on."""
+        self.handler = replace(self.handler, options=self.handler.options.over(options))
 
     def bind(self, home: Home, queue: str) -> "JobDefinition[D, R]":
         """This declaration in an application and a queue; bundles are bound when they are included."""

@@ -109,6 +109,7 @@ class AppQueue:
         """Take a declaration in. Raises: RegistrationError when its name is taken."""
         if definition.name in self.definitions:
             raise RegistrationError(f"queue {self.name!r} has a handler named {definition.name!r} already")
+        definition.default_to(self.options)
         self.definitions[definition.name] = definition
         return definition
 

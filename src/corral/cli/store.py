@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from corral.app.app import DEFAULT_URL, Corral
+from corral.app.app import Corral
+from corral.app.place import DEFAULT_URL
 from corral.cli.failures import UNREACHABLE, fail
 from corral.cli.load import load_app
 from corral.cli.settings import Settings, load_settings

@@ -12,7 +12,8 @@ import click
 from msgspec import Struct
 
 from corral._version import __version__
-from corral.app.app import DEFAULT_URL, Corral
+from corral.app.app import Corral
+from corral.app.place import DEFAULT_URL
 from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
 from corral.cli.load import load_app

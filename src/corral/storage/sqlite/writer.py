@@ -120,8 +120,8 @@ class Database:
         if group is None:
             group = self._gathering[loop] = []
             loop.call_soon(self._send, loop)
-            # The first call of a loop's turn need not wait for others; the second shows that there are some. A task that
-            # adds in a tight loop thus lets the loop turn at every second call.
+            # The first call of a loop's turn need not wait for others; the second shows that there are some. A task
+            # that adds in a tight loop thus lets the loop turn at every second call.
             if brief and self._run_here(call):
                 if call.error is not None:
                     raise call.error

@@ -1,0 +1,82 @@
+"""Handlers for `process=True`: child processes import them by the name of this module."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from corral import Discard, Retry, Snooze
+from corral.worker.invoke import AsyncChildContext, ChildContext
+
+
+class Order(BaseModel):
+    number: int
+
+
+def work(ctx: ChildContext, order: Order) -> list[int]:
+    ctx.progress(50)
+    ctx.log("half way")
+    return [os.getpid(), order.number, ctx.attempt]
+
+
+async def work_async(ctx: AsyncChildContext, order: Order) -> list[int]:
+    await ctx.progress(50)
+    await ctx.log("half way")
+    return [os.getpid(), order.number, ctx.attempt]
+
+
+def give_nan() -> float:
+    return float("nan")
+
+
+def whoami() -> int:
+    return os.getpid()
+
+
+def hang(ctx: ChildContext) -> None:
+    ctx.progress(os.getpid())
+    time.sleep(60)
+
+
+def stubborn(ctx: ChildContext) -> None:
+    """Does not even end when it is told to."""
+    ctx.progress(os.getpid())
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: S112
+            continue
+
+
+def signal_by_name(ctx: ChildContext, data: str) -> int:
+    if ctx.attempt > 1 or ctx.fence > 1:
+        return ctx.attempt
+    match data:
+        case "retry":
+            raise Retry("not yet", after=0.01)
+        case "snooze":
+            raise Snooze(0.01)
+        case _:
+            raise Discard("never")
+
+
+def fail(data: str) -> None:
+    match data:
+        case "value":
+            raise ValueError("bad value")
+        case "exit":
+            raise SystemExit(3)
+        case "hard":
+            os._exit(3)
+        case _:
+            raise ConnectionError("no route")
+
+
+async def cancellable(ctx: AsyncChildContext, data: str) -> None:
+    await ctx.progress("running")
+    try:
+        await asyncio.sleep(60)
+    finally:
+        Path(data).write_text("cleaned up")
