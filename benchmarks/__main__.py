@@ -78,7 +78,13 @@ def _report(runs: dict[str, list[Numbers]], facts: dict[str, str], rounds: int, 
     now = datetime.now(UTC)
     name = "quick" if quick else "latest"
     medians = {key: {figure: figures(key, figure) for figure in of[0]} for key, of in runs.items()}
-    record = {"at": now.isoformat(timespec="seconds"), "machine": facts, "rounds": rounds, "medians": medians, "runs": runs}
+    record = {
+        "at": now.isoformat(timespec="seconds"),
+        "machine": facts,
+        "rounds": rounds,
+        "medians": medians,
+        "runs": runs,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(markdown(lines, facts, rounds, noise))
     print(f"\nwritten: {(RESULTS / name).relative_to(ROOT)}.json and .md")

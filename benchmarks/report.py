@@ -47,7 +47,13 @@ class Figures:
 def table(runs: Runs, backlog: int) -> list[Line]:
     """Every figure that is stated, in the order of the page."""
     figures = Figures(runs)
-    return [*_draining(figures), *_adding(figures), *_backlog(figures, backlog), *_latency(figures), *_starting(figures)]
+    return [
+        *_draining(figures),
+        *_adding(figures),
+        *_backlog(figures, backlog),
+        *_latency(figures),
+        *_starting(figures),
+    ]
 
 
 def _rate(value: float) -> str:

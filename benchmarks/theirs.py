@@ -42,9 +42,7 @@ class Bench:
     def fill(self, jobs: int) -> None:
         """Put the rows there that `jobs` calls would, but in one transaction: filling is not what is measured."""
         storage = self.huey.storage
-        rows = [
-            (storage.name, memoryview(self.huey.serialize_task(self.count.s(number))), 0) for number in range(jobs)
-        ]
+        rows = [(storage.name, memoryview(self.huey.serialize_task(self.count.s(number))), 0) for number in range(jobs)]
         with storage.db(commit=True) as cursor:
             cursor.executemany("insert into task (queue, data, priority) values (?, ?, ?)", rows)
 

@@ -1,14 +1,21 @@
 """Puts the platform together, for whoever says where it lives: `app.py`, the demo and the tests."""
 
+from pathlib import Path
 from typing import TypedDict, Unpack
+from urllib.parse import unquote, urlsplit
 
-from corral import AppQueue, Corral, Exponential, JobHandle, Keep, RateLimit
+from corral import AddKeywords, AppQueue, Corral, Exponential, JobHandle, Keep, RateLimit
 from corral.handlers.email import EmailSettings, Transport, bundle
 
 from . import jobs, schedules
 from .payloads import JobType, SendEmailJobData
 from .settings import Settings
 from .team import Team
+
+
+def beside(url: str) -> Path:
+    """A folder next to the store: whoever may write the one may write the other."""
+    return Path(unquote(urlsplit(url).path)[1:]).parent / "teamspark-data"
 
 
 class Common(TypedDict):
@@ -32,6 +39,7 @@ def make_app(settings: Settings, *, email: EmailSettings | None = None, transpor
         ConfigError: a store that this version of corral has no engine for.
     """
     app = Corral(settings.url, name="teamspark")
+    home = settings.teamspark_home or beside(app.url)
     kept = Keep(age=settings.job_retention_hours * 3_600)
     common: Common = {
         "concurrency": settings.worker_concurrency,
@@ -44,32 +52,23 @@ def make_app(settings: Settings, *, email: EmailSettings | None = None, transpor
     for job_type in JobType:
         if job_type is not JobType.SEND_EMAIL:
             app.queue(job_type, **common)
-    app.include(bundle(email or EmailSettings(mail_dir=settings.mails), transport=transport))
+    app.include(bundle(email or EmailSettings(mail_dir=settings.mail_dir or home / "mail"), transport=transport))
 
     async def send(id: str, data: SendEmailJobData) -> JobHandle[object]:
         return await mail.definition("send-email").add(data, id=id)
 
-    team = Team(settings.home / "team.db")
+    team = Team(home / "team.db")
     jobs.metrics_jobs(app.queues[JobType.CALCULATE_METRICS], team)
     jobs.report_jobs(app.queues[JobType.GENERATE_REPORT], team, send)
-    jobs.cleanup_jobs(app.queues[JobType.CLEANUP_OLD_DATA], settings.home / "tmp")
+    jobs.cleanup_jobs(app.queues[JobType.CLEANUP_OLD_DATA], home / "tmp")
     jobs.kudos_jobs(app.queues[JobType.SEND_KUDOS_NOTIFICATION], team, send)
     jobs.checkin_jobs(app.queues[JobType.PROCESS_CHECKIN], team)
     schedules.register(app)
     return app
 
 
-class Options(TypedDict, total=False):
-    """What TeamSpark asks of a job beside its queue's defaults. Durations are seconds."""
-
-    id: str
-    delay: float
-    priority: int  #: 1 is served first; jobs without a priority come after all that have one
-    attempts: int
-
-
-async def add_job(queue: AppQueue, name: str, data: object, **options: Unpack[Options]) -> JobHandle[object]:
-    """Add a job; when this returns, it is stored durably and will be run.
+async def add_job(queue: AppQueue, name: str, data: object, **options: Unpack[AddKeywords]) -> JobHandle[object]:
+    """Add a job; when this returns, it is stored durably and will be run. `delay` and other durations are seconds.
 
     Raises:
         UnknownJobError: the queue has no such job. PayloadError: the data is refused, with every complaint.

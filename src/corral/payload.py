@@ -174,13 +174,27 @@ class PayloadType:
                     raise PayloadError("payload is refused", ["this handler takes no payload"])
                 return {}
             case "struct":
-                return msgspec.to_builtins(self._convert(value) if not self._is_instance(value) else value)
+                return msgspec.to_builtins(
+                    self._convert(msgspec.to_builtins(value))
+                )  # an object's fields may be anything
             case _:
-                adapter = self._type_adapter()
-                return adapter.dump_python(self._pydantic(value), mode="json", warnings="error", by_alias=True)
+                return self._dump_pydantic(value)
 
-    def _is_instance(self, value: object) -> bool:
-        return isinstance(self.annotation, type) and isinstance(value, self.annotation)
+    def _dump_pydantic(self, value: object) -> object:
+        from pydantic_core import PydanticSerializationError
+
+        adapter = self._type_adapter()
+        checked = self._pydantic(value)
+        try:
+            # `round_trip` leaves computed fields out: the type would refuse them when it reads the payload again.
+            dumped: object = adapter.dump_python(checked, mode="json", by_alias=True, round_trip=True, warnings=False)
+        except PydanticSerializationError as error:
+            raise PayloadError("payload is refused", [str(error)]) from None
+        if checked is value:  # pydantic takes an object of the type as it is; its fields may be anything by now
+            self._pydantic(dumped)
+        if _MASK in repr(dumped):
+            _refuse_secrets(adapter.dump_python(checked, warnings=False))
+        return dumped
 
     def _convert(self, value: object) -> object:
         try:
@@ -203,6 +217,22 @@ class PayloadType:
             annotation: Any = self.annotation
             self._adapter = TypeAdapter(annotation)
         return self._adapter
+
+
+#: What pydantic writes in place of a secret.
+_MASK = "**********"
+
+
+def _refuse_secrets(value: object) -> None:
+    """A secret would be stored as asterisks, and the handler would read those: say so instead."""
+    if hasattr(value, "get_secret_value"):
+        raise PayloadError("payload has a secret, which would be lost: pass a key that the handler can look it up with")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _refuse_secrets(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_secrets(item)
 
 
 def _validator(annotation: object) -> str:

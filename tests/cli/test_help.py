@@ -11,7 +11,7 @@ from corral.cli.main import corral
 
 from .helpers import call, surroundings
 
-HEAVY = ("pydantic", "pydantic_settings", "rich", "apsw", "watchfiles", "uvloop")
+HEAVY = ("pydantic", "pydantic_settings", "rich", "apsw", "watchfiles", "uvloop", "msgspec", "asyncio", "corral.app")
 
 
 def commands() -> list[tuple[str, ...]]:

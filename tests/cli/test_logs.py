@@ -15,7 +15,7 @@ from corral.job import Job, JobState
 from corral.worker.run import current_job
 
 #: 2025-06-19 10:30:45.123 in the machine's zone, as the guides' lines have it.
-MOMENT = datetime(2025, 6, 19, 10, 30, 45, 123_000).astimezone().timestamp()  # noqa: DTZ001  # the zone is the point
+MOMENT = datetime(2025, 6, 19, 10, 30, 45, 123_000).astimezone().timestamp()  # the zone is the point
 
 HOSTILE = (
     "two\nlines",

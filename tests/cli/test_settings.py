@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from corral.app.app import DEFAULT_URL, Corral
+from corral.app.app import Corral
+from corral.app.place import DEFAULT_URL
 from corral.cli.settings import Settings, load_settings
 from corral.cli.store import store_url
 from corral.errors import ConfigError

@@ -1,9 +1,9 @@
 """A desk at which one worker would sit: adds real jobs to a real store, claims them and calls their handlers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
@@ -21,12 +21,17 @@ LEASE_MS = 15_000
 
 
 class Desk:
-    """Runs the jobs of one bundle, one attempt at a time."""
+    """Runs the jobs of one queue, one attempt at a time."""
 
-    def __init__(self, storage: Storage, bundle: Bundle) -> None:
+    def __init__(self, storage: Storage, queue: str, definitions: Iterable[JobDefinition[Any, Any]]) -> None:
         self.storage = storage
-        self.bundle = bundle
-        self.definitions: dict[str, JobDefinition[Any, Any]] = {one.name: one for one in bundle}
+        self.queue = queue
+        self.definitions = {one.name: one for one in definitions}
+
+    @classmethod
+    def of(cls, storage: Storage, bundle: Bundle) -> Self:
+        """For a bundle's jobs."""
+        return cls(storage, bundle.queue, bundle)
 
     async def begin(
         self, payload: Mapping[str, object], name: str = "send-email", *, id: str | None = None
@@ -39,7 +44,7 @@ class Desk:
     async def claim(self, *, now: int | None = None) -> JobContext:
         """Claim the next job."""
         token = Token(f"token-{next(_tokens)}")
-        claimed = await self.storage.claim(self.bundle.queue, Claim(count=1, token=token, lease_ms=LEASE_MS), now=now)
+        claimed = await self.storage.claim(self.queue, Claim(count=1, token=token, lease_ms=LEASE_MS), now=now)
         (job,) = claimed.jobs
         attempts = self.definitions[job.name].handler.options.attempts or 1
         return JobContext(job, attempts, self.storage, token)
@@ -61,23 +66,21 @@ class Desk:
     async def recover(self, ctx: JobContext) -> JobContext:
         """The worker died: its lease runs out, the job is found and claimed again."""
         later = now_ms() + 2 * LEASE_MS
-        recovered = await self.storage.recover(self.bundle.queue, now=later)
+        recovered = await self.storage.recover(self.queue, now=later)
         assert recovered.requeued == (ctx.id,)
         return await self.claim(now=later)
 
     async def complete(self, ctx: JobContext, result: Result) -> Job | None:
         """Settle the job as done and answer how it is stored."""
         await self._settle(ctx, Completed(json.dumps(result), Keep()))
-        return (await self.storage.get(self.bundle.queue, [ctx.id]))[0]
+        return (await self.storage.get(self.queue, [ctx.id]))[0]
 
     async def remove(self, ctx: JobContext) -> None:
         """Delete the finished job, as retention does."""
         states = frozenset({JobState.COMPLETED, JobState.FAILED})
-        assert await self.storage.remove(self.bundle.queue, Selection(states=states)) == [ctx.id]
+        assert await self.storage.remove(self.queue, Selection(states=states)) == [ctx.id]
 
     async def _settle(self, ctx: JobContext, outcome: Completed | Retried) -> None:
         token = ctx._token  # the worker's side of the context has no public door
-        settled = await self.storage.settle(
-            self.bundle.queue, [Settlement(job_id=ctx.id, token=token, outcome=outcome)]
-        )
+        settled = await self.storage.settle(self.queue, [Settlement(job_id=ctx.id, token=token, outcome=outcome)])
         assert not settled.refused

@@ -51,7 +51,7 @@ def test_names_and_queue_may_be_chosen() -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 async def test_each_name_sends_what_its_template_says(memory: Storage, tmp_path: Path, name: str) -> None:
-    result = await Desk(memory, bundle(EmailSettings(mail_dir=tmp_path / "out"))).send(WELCOME, name)
+    result = await Desk.of(memory, bundle(EmailSettings(mail_dir=tmp_path / "out"))).send(WELCOME, name)
 
     (path,) = (tmp_path / "out").iterdir()
     assert parsed(path.read_bytes())["Subject"] == "Welcome!"

@@ -43,7 +43,7 @@ def smtp(office: PostOffice) -> SmtpTransport:
 
 @pytest.fixture
 def desk(memory: Storage, smtp: SmtpTransport) -> Desk:
-    return Desk(memory, bundle(FROM_US, transport=smtp))
+    return Desk.of(memory, bundle(FROM_US, transport=smtp))
 
 
 async def test_a_job_becomes_a_mail(desk: Desk, office: PostOffice) -> None:
@@ -62,7 +62,7 @@ async def test_a_job_becomes_a_mail(desk: Desk, office: PostOffice) -> None:
 
 
 async def test_the_date_is_that_of_sending(memory: Storage, smtp: SmtpTransport, office: PostOffice) -> None:
-    await Desk(memory, bundle(FROM_US, transport=smtp, clock=lambda: 1_700_000_000_000)).send(WELCOME)
+    await Desk.of(memory, bundle(FROM_US, transport=smtp, clock=lambda: 1_700_000_000_000)).send(WELCOME)
 
     assert office.letters[0].message["Date"].datetime.timestamp() == 1_700_000_000
 
@@ -158,7 +158,7 @@ async def test_every_attempt_has_the_same_message_id(desk: Desk, office: PostOff
 
 
 async def test_a_repeated_dry_run_leaves_one_file(memory: Storage, tmp_path: Path) -> None:
-    desk = Desk(memory, bundle(FROM_US, transport=DryRunTransport(tmp_path / "out")))
+    desk = Desk.of(memory, bundle(FROM_US, transport=DryRunTransport(tmp_path / "out")))
     ctx = await desk.begin(WELCOME)
     await desk.run(ctx)
     await ctx.note("sent", "", keep=0)  # as if the worker had died before its note
@@ -172,7 +172,7 @@ async def test_a_repeated_request_to_resend_has_the_same_key(memory: Storage, ht
     httpserver.expect_oneshot_request("/emails").respond_with_json({}, status=500)
     httpserver.expect_request("/emails").respond_with_json({"id": "49a3"})
     transport = ResendTransport(SecretStr("re_1"), url=httpserver.url_for("/"), timeout=5)
-    desk = Desk(memory, bundle(FROM_US, transport=transport))
+    desk = Desk.of(memory, bundle(FROM_US, transport=transport))
     ctx = await desk.begin(WELCOME)
     with pytest.raises(DeliveryError):
         await desk.run(ctx)
@@ -255,6 +255,19 @@ async def test_with_every_recipient_refused_for_good_the_job_is_discarded(desk: 
     )
 
 
+async def test_refusals_of_all_attempts_count_when_nobody_is_left(desk: Desk, office: PostOffice) -> None:
+    office.to_rcpt = {ANN: "550 5.1.1 Unknown", BOB: "450 4.2.1 Busy"}
+    ctx = await desk.begin({**WELCOME, "to": [ANN, BOB]})
+    with pytest.raises(DeliveryError):
+        await desk.run(ctx)
+    office.to_rcpt = {BOB: "551 5.1.6 Moved"}
+
+    with pytest.raises(Discard, match=r"2 of 2 recipients refused by the server, the first with 550 5\.1\.1 Unknown"):
+        await desk.run(await desk.retry(ctx))
+
+    assert office.letters == []
+
+
 # -- what can never be sent --------------------------------------------------------------------------------------------
 
 
@@ -277,7 +290,7 @@ async def test_what_another_program_put_into_the_store_is_checked_again(desk: De
 async def test_s_40_a_vector_that_got_past_the_payload_reaches_no_server(
     memory: Storage, smtp: SmtpTransport, office: PostOffice, field: str, text: str
 ) -> None:
-    desk = Desk(memory, bundle(FROM_US, transport=smtp))
+    desk = Desk.of(memory, bundle(FROM_US, transport=smtp))
     mailer = Mailer(FROM_US, smtp, built_in())
     ctx = await desk.begin(WELCOME)
     unchecked = SendEmail.model_construct(**{**WELCOME, field: text})  # type: ignore[arg-type]  # on purpose
@@ -334,7 +347,7 @@ class Pigeons:
 async def test_anything_with_a_send_method_is_a_transport(memory: Storage) -> None:
     pigeons = Pigeons()
 
-    result = await Desk(memory, bundle(FROM_US, transport=pigeons)).send(WELCOME)
+    result = await Desk.of(memory, bundle(FROM_US, transport=pigeons)).send(WELCOME)
 
     assert [(subject, recipients) for subject, recipients, _ in pigeons.flown] == [("Hello", (ANN,))]
     assert result == {"messageId": "pigeon-1", "accepted": [ANN], "rejected": []}

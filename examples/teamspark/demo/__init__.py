@@ -1,1 +1,1 @@
-"""The demo: `python -m examples.teamspark.demo`, or `python -m teamspark.demo` in a copy, runs the platform on a file and shows what happens."""
+"""The demo: the platform at work on a file, with everything that happens shown while it happens."""

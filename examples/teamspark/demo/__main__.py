@@ -61,9 +61,9 @@ def prepare(folder: Path) -> None:
 
 def build(wish: Wish) -> Corral:
     """The platform, with mails that stay on this machine whatever the environment says."""
-    settings = Settings(url=wish.url, teamspark_home=wish.folder, mail_dir=wish.folder / "mail")
+    settings = Settings(url=wish.url, teamspark_home=wish.folder)
     email = EmailSettings(email_transport="dry-run", email_from="TeamSpark <team@example.com>")
-    app = make_app(settings, email=email, transport=Unreliable(DryRunTransport(settings.mails)))
+    app = make_app(settings, email=email, transport=Unreliable(DryRunTransport(wish.folder / "mail")))
     app.middleware(note_attempt)
     return app
 

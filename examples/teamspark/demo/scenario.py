@@ -1,4 +1,4 @@
-"""What the demo adds: the jobs of the guide, two that get into trouble, and more mails than may leave at once."""
+"""What the demo adds: a platform's everyday jobs, two that get into trouble, and more mails than may leave at once."""
 
 import os
 import time
@@ -22,7 +22,7 @@ from .transport import BUSY, GONE
 
 Note = Callable[[str], None]
 
-#: Seconds until the reminder; in the guide it is a minute.
+#: Seconds until the reminder. In real life it would be a day; nobody wants to watch that.
 REMINDER = 3
 UPDATE = {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]}
 
@@ -41,7 +41,7 @@ async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
 
     reminder = mail("user@example.com", "Your check-in is due", "reminder", message="It takes a minute.")
     await add_job(queue, "reminder", reminder, delay=REMINDER)
-    note(f"added a reminder for {REMINDER} s from now")
+    note(f"added a reminder for {REMINDER} s from now, so that you need not wait a day for it")
 
     await add_job(queue, "send-email", mail(BUSY, "To a busy mailbox", "notification", message="Third time lucky."))
     note("added a mail to a mailbox that will be busy twice: it is tried again after 2 s, then after 4 s")

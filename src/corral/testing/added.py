@@ -117,7 +117,7 @@ def _homes(app: Corral, wanted: JobDefinition[Any, Any]) -> list[str]:
     homes = [
         queue.name
         for queue in app.queues.values()
-        if (own := queue.definitions.get(wanted.name)) is not None and own.handler is wanted.handler
+        if (own := queue.definitions.get(wanted.name)) is not None and own.handler.function is wanted.handler.function
     ]
     if not homes:
         app.definition(wanted.queue, wanted.name)

@@ -20,12 +20,15 @@ from corral.timing import Millis
 from corral.worker.children import Children
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE
+from corral.worker.hooks import HookCalls
 from corral.worker.report import Reporter
 from corral.worker.run import Run
 from corral.worker.threads import Threads
 
 #: Of the fake clock: a handler that lets it advance by less keeps its job.
 LEASE_MS: Millis = 86_400_000
+#: How long the hooks of one job may take.
+HOOK_SECONDS = 5.0
 
 
 class Drained(Struct, frozen=True, kw_only=True):
@@ -113,7 +116,6 @@ class _Bench:
         self._app = app
         self._store = store
         self._max_jobs = max_jobs
-        self._reporter = Reporter(app.hooks)
         self._threads = Threads()
         self._children: Children | None = None
         self._number = 0
@@ -172,7 +174,6 @@ class _Bench:
 
     async def _run(self, executor: Executor, job: Job, token: Token) -> None:
         run = Run(job.queue, job, token, time.monotonic())
-        self._reporter.started(run)
         outcomes: list[Outcome] = []
         run.task = task = asyncio.create_task(_execute(executor, run, outcomes))
         try:
@@ -187,7 +188,11 @@ class _Bench:
         [outcome] = outcomes
         refusal = await self._settle(run, outcome)
         self.tally.count(job, outcome)
-        await self._reporter.ended(run, outcome, refusal)
+        calls = HookCalls(self._app.hooks)
+        Reporter(calls).ended(run, outcome, refusal)
+        await calls.close(
+            HOOK_SECONDS
+        )  # a worker's hooks run beside its work; here they have run when the next job starts
         if self.tally.runs >= self._max_jobs:
             raise CorralError(
                 f"the drain stopped after {self._max_jobs:,} runs; the last was {job.name!r} of queue {job.queue!r}: "

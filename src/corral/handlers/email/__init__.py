@@ -8,7 +8,7 @@ from corral.handlers.email.extra import need
 
 need()  # before anything below imports what the extra brings
 
-from corral.handlers.email.bundle import JOBS, bundle  # noqa: E402
+from corral.handlers.email.bundle import JOBS, bundle, transport_for  # noqa: E402
 from corral.handlers.email.dryrun import DryRunTransport  # noqa: E402
 from corral.handlers.email.mailer import Mailer, Sent  # noqa: E402
 from corral.handlers.email.message import Message  # noqa: E402
@@ -39,4 +39,5 @@ __all__ = [
     "bundle",
     "load_settings",
     "preview",
+    "transport_for",
 ]

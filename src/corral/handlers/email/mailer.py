@@ -10,7 +10,7 @@ from corral.handlers.email.message import Message, job_key, message_id
 from corral.handlers.email.payload import SendEmail, addresses, unique
 from corral.handlers.email.settings import EmailSettings
 from corral.handlers.email.templates import MailFacts, Templates
-from corral.handlers.email.transport import DeliveryError, Receipt, Refusal, Transport
+from corral.handlers.email.transport import DeliveryError, Receipt, Transport
 from corral.job import Job
 from corral.signals import Discard
 from corral.timing import Clock, now_ms
@@ -88,9 +88,10 @@ class Mailer:
         put_off = [refusal for refusal in receipt.refused if not refusal.permanent]
         if put_off:
             await _note_progress(ctx, progress)
-            raise DeliveryError(_summary("put off", put_off, everybody))
-        if not progress.accepted:
-            raise Discard(_summary("refused", receipt.refused, everybody))
+            raise DeliveryError(_summary("put off", len(put_off), len(everybody), put_off[0].code, put_off[0].text))
+        if not progress.accepted and progress.rejected:
+            first = progress.rejected[0]
+            raise Discard(_summary("refused", len(progress.rejected), len(everybody), first["code"], first["text"]))
         await _note_sent(ctx, receipt.message_id)
         logger.info("Email sent successfully", extra={"jobId": ctx.id})
         result: Sent = {"messageId": receipt.message_id, "accepted": progress.accepted, "rejected": progress.rejected}
@@ -105,10 +106,8 @@ def _shown(email: SendEmail) -> str:
     return f"{first.spec} +{len(more)}" if more else first.spec
 
 
-def _summary(what: str, refusals: tuple[Refusal, ...] | list[Refusal], everybody: tuple[str, ...]) -> str:
-    first = refusals[0]
-    share = f"{len(refusals)} of {len(everybody)} recipients"
-    return f"{share} {what} by the server, the first with {first.code} {first.text}"
+def _summary(what: str, count: int, total: int, code: int, text: str) -> str:
+    return f"{count} of {total} recipients {what} by the server, the first with {code} {text}"
 
 
 # -- what attempts tell each other ------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What happens when things break: killed processes, cut power, full disks, blocked loops, damaged files."""

@@ -1,0 +1,235 @@
+"""The application under torture, and the processes that use it: workers and producers."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from corral import Corral, Event, Job, JobContext, JobHandle, SyncJobContext, WorkerOptions
+from corral.job import NewJob, ParentRef
+from corral.options import ParentPolicy
+from corral.queue import Queue
+from tests.faults.forks import Ledger
+
+Data = dict[str, object]
+
+#: Policies with which a parent always ends by itself, whatever becomes of its children.
+POLICIES = (ParentPolicy.IGNORE, ParentPolicy.CONTINUE, ParentPolicy.REMOVE, ParentPolicy.FAIL)
+#: The producer rests while so many jobs wait: enough that no worker is ever idle.
+BACKLOG = 150
+#: Finished jobs kept in the queue `lean`, whose others are deleted as it goes.
+LEAN = 20
+LEASE = 0.3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where everything lies."""
+
+    folder: Path
+    synchronous: str = "full"
+    lease: float = LEASE
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "corral.db"
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.database}?synchronous={self.synchronous}"
+
+    @property
+    def acks(self) -> Path:
+        """Jobs whose `add` returned: `queue id`."""
+        return self.folder / "acks"
+
+    @property
+    def effects(self) -> Path:
+        """Every call of a handler: `queue id fence pid`."""
+        return self.folder / "effects"
+
+    @property
+    def verdicts(self) -> Path:
+        """Every completion that the store accepted and the worker heard of: `queue id pid`."""
+        return self.folder / "verdicts"
+
+    @property
+    def killed(self) -> Path:
+        """Who was killed: `pid`."""
+        return self.folder / "killed"
+
+    @property
+    def errors(self) -> Path:
+        """What the processes wrote to standard error."""
+        return self.folder / "errors"
+
+
+def application(scene: Scene) -> Corral:
+    """Two queues with handlers of every kind. `main` keeps every job, `lean` almost none."""
+    app = Corral(scene.url)
+    effects, verdicts, pid = Ledger(scene.effects), Ledger(scene.verdicts), os.getpid()
+
+    def effect(ctx: JobContext | SyncJobContext) -> None:
+        effects.write(ctx.queue, ctx.id, ctx.fence, pid)
+
+    @app.on("completed")
+    def completed(event: Event, job: Job) -> None:
+        verdicts.write(job.queue, job.id, pid)
+
+    async def quick(ctx: JobContext, data: Data) -> None:
+        effect(ctx)
+
+    async def nap(ctx: JobContext, data: Data) -> str:
+        effect(ctx)
+        await asyncio.sleep(random.uniform(0, 0.01))
+        return ctx.id
+
+    def thread(ctx: SyncJobContext, data: Data) -> None:
+        effect(ctx)
+        time.sleep(random.uniform(0, 0.004))
+
+    async def flaky(ctx: JobContext, data: Data) -> None:
+        effect(ctx)
+        if ctx.attempt == 1:
+            raise ValueError("the first attempt always fails")
+
+    async def chatty(ctx: JobContext, data: Data) -> None:
+        effect(ctx)
+        await ctx.log("begun")
+        await ctx.progress({"share": 0.5})
+        await ctx.log("done")
+
+    main = app.queue("main", concurrency=6, keep_completed=True, keep_failed=True)
+    for handler in (quick, nap, thread, chatty):
+        main.job(handler.__name__)(handler)
+    main.job("flaky", attempts=2, backoff=0.01)(flaky)
+    main.job("capped", concurrency=2)(nap)
+    main.job("parent")(quick)
+    lean = app.queue("lean", concurrency=3, keep_completed=LEAN, keep_failed=True)
+    for handler in (quick, chatty):
+        lean.job(handler.__name__)(handler)
+    return app
+
+
+# -- the worker --------------------------------------------------------------------------------------------------------
+
+
+def work(scene: Scene, say_ready: Callable[[], None]) -> int:
+    """A worker until it is told to stop; answers its exit code."""
+    quiet_logs(say_ready)
+    options = WorkerOptions(lease=scene.lease, stats_interval=0, sweep_interval=0.5)
+
+    async def serve() -> int:
+        app = application(scene)
+        async with app:
+            return await (await app.worker(options=options)).run()
+
+    return asyncio.run(serve())
+
+
+def quiet_logs(say_ready: Callable[[], None] | None = None) -> None:
+    """Only what must never happen is worth a line: expected failures and recoveries are silent."""
+    logging.basicConfig(level=logging.ERROR, format="%(name)s %(levelname)s %(message)s", force=True)
+    for name in ("corral.worker", "corral.queue"):
+        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).propagate = False
+    logging.getLogger("corral.worker").addHandler(_Watch(say_ready))
+
+
+class _Watch(logging.Handler):
+    """Hears that the worker runs, and passes on what is worse than an error of a job."""
+
+    def __init__(self, say_ready: Callable[[], None] | None) -> None:
+        super().__init__()
+        self._say_ready = say_ready
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", "") == "worker.ready" and self._say_ready is not None:
+            self._say_ready()
+        if record.levelno >= logging.CRITICAL:
+            logging.getLogger("tests.faults").error("Traceback: %s", record.getMessage(), exc_info=record.exc_info)
+
+
+# -- the producer ------------------------------------------------------------------------------------------------------
+
+
+def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
+    """Add jobs in every way there is, noting each that was acknowledged, until told to stop."""
+    quiet_logs()
+    random.seed(seed)
+
+    async def serve() -> int:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        app = application(scene)
+        async with app:
+            main, lean = await app.open_queue("main"), await app.open_queue("lean")
+            producer = Producer(main, lean, Ledger(scene.acks), f"{seed}-{os.getpid()}")
+            say_ready()
+            while not stop.is_set():
+                await producer.step()
+        return 0
+
+    return asyncio.run(serve())
+
+
+class Producer:
+    """One step is one random way of adding."""
+
+    def __init__(self, main: Queue, lean: Queue, acks: Ledger, tag: str) -> None:
+        self._main = main
+        self._lean = lean
+        self._acks = acks
+        self._tag = tag
+        self._number = 0
+
+    async def step(self) -> None:
+        """Add something, unless enough waits."""
+        counts = await self._main.counts()
+        if counts.waiting + counts.delayed > BACKLOG:
+            await asyncio.sleep(0.002)
+            return
+        self._number += 1
+        ways = (self._one, self._many_at_once, self._bulk, self._own_id, self._later, self._family, self._passing)
+        await random.choice(ways)()
+
+    def _ack(self, *handles: JobHandle[object]) -> None:
+        for handle in handles:
+            self._acks.write(handle.queue.name, handle.id)
+
+    async def _one(self) -> None:
+        name = random.choice(("quick", "nap", "thread", "flaky", "capped", "chatty"))
+        self._ack(await self._main.add(name, {"tag": self._tag}, priority=random.choice((0, 0, 1, 10))))
+
+    async def _many_at_once(self) -> None:
+        self._ack(*await asyncio.gather(*(self._main.add("nap") for _ in range(10))))
+
+    async def _bulk(self) -> None:
+        size = random.randint(5, 30)
+        data = {"bulk": f"{self._tag}-{self._number}", "size": size}
+        self._ack(*await self._main.add_bulk([(random.choice(("quick", "capped")), data) for _ in range(size)]))
+
+    async def _own_id(self) -> None:
+        name = f"own-{self._tag}-{self._number}"
+        first = await self._main.add("quick", {}, id=name)
+        again = await self._main.add("quick", {}, id=name)
+        if not first.fresh or again.fresh:
+            raise AssertionError(f"{name} was added twice")
+        self._ack(first)
+
+    async def _later(self) -> None:
+        self._ack(await self._main.add("nap", {}, delay=random.uniform(0, 0.05)))
+
+    async def _family(self) -> None:
+        parent = f"family-{self._tag}-{self._number}"
+        reference = ParentRef("main", parent, random.choice(POLICIES))
+        children = [NewJob(queue="main", name="nap", parent=reference) for _ in range(3)]
+        self._ack(*await self._main.add_jobs([NewJob(queue="main", name="parent", id=parent, children=3), *children]))
+
+    async def _passing(self) -> None:
+        self._ack(*await self._lean.add_bulk([("quick", {}), ("chatty", {}), ("quick", {})]))

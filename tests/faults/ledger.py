@@ -1,0 +1,190 @@
+"""The checker: what the store says against what was written down outside of it. Every complaint is one sentence."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from corral.storage.sqlite.unit import COMPLETED, COUNTER, FAILED, id_of
+from tests.faults.actors import LEAN, Scene
+from tests.faults.forks import lines
+
+Key = tuple[str, str]  #: queue, job id
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job as the store has it."""
+
+    name: str
+    state: int
+    started: int  #: claims
+    made: int  #: attempts that ended with a verdict
+    crashes: int
+
+
+@dataclass
+class Books:
+    """Everything that is known about the jobs, from both sides."""
+
+    acked: set[Key]
+    effects: dict[Key, list[tuple[int, int]]]  #: (fence, pid) of each call
+    verdicts: Counter[Key]
+    rows: dict[Key, Row]
+    counters: dict[str, dict[str, int]]
+    complaints: list[str] = field(default_factory=list)
+
+
+def read(scene: Scene, db: apsw.Connection) -> Books:
+    """Gather the books. The store must be at rest."""
+    effects: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    for queue, job_id, fence, pid in (line.split() for line in lines(scene.effects)):
+        effects[queue, job_id].append((int(fence), int(pid)))
+    acked = {(queue, job_id) for queue, job_id in (line.split() for line in lines(scene.acks))}
+    verdicts = Counter((queue, job_id) for queue, job_id, _ in (line.split() for line in lines(scene.verdicts)))
+    sql = (
+        "SELECT q.name, j.pk, j.id, j.name, j.state, j.attempts_started, j.attempts_made, j.crashes "
+        "FROM corral_job j JOIN corral_queue q ON q.pk = j.queue"
+    )
+    rows = {(row[0], id_of(row[1], row[2])): Row(*row[3:]) for row in db.execute(sql)}
+    columns = [*dict.fromkeys(COUNTER), "completed_total", "failed_total"]
+    select = f"SELECT name, {', '.join(columns)} FROM corral_queue"
+    counters = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in db.execute(select)}
+    return Books(acked, effects, verdicts, rows, counters)
+
+
+def check(scene: Scene, *, drained: bool = True) -> tuple[Books, list[str]]:
+    """Every invariant, on a store that nobody uses. `drained`: all work is supposed to be done."""
+    db = apsw.Connection(str(scene.database), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        books = read(scene, db)
+        found = [*_file(db), *_counters(books), *_orphans(db), *_bulks(db), *_conserved(books), *_accounts(books)]
+        if drained:
+            found += [*_rest(books), *_totals(books)]
+    finally:
+        db.close()
+    return books, found
+
+
+def _file(db: apsw.Connection) -> Iterator[str]:
+    for (verdict,) in db.execute("PRAGMA integrity_check"):
+        if verdict != "ok":
+            yield f"integrity_check: {verdict}"
+
+
+def _conserved(books: Books) -> Iterator[str]:
+    """Every acknowledged job is there, or (where retention deletes) left a completion behind."""
+    for queue, job_id in sorted(books.acked - books.rows.keys()):
+        if queue != "lean":
+            yield f"lost: {queue}/{job_id} was acknowledged and is gone"
+        elif (queue, job_id) not in books.effects:
+            yield f"lost: {queue}/{job_id} was acknowledged, never ran, and is gone"
+
+
+def _counters(books: Books) -> Iterator[str]:
+    """The counters are the cardinalities."""
+    actual: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (queue, _), row in books.rows.items():
+        actual[queue][COUNTER[row.state]] += 1
+    for queue, counted in books.counters.items():
+        for column in dict.fromkeys(COUNTER):
+            if counted[column] != actual[queue][column]:
+                yield f"counter: {queue} says {counted[column]} {column}, there are {actual[queue][column]}"
+
+
+def _accounts(books: Books) -> Iterator[str]:
+    """Effects and verdicts of each job fit its record."""
+    for key, row in books.rows.items():
+        name = f"{key[0]}/{key[1]}"
+        calls = books.effects.get(key, [])
+        fences = [fence for fence, _ in calls]
+        if len(set(fences)) != len(fences):
+            yield f"twice: {name} was called twice under one fence: {calls}"
+        if len(calls) > row.started:
+            yield f"twice: {name} was called {len(calls)} times in {row.started} claims"
+        if row.state == COMPLETED and not calls:
+            yield f"ghost: {name} is completed and never ran"
+        if books.verdicts[key] > 1:
+            yield f"twice: {name} was completed {books.verdicts[key]} times"
+        if books.verdicts[key] and row.state != COMPLETED:
+            yield f"undone: {name} was completed and is in state {row.state}"
+        if row.state == COMPLETED and row.made != (2 if row.name == "flaky" else 1):
+            yield f"twice: {name} is completed after {row.made} verdicts"
+        if row.crashes > 2:
+            yield f"poison: {name} was recovered {row.crashes} times"
+
+
+def _rest(books: Books) -> Iterator[str]:
+    """After draining nothing waits, runs or hangs, and each claim of a finished job is accounted for."""
+    for (queue, job_id), row in books.rows.items():
+        if row.state not in (COMPLETED, FAILED):
+            yield f"stuck: {queue}/{job_id} ({row.name}) is in state {row.state}"
+        elif row.started != row.made + row.crashes:
+            yield (
+                f"account: {queue}/{job_id} was claimed {row.started} times, with {row.made} verdicts and "
+                f"{row.crashes} crashes"
+            )
+
+
+def _totals(books: Books) -> Iterator[str]:
+    """The lifetime totals: in `lean` most completed jobs are gone, but each of them left an effect."""
+    for queue, counted in books.counters.items():
+        failed = {key for key, row in books.rows.items() if key[0] == queue and row.state == FAILED}
+        ran = {key for key in books.effects if key[0] == queue}
+        kept = {key for key, row in books.rows.items() if key[0] == queue and row.state == COMPLETED}
+        completed = len(kept if queue == "main" else ran - failed)
+        if counted["completed_total"] != completed:
+            yield f"total: {queue} says {counted['completed_total']} ever completed, {completed} did"
+        if counted["failed_total"] != len(failed):
+            yield f"total: {queue} says {counted['failed_total']} ever failed, {len(failed)} did"
+        if queue == "lean" and len(kept) > LEAN:
+            yield f"retention: lean keeps {len(kept)} completed jobs"
+
+
+def _bulks(db: apsw.Connection) -> Iterator[str]:
+    """A bulk is there as a whole or not at all."""
+    sql = (
+        "SELECT json_extract(data, '$.bulk') AS bulk, json_extract(data, '$.size'), count(*) FROM corral_job "
+        "WHERE data LIKE '{\"bulk\"%' GROUP BY bulk"
+    )
+    for bulk, size, there in db.execute(sql):
+        if size != there:
+            yield f"torn: {there} of {size} jobs of bulk {bulk} are there"
+
+
+_ORPHANS = {
+    "a log line without its job": "SELECT count(*) FROM corral_log WHERE job NOT IN (SELECT pk FROM corral_job)",
+    "a child's record without its parent": (
+        "SELECT count(*) FROM corral_child WHERE parent NOT IN (SELECT pk FROM corral_job)"
+    ),
+    "a job whose queue is gone": "SELECT count(*) FROM corral_job WHERE queue NOT IN (SELECT pk FROM corral_queue)",
+    "a job with a token that is not active": "SELECT count(*) FROM corral_job WHERE token IS NOT NULL AND state != 2",
+    "an active job without a token": "SELECT count(*) FROM corral_job WHERE token IS NULL AND state = 2",
+    "an event from the future": (
+        "SELECT count(*) FROM corral_event e JOIN corral_queue q ON q.pk = e.queue WHERE e.seq >= q.next_event"
+    ),
+}
+
+
+def _orphans(db: apsw.Connection) -> Iterator[str]:
+    for what, sql in _ORPHANS.items():
+        count = db.execute(sql).fetchall()[0][0]
+        if count:
+            yield f"orphan: {what} ({count} of them)"
+
+
+def lost_alive(scene: Scene, books: Books) -> int:
+    """Runs that lost their lease although nobody killed their worker."""
+    killed = {int(line) for line in lines(scene.killed)}
+    return sum(
+        max(0, sum(pid not in killed for _, pid in books.effects.get(key, [])) - row.made)
+        for key, row in books.rows.items()
+    )
+
+
+def noise(path: Path) -> list[str]:
+    """Lines of the processes' standard error that mean a mistake of theirs."""
+    words = ("Traceback", "never retrieved", "never awaited", "Fatal", "Error")
+    return [f"said: {line[:300]}" for line in lines(path) if any(word in line for word in words)]
