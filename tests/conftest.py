@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from corral.storage.connect import connect
 from corral.storage.port import Storage
 
 #: Each engine that must pass the conformance suite. No test knows which one it runs on.
@@ -26,7 +27,5 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def storage(storage_url: str) -> AsyncIterator[Storage]:
     """A fresh, open store."""
-    from corral.storage.connect import connect
-
     async with connect(storage_url) as store:
         yield store

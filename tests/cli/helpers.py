@@ -31,14 +31,14 @@ READY = "Queue Worker is now running. Ctrl-C to stop."
 PATIENCE = 30.0
 
 
-def call(*words: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
+def call(*words: str, typed: str | None = None) -> Result:
     """Call the command line in this process."""
-    return CliRunner().invoke(corral, list(words), input=input, env=env, catch_exceptions=False)
+    return CliRunner().invoke(corral, list(words), input=typed, catch_exceptions=False)
 
 
-def succeed(*words: str, **settings: str) -> str:
+def succeed(*words: str, typed: str | None = None) -> str:
     """Call the command line, which must end with 0; gives what it printed."""
-    result = call(*words, **settings)  # type: ignore[arg-type]  # input only
+    result = call(*words, typed=typed)
     assert result.exit_code == 0, result.output
     return result.stdout
 

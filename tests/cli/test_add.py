@@ -28,7 +28,7 @@ def test_without_an_application_any_json_is_taken(url: str) -> None:
 
 
 def test_data_comes_from_standard_input(url: str) -> None:
-    succeed("add", "send-email", "welcome-email", "-", "--url", url, input='{"to": "piped@example.com"}')
+    succeed("add", "send-email", "welcome-email", "-", "--url", url, typed='{"to": "piped@example.com"}')
     assert job(url)["data"] == {"to": "piped@example.com"}
 
 

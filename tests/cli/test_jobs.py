@@ -119,7 +119,7 @@ def test_s_50_what_is_stored_cannot_steer_the_terminal(url: str) -> None:
         assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & set(text), ascii(text)
 
 
-# -- acting -------------------------------------------------------------------------------------------------------------
+# -- acting ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_failed_job_is_retried(url: str) -> None:

@@ -54,7 +54,7 @@ def test_an_error_in_the_applications_own_code_is_shown_from_there_on(capsys: py
 
 
 def test_a_package_that_the_application_misses_is_named() -> None:
-    with pytest.raises(click.UsageError, match="cannot be imported: ModuleNotFoundError: .*a_package_that_nobody_has"):
+    with pytest.raises(click.UsageError, match=r"cannot be imported: ModuleNotFoundError: .*a_package_that_nobody_has"):
         load_app(f"{APPS}.needs_more")
 
 

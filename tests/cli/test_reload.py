@@ -10,6 +10,8 @@ from corral.cli import supervise
 
 from .helpers import MAILER, READY, Command, call, succeed
 
+pytestmark = pytest.mark.slow  # each test starts interpreters, and files must be seen to change
+
 APP = """
 import logging
 from corral import Corral
@@ -45,7 +47,7 @@ def test_m_ts_14_a_changed_file_starts_the_worker_again_with_the_new_code(folder
 
 
 def test_m_ts_14_a_mistake_in_a_file_waits_for_its_correction(folder: Path, url: str) -> None:
-    (folder / "shop.py").write_text("this is not Python")
+    (folder / "shop.py").write_text("def broken(")
     with Command("worker", "shop", "--reload", "--url", url, cwd=folder) as worker:
         worker.line("SyntaxError")
         worker.line("worker 0 ended with exit code 2; it starts again when a file changes")

@@ -100,7 +100,7 @@ def test_a_bad_flag_and_a_bad_line_of_the_file_are_named(folder: Path) -> None:
     assert "stats_interval in .env or corral.toml" in str(caught.value)
 
 
-# -- which store --------------------------------------------------------------------------------------------------------
+# -- which store -------------------------------------------------------------------------------------------------------
 
 
 def test_the_store_is_named_by_the_nearest_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from corral.storage.port import QueueInfo, Storage
 
 from .helpers import HOUR, MAILER, READY, Command, finish, put, told, with_store
 
+pytestmark = pytest.mark.slow  # each test starts an interpreter
+
 MAIL = "send-email"
 
 

@@ -15,14 +15,15 @@ from corral.errors import JobFailedError
 from corral.event import OLDEST
 
 #: Seconds after which a test gives up. Nothing is ever waited for that long: tests await what they test.
-GUARD = 30.0
+GUARD = 15.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @asynccontextmanager
 async def working(app: Corral, **options: Any) -> AsyncIterator[Worker]:
     """A worker for all queues of the application."""
-    async with await app.worker(options=WorkerOptions(stats_interval=0, **options)) as worker:
+    options = {"stats_interval": 0, "shutdown_timeout": 5, **options}
+    async with await app.worker(options=WorkerOptions(**options)) as worker:
         yield worker
 
 

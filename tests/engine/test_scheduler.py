@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from corral.errors import ConfigError, RegistrationError, ScheduleNotFoundError
 from corral.event import NOW, OLDEST, EventType
@@ -192,12 +193,15 @@ async def test_a_computed_payload_is_made_when_its_run_comes(storage: Storage) -
     assert [job.data for job in await jobs(storage)] == ['{"later":0}', '{"sync":1}', '{"later":2}', '{"sync":3}']
 
 
-async def test_a_payload_that_another_application_makes_is_left_to_it(storage: Storage) -> None:
+async def test_a_payload_that_another_application_makes_is_left_to_it(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
     await Scheduler(storage).put(hourly(computed=True, owner="shop"), now=START)
     assert await Scheduler(storage, {(QUEUE, "other"): lambda: "1"}).tick(START + HOUR) == []
     assert (await stored(storage)).next_at == START + HOUR
     shop = Scheduler(storage, {(QUEUE, "nightly"): lambda: '{"by":"shop"}'}, owner="shop")
     assert made(await shop.tick(START + HOUR + 5)) == [("nightly", (START + HOUR,))]
+    assert caplog.records == []
 
 
 async def never() -> str:
@@ -321,10 +325,12 @@ async def test_a_schedule_that_lost_its_next_run_gets_one(
 ) -> None:
     scheduler = Scheduler(storage, owner="app")
     await storage.put_schedules([hourly(owner="app"), hourly("ended", limit=0)], now=START)
+    await storage.put_schedules([replace(hourly("resting"), paused=True)], now=START)
     assert await scheduler.tick(START + HOUR) == []
     await mend(scheduler)
     assert (await stored(storage)).next_at == START + 2 * HOUR
     assert (await stored(storage, "ended")).next_at is None
+    assert (await stored(storage, "resting")).next_at is None
 
 
 # -- people ----------------------------------------------------------------------------------------------------------

@@ -31,13 +31,14 @@ LEASE = 0.3
 class Scene:
     """Where everything lies."""
 
-    folder: Path
+    folder: Path  #: of the ledgers
+    disk: Path | None = None  #: where the store is, if elsewhere
     synchronous: str = "full"
     lease: float = LEASE
 
     @property
     def database(self) -> Path:
-        return self.folder / "corral.db"
+        return (self.disk or self.folder) / "corral.db"
 
     @property
     def url(self) -> str:

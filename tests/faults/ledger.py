@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +58,54 @@ def read(scene: Scene, db: apsw.Connection) -> Books:
 
 def check(scene: Scene, *, drained: bool = True) -> tuple[Books, list[str]]:
     """Every invariant, on a store that nobody uses. `drained`: all work is supposed to be done."""
-    db = apsw.Connection(str(scene.database), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
+    with _opened(scene) as db:
         books = read(scene, db)
-        found = [*_file(db), *_counters(books), *_orphans(db), *_bulks(db), *_conserved(books), *_accounts(books)]
+        found = [*_consistent(db, books), *_conserved(books), *_accounts(books)]
         if drained:
             found += [*_rest(books), *_totals(books)]
+    return books, found
+
+
+def check_after_cut(scene: Scene, *, drained: bool) -> tuple[Books, list[str], list[str]]:
+    """What a store says after the power was cut: what it lost, and what is inconsistent in it.
+
+    Until it is `drained`, everything that was acknowledged, called or settled before the cut must be in it. Afterwards
+    the ledgers know less than the store, so that only the store itself is asked.
+    """
+    with _opened(scene) as db:
+        books = read(scene, db)
+        lost = [*_conserved(books), *([] if drained else _durable(books))]
+        broken = [*_consistent(db, books), *(_rest(books) if drained else [])]
+    return books, lost, broken
+
+
+@contextmanager
+def _opened(scene: Scene) -> Iterator[apsw.Connection]:
+    db = apsw.Connection(str(scene.database), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        yield db
     finally:
         db.close()
-    return books, found
+
+
+def _consistent(db: apsw.Connection, books: Books) -> Iterator[str]:
+    """What holds at every moment."""
+    yield from _file(db)
+    yield from _counters(books)
+    yield from _orphans(db)
+    yield from _bulks(db)
+
+
+def _durable(books: Books) -> Iterator[str]:
+    """Claims that led to a call, and completions that were heard of, are in the store."""
+    for (queue, job_id), count in books.verdicts.items():
+        row = books.rows.get((queue, job_id))
+        if queue == "main" and (row is None or row.state != COMPLETED or count > 1):
+            yield f"lost: the completion of {queue}/{job_id} was accepted {count} times, and the store has {row}"
+    for (queue, job_id), calls in books.effects.items():
+        row = books.rows.get((queue, job_id))
+        if queue == "main" and (row is None or len(calls) > row.started):
+            yield f"lost: {queue}/{job_id} was called {len(calls)} times, and the store has {row}"
 
 
 def _file(db: apsw.Connection) -> Iterator[str]:

@@ -79,6 +79,6 @@ def test_a_template_needs_what_the_table_says_and_knows_what_it_may_have(cells: 
 
     preview(name, needs)
     assert [key for key in possible if key not in source] == []
-    for key in needed[:1]:
-        with pytest.raises(PayloadError, match=f"'{key}' is undefined"):
-            preview(name, {other: value for other, value in needs.items() if other not in needed[:1] + ["username"]})
+    without = {key: value for key, value in needs.items() if key not in (needed[0], "username")}
+    with pytest.raises(PayloadError, match=f"'{needed[0]}' is undefined"):
+        preview(name, without)

@@ -18,7 +18,8 @@ from corral.storage.connect import connect
 from corral.storage.port import Claim, Claimed, JobPatch, Lease, Settlement, Storage, Token
 
 from .helpers import HINTS, LEASE, T0, all_in, beat, new_token, these, wish
-from .model import ACTIVE, DELAYED, WAITING, Model, Record
+from .model import ACTIVE, DELAYED, WAITING, Model
+from .record import Record
 
 T = TypeVar("T")
 Wrapper = Callable[[Storage], Storage]

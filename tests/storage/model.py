@@ -6,52 +6,21 @@ choice (when an expired job is dropped, the wording of a reason) the model takes
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from msgspec import convert
 
 from corral.event import EventType
 from corral.job import FINISHED, JobId, JobState, NewJob
-from corral.options import Keep, RateLimit, priority_rank
+from corral.options import Keep, RateLimit
 from corral.outcome import Completed, Crashed, Failed, Outcome, Retried, Snoozed
-from corral.storage.port import Claim, JobPatch, Lease, QueueCounts, Refusal, Settlement, Token
+from corral.storage.port import Claim, JobPatch, Lease, QueueCounts, Refusal, Settlement
 from corral.timing import Millis
 
+from .record import Record
+
 WAITING, DELAYED, ACTIVE = JobState.WAITING, JobState.DELAYED, JobState.ACTIVE
+COMPLETED, FAILED = JobState.COMPLETED, JobState.FAILED
 ALL = Keep()
-
-
-@dataclass
-class Record:
-    """One job. `place` orders jobs of one rank, the front ones below zero; it stays while a job runs."""
-
-    id: JobId
-    name: str
-    data: str
-    priority: int
-    created_at: Millis
-    lifespan_ms: Millis | None
-    place: int
-    state: JobState = WAITING
-    run_at: Millis | None = None
-    started_at: Millis | None = None
-    finished_at: Millis | None = None
-    started: int = 0
-    made: int = 0
-    crashes: int = 0
-    progress: str | None = None
-    result: str | None = None
-    reason: str | None = None  #: None while the wording is the adapter's
-    token: Token | None = None
-    lease_until: Millis = 0
-    cancelled: bool = False
-
-    @property
-    def order(self) -> tuple[int, int]:
-        return priority_rank(self.priority), self.place
-
-    def expired(self, now: Millis) -> bool:
-        return self.started == 0 and self.lifespan_ms is not None and self.created_at + self.lifespan_ms <= now
 
 
 class Model:
@@ -65,9 +34,8 @@ class Model:
         self.concurrency: int | None = None
         self.name_concurrency: dict[str, int] = {}
         self.window_at, self.window_used = 0, 0
-        self.completed_total = self.failed_total = self._places = 0
-
-    # -- looking -----------------------------------------------------------------------------------------------------
+        self.ended: Counter[JobState] = Counter()
+        self._places = 0
 
     def among(self, *states: JobState) -> list[Record]:
         return [job for job in self.jobs.values() if job.state in states]
@@ -80,7 +48,7 @@ class Model:
 
     def counts(self, queue: str) -> QueueCounts:
         number = {state.replace("-", "_"): len(self.among(state)) for state in JobState}
-        totals = {"completed_total": self.completed_total, "failed_total": self.failed_total}
+        totals = {f"{state}_total": self.ended[state] for state in FINISHED}
         return convert({"queue": queue, "paused": number["waiting"] * self.paused, **number, **totals}, QueueCounts)
 
     def window(self, now: Millis) -> tuple[int, Millis | None]:
@@ -90,8 +58,6 @@ class Model:
         end = self.window_at + self.rate_limit.per_ms
         left = self.rate_limit.count - (self.window_used if now < end else 0)
         return left, None if left else end
-
-    # -- moving ------------------------------------------------------------------------------------------------------
 
     def tell(self, kind: EventType, job: Record | None = None) -> None:
         self.events.append((kind, None if job is None else job.id))
@@ -109,27 +75,20 @@ class Model:
             self._back(job)
             job.place = -job.place
 
-    def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep) -> None:
+    def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep = ALL) -> None:
         job.state, job.run_at, job.token, job.finished_at, job.place = state, None, None, now, self._next()
+        self.ended[state] += 1
         self.tell(EventType(state), job)
-        if keep.count == 0:
-            del self.jobs[job.id]
-        elif keep.count is not None:
-            ended = sorted(self.among(state), key=lambda one: (one.finished_at or 0, one.place))
-            for one in ended[: -keep.count]:
-                del self.jobs[one.id]
-
-    def _fail(self, job: Record, now: Millis, reason: str | None = None, keep: Keep = ALL) -> None:
-        job.reason = reason
-        self.failed_total += 1
-        self._finish(job, JobState.FAILED, now, keep)
+        ended = sorted(self.among(state), key=lambda one: (one.finished_at or 0, one.place))
+        for one in [job] if keep.count == 0 else ended[: -keep.count] if keep.count else []:
+            del self.jobs[one.id]
 
     def _crash(self, job: Record, limit: int, now: Millis, keep: Keep = ALL) -> bool:
         """One more crash; True when the job may try again."""
         job.crashes, job.reason = job.crashes + 1, None
         self.tell(EventType.STALLED, job)
         if job.crashes >= limit:
-            self._fail(job, now, keep=keep)
+            self._finish(job, FAILED, now, keep)
         return job.crashes < limit
 
     def _ended(self, runs: int, front: Sequence[Record]) -> None:
@@ -167,7 +126,8 @@ class Model:
             on_the_way = len(taken) < room and running[job.name] < self.name_concurrency.get(job.name, 1_000)
             if job.expired(now) and (on_the_way or job.id in dropped):
                 self.tell(EventType.EXPIRED, job)
-                self._fail(job, now, "expired")
+                job.reason = "expired"
+                self._finish(job, FAILED, now)
             elif on_the_way:
                 running[job.name] += 1
                 taken.append(job)
@@ -200,10 +160,10 @@ class Model:
         match outcome:
             case Completed(result, keep):
                 job.result = result
-                self.completed_total += 1
-                self._finish(job, JobState.COMPLETED, now, keep)
+                self._finish(job, COMPLETED, now, keep)
             case Failed(reason, _, keep):
-                self._fail(job, now, reason, keep)
+                job.reason = reason
+                self._finish(job, FAILED, now, keep)
             case Retried(after_ms, reason):
                 job.reason = reason
                 self._back(job, now + after_ms)
@@ -243,10 +203,10 @@ class Model:
         return [job.id]
 
     def promote(self, job: Record) -> list[JobId]:
-        if job.state is not DELAYED:
-            return []
-        self._back(job)
-        return [job.id]
+        if job.state is DELAYED:
+            self._back(job)
+            return [job.id]
+        return []
 
     def cancel(self, jobs: Sequence[Record], now: Millis) -> list[JobId]:
         touched = [job for job in jobs if job.state not in FINISHED]
@@ -255,7 +215,8 @@ class Model:
             if job.state is ACTIVE:
                 job.cancelled = True
             else:
-                self._fail(job, now)
+                job.reason = None
+                self._finish(job, FAILED, now)
         return [job.id for job in touched]
 
     def remove(self, jobs: Sequence[Record]) -> list[JobId]:

@@ -4,7 +4,7 @@ import pytest
 
 from corral.event import EventType
 from corral.job import JobState, NewJob, ParentRef
-from corral.options import ParentPolicy
+from corral.options import JobOptions, ParentPolicy
 from corral.outcome import Completed, Failed, Parked
 from corral.storage.port import Children, Storage
 
@@ -15,6 +15,7 @@ from .helpers import (
     add,
     add_ids,
     end,
+    gone,
     new_job,
     run_through,
     served,
@@ -209,3 +210,51 @@ async def test_a_job_without_children_has_none(storage: Storage) -> None:
     await add_ids(storage, "a")
     assert await storage.children(QUEUE, "a") == Children()
     assert await storage.children(QUEUE, "ghost") == Children()
+
+
+async def test_a_parent_does_not_wait_for_a_child_that_was_removed(storage: Storage) -> None:
+    await storage.add(family("a", "b"), now=T0)
+    await storage.remove(KIDS, these("a"), now=T0)
+    assert (await the(storage, "parent")).pending_children == 1
+    await run_through(storage, Completed(result="2"), queue=KIDS)
+    assert await served(storage) == ["parent"]
+
+
+async def test_a_parent_does_not_wait_for_children_whose_queue_is_gone(storage: Storage) -> None:
+    await storage.add(family("a", "b"), now=T0)
+    await storage.obliterate(KIDS)
+    assert await served(storage) == ["parent"]
+
+
+async def test_children_of_a_parent_that_is_gone_are_ordinary_jobs(storage: Storage) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.FAIL), now=T0)
+    assert await storage.remove(QUEUE, these("parent"), now=T0) == ["parent"]
+    await run_through(storage, Completed(), queue=KIDS)
+    await run_through(storage, Failed(reason="no"), queue=KIDS)
+    counts = await tally(storage, KIDS)
+    assert (counts.completed, counts.failed) == (1, 1)
+    assert await gone(storage, "parent")
+
+
+async def test_a_cancelled_parent_stays_cancelled_when_its_children_end(storage: Storage) -> None:
+    await storage.add(family("a"), now=T0)
+    await storage.cancel(QUEUE, these("parent"), now=T0)
+    await run_through(storage, Completed(), queue=KIDS)
+    assert (await the(storage, "parent")).state is JobState.FAILED
+    assert await served(storage) == []
+
+
+async def test_a_quarantined_child_counts_as_failed(storage: Storage) -> None:
+    await storage.add(family("a", policy=ParentPolicy.FAIL), now=T0)
+    await start_one(storage, queue=KIDS)
+    assert (await storage.recover(KIDS, max_crashes=1, now=T0 + 60_000)).quarantined == ("a",)
+    assert (await the(storage, "parent")).state is JobState.FAILED
+
+
+async def test_an_expired_child_counts_as_failed(storage: Storage) -> None:
+    parent = ParentRef(QUEUE, "parent", ParentPolicy.CONTINUE)
+    child = new_job("a", queue=KIDS, parent=parent, options=JobOptions(lifespan_ms=10))
+    await storage.add([new_job("parent", children=1), child], now=T0)
+    assert await served(storage, queue=KIDS, now=T0 + 11) == []
+    assert (await storage.children(QUEUE, "parent")).failed == {"a": "expired"}
+    assert await served(storage, now=T0 + 11) == ["parent"]

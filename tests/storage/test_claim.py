@@ -76,6 +76,11 @@ async def test_one_claim_may_take_a_whole_batch(storage: Storage) -> None:
     assert (await tally(storage)).active == BATCH
 
 
+async def test_a_claim_of_more_than_a_batch_brings_a_batch(storage: Storage) -> None:
+    await storage.add([new_job() for _ in range(BATCH + 1)], now=T0)
+    assert len(await served(storage, 1_000)) == BATCH
+
+
 async def test_explicit_priorities_come_before_ordinary_jobs_and_low_ones_after(storage: Storage) -> None:
     order = (0, 2_097_151, 1_000_000, Priority.LOW, 1, 1_000_001, 10, 2)
     await storage.add([new_job(f"p{int(p)}", priority=int(p)) for p in order], now=T0)
@@ -252,6 +257,15 @@ async def test_a_rate_limit_window_begins_with_a_start(storage: Storage) -> None
     assert await served(storage, now=T0 + 900) == ["a"]
     assert await served(storage, now=T0 + 1_100) == []
     assert await served(storage, now=T0 + 1_900) == ["b"]
+
+
+async def test_a_claimer_whose_clock_is_a_little_behind_gets_no_window_of_its_own(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(2, per=1.0)), now=T0)
+    await add_ids(storage, "a", "b", "c", "d")
+    assert await served(storage, now=T0 + 20) == ["a", "b"]
+    assert await served(storage, now=T0 + 17) == []
+    assert await served(storage, now=T0 + 1_019) == []
+    assert await served(storage, now=T0 + 1_020) == ["c", "d"]
 
 
 async def test_concurrency_is_kept_over_several_claimers(storage: Storage) -> None:

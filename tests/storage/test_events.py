@@ -4,6 +4,7 @@ import asyncio
 
 from corral.event import Event, EventType
 from corral.outcome import Completed
+from corral.storage.connect import connect
 from corral.storage.port import Storage
 
 from .helpers import QUEUE, T0, Tape, add_ids, new_job, run_through
@@ -157,6 +158,24 @@ async def test_a_reader_left_behind_goes_on_with_what_is_kept(storage: Storage) 
     events, _ = await storage.events(QUEUE, after=cursor, limit=1)
     [oldest], _ = await storage.events(QUEUE, after="", limit=1)
     assert events == [oldest]
+
+
+async def test_a_waiting_reader_is_woken_by_another_process(storage: Storage, storage_url: str) -> None:
+    async with connect(storage_url) as other:
+        reader = await _reader(storage)
+        await other.add([new_job("a")], now=T0)
+        async with asyncio.timeout(PATIENCE):
+            events, _ = await reader
+    assert events[0].job_id == "a"
+
+
+async def test_a_reader_goes_on_after_the_queue_was_obliterated(storage: Storage) -> None:
+    await add_ids(storage, "a", "b", "c")
+    _, cursor = await storage.events(QUEUE, after="$")
+    await storage.obliterate(QUEUE)
+    await add_ids(storage, "d")
+    events, _ = await storage.events(QUEUE, after=cursor)
+    assert "d" in [event.job_id for event in events]
 
 
 async def _reader(storage: Storage) -> asyncio.Task[tuple[list[Event], str]]:

@@ -10,6 +10,7 @@ from corral.event import EventType
 from corral.job import FINISHED, JobId, JobState
 from corral.options import QueueSettings, RateLimit
 from corral.outcome import Completed, Failed
+from corral.storage.connect import connect
 from corral.storage.port import Storage
 
 from .helpers import (
@@ -33,10 +34,11 @@ HANDLES = 4
 
 
 @pytest.fixture
-async def handles(storage: Storage) -> AsyncIterator[list[Storage]]:
-    """Several handles onto one store."""
+async def handles(storage: Storage, storage_url: str) -> AsyncIterator[list[Storage]]:
+    """Several handles onto one store: two that share what they can, two as if of other processes."""
+    others = (storage.sibling(), connect(storage_url), connect(storage_url))
     async with AsyncExitStack() as stack:
-        yield [storage, *[await stack.enter_async_context(storage.sibling()) for _ in range(HANDLES - 1)]]
+        yield [storage, *[await stack.enter_async_context(other) for other in others]]
 
 
 async def drain(storage: Storage, size: int) -> list[Run]:

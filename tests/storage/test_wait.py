@@ -5,6 +5,7 @@ import asyncio
 from corral.job import JobState
 from corral.options import QueueSettings
 from corral.outcome import Released
+from corral.storage.connect import connect
 from corral.storage.port import Settlement, Storage
 
 from .helpers import QUEUE, add_ids, all_in, new_job, served, tally, wish
@@ -107,3 +108,24 @@ async def test_a_cancelled_wait_leaves_the_store_usable(storage: Storage) -> Non
     assert sleeper.cancelled()
     await add_ids(storage, "a")
     assert await served(storage) == ["a"]
+
+
+async def test_an_add_by_another_process_wakes(storage: Storage, storage_url: str) -> None:
+    async with connect(storage_url) as other:
+        sleeper = await _sleeper(storage, QUEUE)
+        await other.add([new_job()])
+        async with asyncio.timeout(PATIENCE):
+            assert await sleeper
+
+
+async def test_an_add_by_another_process_between_claim_and_wait_is_not_slept_through(
+    storage: Storage, storage_url: str
+) -> None:
+    async with connect(storage_url) as other:
+        for n in range(1, 6):
+            await storage.claim(QUEUE, wish())
+            await other.add([new_job()])
+            async with asyncio.timeout(PATIENCE):
+                while (await tally(storage)).active < n:
+                    await storage.wait([QUEUE], timeout=LONG)
+                    await storage.claim(QUEUE, wish())

@@ -52,6 +52,7 @@ def test_an_interval_counts_from_when_it_was_registered() -> None:
     assert slots(one, START, 3) == [START + 90_000, START + 180_000, START + 270_000]
     assert next_slot(one, START + 89_999) == START + 90_000
     assert next_slot(one, START + 90_000) == START + 180_000
+    assert next_slot(one, START - HOUR) == START
     assert next_slot(one, START + 90_000 * 10**6 + 1) == START + 90_000 * (10**6 + 1)
 
 
@@ -169,6 +170,7 @@ def test_a_year_of_seconds_is_no_storm(timing: Cron | Every) -> None:
     assert everything.slots == [now - 400 - 1_000 * n for n in reversed(range(CATCH_UP))]
     assert (everything.next_at, everything.missed) == (now + 600, CATCH_UP - 1)
     assert due_slots(schedule(timing, missed=Missed.ONCE), now) == ([now - 400], now + 600, CATCH_UP - 1)
+    assert due_slots(schedule(timing, missed=Missed.ONCE), now + 600).slots == [now + 600]
 
 
 def test_the_newest_slot_is_found_across_a_long_silence_of_the_line() -> None:

@@ -21,8 +21,7 @@ from .watch import Result, Watch, windows
 
 LOOK = 0.2  #: seconds between two looks at the store
 PATIENCE = 30.0  #: with --once: give up when no job has ended for so long
-#: Finished jobs are kept by age and by number; more than this and the first would be gone before the last has ended.
-MOST = 800
+MOST = 10_000  #: mails that one step may add
 
 
 class Wish(NamedTuple):

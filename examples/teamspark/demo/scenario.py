@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from corral import Corral, CorralError, Cron
+from corral import Corral, CorralError, Cron, Priority
 
 from ..build import add_job
 from ..payloads import (
@@ -55,8 +55,8 @@ async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
     members = [
         mail(f"member-{n}@example.com", "Weekly Team Update", "team-update", **UPDATE) for n in range(1, burst + 1)
     ]
-    handles = await queue.definition("team-update").add_bulk(members)
-    note(f"added {burst} team updates in one step; 10 mails a second may leave")
+    handles = await queue.definition("team-update").add_bulk(members, priority=Priority.LOW)
+    note(f"added {burst} team updates in one step, with low priority: other mails overtake them; 10 a second may leave")
     urgent = mail("ops@example.com", "The site is down", "urgent", message="All hands, please.")
     await add_job(queue, "urgent", urgent, priority=1)
     note("added an urgent mail after all of them: it goes first")

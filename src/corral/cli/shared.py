@@ -12,6 +12,7 @@ from corral.errors import ConfigError, CorralError
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
+C = TypeVar("C", bound=click.Command)
 OUTPUTS = ("table", "json", "ndjson")
 ARGUMENTS = "corral.arguments"  #: where the root context keeps the words it was called with
 
@@ -95,7 +96,7 @@ def write_options(
             formatter.write_dl(rows)
 
 
-def root_options(command: click.Command) -> click.Command:
+def root_options(command: C) -> C:
     """Give the root command the global options."""
     command.params = [*command.params, *_global_options()]
     return command

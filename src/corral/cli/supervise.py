@@ -30,6 +30,7 @@ LONGEST_PAUSE = 30.0  #: … up to this
 HEALTHY_AFTER = 60.0  #: a child that lived this long was no failure of the start: the pause begins anew
 RELOAD_PATIENCE = 5.0  #: how long running jobs may delay a reload; they go back to the queue then
 MARGIN = 10.0  #: beyond its own time to stop, before a child is killed
+CUT_SHORT = {128 + signal.SIGINT, 128 + signal.SIGTERM}  #: a child that was stopped before it had begun
 ECHO = 0.5  #: `timeout` and some supervisors signal the process and its group: that is one order, not two
 
 
@@ -102,7 +103,9 @@ class Supervisor:
             started = clock()
             changed = self._changed
             code = await self._run_one(index, changed)
-            if self._stopping.is_set() or (self.plan.once and code == OK):
+            if self._stopping.is_set():
+                return OK if code in CUT_SHORT else code
+            if self.plan.once and code == OK:
                 return code
             if self.plan.watch is not None:
                 if not changed.is_set():

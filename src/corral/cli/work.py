@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import platform
+import select
 from collections.abc import Callable, Sequence
 
 import click
@@ -234,6 +235,8 @@ class Obedience:
         if self._pipe is not None:
             self._stopped = asyncio.ensure_future(self._worker.wait())
             self._loop.add_reader(self._pipe, self._hear)
+            if select.select([self._pipe], [], [], 0)[0]:  # said while the application was loaded: take no job at all
+                self._worker.stop()
 
     def __exit__(self, *exception: object) -> None:
         if self._pipe is not None and self._stopped is not None:

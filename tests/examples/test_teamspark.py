@@ -1,0 +1,378 @@
+"""TeamSpark's claims, by their numbers in its checklist. What takes time to show is in `test_demo.py`."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from corral import ConfigError, Corral, Cron, Exponential, JobContext, Keep, PayloadError, RateLimit, UnknownJobError
+from corral.handlers.email import EmailSettings
+from corral.testing import FakeClock, added, app_in_memory, assert_added, drain, fire_schedules, run_job
+from examples.teamspark.build import add_job, beside, make_app
+from examples.teamspark.payloads import JobType, SyncSlackJobData
+from examples.teamspark.schedules import TABLE
+from examples.teamspark.settings import Settings
+from examples.teamspark.team import Span, Team
+
+WELCOME = {
+    "to": "user@example.com",
+    "subject": "Welcome to TeamSpark!",
+    "template": "welcome",
+    "data": {"name": "John"},
+}
+TEAM_UPDATE = {
+    "to": "team@example.com",
+    "subject": "Weekly Team Update",
+    "template": "team-update",
+    "data": {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]},
+}
+#: A Sunday, so that the weekly report is due the next morning.
+SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MONDAY_AT_NINE = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody's own settings, nor a `.env` or `corral.toml` of the folder the tests are started in."""
+    for name in ("CORRAL_URL", "REDIS_URL", "WORKER_CONCURRENCY", "JOB_RETENTION_HOURS", "SMTP_HOST", "RESEND_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def platform(folder: Path) -> Corral:
+    email = EmailSettings(email_from="TeamSpark <team@example.com>", mail_dir=folder / "mail")
+    return make_app(Settings(url="sqlite:///corral.db", teamspark_home=folder), email=email)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[Corral]:
+    """The platform on an empty store in memory, its files in a folder of the test's own."""
+    async with app_in_memory(platform(tmp_path), clock=FakeClock(SUNDAY)) as lent:
+        yield lent
+
+
+def mails(folder: Path) -> list[EmailMessage]:
+    files = sorted((folder / "mail").glob("*.eml"))
+    return [message_from_bytes(file.read_bytes(), _class=EmailMessage, policy=policy.default) for file in files]
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+# -- queues ------------------------------------------------------------------------------------------------------------
+
+
+async def test_m_ts_02_send_email_delivers_a_transactional_mail(app: Corral, tmp_path: Path) -> None:
+    await add_job(app.queues["send-email"], "welcome-email", WELCOME)
+    assert (await drain(app)).completed == 1
+    assert [mail["To"] for mail in mails(tmp_path)] == ["user@example.com"]
+
+
+async def test_m_ts_03_sync_slack_is_there_and_says_that_no_handler_serves_it_yet(app: Corral) -> None:
+    with pytest.raises(UnknownJobError, match="queue 'sync-slack' has no handler named 'sync-users'"):
+        await add_job(app.queues["sync-slack"], "sync-users", {"workspaceId": "workspace-123", "syncType": "users"})
+
+
+@pytest.mark.parametrize("kind", ["weekly", "monthly", "quarterly"])
+async def test_m_ts_04_generate_report_mails_a_report_to_each_reader(app: Corral, tmp_path: Path, kind: str) -> None:
+    data = {"organizationId": "org-123", "reportType": kind, "recipientIds": ["user-1", "user-2", "nobody"]}
+    job = await add_job(app.queues["generate-report"], f"{kind}-report", data)
+    await drain(app)
+    assert await job.result() == {"title": f"{kind.capitalize()} team report", "mails": 2}
+    assert {mail["To"] for mail in mails(tmp_path)} == {"alice@example.com", "bob@example.com"}
+    assert {mail["Subject"] for mail in mails(tmp_path)} == {f"{kind.capitalize()} team report"}
+
+
+async def test_m_ts_04_a_report_that_runs_again_is_not_mailed_again(app: Corral, tmp_path: Path) -> None:
+    data = {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-1"]}
+    job = await add_job(app.queues["generate-report"], "weekly-report", data)
+    await drain(app)
+    await (await app.queues["generate-report"].open()).retry(job.id, states=())
+    again = await drain(app)
+    assert (again.completed, len(mails(tmp_path))) == (1, 1)
+
+
+async def test_m_ts_04_a_report_for_nobody_fails_at_once(app: Corral) -> None:
+    data = {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-99"]}
+    await add_job(app.queues["generate-report"], "weekly-report", data)
+    drained = await drain(app)
+    assert (drained.failed, drained.retried) == (1, 0)
+    assert drained.reasons == ("generate-report/weekly-report 1: nobody has one of the ids user-99",)
+
+
+async def test_m_ts_05_cleanup_deletes_old_temporary_files_and_nothing_else(app: Corral, tmp_path: Path) -> None:
+    folder = tmp_path / "tmp"
+    (folder / "kept-folder").mkdir(parents=True)
+    (tmp_path / "elsewhere.txt").write_text("not ours")
+    for name in ("old.csv", "young.csv"):
+        (folder / name).write_text("12345")
+    (folder / "link.csv").symlink_to(tmp_path / "elsewhere.txt")
+    then = time.time() - 48 * 3_600
+    for name in ("old.csv", "link.csv", "kept-folder"):
+        os.utime(folder / name, (then, then), follow_symlinks=False)
+    job = await add_job(app.queues["cleanup-old-data"], "temp-files", {"olderThanHours": 24})
+    await drain(app)
+    assert await job.result() == {"files": 1, "bytes": 5}
+    assert sorted(path.name for path in folder.iterdir()) == ["kept-folder", "link.csv", "young.csv"]
+    assert (tmp_path / "elsewhere.txt").exists()
+
+
+async def test_m_ts_06_kudos_are_noted_and_mailed_once_however_often_the_job_runs(app: Corral, tmp_path: Path) -> None:
+    data = {"organizationId": "org-123", "senderId": "user-1", "recipientId": "user-2", "message": "Well done!"}
+    job = await add_job(app.queues["send-kudos-notification"], "kudos", data)
+    await drain(app)
+    await (await app.queues["send-kudos-notification"].open()).retry(job.id, states=())
+    await drain(app)
+    [mail] = mails(tmp_path)
+    assert (mail["To"], mail["Subject"]) == ("bob@example.com", "Alice gave you kudos")
+    assert "Well done!" in text_of(mail)
+    today = datetime.now(UTC).date()
+    assert Team(tmp_path / "team.db").summary(Span(today, today + timedelta(1))).kudos == 1
+
+
+async def test_m_ts_07_a_checkin_is_stored_and_compared_with_the_week_before(app: Corral) -> None:
+    queue = app.queues["process-checkin"]
+    first = date(2030, 5, 1)
+    results = []
+    for day, mood in ((first, 2), (first + timedelta(7), 4), (first + timedelta(14), 4), (first + timedelta(21), 1)):
+        data = {"organizationId": "org-123", "personId": "user-5", "day": day.isoformat(), "mood": mood}
+        job = await add_job(queue, "checkin", data)
+        await drain(app)
+        results.append(await job.result())
+    assert results == [
+        {"mood": 2.0, "trend": "new"},
+        {"mood": 4.0, "trend": "up"},
+        {"mood": 4.0, "trend": "steady"},
+        {"mood": 1.0, "trend": "down"},
+    ]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("engagement", 0.8), ("performance", 0.781), ("satisfaction", 3.78)])
+async def test_m_ts_08_metrics_are_calculated_from_the_team_s_data(tmp_path: Path, kind: str, value: float) -> None:
+    job = platform(tmp_path).definition("calculate-metrics", f"{kind}-metrics")
+    data = {"organizationId": "org-123", "metricType": kind, "period": "weekly"}
+    result = await run_job(job, data)
+    assert (result["value"], result["checkins"], result["metricType"]) == (value, 9, kind)
+
+
+async def test_m_ts_09_job_types_are_the_names_of_the_queues(app: Corral) -> None:
+    assert set(app.queues) == set(JobType)
+    job = await add_job(app.queues[JobType.SEND_EMAIL], "welcome-email", WELCOME)
+    assert (await job.get()).queue == "send-email"
+
+
+# -- workers and jobs --------------------------------------------------------------------------------------------------
+
+
+def test_m_ts_11_and_12_send_email_has_five_slots_and_starts_ten_a_second(tmp_path: Path) -> None:
+    queue = platform(tmp_path).queues[JobType.SEND_EMAIL]
+    assert (queue.concurrency, queue.rate_limit) == (5, RateLimit(10, per=1))
+
+
+async def test_m_ts_20_add_job_answers_a_job_with_an_id(app: Corral) -> None:
+    job = await add_job(app.queues["send-email"], "welcome-email", WELCOME)
+    assert (await job.get()).id == job.id == "1"
+
+
+async def test_m_ts_21_a_delay_of_a_minute_is_kept(app: Corral) -> None:
+    reminder = {**WELCOME, "template": "reminder", "data": {"message": "It takes a minute."}}
+    await add_job(app.queues["send-email"], "reminder", reminder, delay=60)
+    assert (await drain(app)).seconds == 60
+
+
+async def test_m_ts_22_priority_1_goes_before_jobs_that_were_added_earlier(app: Corral) -> None:
+    started: list[str] = []
+
+    @app.middleware
+    async def note(ctx: JobContext, call_next: Callable[[], Awaitable[object]]) -> object:
+        started.append(ctx.name)
+        return await call_next()
+
+    for _ in range(3):
+        await add_job(app.queues["send-email"], "team-update", TEAM_UPDATE)
+    await add_job(
+        app.queues["send-email"], "urgent", {**WELCOME, "template": "urgent", "data": {"message": "!"}}, priority=1
+    )
+    await drain(app)
+    assert started == ["urgent", "team-update", "team-update", "team-update"]
+
+
+def test_m_ts_23_the_jobs_have_the_names_that_callers_use(tmp_path: Path) -> None:
+    app = platform(tmp_path)
+    assert {"welcome-email", "reminder", "urgent", "team-update"} <= app.queues["send-email"].definitions.keys()
+    assert "monthly-report" in app.queues["generate-report"].definitions
+    assert "engagement-metrics" in app.queues["calculate-metrics"].definitions
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+
+def test_m_ts_24_the_table_of_schedules_has_a_name_a_queue_a_pattern_and_data_in_each_line(tmp_path: Path) -> None:
+    stored = platform(tmp_path).schedules.declared()
+    assert [(item.key, item.queue) for item in stored] == [(entry.name, entry.queue) for entry in TABLE]
+    assert [item.timing for item in stored] == [Cron(entry.pattern) for entry in TABLE]
+
+
+async def test_m_ts_25_engagement_is_calculated_at_one_every_night(tmp_path: Path) -> None:
+    clock = FakeClock(SUNDAY)
+    async with app_in_memory(platform(tmp_path), clock=clock) as app:
+        clock.advance_to(datetime(2026, 11, 23, 1, tzinfo=UTC))
+        [job] = await fire_schedules(app)
+    assert (job.queue, job.name, job.schedule) == (
+        "calculate-metrics",
+        "engagement-metrics",
+        "daily-engagement-metrics",
+    )
+
+
+async def test_m_ts_26_the_weekly_report_goes_out_on_monday_at_nine(tmp_path: Path) -> None:
+    clock = FakeClock(MONDAY_AT_NINE - timedelta(seconds=1))
+    async with app_in_memory(platform(tmp_path), clock=clock) as app:
+        clock.advance(1)
+        [job] = await fire_schedules(app)
+        await drain(app)
+    assert (job.schedule, job.scheduled_for) == ("weekly-team-reports", MONDAY_AT_NINE.timestamp() * 1000)
+    assert {mail["Subject"] for mail in mails(tmp_path)} == {"Weekly team report"}
+
+
+async def test_m_ts_27_registering_the_table_again_changes_nothing(app: Corral) -> None:
+    storage = await app.open()
+    before = (await storage.schedules()).items
+    await app.sync_schedules()
+    assert (await storage.schedules()).items == before
+    assert len(before) == len(TABLE)
+
+
+# -- payloads ----------------------------------------------------------------------------------------------------------
+
+
+async def refused(app: Corral, queue: JobType, name: str, data: Mapping[str, object]) -> tuple[str, ...]:
+    with pytest.raises(PayloadError) as caught:
+        await add_job(app.queues[queue], name, data)
+    assert await added(app) == []
+    return caught.value.errors
+
+
+async def test_m_ts_38_a_mail_carries_to_subject_template_and_data(app: Corral) -> None:
+    await add_job(app.queues["send-email"], "team-update", TEAM_UPDATE)
+    await assert_added(app, "team-update", data=TEAM_UPDATE)
+
+
+async def test_m_ts_38_a_mail_without_them_is_refused_with_every_complaint(app: Corral) -> None:
+    errors = await refused(app, JobType.SEND_EMAIL, "team-update", {"to": "no address", "data": []})
+    assert [error.partition(":")[0] for error in errors] == ["to", "subject", "template", "data"]
+
+
+def test_m_ts_39_a_slack_sync_is_about_users_channels_or_messages() -> None:
+    for kind in ("users", "channels", "messages"):
+        data = SyncSlackJobData.model_validate({"workspaceId": "workspace-123", "syncType": kind})
+        assert data.model_dump(by_alias=True) == {"workspaceId": "workspace-123", "syncType": kind}
+    with pytest.raises(ValueError, match="syncType"):
+        SyncSlackJobData.model_validate({"workspaceId": "workspace-123", "syncType": "emoji"})
+
+
+async def test_m_ts_40_a_report_is_weekly_monthly_or_quarterly_and_has_readers(app: Corral) -> None:
+    data = {"organizationId": "org-123", "reportType": "yearly", "recipientIds": []}
+    errors = await refused(app, JobType.GENERATE_REPORT, "weekly-report", data)
+    assert [error.partition(":")[0] for error in errors] == ["reportType", "recipientIds"]
+
+
+async def test_m_ts_41_a_metric_has_one_of_three_types_and_three_periods(app: Corral) -> None:
+    data = {"organizationId": "org-123", "metricType": "happiness", "period": "hourly"}
+    errors = await refused(app, JobType.CALCULATE_METRICS, "engagement-metrics", data)
+    assert [error.partition(":")[0] for error in errors] == ["metricType", "period"]
+
+
+@pytest.mark.parametrize(
+    ("queue", "name", "data", "wrong"),
+    [
+        (JobType.CLEANUP_OLD_DATA, "temp-files", {"olderThanHours": 0}, ["olderThanHours"]),
+        (JobType.SEND_KUDOS_NOTIFICATION, "kudos", {"organizationId": "o"}, ["senderId", "recipientId", "message"]),
+        (
+            JobType.PROCESS_CHECKIN, "checkin",
+            {"organizationId": "o", "personId": "p", "day": "yesterday", "mood": 6}, ["day", "mood"],
+        ),
+    ],
+)  # fmt: skip
+async def test_m_ts_42_cleanup_kudos_and_checkins_have_payloads_that_are_checked(
+    app: Corral, queue: JobType, name: str, data: dict[str, object], wrong: list[str]
+) -> None:
+    assert [error.partition(":")[0] for error in await refused(app, queue, name, data)] == wrong
+
+
+async def test_m_ts_43_templates_are_filled_with_the_data_of_the_job(app: Corral, tmp_path: Path) -> None:
+    await add_job(app.queues["send-email"], "welcome-email", WELCOME)
+    await add_job(app.queues["send-email"], "team-update", TEAM_UPDATE)
+    await drain(app)
+    texts = {str(mail["Subject"]): text_of(mail) for mail in mails(tmp_path)}
+    assert "Welcome, John" in texts["Welcome to TeamSpark!"]
+    assert "Kudos given: 25" in texts["Weekly Team Update"]
+    assert "1. Alice\n2. Bob" in texts["Weekly Team Update"]
+
+
+# -- errors, retention, settings ---------------------------------------------------------------------------------------
+
+
+async def test_m_ts_44_every_job_has_three_attempts_with_two_and_four_seconds_between(app: Corral) -> None:
+    for queue in app.queues.values():
+        for definition in queue.definitions.values():
+            assert (definition.handler.options.attempts, definition.handler.options.backoff) == (3, Exponential(2))
+
+
+async def test_m_ts_44_a_job_may_ask_for_more_attempts(app: Corral) -> None:
+    await add_job(app.queues["send-email"], "welcome-email", WELCOME, attempts=7)
+    await assert_added(app, "welcome-email", attempts=7)
+
+
+def test_m_ts_45_failed_jobs_are_kept_for_a_day(tmp_path: Path) -> None:
+    app = platform(tmp_path)
+    assert {queue.settings().keep_failed for queue in app.queues.values()} == {Keep(age=86_400)}
+
+
+async def test_m_ts_47_a_mail_that_was_sent_is_not_sent_again_when_its_job_runs_again(
+    app: Corral, tmp_path: Path
+) -> None:
+    job = await add_job(app.queues["send-email"], "welcome-email", WELCOME)
+    await drain(app)
+    first = await job.result()
+    await (await app.queues["send-email"].open()).retry(job.id, states=())
+    await drain(app)
+    again = await job.result()
+    assert isinstance(first, dict)
+    assert again == {"alreadySent": True, "messageId": first["messageId"]}
+    assert len(mails(tmp_path)) == 1
+
+
+def test_m_ts_55_a_redis_url_is_refused_by_a_version_without_that_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://localhost:6379")
+    with pytest.raises(ConfigError, match="no Redis engine yet"):
+        make_app(Settings())
+
+
+def test_m_ts_56_worker_concurrency_sets_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_CONCURRENCY", "12")
+    assert {queue.concurrency for queue in make_app(Settings()).queues.values()} == {12}
+
+
+def test_m_ts_57_job_retention_hours_sets_how_long_finished_jobs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_RETENTION_HOURS", "2")
+    settings = [queue.settings() for queue in make_app(Settings()).queues.values()]
+    assert {(one.keep_completed, one.keep_failed) for one in settings} == {(Keep(age=7_200), Keep(age=7_200))}
+
+
+def test_the_platform_keeps_its_files_beside_its_store() -> None:
+    assert beside("sqlite:////var/lib/teamspark/corral.db") == Path("/var/lib/teamspark/teamspark-data")
+    assert beside("sqlite:///corral.db") == Path("teamspark-data")
+
+
+def test_putting_the_platform_together_writes_nothing(tmp_path: Path) -> None:
+    make_app(Settings(url=f"sqlite:///{tmp_path}/corral.db"))
+    assert list(tmp_path.iterdir()) == []
