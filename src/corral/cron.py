@@ -98,7 +98,7 @@ def _next_after(expression: str, tz: str, at: Millis) -> Millis:
     line, where, start = _parse(expression), _zone(tz), to_datetime(at)
     try:
         found = _by_clock(line, where, start) if _follows_clock(line) else _by_day(line, where, start)
-    except StopIteration:
+    except (StopIteration, OverflowError):  # fifty years without one, or the end of year 9999
         raise ConfigError(f"cron line {expression!r} never comes true", key="cron") from None
     return round(found.timestamp() * 1000)
 

@@ -77,9 +77,13 @@ def to_json(value: object, what: str, *, limit: int = MAX_BYTES) -> str:
         raise PayloadError(
             f"{what} has {size:,} bytes, more than the limit of {limit:,}: store it elsewhere and pass its key"
         )
+    _check_depth(text, what)
+    return text
+
+
+def _check_depth(text: str, what: str) -> None:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise PayloadError(f"{what} nests deeper than {MAX_DEPTH} levels")
-    return text
 
 
 def from_json(text: str) -> object:
@@ -90,6 +94,7 @@ def from_json(text: str) -> object:
     """
     if len(text) > 16 * MAX_BYTES:
         raise PayloadError(f"payload has {len(text):,} characters, more than any payload may have")
+    _check_depth(text, "payload")
     try:
         value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:

@@ -144,9 +144,8 @@ class Scheduler:
         if added is None:
             return None
         self._resting.pop(_name(schedule), None)
-        if (
-            missed and at - schedule.next_at > GRACE_MS
-        ):  # a few intervals of a second swallowed by a busy one are no news
+        # An interval of a second that swallowed another while the process was busy is no news.
+        if missed and at - schedule.next_at > GRACE_MS:
             log.warning(
                 "schedule %r of queue %r missed %d runs, policy %s: %d jobs made",
                 schedule.key, schedule.queue, missed, schedule.missed, len(added),

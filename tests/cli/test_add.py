@@ -1,6 +1,7 @@
 """`corral add`."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from corral.job import JobState
 from corral.options import Exponential
 from corral.storage.port import Storage
 
-from .helpers import MAILER, call, succeed, told, with_store
+from .helpers import MAILER, Command, call, succeed, told, with_store
 
 
 def job(url: str, job_id: str = "1", queue: str = "send-email") -> dict[str, object]:
@@ -128,3 +129,17 @@ def test_waiting_for_a_job_that_nobody_runs_times_out_with_7(url: str) -> None:
     result = call("add", "send-email", "welcome-email", "--wait", "--timeout", "50ms", "--url", url)
     assert result.exit_code == 7
     assert "timed out after 0.05 s" in result.stderr
+
+
+def test_m_ts_35_jobs_are_numbered_from_one(url: str) -> None:
+    lines = [succeed("add", "send-email", "welcome-email", "--url", url) for _ in range(3)]
+    assert lines == ["send-email/1 added\n", "send-email/2 added\n", "send-email/3 added\n"]
+
+
+@pytest.mark.slow  # an interpreter
+def test_whoever_waits_may_stop_waiting(folder: Path, url: str) -> None:
+    with Command("add", "send-email", "welcome-email", "--wait", "--url", url, cwd=folder) as command:
+        command.line("send-email/1 added, waiting for its end")
+        command.signal(signal.SIGINT)
+        assert command.end() == 130
+    assert job(url)["state"] == "waiting"

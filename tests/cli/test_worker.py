@@ -11,7 +11,7 @@ from corral.job import Job, NewJob
 from corral.options import Keep
 from corral.storage.port import QueueInfo, Storage
 
-from .helpers import HOUR, MAILER, READY, Command, finish, put, told, with_store
+from .helpers import HOUR, MAILER, READY, Command, call, finish, put, told, with_store
 
 pytestmark = pytest.mark.slow  # each test starts an interpreter
 
@@ -96,6 +96,19 @@ def test_a_job_that_outlasts_the_time_to_stop_is_handed_back(folder: Path, url: 
         worker.signal(signal.SIGINT)
         assert worker.end() == 9
     assert the(url, job_id).state == "waiting"
+
+
+def test_whoever_adds_a_job_can_wait_for_its_result(folder: Path, url: str) -> None:
+    with Command("worker", MAILER, "--url", url, cwd=folder) as worker:
+        worker.line(READY)
+        words = ("add", MAIL, "welcome-email", "to=user@example.com", "--wait", "--exit-status", "--url", url)
+        [done] = told(*words)
+        assert (done["state"], done["result"]) == ("completed", {"sentTo": "user@example.com"})
+        failed = call("add", MAIL, "failing", "--wait", "--url", url)
+        assert (failed.exit_code, "RuntimeError: 550 no such mailbox" in failed.stdout) == (0, True)
+        assert call("add", MAIL, "failing", "--wait", "--exit-status", "--url", url).exit_code == 8
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
 
 
 def test_a_burst_does_what_there_is_and_exits_0(folder: Path, url: str) -> None:

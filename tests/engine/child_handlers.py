@@ -3,14 +3,19 @@
 import asyncio
 import ctypes
 import fcntl
+import functools
 import os
 import resource
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import Struct
+
+from corral.app.bundle import Bundle
 from corral.errors import JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
 from corral.worker.children import Children
@@ -30,6 +35,29 @@ def echo(data: dict[str, object]) -> dict[str, object]:
 async def echo_async(data: dict[str, object]) -> dict[str, object]:
     await asyncio.sleep(0)
     return data
+
+
+bundle = Bundle("voices", queue="crunch")
+
+
+class Words(Struct):
+    text: str
+
+
+def loud(handler: Callable[[Words], str]) -> Callable[[Words], str]:
+    """A decorator of the application's own."""
+
+    @functools.wraps(handler)
+    def call(data: Words) -> str:
+        return handler(data).upper()
+
+    return call
+
+
+@bundle.job("shout", process=True)
+@loud
+def shout(data: Words) -> str:
+    return data.text
 
 
 def count() -> list[int]:

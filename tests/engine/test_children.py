@@ -36,6 +36,13 @@ async def test_the_result_of_a_handler_comes_back(pool: Children, handler: str) 
     assert await run(pool, handler, data) == data
 
 
+async def test_a_declared_handler_runs_with_its_payload_type_and_its_other_decorators(pool: Children) -> None:
+    assert await run(pool, "shout", {"text": "quiet"}) == "QUIET"
+    with pytest.raises(PayloadError) as caught:
+        await run(pool, "shout", {"txt": "quiet"})
+    assert caught.value.errors == ("Object missing required field `text`",)
+
+
 async def test_large_data_goes_through_in_both_directions(pool: Children) -> None:
     data = {"text": "x" * 900_000}
     assert await run(pool, "echo", data) == data

@@ -106,6 +106,7 @@ async def test_many_schedulers_serve_every_slot_exactly_once(storage: Storage) -
     schedulers = [Scheduler(storage) for _ in range(4)]
     for number in range(8):
         await schedulers[0].put(hourly(f"s{number}", timing=Every(600 + number)), now=START)
+    await schedulers[0].put(hourly("elsewhere", queue="mail"), now=START)
     for now in range(START, START + 2 * HOUR + 1, MINUTE // 2):
         await asyncio.gather(*(scheduler.tick(now) for scheduler in schedulers))
     expected = [
@@ -114,14 +115,16 @@ async def test_many_schedulers_serve_every_slot_exactly_once(storage: Storage) -
         for count in range(1, 2 * 3600 // (600 + number) + 1)
     ]
     assert sorted((job.schedule or "", job.scheduled_for or 0) for job in await jobs(storage)) == sorted(expected)
+    assert await ran_for(storage, "mail") == [START + HOUR, START + 2 * HOUR]
 
 
-async def test_schedules_of_several_queues_fire_together(storage: Storage) -> None:
-    scheduler = Scheduler(storage)
-    for queue in ("mail", "reports"):
-        await scheduler.put(hourly(queue=queue), now=START)
-    assert [one.queue for one in await scheduler.tick(START + HOUR)] == ["mail", "reports"]
-    assert await ran_for(storage, "mail") == await ran_for(storage, "reports") == [START + HOUR]
+async def test_schedulers_that_wake_together_share_the_work(storage: Storage) -> None:
+    schedulers = [Scheduler(storage) for _ in range(3)]
+    await schedulers[0].reconcile([hourly(f"s{number:03}") for number in range(400)], now=START)
+    shares = await asyncio.gather(*(scheduler.tick(START + HOUR) for scheduler in schedulers))
+    served = sorted(fired.key for share in shares for fired in share)
+    assert served == [f"s{number:03}" for number in range(400)]
+    assert all(len(share) > 0 for share in shares)
 
 
 async def test_more_schedules_than_one_page_are_all_served(storage: Storage) -> None:
@@ -333,6 +336,20 @@ async def test_a_schedule_that_lost_its_next_run_gets_one(
     assert (await stored(storage, "resting")).next_at is None
 
 
+async def test_a_schedule_that_cannot_be_computed_holds_up_no_other_one(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    doomsday = 253_384_000_000_000  # in 9999: a line of every New Year's Day has no run left
+    bad, good = hourly("bad", timing=Cron("0 0 1 1 *")), hourly("good", timing=Every(60))
+    scheduler = Scheduler(storage)
+    await storage.put_schedules([bad, good], now=START)
+    assert await scheduler.heal(doomsday) == [(QUEUE, "good")]
+    await storage.put_schedules([replace(item, next_at=doomsday) for item in (bad, good)], now=START)
+    assert made(await scheduler.tick(doomsday)) == [("good", (doomsday,))]
+    said = [record.getMessage() for record in caplog.records]
+    assert ["cannot be armed" in said[0], "'bad' of queue 'reports' waits" in said[1], len(said)] == [True, True, 2]
+
+
 # -- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -462,36 +479,22 @@ async def test_the_loop_heals_what_it_finds_and_lets_a_broken_schedule_rest(
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
 
 
-class Bell(logging.Handler):
-    """Rings at the first warning."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.rung = asyncio.Event()
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
-        self.rung.set()
-
-
 async def test_the_loop_waits_for_a_store_that_cannot_be_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("corral.scheduler.POLL_S", 0.05)
-    bell, logger = Bell(), logging.getLogger("corral.scheduler")
-    logger.addHandler(bell)
+    warned = asyncio.Event()
+    caplog.handler.addFilter(lambda record: warned.set() or True)  # type: ignore[func-returns-value]
     store = connect(f"sqlite:///{tmp_path}/corral.db")
     async with store:
         await Scheduler(store).put(hourly(timing=Every(0.1)))
     stop = asyncio.Event()
     running = asyncio.create_task(Scheduler(store).run(stop))
     async with asyncio.timeout(10):
-        await bell.rung.wait()
+        await warned.wait()
         async with store:
             events, _ = await store.events(QUEUE, after=OLDEST, timeout=5)
             stop.set()
             await running
-    logger.removeHandler(bell)
-    assert bell.heard[0].startswith("schedules wait for the store: ")
+    assert caplog.records[0].getMessage().startswith("schedules wait for the store: ")
     assert EventType.ADDED in {event.type for event in events}

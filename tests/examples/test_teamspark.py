@@ -95,7 +95,7 @@ async def test_m_ts_04_a_report_that_runs_again_is_not_mailed_again(app: Corral,
     data = {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-1"]}
     job = await add_job(app.queues["generate-report"], "weekly-report", data)
     await drain(app)
-    await (await app.queues["generate-report"].open()).retry(job.id, states=())
+    await (await app.queues["generate-report"].open()).retry(job.id)
     again = await drain(app)
     assert (again.completed, len(mails(tmp_path))) == (1, 1)
 
@@ -129,7 +129,7 @@ async def test_m_ts_06_kudos_are_noted_and_mailed_once_however_often_the_job_run
     data = {"organizationId": "org-123", "senderId": "user-1", "recipientId": "user-2", "message": "Well done!"}
     job = await add_job(app.queues["send-kudos-notification"], "kudos", data)
     await drain(app)
-    await (await app.queues["send-kudos-notification"].open()).retry(job.id, states=())
+    await (await app.queues["send-kudos-notification"].open()).retry(job.id)
     await drain(app)
     [mail] = mails(tmp_path)
     assert (mail["To"], mail["Subject"]) == ("bob@example.com", "Alice gave you kudos")
@@ -343,7 +343,7 @@ async def test_m_ts_47_a_mail_that_was_sent_is_not_sent_again_when_its_job_runs_
     job = await add_job(app.queues["send-email"], "welcome-email", WELCOME)
     await drain(app)
     first = await job.result()
-    await (await app.queues["send-email"].open()).retry(job.id, states=())
+    await (await app.queues["send-email"].open()).retry(job.id)
     await drain(app)
     again = await job.result()
     assert isinstance(first, dict)

@@ -44,8 +44,10 @@ class Script:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
-        self.process.communicate()
-        self._errors.close()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            assert stream is not None
+            stream.close()
 
     @property
     def pid(self) -> int:
@@ -73,8 +75,11 @@ class Script:
 
     def rest(self) -> list[str]:
         """Wait for its end; the lines it printed since it was ready."""
-        output, _ = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0, Path(self._errors.name).read_text()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        output = self.process.stdout.read()  # not communicate(): it would miss what was read ahead with "ready"
+        assert self.process.wait(PATIENCE) == 0, Path(self._errors.name).read_text()
         return output.splitlines()
 
 
@@ -117,7 +122,7 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)  # lazy: a failed test may leave a file open
 
 
 def fill(disk: Path) -> Path:

@@ -71,7 +71,7 @@ def mounted(image: Path, place: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        _run("umount", place)
+        _run("umount", "--lazy", place)
 
 
 def new_disk(image: Path, megabytes: int = DISK_MEGABYTES) -> Path:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import apsw
@@ -19,7 +19,7 @@ from corral.errors import StorageError
 from corral.job import NewJob
 from corral.outcome import Completed
 from corral.storage.connect import connect
-from corral.storage.port import Claim, Settlement, Token
+from corral.storage.port import Claim, Settlement, Storage, Token
 from tests.faults.forks import Ledger
 
 BULK = 2_000
@@ -27,8 +27,14 @@ CALLERS = 8
 
 
 def url_of(folder: Path) -> str:
-    """The store of a script."""
-    return f"sqlite:///{folder / 'corral.db'}"
+    """The store of a script: on the small disk in its folder, if there is one."""
+    return f"sqlite:///{database_of(folder)}"
+
+
+def database_of(folder: Path) -> Path:
+    """The file of that store."""
+    disk = folder / "disk"
+    return (disk if disk.is_dir() else folder) / "corral.db"
 
 
 def application(folder: Path) -> Corral:
@@ -157,7 +163,7 @@ def crowd(folder: Path, jobs: str) -> int:
 
 def locker(folder: Path) -> int:
     """Holds the file's write lock until its standard input ends."""
-    db = apsw.Connection(str(folder / "corral.db"))
+    db = apsw.Connection(str(database_of(folder)))
     db.execute("BEGIN IMMEDIATE")
     print("ready", flush=True)
     sys.stdin.read()
@@ -175,23 +181,30 @@ def forker(folder: Path) -> int:
             await storage.add([NewJob(queue="work", name="quick")])
             reader, writer = os.pipe()
             if os.fork() == 0:
-                os.write(writer, (await _attempt(storage.add([NewJob(queue="work", name="quick")]))).encode())
-                os.write(writer, ("\n" + await _attempt(storage.counts(["work"]))).encode())
-                os._exit(0)
+                _use_in_child(storage, writer)
             os.close(writer)
             os.wait()
             print("ready", flush=True)
-            print(os.read(reader, 10_000).decode(), flush=True)
+            print(os.read(reader, 10_000).decode(), end="", flush=True)
             print((await storage.counts(["work"]))[0].waiting, flush=True)
         return 0
 
     return asyncio.run(use())
 
 
-async def _attempt(call: object) -> str:
+def _use_in_child(storage: Storage, writer: int) -> None:
+    """Write and read with a store that the parent opened; never returns."""
+    try:
+        for call in (storage.add([NewJob(queue="work", name="quick")]), storage.counts(["work"])):
+            os.write(writer, asyncio.run(_attempt(call)).encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+async def _attempt(call: Coroutine[object, object, object]) -> str:
     try:
         async with asyncio.timeout(5):
-            await call  # type: ignore[misc]  # one of the port's coroutines
+            await call
     except (StorageError, TimeoutError) as error:
         return f"{type(error).__name__}: {error}"
     return "no error"

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from corral.storage.connect import connect
 from corral.storage.port import Claim, Settlement, Token
 from corral.storage.sqlite.file import NETWORK, file_system
 from tests.faults.forks import lines
-from tests.faults.helpers import Script, fill, finished, needs_root, small_disk
-from tests.faults.scripts import BULK, CALLERS, application, url_of
+from tests.faults.helpers import Script, effects, eventually, fill, finished, needs_root, small_disk
+from tests.faults.scripts import BULK, CALLERS, application, database_of, url_of
 
 JOB = NewJob(queue="work", name="quick", data='{"text": "' + "x" * 3000 + '"}')
 BRIEF = "?busy=200"
@@ -32,7 +33,7 @@ BRIEF = "?busy=200"
 
 def integrity(folder: Path) -> list[tuple[str]]:
     """What SQLite itself says about the file."""
-    db = apsw.Connection(str(folder / "corral.db"))
+    db = apsw.Connection(str(database_of(folder)))
     try:
         return db.execute("PRAGMA integrity_check").fetchall()
     finally:
@@ -45,7 +46,7 @@ def integrity(folder: Path) -> list[tuple[str]]:
 @needs_root
 async def test_a_full_disk_is_a_typed_error_that_tears_nothing_and_heals(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
-        async with connect(url_of(disk)) as storage:
+        async with connect(url_of(tmp_path)) as storage:
             await storage.add([JOB])
             ballast = fill(disk)
             acked = 1
@@ -58,13 +59,13 @@ async def test_a_full_disk_is_a_typed_error_that_tears_nothing_and_heals(tmp_pat
             ballast.unlink()
             await storage.add([JOB])
             assert (await storage.counts(["work"]))[0].waiting == acked + 1
-        assert integrity(disk) == [("ok",)]
+        assert integrity(tmp_path) == [("ok",)]
 
 
 @needs_root
 async def test_a_verdict_that_finds_the_disk_full_can_be_given_again_when_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
-        async with connect(url_of(disk)) as storage:
+        async with connect(url_of(tmp_path)) as storage:
             await storage.add([JOB] * 20)
             token = Token("t")
             claimed = await storage.claim("work", Claim(count=20, token=token, lease_ms=60_000))
@@ -78,21 +79,27 @@ async def test_a_verdict_that_finds_the_disk_full_can_be_given_again_when_there_
             ballast.unlink()
             short = [Settlement(job_id=job.id, token=token, outcome=Completed()) for job in claimed.jobs]
             assert (await storage.settle("work", short)).refused == {}
-        assert integrity(disk) == [("ok",)]
+        assert integrity(tmp_path) == [("ok",)]
 
 
 @needs_root
 @pytest.mark.slow  # the disk stays full for three leases of a second
-async def test_a_worker_on_a_full_disk_goes_on_by_itself_once_there_is_room(tmp_path: Path) -> None:
+async def test_jobs_that_run_while_the_disk_is_full_for_three_leases_run_once(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
-        async with application(disk) as app:
-            await app.definition("work", "quick").add_bulk([None] * 50)
-            ballast = fill(disk)
-            with Script("worker", disk, 1.0):
-                await asyncio.sleep(3.0)
+        async with application(tmp_path) as app:
+            await app.definition("work", "patient").add_bulk([None] * 3)
+            await app.definition("work", "quick").add_bulk([None] * 20)
+            with Script("worker", tmp_path, 1.0).ready(), Script("worker", tmp_path, 1.0).ready() as other:
+                await eventually(lambda: len(effects(tmp_path)) == 3 + 20)
+                ballast = fill(disk)
+                await asyncio.sleep(3.0)  # the fault itself: nobody can renew a lease
                 ballast.unlink()
-                await finished(disk, 50)
-        assert integrity(disk) == [("ok",)]
+                await asyncio.sleep(1.5)  # whoever may take a job that is not his has done so by now
+                (tmp_path / "go").touch()
+                await finished(tmp_path, 23)
+                assert other.stop() == 0
+        assert sorted(fence for _, fence, _ in effects(tmp_path)) == [1] * 23
+        assert integrity(tmp_path) == [("ok",)]
 
 
 # -- locks -------------------------------------------------------------------------------------------------------------
@@ -294,12 +301,12 @@ async def test_a_directory_is_not_a_store(tmp_path: Path) -> None:
 @needs_root
 async def test_a_read_only_file_system_is_a_clear_error_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
-        async with connect(url_of(disk)) as storage:
+        async with connect(url_of(tmp_path)) as storage:
             await storage.add([JOB])
         before = (disk / "corral.db").read_bytes()
-        os.system(f"mount -o remount,ro {disk}")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises(StorageError, match=str(disk)):
-            async with connect(url_of(disk)):
+            async with connect(url_of(tmp_path)):
                 pass
         assert (disk / "corral.db").read_bytes() == before
 

@@ -61,9 +61,10 @@ class PostOffice:
     to_rcpt: dict[str, str] = field(default_factory=dict)
     to_data: list[str] = field(default_factory=list)  #: one per mail, in order
     silent: bool = False  #: never answers the end of a mail
-    hang_up_at: str = ""  #: "RCPT", or "DATA" after the mail was taken
+    hang_up_at: str = ""  #: "RCPT", "QUIT", or "DATA" after the mail was taken
     gate: asyncio.Event = field(default_factory=asyncio.Event)  #: ends the silence
     arrived: asyncio.Event = field(default_factory=asyncio.Event)  #: set by the first mail
+    left: asyncio.Event = field(default_factory=asyncio.Event)  #: set when a client hangs up
     login: str = ""
 
     async def handle_EHLO(  # noqa: N802  # aiosmtpd's names
@@ -102,6 +103,11 @@ class PostOffice:
             hang_up(server)
         return answer
 
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.hang_up_at == "QUIT":
+            hang_up(server)
+        return "221 Bye"
+
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
     ) -> AuthResult:
@@ -118,8 +124,13 @@ async def post_office(
     office = PostOffice()
     loop = asyncio.get_running_loop()
 
+    class Counter(SMTP):
+        def connection_lost(self, error: Exception | None) -> None:
+            super().connection_lost(error)
+            office.left.set()
+
     def connected() -> SMTP:
-        return SMTP(
+        return Counter(
             office, hostname="mail.example.org", tls_context=starttls, require_starttls=starttls is not None,
             auth_required=auth, auth_exclude_mechanism=["CRAM-MD5"], authenticator=office.authenticate, loop=loop,
         )  # fmt: skip

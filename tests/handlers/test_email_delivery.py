@@ -92,12 +92,14 @@ async def test_logs_name_nobody_but_the_first_recipient_and_show_no_content(
     caplog.set_level(logging.DEBUG)
     office.to_rcpt = {EVE: f"550 5.1.1 <{EVE}> unknown"}
 
-    await desk.send({**WELCOME, "to": [ANN, BOB], "bcc": EVE, "data": {"name": "canary-name"}, "text": "canary-text"})
+    await desk.send(
+        {**WELCOME, "to": [f"Canary <{ANN}>", BOB], "bcc": EVE, "data": {"name": "canary-name"}, "text": "canary-text"}
+    )
 
     ours = [record for record in caplog.records if record.name.startswith("corral")]
     everything = " ".join(f"{record.getMessage()} {vars(record)}" for record in ours)
     assert f"{ANN} +1" in everything
-    assert not [word for word in (BOB, EVE, "canary") if word in everything]
+    assert not [word for word in (BOB, EVE, "canary") if word in everything.lower()]
 
 
 # -- M-TS-47: once -----------------------------------------------------------------------------------------------------
@@ -341,13 +343,17 @@ class Pigeons:
 
     async def send(self, message: Message, recipients: tuple[str, ...], key: str) -> Receipt:
         self.flown.append((message.subject, recipients, key))
-        return Receipt("pigeon-1", recipients)
+        return Receipt("pigeon no 1", recipients)
 
 
 async def test_anything_with_a_send_method_is_a_transport(memory: Storage) -> None:
     pigeons = Pigeons()
+    desk = Desk.of(memory, bundle(FROM_US, transport=pigeons))
+    ctx = await desk.begin(WELCOME)
 
-    result = await Desk.of(memory, bundle(FROM_US, transport=pigeons)).send(WELCOME)
+    result = await desk.run(ctx)
+    again = await desk.run(await desk.recover(ctx))
 
     assert [(subject, recipients) for subject, recipients, _ in pigeons.flown] == [("Hello", (ANN,))]
-    assert result == {"messageId": "pigeon-1", "accepted": [ANN], "rejected": []}
+    assert result == {"messageId": "pigeon no 1", "accepted": [ANN], "rejected": []}
+    assert again == {"messageId": "pigeon no 1", "alreadySent": True}

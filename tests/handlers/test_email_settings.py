@@ -146,8 +146,10 @@ def test_s_15_passwords_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
     with pytest.raises(ValidationError) as invalid:
         EmailSettings()
+    with pytest.raises(ValidationError) as mistaken:
+        EmailSettings(smtp_password=["canary-3"])
     fine = EmailSettings(email_from="a@example.org", smtp_password=SecretStr("canary-2"))
 
-    shown = [refused.value, refused.value.__context__, invalid.value, str(invalid.value), fine, fine.model_dump_json()]
+    shown = [refused.value, refused.value.__context__, invalid.value, mistaken.value, fine, fine.model_dump_json()]
     assert "canary" not in repr(shown)
     assert "canary" not in repr(transport_for(fine)) + repr(vars(transport_for(fine)))

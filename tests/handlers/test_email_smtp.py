@@ -89,10 +89,11 @@ async def test_a_certificate_of_another_host_is_refused(authority: trustme.CA, c
     assert office.letters == []
 
 
-async def test_a_server_without_starttls_gets_neither_password_nor_mail(office: PostOffice) -> None:
-    transport = SmtpTransport("127.0.0.1", office.port, user="team", password=SecretStr(PASSWORD), timeout=5)
+@pytest.mark.parametrize("user", [None, "team"])
+async def test_a_server_without_starttls_gets_neither_password_nor_mail(office: PostOffice, user: str | None) -> None:
+    transport = SmtpTransport("127.0.0.1", office.port, user=user, password=SecretStr(PASSWORD), timeout=5)
 
-    with pytest.raises(DeliveryError, match=r"(?i)starttls"):
+    with pytest.raises(DeliveryError, match="STARTTLS extension not supported"):
         await transport.send(message(), (ANN,), "k")
 
     assert (office.letters, office.login) == ([], "")
@@ -119,11 +120,14 @@ async def test_a_wrong_password_is_worth_a_retry_and_is_not_shown(
     [
         ("550 5.7.1 Sender not allowed", Discard),
         ("553 5.1.8 Bad sender", Discard),
+        ("530 5.7.0 Authentication required", DeliveryError),
         ("451 4.3.0 Try later", DeliveryError),
         ("421 4.3.2 Shutting down", DeliveryError),
     ],
 )
-async def test_a_refused_sender_is_final_for_5xx_only(office: PostOffice, answer: str, error: type[Exception]) -> None:
+async def test_a_refused_sender_is_final_for_5xx_but_not_for_a_missing_login(
+    office: PostOffice, answer: str, error: type[Exception]
+) -> None:
     office.to_mail = answer
 
     with pytest.raises(error, match=answer):
@@ -209,6 +213,26 @@ async def test_a_cancelled_run_hangs_up_at_once(office: PostOffice) -> None:
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+        await office.left.wait()
+
+
+@pytest.mark.parametrize("answer", ["550 5.7.1 No", "421 4.3.2 Shutting down"])
+async def test_a_failed_run_hangs_up_too(office: PostOffice, answer: str) -> None:
+    office.to_mail = answer
+
+    with pytest.raises((Discard, DeliveryError)):
+        await plain(office).send(message(), (ANN,), "k")
+
+    async with asyncio.timeout(5):
+        await office.left.wait()
+
+
+async def test_a_server_that_drops_the_goodbye_has_the_mail_all_the_same(office: PostOffice) -> None:
+    office.hang_up_at = "QUIT"
+
+    receipt = await plain(office).send(message(), (ANN,), "k")
+
+    assert receipt.accepted == (ANN,)
 
 
 async def test_authorities_that_cannot_be_read_show_at_the_start(tmp_path: Path) -> None:

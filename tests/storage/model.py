@@ -156,6 +156,8 @@ class Model:
 
     def _apply(self, job: Record, outcome: Outcome, now: Millis) -> bool:
         """One verdict; True when the job is to go back to the front."""
+        if job.cancelled and not isinstance(outcome, Completed):  # asked to stop: it does not come back
+            outcome = outcome if isinstance(outcome, Failed) else Failed("cancelled")
         job.made += isinstance(outcome, Completed | Failed | Retried)
         match outcome:
             case Completed(result, keep):
@@ -189,7 +191,7 @@ class Model:
     def recover(self, max_crashes: int, now: Millis) -> tuple[set[JobId], set[JobId]]:
         """The requeued jobs and the quarantined ones."""
         dead = [job for job in self.among(ACTIVE) if job.lease_until <= now]
-        front = [job for job in dead if self._crash(job, max_crashes, now)]
+        front = [job for job in dead if self._crash(job, 0 if job.cancelled else max_crashes, now)]
         self._ended(len(dead), front)
         return {job.id for job in front}, {job.id for job in dead if job not in front}
 

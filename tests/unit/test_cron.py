@@ -302,6 +302,13 @@ def test_an_alias_means_its_line_in_any_spelling(alias: str) -> None:
     assert next_after(f" {alias.upper()} ", "UTC", at) == next_after(ALIASES[alias], "UTC", at)
 
 
+@pytest.mark.parametrize("tz", ["UTC", NEW_YORK])
+@pytest.mark.parametrize("line", ["0 0 1 1 *", "* * 1 1 *"])
+def test_a_line_has_no_run_after_the_end_of_time(line: str, tz: str) -> None:
+    with pytest.raises(ConfigError, match="never comes true"):
+        next_after(line, tz, millis(datetime(9999, 6, 1, tzinfo=UTC)))
+
+
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import click
 
+from corral.cli.cells import Column
 from corral.cli.failures import CONFLICT, PARTLY, USAGE, fail
 from corral.cli.jobs import STATES, find_job
 from corral.cli.queues import known_queues
-from corral.cli.render import Column, Printer
+from corral.cli.render import Printer
 from corral.cli.shared import command
 from corral.cli.store import open_store, run
 from corral.job import FINISHED, PENDING, Job, JobId, JobState

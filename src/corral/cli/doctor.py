@@ -6,9 +6,10 @@ from enum import StrEnum
 import click
 from msgspec import Struct
 
+from corral.cli.cells import Column, plain, share, span
 from corral.cli.failures import CHECK_FAILED
 from corral.cli.figures import ALIVE_MS, Figures, figures, served
-from corral.cli.render import Column, Printer, plain, share, span
+from corral.cli.render import Printer
 from corral.cli.shared import command
 from corral.cli.store import current_app, current_settings, open_url, run, store_url
 from corral.errors import CorralError
@@ -50,8 +51,8 @@ class Check(Struct, frozen=True):
 COLUMNS = (
     Column("verdict", "", lambda value: MARKS[str(value)]),
     Column("check", "CHECK"),
-    Column("message", "FOUND"),
-    Column("fix", "FIX", lambda value: plain(value) if value else ""),
+    Column("message", "FOUND", wrap=True),
+    Column("fix", "FIX", lambda value: plain(value) if value else "", wrap=True),
 )
 
 

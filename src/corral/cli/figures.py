@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from corral.cli.render import Column, ago, plain, share, span
+from corral.cli.cells import Column, ago, plain, share, span
 from corral.storage.port import Bucket, QueueCounts, QueueInfo, Storage, WorkerInfo
 from corral.timing import Millis, now_ms
 
@@ -97,18 +97,18 @@ QUEUE_COLUMNS = (
     Column("queue", "QUEUE"),
     Column("state", "STATE"),
     Column("waiting", "WAITING", plain, True),
-    Column("active", "ACTIVE", plain, True),
-    Column("delayed", "DELAYED", plain, True),
-    Column("completed", "COMPLETED", plain, True),
-    Column("failed", "FAILED", plain, True),
+    Column("active", "ACTIVE", plain, True, rank=2),
+    Column("delayed", "DELAYED", plain, True, rank=4),
+    Column("completed", "COMPLETED", plain, True, rank=6),
+    Column("failed", "FAILED", plain, True, rank=3),
     Column("oldest_s", "OLDEST", span, True),
     Column("workers", "WORKERS", plain, True),
 )
 
 STATS_COLUMNS = (
     *QUEUE_COLUMNS[:-1],
-    Column("done_per_min", "DONE/MIN", plain, True),
-    Column("failed_per_min", "FAIL/MIN", plain, True),
+    Column("done_per_min", "DONE/MIN", plain, True, rank=1),
+    Column("failed_per_min", "FAIL/MIN", plain, True, rank=5),
     Column("failed_rate", "FAILED%", share, True),
     Column("mean_wait_s", "WAIT", span, True),
     Column("mean_run_s", "RUN", span, True),

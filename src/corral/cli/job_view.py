@@ -1,6 +1,6 @@
 """Jobs as they are printed."""
 
-from corral.cli.render import Column, ago, iso, plain, span
+from corral.cli.cells import Column, ago, iso, plain, span
 from corral.cli.text import cut
 from corral.job import Job
 from corral.payload import from_json
@@ -12,11 +12,11 @@ JOB_COLUMNS = (
     Column("id", "ID"),
     Column("name", "NAME"),
     Column("state", "STATE"),
-    Column("priority", "PRIO", plain, True),
-    Column("attempts_made", "TRIES", plain, True),
+    Column("priority", "PRIO", plain, True, rank=4),
+    Column("attempts_made", "TRIES", plain, True, rank=3),
     Column("age_s", "AGE", span, True),
-    Column("failed_reason", "REASON", lambda value: cut(plain(value), PREVIEW)),
-    Column("preview", "DATA"),
+    Column("failed_reason", "REASON", lambda value: cut(plain(value), PREVIEW), rank=1, wrap=True),
+    Column("preview", "DATA", rank=2, wrap=True),
 )
 
 

@@ -2,10 +2,11 @@
 
 import click
 
+from corral.cli.cells import share, span
 from corral.cli.failures import NOT_FOUND, fail
 from corral.cli.figures import QUEUE_COLUMNS, figures
 from corral.cli.lazy import LazyGroup
-from corral.cli.render import Printer, share, span
+from corral.cli.render import Printer
 from corral.cli.shared import command
 from corral.cli.store import open_store, run
 from corral.queue import Queue

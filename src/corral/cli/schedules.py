@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 import click
 
+from corral.cli.cells import Column, iso, plain
 from corral.cli.failures import CONFLICT, fail
 from corral.cli.lazy import LazyGroup
-from corral.cli.render import Column, Printer, iso, plain
+from corral.cli.render import Printer
 from corral.cli.shared import command
 from corral.cli.store import current_app, current_settings, open_url, run, store_url
 from corral.cron import explain, zone
@@ -30,11 +31,11 @@ COMMANDS = {
 COLUMNS = (
     Column("key", "KEY"),
     Column("queue", "QUEUE"),
-    Column("job", "JOB"),
-    Column("when", "WHEN"),
+    Column("job", "JOB", rank=1),
+    Column("when", "WHEN", wrap=True),
     Column("next_at", "NEXT"),
-    Column("last_at", "LAST"),
-    Column("fired", "RUNS", plain, True),
+    Column("last_at", "LAST", rank=3),
+    Column("fired", "RUNS", plain, True, rank=2),
     Column("state", "STATE"),
 )
 QUEUE = click.option("--queue", metavar="NAME", help="The schedule's queue, when two queues have one with this key.")

@@ -1,33 +1,61 @@
 """Tables for terminals: the one module that imports rich at once, and is therefore imported late."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from corral.cli.render import Column, Row
+from corral.cli.cells import Column, Row
 from corral.cli.text import visible
 
+GAP = 2
+WRAPPED = 24  #: a column that may wrap is readable from this width on
 
-def table(columns: Sequence[Column], rows: Iterable[Row]) -> Table:
-    """The rows as a table without lines."""
-    built = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        built.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.right)
+
+def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
+    """The rows as a table without lines, with the columns that fit into this width."""
+    built = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    shown = fitting(columns, rows, width)
+    for column in shown:
+        justify: JustifyMethod = "right" if column.right else "left"
+        built.add_column(column.title, justify=justify, no_wrap=not column.wrap, overflow="fold")
     for row in rows:
         # Text, not str: square brackets in a payload are no markup.
-        built.add_row(*(Text(visible(column.show(row.get(column.key)))) for column in columns))
+        built.add_row(*(Text(_cell(column, row)) for column in shown))
     return built
 
 
-def show(columns: Sequence[Column], rows: Iterable[Row], *, colour: bool) -> None:
+def fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    """The columns that fit: those of the highest rank go first, those of rank 0 never."""
+    shown = list(columns)
+    widths = {column.key: _width(column, rows) + GAP for column in columns}
+    while sum(widths[column.key] for column in shown) - GAP > width:
+        least = max(shown, key=lambda column: column.rank)
+        if least.rank == 0:
+            break
+        shown.remove(least)
+    return shown
+
+
+def _width(column: Column, rows: Sequence[Row]) -> int:
+    longest = max([cell_len(column.title), *(cell_len(_cell(column, row)) for row in rows)])
+    return min(longest, WRAPPED) if column.wrap else longest
+
+
+def _cell(column: Column, row: Row) -> str:
+    return visible(column.show(row.get(column.key)))
+
+
+def show(columns: Sequence[Column], rows: Sequence[Row], *, colour: bool) -> None:
     """Print the rows on the terminal."""
-    Console(no_color=not colour, highlight=False).print(table(columns, rows))
+    console = Console(no_color=not colour, highlight=False)
+    console.print(table(columns, rows, console.width))
 
 
 class Screen:
@@ -46,7 +74,7 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    def show(self, rows: Iterable[Row]) -> None:
+    def show(self, rows: Sequence[Row]) -> None:
         """Draw these rows, with the time below."""
         stamp = Text(f"{datetime.now().astimezone():%H:%M:%S}  Ctrl-C ends", style="dim")
-        self._live.update(Group(table(self._columns, rows), stamp), refresh=True)
+        self._live.update(Group(table(self._columns, rows, self._live.console.width), stamp), refresh=True)

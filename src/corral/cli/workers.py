@@ -2,8 +2,9 @@
 
 import click
 
+from corral.cli.cells import Column, ago, iso, plain, span
 from corral.cli.lazy import LazyGroup
-from corral.cli.render import Column, Printer, ago, iso, plain, span
+from corral.cli.render import Printer
 from corral.cli.shared import command
 from corral.cli.store import open_store, run
 from corral.storage.port import WorkerInfo
@@ -11,14 +12,14 @@ from corral.storage.port import WorkerInfo
 COMMANDS = {"list": ("corral.cli.workers:list_workers", "Every worker that was seen within the last minute.")}
 COLUMNS = (
     Column("name", "NAME"),
-    Column("host", "HOST"),
-    Column("pid", "PID", str, True),
-    Column("queues", "QUEUES"),
+    Column("host", "HOST", rank=3),
+    Column("pid", "PID", str, True, rank=1),
+    Column("queues", "QUEUES", wrap=True),
     Column("running", "RUNNING", plain, True),
     Column("slots", "SLOTS", plain, True),
     Column("up_s", "UP", span, True),
     Column("seen_s", "SEEN", span, True),
-    Column("version", "VERSION"),
+    Column("version", "VERSION", rank=2),
 )
 
 

@@ -222,7 +222,10 @@ class Dispatch(Protocol):
     async def settle(
         self, queue: str, settlements: Sequence[Settlement], *, then: Claim | None = None, now: Millis | None = None
     ) -> Settled:
-        """Give verdicts on finished runs and claim what fits in their place, in one round trip."""
+        """Give verdicts on finished runs and claim what fits in their place, in one round trip.
+
+        A run that was asked to stop and neither completed nor failed fails as cancelled, whatever its verdict.
+        """
         ...
 
     async def heartbeat(
@@ -237,7 +240,7 @@ class Dispatch(Protocol):
     async def recover(
         self, queue: str, *, max_crashes: int = 2, limit: int = 500, now: Millis | None = None
     ) -> Recovered:
-        """Put jobs whose lease ran out back to the front, or fail those that crashed workers `max_crashes` times."""
+        """Put jobs whose lease ran out back to the front; fail those that crashed too often or are cancelled."""
         ...
 
     async def wait(self, queues: Sequence[str], *, timeout: float) -> bool:
@@ -279,7 +282,7 @@ class Commands(Protocol):
         ...
 
     async def obliterate(self, queue: str, *, force: bool = False) -> None:
-        """Delete a queue and everything in it.
+        """Delete a queue and everything in it. Numbers of its jobs and events are not given out again.
 
         Raises:
             StorageError: jobs are active and `force` is not given.
@@ -360,7 +363,10 @@ class Schedules(Protocol):
     async def schedules(
         self, *, queue: str | None = None, due_by: Millis | None = None, start: int = 0, limit: int = 1000
     ) -> Page[Schedule]:
-        """Schedules by queue and key; with `due_by` only armed, unpaused ones whose next run is at or before it."""
+        """Schedules by queue and key; with `due_by` only armed, unpaused ones due by then, by time.
+
+        A stored schedule that this process cannot read (its zone is not known here) is logged and left out.
+        """
         ...
 
 

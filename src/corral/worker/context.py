@@ -97,12 +97,16 @@ class JobContext(Facts):
 
     async def recall(self, key: str) -> str | None:
         """What an earlier attempt of this job noted under `key`; None when nothing."""
-        return await self._storage.remember(self.job.queue, f"{self.job.id}/{key}")
+        return await self._storage.remember(self.job.queue, self._note(key))
 
     async def note(self, key: str, value: str, *, keep: Seconds = 7 * 86_400) -> None:
         """Leave a note to later attempts of this job: durable when this returns, gone after `keep` seconds."""
-        note = f"{self.job.id}/{key}"
-        await self._storage.remember(self.job.queue, note, value, replace=True, ttl_ms=to_ms(keep, "keep"))
+        ttl_ms = to_ms(keep, "keep")
+        await self._storage.remember(self.job.queue, self._note(key), value, replace=True, ttl_ms=ttl_ms)
+
+    def _note(self, key: str) -> str:
+        # An id that its caller chose may come again after retention; the time it was added tells the two jobs apart.
+        return f"{self.job.id}@{self.job.created_at}/{key}"
 
 
 #: Runs a coroutine on the worker's loop and waits for it, from another thread.

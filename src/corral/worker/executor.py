@@ -100,6 +100,13 @@ class Executor:
             return Snoozed(0)
         return decide(run.job, _ending(run, run.stopped), self._plan(handler, run.job.options).policy)
 
+    def failed(self, run: Run, error: BaseException) -> Outcome:
+        """What becomes of a run that ended outside of `run`."""
+        handler = self._find(run.job.name)
+        if handler is None:
+            return Snoozed(0)
+        return decide(run.job, Raised(error, trace_of(error)), self._plan(handler, run.job.options).policy)
+
     def _plan(self, handler: Handler, options: JobOptions) -> Plan:
         # Equal options are one object (the adapter caches them by text), so their identity is the key; the plan holds
         # on to it, which keeps the identity from being reused.

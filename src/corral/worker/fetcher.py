@@ -61,7 +61,7 @@ class Fetcher:
         self._all_running = running  #: shared with the lease keeper's thread, over all lanes
         self._ready: deque[Run] = deque()
         self._finished: list[tuple[Run, Outcome]] = []
-        self._slots: set[asyncio.Task[None]] = set()
+        self._slots: dict[asyncio.Task[None], Run | None] = {}  #: with the job each is at
         self._bell = asyncio.Event()
         self._wake: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -170,8 +170,15 @@ class Fetcher:
     def _add_slot(self) -> None:
         if len(self._slots) < self.lane.slots:
             slot = asyncio.create_task(self._slot(), name=f"corral-slot-{self.lane.queue}")
-            self._slots.add(slot)
-            slot.add_done_callback(self._slots.discard)
+            self._slots[slot] = None
+            slot.add_done_callback(self._slot_ended)
+
+    def _slot_ended(self, slot: "asyncio.Task[None]") -> None:
+        """A slot that died with a job in its hands must not take it along: the job fails like with any other error."""
+        run = self._slots.pop(slot, None)
+        if run is not None and not run.abandoned:
+            error = RuntimeError("the slot was cancelled") if slot.cancelled() else slot.exception()
+            self._finish(run, self._executor.failed(run, error or RuntimeError("the slot ended without a verdict")))
 
     async def _slot(self) -> None:
         """Run jobs one after the other until none is ready.
@@ -190,10 +197,12 @@ class Fetcher:
                 self._add_slot()
                 first = False
             run.task = task
+            self._slots[task] = run
             self._reporter.started(run)
             outcome = await self._executor.run(run)
             if run.abandoned:
                 return  # its slot and its verdict were given away
+            self._slots[task] = None
             self._finish(run, outcome)
             if copy_context() != clean:
                 # The handler left a context variable behind (a tenant, a log binding); the next job must not see it.
@@ -213,7 +222,7 @@ class Fetcher:
         if run not in self._runs or run.abandoned or run.task is None:
             return
         run.abandoned = True
-        self._slots.discard(run.task)
+        self._slots.pop(run.task, None)
         logger.error(
             "handler does not stop; its slot is replaced",
             extra={"event": "job.stuck", "queue": run.queue, "job": run.job.name, "job_id": run.job.id},

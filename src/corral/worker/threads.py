@@ -5,10 +5,20 @@ import ctypes
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned(Generic[T]):
+    value: T
+
+
+#: An error travels as a value: asyncio treats some (StopIteration, GeneratorExit) as its own when a future raises them.
+_Ending: TypeAlias = _Returned[T] | BaseException
 
 
 class StopThread(BaseException):
@@ -42,19 +52,18 @@ class Threads:
     async def run(self, context: Context, function: Callable[[], T]) -> T:
         """Call `function` in a thread. Cancelling the caller gives the thread up: it can only be replaced."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[_Ending[T]] = loop.create_future()
         thread = self._idle.pop() if self._idle else self._make()
         thread.inbox.put(lambda: _work(loop, future, context, function))
         try:
-            result = await future
+            ending = await future
         except asyncio.CancelledError:
-            if future.cancelled():
-                self._give_up(thread)
+            self._give_up(thread)
             raise
-        finally:
-            if not future.cancelled():
-                self._idle.append(thread)
-        return result
+        self._idle.append(thread)
+        if isinstance(ending, BaseException):
+            raise ending
+        return ending.value
 
     def _make(self) -> _Thread:
         self._made += 1
@@ -77,33 +86,21 @@ class Threads:
 
 
 def _work(
-    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", context: Context, function: Callable[[], T]
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[_Ending[T]]", context: Context, function: Callable[[], T]
 ) -> None:
+    ending: _Ending[T]
     try:
-        result = context.run(function)
+        ending = _Returned(context.run(function))
     except StopThread:
         raise
     except BaseException as error:  # whatever a handler raises belongs to its job, SystemExit included
-        _deliver(loop, future, None, error)
-        return
-    _deliver(loop, future, result, None)
-
-
-def _deliver(
-    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", result: T | None, error: BaseException | None
-) -> None:
-    def set_it() -> None:
-        if future.done():
-            return
-        if error is not None:
-            # A StopIteration cannot travel through a future.
-            future.set_exception(
-                RuntimeError(f"handler raised {error!r}") if isinstance(error, StopIteration) else error
-            )
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # set exactly when there is no error
-
+        ending = error
     try:
-        loop.call_soon_threadsafe(set_it)
+        loop.call_soon_threadsafe(_deliver, future, ending)
     except RuntimeError:  # the worker's loop is closed; nobody waits
         return
+
+
+def _deliver(future: "asyncio.Future[_Ending[T]]", ending: _Ending[T]) -> None:
+    if not future.done():
+        future.set_result(ending)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import NotRequired, TypedDict
 
 from corral.errors import StorageError
@@ -134,14 +135,17 @@ class _Progress:
 
 
 # A note outlives its job, and an id chosen by a caller may come again for another one: the note says whose it is.
+_MARKED = re.compile(r"(.*) (\d+)", re.DOTALL)
 
 
 async def _recall_sent(ctx: JobContext) -> str | None:
     note = await ctx.recall("sent")
     if note is None:
         return None
-    sent, _, created = note.partition(" ")
-    return sent if created in ("", str(ctx.job.created_at)) else None
+    marked = _MARKED.fullmatch(note)
+    if marked is None:
+        return note
+    return marked[1] if int(marked[2]) == ctx.job.created_at else None
 
 
 async def _note_sent(ctx: JobContext, sent: str) -> None:

@@ -20,7 +20,7 @@ from corral.timing import Millis, to_datetime
 
 #: compat32 and not the newer policies: those of Python 3.11.7 merge recipients when they fold a list of long names,
 #: because they encode the commas in between (python/cpython#100884).
-_WIRE = compat32.clone(linesep="\r\n", max_line_length=78, mangle_from_=False)
+_WIRE = compat32.clone(linesep="\r\n", max_line_length=78)
 _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP
 _SLUG = re.compile(r"[^a-z0-9._-]+")

@@ -29,6 +29,8 @@ from corral.signals import Discard
 #: How many times the patience of other steps the server has to answer the end of the mail. Giving up there is the one
 #: moment at which a mail may have been taken although nobody heard it.
 _LAST_STEP = 3
+#: 5xx that ask for a login or refuse it: they say something about our settings, and nothing about the mail.
+_ABOUT_THE_LOGIN = frozenset({530, 534, 535, 538})
 
 
 class SmtpTransport:
@@ -93,7 +95,8 @@ class SmtpTransport:
             response = await client.data(content, timeout=_LAST_STEP * self.timeout)
         except (SMTPSenderRefused, SMTPDataError) as error:
             text = f"{self!r} refused the mail: {error.code} {said(error.message)}"
-            raise (Discard(text) if error.code >= 500 else DeliveryError(text)) from None
+            final = error.code >= 500 and error.code not in _ABOUT_THE_LOGIN
+            raise (Discard(text) if final else DeliveryError(text)) from None
         return Receipt(
             f"<{message.id}>", accepted, tuple(refused.values()), f"{response.code} {said(response.message)}"
         )

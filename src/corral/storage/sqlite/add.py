@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from corral.event import EventType
-from corral.job import NewJob
+from corral.job import NewJob, ParentRef
 from corral.options import priority_rank
 from corral.storage.port import Added
-from corral.storage.sqlite.flows import attach
+from corral.storage.sqlite.flows import attach, find_pk, release
 from corral.storage.sqlite.rows import options_text, parent_text
 from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Unit, Value, job_key
 from corral.timing import Millis
@@ -23,6 +23,7 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
     rows: list[tuple[Value, ...]] = []
     answers: list[Added] = []
     known: set[tuple[int, str]] = set()  # ids of this very call, which are not in the table yet
+    passed_over: list[ParentRef] = []
     queue: QueueRow | None = None
     for job in jobs:
         if queue is None or queue.name != job.queue:
@@ -31,6 +32,8 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
             if (queue.pk, job.id) in known or unit.one(_FIND, (queue.pk, job.id)) is not None:
                 queue.tell(EventType.DUPLICATED, now, job.id, job.name)
                 answers.append(Added(job.id, False))
+                if job.parent is not None:
+                    passed_over.append(job.parent)
                 continue
             known.add((queue.pk, job.id))
         number = queue.take()
@@ -41,7 +44,17 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
             attach(unit, job.parent, job_key(queue.pk, number), queue.name, job_id)
         answers.append(Added(job_id, True))
     _flush(unit, rows)
+    for parent in passed_over:
+        _let_go(unit, parent, now)
     return answers
+
+
+def _let_go(unit: Unit, parent: ParentRef, now: Millis) -> None:
+    """A parent whose children were all there already would wait for ever."""
+    queue = unit.look(parent.queue)
+    pk = None if queue is None else find_pk(unit, queue, parent.id)
+    if pk is not None and not unit.number("SELECT pending FROM corral_job WHERE pk = ?", (pk,)):
+        release(unit, pk, now)
 
 
 def _flush(unit: Unit, rows: list[tuple[Value, ...]]) -> None:

@@ -81,9 +81,12 @@ def _allowed(queue: QueueRow, now: Millis) -> int:
 
 
 def _in_window(queue: QueueRow, now: Millis) -> bool:
-    """Whether the rate limit's window is open. One that lies ahead (the clock went back) does not count."""
+    """Whether the rate limit's window is open. One far ahead means that the clock went back: it does not count.
+
+    A claimer may be a few milliseconds behind the one that opened the window, so "ahead" begins a whole window away.
+    """
     limit = queue.info.rate_limit
-    return limit is not None and queue.window_at <= now < queue.window_at + limit.per_ms
+    return limit is not None and abs(now - queue.window_at) < limit.per_ms
 
 
 def _held_until(queue: QueueRow, started: int, now: Millis) -> Millis | None:

@@ -12,7 +12,8 @@ from corral.job import JobState
 from corral.options import QueueSettings, priority_rank
 from corral.storage.port import JobPatch, QueueInfo, Selection
 from corral.storage.sqlite.ending import delete, fail_pending
-from corral.storage.sqlite.flows import child_retried, find_pk
+from corral.storage.sqlite.flows import child_removed, child_retried, find_pk
+from corral.storage.sqlite.settle import cancelled
 from corral.storage.sqlite.unit import (
     ACTIVE,
     CHILDREN,
@@ -146,7 +147,7 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
 
 def cancel(unit: Unit, name: str, which: Selection, reason: str, now: Millis) -> list[str]:
     """Fail pending jobs, mark active ones."""
-    text = f"cancelled: {reason}" if reason else "cancelled"
+    text = cancelled(reason)
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
         for row in rows:
@@ -231,7 +232,7 @@ def configure(unit: Unit, name: str, settings: QueueSettings, now: Millis) -> Qu
     return after
 
 
-def obliterate(unit: Unit, name: str, force: bool) -> None:
+def obliterate(unit: Unit, name: str, force: bool, now: Millis) -> None:
     """Delete a queue with all it has."""
     queue = unit.look(name)
     if queue is None:
@@ -240,13 +241,16 @@ def obliterate(unit: Unit, name: str, force: bool) -> None:
         raise StorageError(
             f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True"
         )
+    orphans = "SELECT pk, parent FROM corral_job WHERE queue = ? AND parent IS NOT NULL AND state NOT IN (4, 5)"
+    waited_for = unit.rows(orphans, (queue.pk,))
     unit.db.execute("DELETE FROM corral_log WHERE job IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     for table in ("corral_job", "corral_event", "corral_note", "corral_minute"):
         unit.db.execute(f"DELETE FROM {table} WHERE queue = ?", (queue.pk,))  # noqa: S608  # constants only
     unit.db.execute("DELETE FROM corral_schedule WHERE queue = ?", (name,))
-    unit.db.execute("DELETE FROM corral_queue WHERE pk = ?", (queue.pk,))
-    unit.forget(name)
+    unit.bury(queue)
+    for pk, parent in waited_for:
+        child_removed(unit, parent, pk, now)
 
 
 def remember(

@@ -24,6 +24,9 @@ OLDEST_SQLITE = 3_051_003
 #: Pages in the write-ahead log before they are copied into the file: 16 MB, a quarter of the alarm at 64 MB.
 CHECKPOINT_PAGES = 4_000
 
+#: Bytes of a write-ahead log with nothing in it.
+WAL_HEADER = 32
+
 #: File systems whose locks or shared memory do not work between hosts.
 NETWORK = frozenset(
     (
@@ -91,15 +94,18 @@ def _inspect(path: Path) -> None:
     """Refuse an existing file that is clearly not a whole SQLite database. An empty one is new."""
     if not path.is_file():
         raise StorageError(f"{path} is not a file")
+    with path.open("rb") as file:
+        head = file.read(100)
     size = path.stat().st_size
     if size == 0:
         return
-    with path.open("rb") as file:
-        head = file.read(100)
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise StorageCorruptError(f"{path} is not an SQLite database; it was left as it is: choose another path")
     page = int.from_bytes(head[16:18], "big")
     page = 65_536 if page == 1 else page
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size > WAL_HEADER:
+        return  # the rest may be in the log, and a checkpoint writes the page count first: SQLite knows better
     # The page count is only valid when the change counters agree (file format, section 1.3.7).
     if head[24:28] == head[92:96] and int.from_bytes(head[28:32], "big") * page > size:
         raise StorageCorruptError(f"{path} is truncated ({size:,} bytes); it was left as it is: restore a backup")

@@ -9,7 +9,7 @@ from corral.options import Keep
 from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
 from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
 from corral.storage.sqlite.flows import find_pk
-from corral.storage.sqlite.settle import LOOK, fail, quarantine_reason
+from corral.storage.sqlite.settle import LOOK, cancelled, fail, quarantine_reason
 from corral.storage.sqlite.unit import Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
@@ -71,8 +71,9 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
         called = id_of(pk, row[11])
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
         queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
-        if crashes >= max_crashes:
-            fail(unit, queue, row, quarantine_reason(crashes, LOST), None, keep, now, attempt=0)
+        if row[13] is not None or crashes >= max_crashes:
+            reason = quarantine_reason(crashes, LOST) if row[13] is None else cancelled(row[13])
+            fail(unit, queue, row, reason, None, keep, now, attempt=0)
             quarantined.append(called)
         else:
             front.append((pk, row[5]))

@@ -139,7 +139,7 @@ def metrics(unit: Unit, name: str, since: Millis, until: Millis) -> list[Bucket]
 
 def queues(unit: Unit) -> list[QueueInfo]:
     """Every queue."""
-    names = [str(row[0]) for row in unit.rows("SELECT name FROM corral_queue ORDER BY name")]
+    names = [str(row[0]) for row in unit.rows("SELECT name FROM corral_queue WHERE settings IS NOT NULL ORDER BY name")]
     found = (unit.look(name) for name in names)
     return [queue.info for queue in found if queue is not None]
 
@@ -163,7 +163,7 @@ def schedules(unit: Unit, queue: str | None, due_by: Millis | None, start: int, 
     total = unit.number(f"SELECT count(*) FROM corral_schedule WHERE {where}", parameters) or 0  # noqa: S608
     sql = f"SELECT body FROM corral_schedule WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
     rows = unit.db.execute(sql, [*parameters, limit, start])
-    return Page(tuple(decode(str(row[0])) for row in rows), total)
+    return Page(tuple(schedule for row in rows if (schedule := decode(str(row[0]))) is not None), total)
 
 
 def events(unit: Unit, name: str, after: EventCursor, limit: int) -> tuple[list[Event], EventCursor]:

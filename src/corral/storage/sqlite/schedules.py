@@ -1,5 +1,6 @@
 """The table of schedules. Times are computed by the caller; this file only compares and stores them."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -12,6 +13,8 @@ from corral.storage.sqlite.add import add
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.unit import COMPLETED, FAILED, Unit
 from corral.timing import Millis
+
+logger = logging.getLogger("corral.storage")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Schedule).decode
@@ -78,6 +81,10 @@ def drop_schedules(unit: Unit, name: str, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if unit.one(sql, (name, key)) is not None]
 
 
-def decode(body: str) -> Schedule:
-    """A schedule from its stored text."""
-    return _decode(body)
+def decode(body: str) -> Schedule | None:
+    """A schedule from its stored text; None when it means nothing here, such as a time zone this machine lacks."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        logger.error("a stored schedule cannot be read and is left out: %s", error)
+        return None

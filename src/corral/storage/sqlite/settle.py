@@ -6,7 +6,7 @@ import apsw
 
 from corral.event import EventType
 from corral.options import Keep
-from corral.outcome import Completed, Crashed, Failed, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal, Settlement
 from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
 from corral.storage.sqlite.flows import child_completed, child_failed, parked_parent
@@ -29,10 +29,12 @@ from corral.timing import Millis
 
 _COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
 LOOK = (
-    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, pending "
-    "FROM corral_job WHERE pk IN carray(?) AND queue = ? AND state = 2"
+    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, pending, "
+    "cancel FROM corral_job WHERE pk IN carray(?) AND queue = ? AND state = 2"
 )
-_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _PENDING = range(13)
+_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _PENDING, _CANCEL = (
+    range(14)
+)
 _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
@@ -65,7 +67,7 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
             continue
         del rows[pk]  # a second verdict of the same run finds nothing
         ended.names.append(row[_NAME])
-        match one.outcome:
+        match _unless_cancelled(row, one.outcome, queue):
             case Completed() as outcome:
                 done.append((row, outcome))
             case Released() | Crashed() as outcome:
@@ -86,6 +88,18 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
         if queue.info.concurrency is not None:
             unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
     return refused
+
+
+def _unless_cancelled(row: Row, outcome: Outcome, queue: QueueRow) -> Outcome:
+    """A run that was asked to stop does not come back: it ends as cancelled, unless it has ended by itself."""
+    if row[_CANCEL] is None or isinstance(outcome, Completed | Failed):
+        return outcome
+    return Failed(cancelled(row[_CANCEL]), None, queue.info.keep_failed or Keep())
+
+
+def cancelled(reason: str) -> str:
+    """What people read on a job that somebody stopped."""
+    return f"cancelled: {reason}" if reason else "cancelled"
 
 
 def _settle_one(

@@ -126,7 +126,7 @@ class SqliteStorage:
         return await self._core.write(lambda unit: commands.configure(unit, queue, settings, _at(now)))
 
     async def obliterate(self, queue: str, *, force: bool = False) -> None:
-        await self._core.write(lambda unit: commands.obliterate(unit, queue, force))
+        await self._core.write(lambda unit: commands.obliterate(unit, queue, force, now_ms()))
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,

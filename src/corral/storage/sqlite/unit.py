@@ -146,14 +146,15 @@ class Unit:
         """The queue, or None when nobody used this name yet."""
         if name not in self._queues:
             row = self.db.execute(_SELECT_QUEUE, (name,)).fetchone()
-            self._queues[name] = None if row is None else QueueRow(row)
+            self._queues[name] = None if row is None or row[2] is None else QueueRow(row)
         return self._queues[name]
 
     def queue(self, name: str) -> QueueRow:
         """The queue, made on first use."""
         row = self.look(name)
         if row is None:
-            self.db.execute("INSERT INTO corral_queue (name) VALUES (?)", (name,))
+            revive = "INSERT INTO corral_queue (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET settings = '{}'"
+            self.db.execute(revive, (name,))
             del self._queues[name]
             row = self.look(name)
             assert row is not None
@@ -171,9 +172,11 @@ class Unit:
         queue.info = info
         self.db.execute("UPDATE corral_queue SET settings = ? WHERE pk = ?", (_encode_info(info).decode(), queue.pk))
 
-    def forget(self, name: str) -> None:
-        """The queue's row was deleted."""
-        self._queues[name] = None
+    def bury(self, queue: QueueRow) -> None:
+        """The queue is gone. Its row stays with its numbers: an id or a cursor must never mean two things."""
+        self.db.execute(_UPDATE_QUEUE, (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, queue.next_event, queue.next_number, queue.pk))
+        self.db.execute("UPDATE corral_queue SET settings = NULL WHERE pk = ?", (queue.pk,))
+        self._queues[queue.name] = None
 
     # -- rows ----------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,6 @@ class Watcher:
 
     def _has_work(self, queue: str) -> bool:
         """Waiting jobs, or delayed ones whose due time the sleeper may not know."""
-        sql = "SELECT waiting + delayed > 0 OR settings != '{}' FROM corral_queue WHERE name = ?"
+        sql = "SELECT waiting + delayed > 0 OR settings IS NOT '{}' FROM corral_queue WHERE name = ?"
         row = self._db.execute(sql, (queue,)).fetchone()
         return row is not None and bool(row[0])

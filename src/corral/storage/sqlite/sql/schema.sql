@@ -16,7 +16,7 @@ CREATE TABLE corral_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE corral_queue (
     pk INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    settings TEXT NOT NULL DEFAULT '{}',   -- QueueInfo as JSON
+    settings TEXT DEFAULT '{}',            -- QueueInfo as JSON; NULL: obliterated, kept so that no number comes twice
     waiting INTEGER NOT NULL DEFAULT 0,    -- held ones included
     delayed INTEGER NOT NULL DEFAULT 0,
     active INTEGER NOT NULL DEFAULT 0,
