@@ -86,7 +86,7 @@ class Fetcher:
         """Hand back everything that still runs."""
         self.stop()
         for run in tuple(self._runs):
-            self.interrupted += 1
+            self.interrupted += run.stopped is None  # what was told to stop before has its own reason
             self._stop_run(run, WorkerStoppingError("the worker is stopping"))
 
     def stop_run(self, run: Run, why: Exception) -> None:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from corral.errors import StorageError
 from corral.event import Event, EventType
 from corral.job import JobState
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, QueueSettings
@@ -28,6 +29,8 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) 
         await asyncio.sleep(seconds * random.uniform(1.0, 1.2))  # jitter, not a secret
         try:
             await work()
+        except StorageError as error:
+            logger.warning("%s could not reach the store, trying again: %s", what, error)
         except Exception as error:  # one of the house's two: upkeep must outlive any single mistake
             logger.error("%s failed, trying again: %s", what, error, exc_info=error)
 
@@ -54,8 +57,14 @@ class Recovery:
         self._skew = skew
         if time.monotonic() < self._wait_until:
             return
-        for queue in self._queues:
-            await self._queue(queue)
+        try:
+            for queue in self._queues:
+                await self._queue(queue)
+        except StorageError:
+            # While the store was away nobody could renew. The living get one lease to do so before anything is theirs
+            # no more: without it 3 of 6 full disks had running jobs run twice.
+            self._wait_until = time.monotonic() + self._lease
+            raise
 
     async def _queue(self, queue: str) -> None:
         more = True

@@ -131,6 +131,11 @@ class Worker:
             else:
                 fetcher.interrupt()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self._orders > 0
+
     async def wait(self) -> None:
         """Wait until something stops the worker (a burst's end, `max_jobs`, `max_time`, a signal)."""
         await self._stop.wait()
