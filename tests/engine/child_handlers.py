@@ -91,7 +91,7 @@ def flood(ctx: ChildContext, data: dict[str, int]) -> None:
         ctx.log(f"line {number}")
 
 
-def leave_threads(ctx: ChildContext) -> None:
+def leave_threads(ctx: ChildContext) -> int:
     """One goes on talking about a job that is over, the other keeps the interpreter from ending."""
 
     def talk() -> None:
@@ -100,6 +100,7 @@ def leave_threads(ctx: ChildContext) -> None:
 
     threading.Thread(target=talk, daemon=True).start()
     threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
 
 
 # -- looking around ----------------------------------------------------------------------------------------------------
@@ -254,6 +255,17 @@ def garble(data: dict[str, list[int]]) -> None:
     """Write bytes into the pipe to the worker, then wait for what comes of it."""
     os.write(_pipe_to_worker(), bytes(data["bytes"]))
     signal.pause()
+
+
+def garble_later(data: dict[str, str]) -> None:
+    """Return, and garble the pipe when the gate is opened."""
+
+    def work() -> None:
+        Path(data["gate"]).read_text()
+        os.write(_pipe_to_worker(), b"\xff" * 4)
+        Path(data["done"]).write_text("done")
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 def close_everything() -> None:

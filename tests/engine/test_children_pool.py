@@ -14,6 +14,7 @@ import pytest
 
 from corral.errors import ConfigError, CorralError
 from corral.worker import supervised
+from corral.worker.child import Line
 from corral.worker.children import Children, RemoteError
 from tests.engine.child_pools import Listener, Pools, belongings, request, run, spotless
 
@@ -117,17 +118,18 @@ async def test_a_fork_that_comes_out_of_the_handler_does_not_answer_for_it(pool:
 
 
 async def test_threads_left_behind_cannot_speak_for_the_next_job_nor_keep_the_child(pool: Children) -> None:
-    await run(pool, "leave_threads")
+    first = await run(pool, "leave_threads")
     listener = Listener()
     results = [cast(list[int], await run(pool, "count", listener=listener)) for _ in range(100)]
     assert listener.logs == []
-    assert len({pid for pid, _ in results}) == 1
+    assert {pid for pid, _ in results} == {first}
 
 
 MAIN_PROGRAM = """
 import asyncio
 import sys
 from corral.job import Job, JobState
+from corral.worker.child import Line
 from corral.worker.children import ChildRequest, Children, HandlerRef, RemoteError
 
 class Ours(Mine):
@@ -230,6 +232,35 @@ async def test_an_idle_child_that_dies_is_cleared_away_at_once(pool: Children) -
     await noticed.wait()
     logging.getLogger("corral.worker").removeHandler(bell)
     assert str(pid) not in belongings()["children"]
+
+
+async def test_closing_idle_children_is_not_reported_as_their_death(
+    pool: Children, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pool.warm(1)
+    await pool.close()
+    assert caplog.messages == []
+
+
+async def test_what_a_finished_job_still_writes_is_not_charged_to_the_next_one(pool: Children, tmp_path: Path) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    os.mkfifo(gate)
+    os.mkfifo(done)
+    await run(pool, "garble_later", {"gate": str(gate), "done": str(done)})
+    gate.write_text("open")
+    assert done.read_text() == "done"
+    assert await run(pool, "echo") == {}
+
+
+def test_a_request_that_waits_is_not_taken_for_a_hang_up() -> None:
+    reading, writing = os.pipe()
+    line = Line(reading, writing)
+    os.write(writing, b"request")
+    waiting = line.hung_up()
+    os.close(writing)
+    hung_up = line.hung_up()
+    os.close(reading)
+    assert (waiting, hung_up) == (False, True)
 
 
 async def test_a_closed_pool_takes_no_more_jobs(pool: Children) -> None:

@@ -1,5 +1,7 @@
 """The crash loop: kill workers at random moments, thousands of times, and check that nothing was lost or done twice.
 
+Now and then the producer is killed too, or a worker is frozen until its leases are over and then woken.
+
     python -m tests.faults.torture --kills 10000 --workers 4 --seed 1
 
 Prints one line of JSON; ends with 1 when an invariant was violated.
@@ -8,7 +10,9 @@ Prints one line of JSON; ends with 1 when an invariant was violated.
 import argparse
 import asyncio
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +33,8 @@ MOMENT = 0.03
 EARLY = 0.15
 #: One step in so many kills the producer instead.
 PRODUCER = 40
+#: One step in so many freezes a worker for one and a half leases instead: it wakes up with jobs that are others' by then.
+FREEZE = 25
 #: How long a killed crowd's jobs may take to be finished by others.
 DRAIN_SECONDS = 60.0
 
@@ -40,13 +46,14 @@ class Tally:
     seed: int
     kills: int = 0
     producer_kills: int = 0
+    freezes: int = 0
     checks: int = 0
     jobs: int = 0
     completed: int = 0
     quarantined: int = 0
     crashes_recorded: int = 0
     calls: int = 0
-    leases_lost_alive: int = 0  #: of workers too starved of processor to renew: legitimate, recorded as crashes
+    leases_lost_alive: int = 0  #: runs of frozen workers that somebody else took over
     lost: int = 0
     stuck: int = 0
     twice: int = 0
@@ -66,7 +73,7 @@ class Tally:
 
 
 class Torture:
-    """The parent. It never opens the store: whatever needs it runs in a fork."""
+    """The parent of all actors. It never opens the store: whatever needs it runs in a fork."""
 
     def __init__(self, scene: Scene, *, workers: int, seed: int) -> None:
         self._scene = scene
@@ -75,6 +82,7 @@ class Torture:
         self._started = 0
         self._workers: list[Actor] = []
         self._producer: Actor | None = None
+        self._frozen: dict[int, float] = {}
         self._killed = Ledger(scene.killed)
         self.tally = Tally(seed)
 
@@ -121,8 +129,12 @@ class Torture:
             self.tally.producer_kills += 1
             self._producer = self._new_producer()
             return
+        self._wake_frozen()
         index = self._random.randrange(len(self._workers))
         victim = self._workers[index]
+        if self._random.random() < 1 / FREEZE and victim.wait_ready():
+            self._freeze(victim)
+            return
         if self._random.random() >= EARLY and not victim.wait_ready():
             self.tally.blame([f"died: worker {victim.pid} never began to work"])
         time.sleep(self._random.uniform(0, MOMENT))
@@ -130,7 +142,19 @@ class Torture:
         self.tally.kills += 1
         self._workers[index] = self._worker()
 
+    def _freeze(self, actor: Actor) -> None:
+        os.kill(actor.pid, signal.SIGSTOP)
+        self._frozen[actor.pid] = time.monotonic() + 1.5 * self._scene.lease
+        self.tally.freezes += 1
+
+    def _wake_frozen(self) -> None:
+        for pid, until in list(self._frozen.items()):
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGCONT)
+                del self._frozen[pid]
+
     def _kill(self, actor: Actor) -> None:
+        self._frozen.pop(actor.pid, None)
         status = actor.kill()
         self._killed.write(actor.pid)
         if status != -9:

@@ -32,7 +32,7 @@ class Process:
         output = subprocess.DEVNULL if quiet else None
         self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
             command, env=env, stdin=stdin, stdout=output, stderr=output, close_fds=True, pass_fds=pass_fds,
-            start_new_session=True, umask=0o077,
+            start_new_session=True,
         )  # fmt: skip
         self.exited: asyncio.Future[int] = self._loop.create_future()
         self._watch()

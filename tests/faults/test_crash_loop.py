@@ -1,0 +1,121 @@
+"""The crash loop, short enough for every day, and the checker's own test: it must find what is broken."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from corral.job import NewJob
+from corral.outcome import Completed
+from corral.storage.connect import connect
+from corral.storage.port import Claim, Settlement, Token
+from tests.faults import ledger
+from tests.faults.actors import Scene
+from tests.faults.forks import Ledger, lines
+from tests.faults.helpers import ROOT, needs_root
+
+KILLS = 300
+
+
+def run(*words: object) -> dict[str, object]:
+    """Run a torture in a process of its own (it forks, and pytest has threads); its summary."""
+    command = [sys.executable, "-m", *map(str, words)]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.stdout, answer.stderr
+    tally: dict[str, object] = json.loads(answer.stdout)
+    assert answer.returncode == 0, tally
+    return tally
+
+
+@pytest.mark.slow  # 300 processes live and die
+@pytest.mark.timeout(300)
+def test_three_hundred_killed_workers_lose_nothing_and_finish_nothing_twice() -> None:
+    tally = run("tests.faults.torture", "--kills", KILLS, "--every", 100, "--seed", 7)
+    assert (tally["kills"], tally["checks"], tally["violations"]) == (KILLS, 3, [])
+    assert (tally["lost"], tally["stuck"], tally["twice"]) == (0, 0, 0)
+    assert int(str(tally["jobs"])) > KILLS  # the workers lived long enough to do something
+    assert int(str(tally["crashes_recorded"])) > 0  # and were killed while they did
+
+
+@needs_root
+@pytest.mark.slow  # makes, mounts and copies a file system three times
+def test_three_power_cuts_lose_no_acknowledged_job() -> None:
+    tally = run("tests.faults.power_cut", "--cuts", 3, "--seed", 7)
+    assert (tally["cuts"], tally["lost"], tally["inconsistent"], tally["complaints"]) == (3, 0, 0, [])
+    assert int(str(tally["acked"])) > 0
+
+
+# -- the checker -------------------------------------------------------------------------------------------------------
+
+
+async def history(scene: Scene) -> None:
+    """Two jobs that went well: one completed, one failed its first attempt to live on as completed, one bulk of two."""
+    acks, effects, verdicts = Ledger(scene.acks), Ledger(scene.effects), Ledger(scene.verdicts)
+    async with connect(scene.url) as storage:
+        bulk = '{"bulk":"b","size":2}'
+        await storage.add([NewJob(queue="main", name="quick", data=bulk)] * 2)
+        token = Token("t")
+        claimed = await storage.claim("main", Claim(count=2, token=token, lease_ms=60_000))
+        verdict = [Settlement(job_id=job.id, token=token, outcome=Completed()) for job in claimed.jobs]
+        await storage.settle("main", verdict)
+        await storage.log("main", "1", ["a line"])
+    for job_id in ("1", "2"):
+        acks.write("main", job_id)
+        effects.write("main", job_id, 1, 4711)
+        verdicts.write("main", job_id, 4711)
+
+
+def sql(statement: str) -> Callable[[Scene], None]:
+    """A fault in the store."""
+
+    def damage(scene: Scene) -> None:
+        db = apsw.Connection(str(scene.database))
+        db.execute(statement)
+        db.close()
+
+    return damage
+
+
+def noted(path: Callable[[Scene], Path], *words: object) -> Callable[[Scene], None]:
+    """A line that should not be in a ledger."""
+    return lambda scene: Ledger(path(scene)).write(*words)
+
+
+FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
+    "a job is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "lost: main/2"),
+    "half a bulk is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "torn: 1 of 2"),
+    "a job waits for ever": (sql("UPDATE corral_job SET state = 0 WHERE pk % 16 = 2"), "stuck: main/2"),
+    "a job is held for ever": (sql("UPDATE corral_job SET state = 6 WHERE pk % 16 = 2"), "stuck: main/2"),
+    "a counter drifts": (sql("UPDATE corral_queue SET completed = completed + 1"), "counter: main says 3 completed"),
+    "a total counts twice": (sql("UPDATE corral_queue SET completed_total = 3"), "total: main says 3 ever completed"),
+    "a verdict counts twice": (sql("UPDATE corral_job SET attempts_made = 2"), "twice: main/1 is completed after 2"),
+    "a claim is unexplained": (sql("UPDATE corral_job SET attempts_started = 2"), "account: main/1 was claimed 2 times"),
+    "a log survives its job": (sql("UPDATE corral_log SET job = 999"), "orphan: a log line without its job"),
+    "a lease survives its job": (sql("UPDATE corral_job SET token = 't'"), "orphan: a job with a token"),
+    "a completion is undone": (sql("UPDATE corral_job SET state = 5 WHERE pk % 16 = 1"), "undone: main/1"),
+    "a job completes twice": (noted(lambda scene: scene.verdicts, "main", "1", 4712), "twice: main/1 was completed 2"),
+    "a fence is used twice": (noted(lambda scene: scene.effects, "main", "1", 1, 4712), "under one fence"),
+    "a run without a claim": (noted(lambda scene: scene.effects, "main", "1", 2, 4712), "called 2 times in 1 claims"),
+    "an ack for nothing": (noted(lambda scene: scene.acks, "main", "99"), "lost: main/99"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_the_checker_finds_what_is_broken(fault: str, tmp_path: Path) -> None:
+    damage, complaint = FAULTS[fault]
+    scene = Scene(tmp_path)
+    await history(scene)
+    assert ledger.check(scene)[1] == []
+    damage(scene)
+    assert [found for found in ledger.check(scene)[1] if complaint in found] != []
+
+
+async def test_the_checker_finds_a_completed_job_that_never_ran(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    await history(scene)
+    scene.effects.write_text("\n".join(lines(scene.effects)[1:]) + "\n")
+    assert ledger.check(scene)[1] == ["ghost: main/1 is completed and never ran"]
