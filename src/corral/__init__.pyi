@@ -12,6 +12,7 @@ from corral.errors import JobFailedError as JobFailedError
 from corral.errors import JobNotFoundError as JobNotFoundError
 from corral.errors import JobTimeoutError as JobTimeoutError
 from corral.errors import PayloadError as PayloadError
+from corral.errors import QueueFullError as QueueFullError
 from corral.errors import RegistrationError as RegistrationError
 from corral.errors import StorageError as StorageError
 from corral.errors import UnknownJobError as UnknownJobError
@@ -19,6 +20,7 @@ from corral.event import Event as Event
 from corral.event import EventType as EventType
 from corral.job import Job as Job
 from corral.job import JobState as JobState
+from corral.job import NewJob as NewJob
 from corral.options import AddKeywords as AddKeywords
 from corral.options import Exponential as Exponential
 from corral.options import Fixed as Fixed

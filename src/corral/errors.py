@@ -14,6 +14,7 @@ CorralError
 │   ├── JobStateError                              carries `state`
 │   ├── JobFailedError                             the job whose result was awaited failed; carries `reason`
 │   └── LeaseLostError                             another worker owns the job now
+├── QueueFullError                                 producers are over `add_limit`; carries `retry_after`
 ├── QueueNotFoundError       (+ LookupError)       no such queue in this application; carries `suggestion`
 ├── ScheduleNotFoundError    (+ LookupError)
 ├── PayloadError             (+ ValueError)        data not JSON, or refused; `errors` lists all complaints
@@ -82,6 +83,25 @@ class StorageError(CorralError):
 
 class StorageUnavailableError(StorageError, ConnectionError):
     """The store did not answer in time; nothing is known to have happened. Try again."""
+
+
+class QueueFullError(CorralError):
+    """More jobs were added than the queue's `add_limit` lets producers add. Nothing was written.
+
+    `retry_after` is in seconds: when the next window begins.
+    """
+
+    def __init__(self, queue: str, count: int, per: float, retry_after: float) -> None:
+        self.queue = queue
+        self.count = count
+        self.per = per
+        self.retry_after = retry_after
+        super().__init__(
+            f"queue {queue!r} takes {count} new jobs in {per:g} s, no more; try again in {retry_after:.3g} s"
+        )
+
+    def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int, float, float]]:
+        return type(self), (self.queue, self.count, self.per, self.retry_after)
 
 
 class StorageFullError(StorageError):

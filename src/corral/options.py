@@ -263,6 +263,7 @@ class QueueSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused: bool | UnsetType = UNSET
     pause_reason: str | UnsetType = UNSET
     rate_limit: RateLimit | None | UnsetType = UNSET  #: None lifts the limit
+    add_limit: RateLimit | None | UnsetType = UNSET  #: how many jobs producers may add; None lifts it
     concurrency: int | None | UnsetType = UNSET  #: over all workers; None lifts the cap
     name_concurrency: dict[str, int] | UnsetType = UNSET  #: over all workers, per job name; replaces the whole table
     keep_completed: Keep | UnsetType = UNSET  #: what the sweeper enforces on an idle queue

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar, Unpack
+from typing import Generic, TypeAlias, TypeVar, Unpack
 
 from msgspec import UNSET, UnsetType
 
@@ -39,6 +39,9 @@ from corral.timing import Seconds, instant_ms, to_ms, to_seconds
 
 logger = logging.getLogger("corral.queue")
 R = TypeVar("R")
+
+#: Looks at a job before it is added; what it raises refuses the whole call.
+Guard: TypeAlias = Callable[[NewJob], None]
 
 #: One bulk is one atomic step; more than this would hold the store for too long.
 MAX_BULK = 10_000
@@ -105,9 +108,10 @@ class JobHandle(Generic[R]):
 class Queue:
     """A named queue in a store. Makes no connection of its own: `storage` is opened by whoever made it."""
 
-    def __init__(self, name: str, storage: Storage) -> None:
+    def __init__(self, name: str, storage: Storage, *, guards: Sequence[Guard] = ()) -> None:
         self.name = check_name(name, "queue name")
         self.storage = storage
+        self._guards = guards
         self._endings = Endings(storage, self.name)
 
     def __repr__(self) -> str:
@@ -140,6 +144,9 @@ class Queue:
         """Add jobs that are checked already: what `add` and `add_bulk` end in."""
         if len(jobs) > MAX_BULK:
             raise ConfigError(f"a bulk is at most {MAX_BULK:,} jobs, not {len(jobs):,}: add in parts", key="jobs")
+        for guard in self._guards:
+            for job in jobs:
+                guard(job)
         added = await self.storage.add(jobs) if jobs else []
         if logger.isEnabledFor(logging.INFO):
             for answer, job in zip(added, jobs, strict=True):

@@ -466,7 +466,9 @@ async def meddle(queue: Queue, how: str, job_id: str) -> None:
             await queue.obliterate(force=True)
 
 
-@pytest.mark.parametrize(("how", "left"), [("remove", 1), ("retry", 1), ("promote", 1), ("pause", 1), ("obliterate", 0)])
+@pytest.mark.parametrize(
+    ("how", "left"), [("remove", 1), ("retry", 1), ("promote", 1), ("pause", 1), ("obliterate", 0)]
+)
 async def test_a_handler_that_meddles_with_its_own_job_leaves_no_ghost(app: Corral, how: str, left: int) -> None:
     queue = app.queue("work")
     ran: list[str] = []
@@ -509,5 +511,3 @@ async def test_a_discarded_job_fails_for_good_and_keep_false_leaves_nothing(app:
     await work_off(app)
     counts = await (await queue.open()).counts()
     assert (counts.failed, counts.failed_total) == (0, 1)
-
-

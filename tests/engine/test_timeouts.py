@@ -347,4 +347,3 @@ async def test_a_handler_that_blocks_the_loop_for_three_leases_runs_once(url: st
             await asyncio.to_thread(thread.join)
     assert runs == [1]
     assert (job.state, job.crashes) == (JobState.COMPLETED, 0)
-

@@ -23,9 +23,9 @@ class Actor:
     pipe: int
     ready: bool = False
 
-    def wait_ready(self) -> bool:
+    def wait_ready(self, seconds: float = PATIENCE) -> bool:
         """Wait until it is at work; False when it died or took too long."""
-        if not self.ready and select.select([self.pipe], [], [], PATIENCE)[0]:
+        if not self.ready and select.select([self.pipe], [], [], seconds)[0]:
             self.ready = bool(os.read(self.pipe, 1))
         return self.ready
 

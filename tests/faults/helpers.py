@@ -85,7 +85,9 @@ class Script:
 
 def effects(folder: Path) -> list[tuple[str, int, int]]:
     """What handlers did: (job id, fence, pid)."""
-    return [(job_id, int(fence), int(pid)) for job_id, fence, pid in (line.split() for line in lines(folder / "effects"))]
+    return [
+        (job_id, int(fence), int(pid)) for job_id, fence, pid in (line.split() for line in lines(folder / "effects"))
+    ]
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> float:

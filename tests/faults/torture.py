@@ -23,7 +23,7 @@ from pathlib import Path
 from corral.storage.sqlite.store import SqliteStorage
 from tests.faults import ledger
 from tests.faults.actors import Scene, produce, work
-from tests.faults.forks import Actor, Ledger, answer_of, prepare, start
+from tests.faults.forks import PATIENCE, Actor, Ledger, answer_of, prepare, start
 
 #: Kills between two checks of the books.
 EVERY = 500
@@ -33,8 +33,10 @@ MOMENT = 0.03
 EARLY = 0.15
 #: One step in so many kills the producer instead.
 PRODUCER = 40
-#: One step in so many freezes a worker for one and a half leases instead: it wakes up with jobs that are others' by then.
+#: One step in so many freezes a worker for two leases instead: it wakes up with jobs that are others' by then.
 FREEZE = 25
+#: Seconds a woken worker is left alone.
+AWAKE = 0.1
 #: How long a killed crowd's jobs may take to be finished by others.
 DRAIN_SECONDS = 60.0
 
@@ -129,28 +131,38 @@ class Torture:
             self.tally.producer_kills += 1
             self._producer = self._new_producer()
             return
-        self._wake_frozen()
-        index = self._random.randrange(len(self._workers))
+        index = self._random.choice([i for i, one in enumerate(self._workers) if one.pid not in self._frozen])
         victim = self._workers[index]
-        if self._random.random() < 1 / FREEZE and victim.wait_ready():
+        early = self._random.random() < EARLY
+        if not early and not self._wait_ready(victim):
+            self.tally.blame([f"died: worker {victim.pid} never began to work"])
+        if victim.ready and len(self._frozen) < self._count - 1 and self._random.random() < 1 / FREEZE:
             self._freeze(victim)
             return
-        if self._random.random() >= EARLY and not victim.wait_ready():
-            self.tally.blame([f"died: worker {victim.pid} never began to work"])
         time.sleep(self._random.uniform(0, MOMENT))
         self._kill(victim)
         self.tally.kills += 1
         self._workers[index] = self._worker()
 
+    def _wait_ready(self, actor: Actor) -> bool:
+        """Wait until it works. Meanwhile the frozen must be woken: one may hold the lock that this one waits for."""
+        deadline = time.monotonic() + PATIENCE
+        while not actor.wait_ready(0.02) and time.monotonic() < deadline:
+            self._wake_frozen()
+        self._wake_frozen()
+        return actor.ready
+
     def _freeze(self, actor: Actor) -> None:
         os.kill(actor.pid, signal.SIGSTOP)
-        self._frozen[actor.pid] = time.monotonic() + 1.5 * self._scene.lease
+        self._frozen[actor.pid] = time.monotonic() + 2 * self._scene.lease
         self.tally.freezes += 1
 
     def _wake_frozen(self) -> None:
+        """Wake those whose time has come, and let them meet what happened meanwhile before they may be killed."""
         for pid, until in list(self._frozen.items()):
             if time.monotonic() > until:
                 os.kill(pid, signal.SIGCONT)
+            if time.monotonic() > until + AWAKE:
                 del self._frozen[pid]
 
     def _kill(self, actor: Actor) -> None:

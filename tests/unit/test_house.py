@@ -27,7 +27,10 @@ PUBLIC = {"corral", "corral.handlers", "corral.sync", "corral.testing"}
 
 def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
     return sorted(
-        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in suffixes and path.is_file()
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes and path.is_file() and "_build" not in path.parts
     )
 
 

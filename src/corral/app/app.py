@@ -14,7 +14,7 @@ from corral.app.schedules import ScheduleKeywords, Schedules
 from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
 from corral.event import EventType
 from corral.job import check_name
-from corral.queue import Queue
+from corral.queue import Guard, Queue
 from corral.schedule import Cron, Every
 from corral.scheduler import Scheduler
 from corral.storage.connect import check_url, connect, safe_url
@@ -27,6 +27,7 @@ from corral.worker.worker import Worker, WorkerOptions
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
+G = TypeVar("G", bound=Guard)
 Lifespan = Callable[["Corral"], AbstractAsyncContextManager[None]]
 
 
@@ -52,6 +53,7 @@ class Corral:
         self.schedules = Schedules(self.name)
         self.hooks = Hooks()
         self.middlewares: list[Middleware] = []
+        self.guards: list[Guard] = []
         self._storage: Storage | None = None
         self._live: dict[str, Queue] = {}
         self._opening = asyncio.Lock()
@@ -116,6 +118,14 @@ class Corral:
         self.middlewares.append(function)
         return function
 
+    def before_add(self, function: G) -> G:
+        """Look at every job this application is about to add: `def may_add(job: NewJob) -> None`, raising to refuse it.
+
+        The place to check permissions. Nothing is written when it raises; `corral add` without the app passes it by.
+        """
+        self.guards.append(function)
+        return function
+
     def definition(self, queue: str, name: str) -> JobDefinition[Any, Any]:
         """A declared job. Raises: QueueNotFoundError, UnknownJobError."""
         if queue not in self.queues:
@@ -158,7 +168,7 @@ class Corral:
             raise QueueNotFoundError(name, self.queues)
         live = self._live.get(name)
         if live is None or live.storage is not self._storage:
-            live = self._live[name] = Queue(name, await self.open())
+            live = self._live[name] = Queue(name, await self.open(), guards=self.guards)
         return live
 
     # -- producing from code without an event loop -----------------------------------------------------------------
@@ -176,7 +186,7 @@ class Corral:
         portal = self.portal()
 
         async def open_queue() -> Queue:
-            return Queue(name, await portal.storage())
+            return Queue(name, await portal.storage(), guards=self.guards)
 
         return open_queue
 

@@ -31,12 +31,14 @@ class QueueKeywords(JobKeywords, total=False):
 
     concurrency: int  #: jobs at once in each worker process
     rate_limit: RateLimit  #: starts over all workers
+    add_limit: RateLimit  #: jobs that producers may add; more are refused with QueueFullError
     max_active: int  #: jobs at once over all workers
 
 
 class _QueueOwn(TypedDict, total=False):
     concurrency: int
     rate_limit: RateLimit
+    add_limit: RateLimit
     max_active: int
 
 
@@ -66,6 +68,12 @@ def _positive(value: object, key: str) -> int:
     return value
 
 
+def _rate(value: object, key: str) -> RateLimit | None:
+    if value is not None and not isinstance(value, RateLimit):
+        raise ConfigError(f"{key} must be RateLimit(count, per=seconds), not {value!r}", key=key)
+    return value
+
+
 class AppQueue:
     """A declared queue. Holds no connection: `await queue.open()` gives the live `Queue`."""
 
@@ -73,11 +81,8 @@ class AppQueue:
         check_keywords(cast(dict[str, object], keywords), QUEUE_KEYWORDS)
         self.name = check_name(name, "queue name")
         self.concurrency = _positive(keywords.get("concurrency", 10), "concurrency")
-        self.rate_limit = keywords.get("rate_limit")
-        if self.rate_limit is not None and not isinstance(self.rate_limit, RateLimit):
-            raise ConfigError(
-                f"rate_limit must be RateLimit(count, per=seconds), not {self.rate_limit!r}", key="rate_limit"
-            )
+        self.rate_limit = _rate(keywords.get("rate_limit"), "rate_limit")
+        self.add_limit = _rate(keywords.get("add_limit"), "add_limit")
         self.max_active = _positive(keywords["max_active"], "max_active") if "max_active" in keywords else None
         self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]
         self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
@@ -134,6 +139,7 @@ class AppQueue:
         # UNSET where nothing is declared, so that a limit set at run time by a person survives a restart.
         return QueueSettings(
             rate_limit=self.rate_limit or UNSET,
+            add_limit=self.add_limit or UNSET,
             concurrency=self.max_active or UNSET,
             name_concurrency=caps or UNSET,
             keep_completed=self.options.keep_completed or UNSET,

@@ -9,7 +9,7 @@ from types import ModuleType, TracebackType
 import click
 
 from corral.app.app import Corral
-from corral.errors import closest
+from corral.errors import CorralError, closest
 
 
 def load_app(target: str) -> Corral:
@@ -99,6 +99,8 @@ class _Importing:
             raise click.UsageError(
                 f"there is no module {error.name!r}; it is looked for in {Path.cwd()} and on Python's path"
             ) from None
+        if isinstance(error, CorralError):  # it names what is wrong and the way out: a setting, not a bug
+            raise click.UsageError(str(error)) from None
         own = error.with_traceback(_skip_machinery(trace))
         click.echo("".join(traceback.format_exception(own)), err=True, nl=False)
         raise click.UsageError(f"application module {self._name!r} cannot be imported: {type(error).__name__}: {error}")

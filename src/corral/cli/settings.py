@@ -102,6 +102,7 @@ def read_toml(path: Path) -> Mapping[str, object]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", key=str(path)) from None
     known = Settings.model_fields.keys() - Settings.not_in_file
+    content = {key: value for key, value in content.items() if not isinstance(value, dict)}  # tables are the handlers'
     for key in content:
         if key not in known:
             raise ConfigError(f"{path.name}: {UnknownOptionError(key, known)}", key=key)

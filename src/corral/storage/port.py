@@ -173,6 +173,7 @@ class QueueInfo(Struct, frozen=True, kw_only=True):
     paused: bool = False
     pause_reason: str = ""
     rate_limit: RateLimit | None = None
+    add_limit: RateLimit | None = None
     concurrency: int | None = None
     name_concurrency: Mapping[str, int] = {}
     keep_completed: Keep | None = None
@@ -212,7 +213,11 @@ class Dispatch(Protocol):
     """The hot path: all a worker needs."""
 
     async def add(self, jobs: Sequence[NewJob], *, now: Millis | None = None) -> list[Added]:
-        """Add jobs of any queues, parents before their children, all or none; answers in order."""
+        """Add jobs of any queues, parents before their children, all or none; answers in order.
+
+        Raises:
+            QueueFullError: a queue's `add_limit` is used up; jobs of schedules do not count.
+        """
         ...
 
     async def claim(self, queue: str, claim: Claim, *, now: Millis | None = None) -> Claimed:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from corral.errors import QueueFullError
 from corral.event import EventType
 from corral.job import NewJob, ParentRef
-from corral.options import priority_rank
+from corral.options import RateLimit, priority_rank
 from corral.storage.port import Added
 from corral.storage.sqlite.flows import attach, find_pk, release
 from corral.storage.sqlite.rows import options_text, parent_text
@@ -28,6 +29,8 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
     for job in jobs:
         if queue is None or queue.name != job.queue:
             queue = unit.queue(job.queue)
+        if queue.info.add_limit is not None and not job.schedule:
+            _count_against(queue, queue.info.add_limit, now)
         if job.id is not None:
             if (queue.pk, job.id) in known or unit.one(_FIND, (queue.pk, job.id)) is not None:
                 queue.tell(EventType.DUPLICATED, now, job.id, job.name)
@@ -36,7 +39,7 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
                     passed_over.append(job.parent)
                 continue
             known.add((queue.pk, job.id))
-        number = queue.take()
+        number, queue.next_id = queue.next_id, queue.next_id + 1
         job_id = job.id or str(number)
         rows.append(_row(unit, queue, job, number, job_id, now))
         if job.parent is not None:
@@ -47,6 +50,15 @@ def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
     for parent in passed_over:
         _let_go(unit, parent, now)
     return answers
+
+
+def _count_against(queue: QueueRow, limit: RateLimit, now: Millis) -> None:
+    """Count an add against the producers' limit. Raises: QueueFullError, which undoes the whole call."""
+    if abs(now - queue.add_at) >= limit.per_ms:
+        queue.add_at, queue.add_used = now, 0
+    queue.add_used += 1
+    if queue.add_used > limit.count:
+        raise QueueFullError(queue.name, limit.count, limit.per, max(0.001, (queue.add_at + limit.per_ms - now) / 1000))
 
 
 def _let_go(unit: Unit, parent: ParentRef, now: Millis) -> None:
@@ -66,14 +78,15 @@ def _flush(unit: Unit, rows: list[tuple[Value, ...]]) -> None:
 def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now: Millis) -> tuple[Value, ...]:
     due = job.run_at if job.run_at is not None else now + job.delay_ms
     queue.events.append((0, now, job_id, job.name, None))  # code 0 is ADDED; `tell` without its checks, as this is hot
+    order = queue.take()
     if job.children:
-        state, k1, k2 = CHILDREN, now, number
+        state, k1, k2 = CHILDREN, now, order
     elif due > now:
-        state, k1, k2 = DELAYED, due, number
+        state, k1, k2 = DELAYED, due, order
         queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
         unit.ready.add(queue.name)  # a worker that sleeps until a later job falls due must learn of this one
     else:
-        state, k1, k2 = WAITING, priority_rank(job.priority), -number if job.lifo else number
+        state, k1, k2 = WAITING, priority_rank(job.priority), -order if job.lifo else order
         unit.ready.add(queue.name)
     queue.count[state] += 1
     lifespan = job.options.lifespan_ms

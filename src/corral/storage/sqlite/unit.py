@@ -37,12 +37,14 @@ _pack = msgspec.msgpack.Encoder().encode
 
 _COLUMNS = (
     "pk, name, settings, waiting, delayed, active, children, completed, failed, completed_total, failed_total, "
-    "window_at, window_used, next_event, next_number"
+    "window_at, window_used, next_event, next_number, "
+    "next_id, add_at, add_used"
 )
 _SELECT_QUEUE = f"SELECT {_COLUMNS} FROM corral_queue WHERE name = ?"  # noqa: S608  # constants only
 _UPDATE_QUEUE = (
     "UPDATE corral_queue SET waiting=?, delayed=?, active=?, children=?, completed=?, failed=?, completed_total=?, "
-    "failed_total=?, window_at=?, window_used=?, next_event=?, next_number=? WHERE pk=?"
+    "failed_total=?, window_at=?, window_used=?, next_event=?, next_number=?, "
+    "next_id=?, add_at=?, add_used=? WHERE pk=?"
 )
 
 
@@ -70,6 +72,8 @@ class QueueRow:
     """A queue in this transaction. `count` is indexed by state, with held jobs among the waiting."""
 
     __slots__ = (
+        "add_at",
+        "add_used",
         "completed_total",
         "count",
         "events",
@@ -77,6 +81,7 @@ class QueueRow:
         "info",
         "name",
         "next_event",
+        "next_id",
         "next_number",
         "pk",
         "stored",
@@ -95,12 +100,15 @@ class QueueRow:
         self.window_used: int = row[12]
         self.next_event: int = row[13]
         self.next_number: int = row[14]
+        self.next_id: int = row[15]
+        self.add_at: Millis = row[16]
+        self.add_used: int = row[17]
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
         self.stored = self.columns()
 
     def take(self, count: int = 1) -> int:
-        """Take `count` consecutive numbers, never given out before; answers the first. Negated they sort in front."""
+        """Take `count` places in the order, never given out before; answers the first. Negated they sort in front."""
         first = self.next_number
         self.next_number = first + count
         return first
@@ -109,7 +117,7 @@ class QueueRow:
         """The columns that transitions change, in the order of the UPDATE."""
         return (
             *self.count, self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event,
-            self.next_number,
+            self.next_number, self.next_id, self.add_at, self.add_used,
         )  # fmt: skip
 
     def move(self, source: int, target: int, jobs: int = 1) -> None:
@@ -174,7 +182,7 @@ class Unit:
 
     def bury(self, queue: QueueRow) -> None:
         """The queue is gone. Its row stays with its numbers: an id or a cursor must never mean two things."""
-        self.db.execute(_UPDATE_QUEUE, (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, queue.next_event, queue.next_number, queue.pk))
+        self.db.execute(_UPDATE_QUEUE, (*(0,) * 10, queue.next_event, queue.next_number, queue.next_id, 0, 0, queue.pk))
         self.db.execute("UPDATE corral_queue SET settings = NULL WHERE pk = ?", (queue.pk,))
         self._queues[queue.name] = None
 

@@ -28,7 +28,10 @@ CREATE TABLE corral_queue (
     window_at INTEGER NOT NULL DEFAULT 0,  -- start of the rate limit's window
     window_used INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER NOT NULL DEFAULT 1,
-    next_number INTEGER NOT NULL DEFAULT 1 -- of jobs, and of places in the order
+    next_number INTEGER NOT NULL DEFAULT 1, -- of places in the order
+    next_id INTEGER NOT NULL DEFAULT 1,    -- of jobs
+    add_at INTEGER NOT NULL DEFAULT 0,     -- start of the producers' window
+    add_used INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE corral_job (

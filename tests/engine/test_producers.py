@@ -1,0 +1,73 @@
+"""What an application can say about adding, and what a worker's memory does in the long run."""
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from corral import Corral, NewJob, QueueFullError, RateLimit
+from tests.engine.helpers import work_off
+
+
+class NotAllowed(Exception):
+    """An application's own refusal."""
+
+
+async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(tmp_path: Path) -> None:
+    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+    mail = app.queue("send-email")
+    asked: list[str] = []
+
+    @mail.job("welcome-email")
+    async def welcome(data: dict[str, object]) -> None: ...
+
+    @app.before_add
+    def only_for_members(job: NewJob) -> None:
+        asked.append(job.name)
+        if "stranger" in job.data:
+            raise NotAllowed(job.queue)
+
+    async with app:
+        await welcome.add({"to": "member"})
+        with pytest.raises(NotAllowed):
+            await welcome.add_bulk([{"to": "member"}, {"to": "stranger"}])
+        assert (await (await mail.open()).counts()).waiting == 1
+    assert asked == ["welcome-email"] * 3
+
+
+async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(tmp_path: Path) -> None:
+    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+    mail = app.queue("send-email", add_limit=RateLimit(2, per=3600))
+
+    @mail.job("welcome-email")
+    async def welcome(data: dict[str, object]) -> None: ...
+
+    async with app:
+        await work_off(app)  # a worker stores what the declaration says
+        await welcome.add_bulk([{}, {}])
+        with pytest.raises(QueueFullError, match="takes 2 new jobs in 3600 s"):
+            await welcome.add({})
+        await work_off(app)
+        assert (await (await mail.open()).counts()).completed_total == 2
+
+
+async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(tmp_path: Path) -> None:
+    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+    queue = app.queue("q", concurrency=50, keep_completed=100)
+
+    @queue.job("noop")
+    async def noop(data: dict[str, object]) -> None: ...
+
+    async def objects_after(jobs: int) -> int:
+        await noop.add_bulk([{"n": number} for number in range(jobs)])
+        await work_off(app)
+        gc.collect()
+        return len(gc.get_objects())
+
+    async with app:
+        await objects_after(1_000)  # caches fill
+        before = await objects_after(1_000)
+        after = await objects_after(4_000)
+        kept = (await (await queue.open()).counts()).completed
+    assert kept == 100
+    assert after - before < 1_000, f"{after - before} objects more after 4,000 jobs"
