@@ -60,9 +60,9 @@ class Scene:
         return self.folder / "verdicts"
 
     @property
-    def killed(self) -> Path:
-        """Who was killed: `pid`."""
-        return self.folder / "killed"
+    def refusals(self) -> Path:
+        """Every verdict that came too late and was refused: `queue id pid`."""
+        return self.folder / "refusals"
 
     @property
     def errors(self) -> Path:
@@ -90,6 +90,10 @@ def application(scene: Scene) -> Corral:
         await asyncio.sleep(random.uniform(0, 0.01))
         return ctx.id
 
+    async def long(ctx: JobContext, data: Data) -> None:
+        effect(ctx)
+        await asyncio.sleep(random.uniform(0.1, 0.4))
+
     def thread(ctx: SyncJobContext, data: Data) -> None:
         effect(ctx)
         time.sleep(random.uniform(0, 0.004))
@@ -106,7 +110,7 @@ def application(scene: Scene) -> Corral:
         await ctx.log("done")
 
     main = app.queue("main", concurrency=6, keep_completed=True, keep_failed=True)
-    for handler in (quick, nap, thread, chatty):
+    for handler in (quick, nap, long, thread, chatty):
         main.job(handler.__name__)(handler)
     main.job("flaky", attempts=2, backoff=0.01)(flaky)
     main.job("capped", concurrency=2)(nap)
@@ -122,7 +126,7 @@ def application(scene: Scene) -> Corral:
 
 def work(scene: Scene, say_ready: Callable[[], None]) -> int:
     """A worker until it is told to stop; answers its exit code."""
-    quiet_logs(say_ready)
+    quiet_logs(_Watch(say_ready, Ledger(scene.refusals)))
     options = WorkerOptions(lease=scene.lease, stats_interval=0, sweep_interval=0.5)
 
     async def serve() -> int:
@@ -133,27 +137,33 @@ def work(scene: Scene, say_ready: Callable[[], None]) -> int:
     return asyncio.run(serve())
 
 
-def quiet_logs(say_ready: Callable[[], None] | None = None) -> None:
+class _Watch(logging.Handler):
+    """Hears that the worker runs, and writes down refused verdicts; what is worse than a failed job is passed on."""
+
+    def __init__(self, say_ready: Callable[[], None], refusals: Ledger) -> None:
+        super().__init__()
+        self._say_ready = say_ready
+        self._refusals = refusals
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "event", "")
+        if event == "worker.ready":
+            self._say_ready()
+        elif event == "worker.lock_lost":
+            facts = vars(record)
+            self._refusals.write(facts["queue"], facts["job_id"], os.getpid())
+        elif record.levelno >= logging.CRITICAL:
+            logging.getLogger("tests.faults").error("Traceback: %s", record.getMessage(), exc_info=record.exc_info)
+
+
+def quiet_logs(watch: logging.Handler) -> None:
     """Only what must never happen is worth a line: expected failures and recoveries are silent."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s %(levelname)s %(message)s", force=True)
     for name in ("corral.worker", "corral.queue"):
-        logging.getLogger(name).setLevel(logging.INFO)
-        logging.getLogger(name).propagate = False
-    logging.getLogger("corral.worker").addHandler(_Watch(say_ready))
-
-
-class _Watch(logging.Handler):
-    """Hears that the worker runs, and passes on what is worse than an error of a job."""
-
-    def __init__(self, say_ready: Callable[[], None] | None) -> None:
-        super().__init__()
-        self._say_ready = say_ready
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "event", "") == "worker.ready" and self._say_ready is not None:
-            self._say_ready()
-        if record.levelno >= logging.CRITICAL:
-            logging.getLogger("tests.faults").error("Traceback: %s", record.getMessage(), exc_info=record.exc_info)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(watch)
 
 
 # -- the producer ------------------------------------------------------------------------------------------------------
@@ -161,7 +171,7 @@ class _Watch(logging.Handler):
 
 def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
     """Add jobs in every way there is, noting each that was acknowledged, until told to stop."""
-    quiet_logs()
+    quiet_logs(logging.NullHandler())
     random.seed(seed)
 
     async def serve() -> int:
@@ -204,7 +214,7 @@ class Producer:
             self._acks.write(handle.queue.name, handle.id)
 
     async def _one(self) -> None:
-        name = random.choice(("quick", "nap", "thread", "flaky", "capped", "chatty"))
+        name = random.choice(("quick", "nap", "long", "thread", "flaky", "capped", "chatty"))
         self._ack(await self._main.add(name, {"tag": self._tag}, priority=random.choice((0, 0, 1, 10))))
 
     async def _many_at_once(self) -> None:

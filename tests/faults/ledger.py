@@ -215,15 +215,6 @@ def _orphans(db: apsw.Connection) -> Iterator[str]:
             yield f"orphan: {what} ({count} of them)"
 
 
-def lost_alive(scene: Scene, books: Books) -> int:
-    """Runs that lost their lease although nobody killed their worker."""
-    killed = {int(line) for line in lines(scene.killed)}
-    return sum(
-        max(0, sum(pid not in killed for _, pid in books.effects.get(key, [])) - row.made)
-        for key, row in books.rows.items()
-    )
-
-
 def noise(path: Path) -> list[str]:
     """Lines of the processes' standard error that mean a mistake of theirs."""
     words = ("Traceback", "never retrieved", "never awaited", "Fatal", "Error")

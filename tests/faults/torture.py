@@ -23,7 +23,7 @@ from pathlib import Path
 from corral.storage.sqlite.store import SqliteStorage
 from tests.faults import ledger
 from tests.faults.actors import Scene, produce, work
-from tests.faults.forks import PATIENCE, Actor, Ledger, answer_of, prepare, start
+from tests.faults.forks import PATIENCE, Actor, answer_of, lines, prepare, start
 
 #: Kills between two checks of the books.
 EVERY = 500
@@ -55,7 +55,7 @@ class Tally:
     quarantined: int = 0
     crashes_recorded: int = 0
     calls: int = 0
-    leases_lost_alive: int = 0  #: runs of frozen workers that somebody else took over
+    refused: int = 0  #: verdicts of frozen workers that came too late
     lost: int = 0
     stuck: int = 0
     twice: int = 0
@@ -85,7 +85,6 @@ class Torture:
         self._workers: list[Actor] = []
         self._producer: Actor | None = None
         self._frozen: dict[int, float] = {}
-        self._killed = Ledger(scene.killed)
         self.tally = Tally(seed)
 
     def run(self, kills: int, every: int) -> Tally:
@@ -168,7 +167,6 @@ class Torture:
     def _kill(self, actor: Actor) -> None:
         self._frozen.pop(actor.pid, None)
         status = actor.kill()
-        self._killed.write(actor.pid)
         if status != -9:
             self.tally.blame([f"died: {actor.role} {actor.pid} ended by itself with {status}"])
 
@@ -235,7 +233,7 @@ def _books(scene: Scene) -> str:
         "quarantined": sum(row.crashes >= 2 for row in rows),
         "crashes_recorded": sum(row.crashes for row in rows),
         "calls": sum(len(calls) for calls in books.effects.values()),
-        "leases_lost_alive": ledger.lost_alive(scene, books),
+        "refused": len(lines(scene.refusals)),
     }
     return json.dumps(totals)
 
