@@ -16,6 +16,8 @@ from corral.errors import QueueFullError as QueueFullError
 from corral.errors import RegistrationError as RegistrationError
 from corral.errors import StorageError as StorageError
 from corral.errors import UnknownJobError as UnknownJobError
+from corral.event import NOW as NOW
+from corral.event import OLDEST as OLDEST
 from corral.event import Event as Event
 from corral.event import EventType as EventType
 from corral.job import Job as Job
@@ -38,7 +40,9 @@ from corral.signals import Retry as Retry
 from corral.signals import Snooze as Snooze
 from corral.storage.connect import connect as connect
 from corral.storage.port import QueueCounts as QueueCounts
+from corral.storage.port import Storage as Storage
 from corral.worker.context import JobContext as JobContext
 from corral.worker.context import SyncJobContext as SyncJobContext
-from corral.worker.worker import Worker as Worker
+from corral.worker.single import Worker as Worker
+from corral.worker.worker import BaseWorker as BaseWorker
 from corral.worker.worker import WorkerOptions as WorkerOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import corral
-from corral import Corral, Event, EventType, Job, JobHandle, Queue, Worker, WorkerOptions
+from corral import BaseWorker, Corral, Event, EventType, Job, JobHandle, Queue, WorkerOptions
 from corral.errors import JobFailedError
 from corral.event import OLDEST
 
@@ -20,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @asynccontextmanager
-async def working(app: Corral, **options: Any) -> AsyncIterator[Worker]:
+async def working(app: Corral, **options: Any) -> AsyncIterator[BaseWorker]:
     """A worker for all queues of the application."""
     options = {"stats_interval": 0, "shutdown_timeout": 5, **options}
     async with await app.worker(options=WorkerOptions(**options)) as worker:
         yield worker
 
 
-async def work_off(app: Corral, **options: Any) -> Worker:
+async def work_off(app: Corral, **options: Any) -> BaseWorker:
     """Run what can run now, with a worker that stops as soon as nothing waits."""
     async with asyncio.timeout(GUARD), working(app, burst=True, **options) as worker:
         await worker.wait()

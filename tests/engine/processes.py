@@ -46,7 +46,7 @@ def stubborn(ctx: ChildContext) -> None:
     while True:
         try:
             time.sleep(60)
-        except BaseException:  # noqa: S112
+        except BaseException:
             continue
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from corral import Corral, NewJob, QueueFullError, RateLimit
-from tests.engine.helpers import work_off
+from corral import Corral, JobContext, NewJob, Queue, QueueFullError, RateLimit, Worker, connect
+from tests.engine.helpers import GUARD, work_off
 
 
 class NotAllowed(Exception):
@@ -71,3 +71,19 @@ async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(tmp_path: Pa
         kept = (await (await queue.open()).counts()).completed
     assert kept == 100
     assert after - before < 1_000, f"{after - before} objects more after 4,000 jobs"
+
+
+async def test_m_ts_10_a_worker_is_bound_to_a_queue_with_a_handler_that_receives_the_job(tmp_path: Path) -> None:
+    seen: list[tuple[str, object]] = []
+
+    async def process(ctx: JobContext, data: dict[str, object]) -> int:
+        seen.append((ctx.name, data))
+        return ctx.attempt
+
+    async with connect(f"sqlite:///{tmp_path}/corral.db") as storage:
+        queue = Queue("send-email", storage)
+        async with Worker(queue, process, concurrency=5):
+            first = await queue.add("welcome", {"to": "ann"})
+            second = await queue.add("reminder", {"to": "bob"}, attempts=3)
+            assert [await first.result(timeout=GUARD), await second.result(timeout=GUARD)] == [1, 1]
+    assert sorted(seen, key=str) == [("reminder", {"to": "bob"}), ("welcome", {"to": "ann"})]

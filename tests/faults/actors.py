@@ -61,7 +61,7 @@ class Scene:
 
     @property
     def refusals(self) -> Path:
-        """Every verdict that came too late and was refused: `queue id pid`."""
+        """Every verdict that came too late and was refused: `pid`."""
         return self.folder / "refusals"
 
     @property
@@ -150,8 +150,7 @@ class _Watch(logging.Handler):
         if event == "worker.ready":
             self._say_ready()
         elif event == "worker.lock_lost":
-            facts = vars(record)
-            self._refusals.write(facts["queue"], facts["job_id"], os.getpid())
+            self._refusals.write(os.getpid())
         elif record.levelno >= logging.CRITICAL:
             logging.getLogger("tests.faults").error("Traceback: %s", record.getMessage(), exc_info=record.exc_info)
 

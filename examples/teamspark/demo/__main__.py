@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from corral import Corral, Worker, WorkerOptions
+from corral import Corral, WorkerOptions
 from corral.handlers.email import DryRunTransport, EmailSettings
 
 from ..build import make_app
@@ -89,7 +89,7 @@ async def play(wish: Wish) -> int:
 
 
 async def follow(
-    worker: Worker, working: asyncio.Task[int], watch: Watch, screen: Screen, crowd: set[str], *, once: bool
+    worker: BaseWorker, working: asyncio.Task[int], watch: Watch, screen: Screen, crowd: set[str], *, once: bool
 ) -> bool:
     """Show what happens until the worker stops; with `once`, stop it when all is done. True when all was done."""
     told, moved = False, time.monotonic()

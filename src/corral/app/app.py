@@ -22,7 +22,7 @@ from corral.storage.port import Storage
 from corral.sync import Portal
 from corral.worker.fetcher import Lane
 from corral.worker.hooks import Hook, Hooks, Middleware
-from corral.worker.worker import Worker, WorkerOptions
+from corral.worker.worker import BaseWorker, WorkerOptions
 
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
@@ -203,7 +203,7 @@ class Corral:
 
     async def worker(
         self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None
-    ) -> Worker:
+    ) -> BaseWorker:
         """A worker for these queues (name -> slots, None for the declared number), or for all of them.
 
         Use it as a context manager, or `await worker.run()` until it is stopped.
@@ -229,7 +229,7 @@ class Corral:
                 )
             )
         storage = await self.open()
-        return Worker(
+        return BaseWorker(
             storage, lanes, options=options or WorkerOptions(), hooks=self.hooks, middlewares=tuple(self.middlewares),
             scheduler=self.scheduler(storage), prepare=self.sync_schedules if self.schedules else None,
             lifespan=self._lifespan,

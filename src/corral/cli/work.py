@@ -25,7 +25,7 @@ from corral.cli.text import visible
 from corral.errors import QueueNotFoundError
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
-from corral.worker.worker import Worker, WorkerOptions
+from corral.worker.worker import BaseWorker, WorkerOptions
 
 logger = logging.getLogger("corral.cli")
 
@@ -151,7 +151,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 # -- what is told ------------------------------------------------------------------------------------------------------
 
 
-def introduce(app: Corral, worker: Worker, settings: Settings, *, alone: bool) -> None:
+def introduce(app: Corral, worker: BaseWorker, settings: Settings, *, alone: bool) -> None:
     """The banner, said by one of several instances: what they are and serve. For machines it is one log record each."""
     if settings.log_format in ("json", "logfmt"):
         slots = {lane.queue: lane.slots for lane in worker.lanes}
@@ -163,7 +163,7 @@ def introduce(app: Corral, worker: Worker, settings: Settings, *, alone: bool) -
         click.echo(visible(line))
 
 
-def banner(app: Corral, worker: Worker) -> list[str]:
+def banner(app: Corral, worker: BaseWorker) -> list[str]:
     """The lines of the banner."""
     engine = app.url.partition("://")[0]
     rows = [("queue", "slots", "rate", "handlers")]
@@ -225,7 +225,7 @@ def is_ready(record: logging.LogRecord) -> bool:
 class Obedience:
     """Stops the worker on its supervisor's word, or when the supervisor is gone."""
 
-    def __init__(self, worker: Worker, *, supervised: bool) -> None:
+    def __init__(self, worker: BaseWorker, *, supervised: bool) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._pipe = self._take_over_input() if supervised else None

@@ -22,13 +22,13 @@ from corral.timing import now_ms
 from corral.worker.children import Children
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
-from corral.worker.handler import Handler
 from corral.worker.hooks import HookCalls, Hooks, Middleware
 from corral.worker.keeper import Keeper
 from corral.worker.report import Reporter
 from corral.worker.run import Run
 from corral.worker.threads import Threads
 from corral.worker.upkeep import Recovery, Stats, every, sweep
+from corral.worker.wire import in_child
 
 logger = logging.getLogger("corral.worker")
 
@@ -60,7 +60,7 @@ class WorkerOptions:
             )
 
 
-class Worker:
+class BaseWorker:
     """Serves lanes until it is told to stop. Making one starts nothing: use `async with` or `run()`."""
 
     def __init__(
@@ -141,6 +141,10 @@ class Worker:
         await self._stop.wait()
 
     async def _start(self) -> None:
+        if in_child():
+            raise ConfigError(
+                'a worker was started inside a child process of another one: guard it with if __name__ == "__main__"'
+            )
         if self._prepare is not None and self.options.run_schedules:
             await self._prepare()
         for lane in self.lanes:
@@ -266,8 +270,3 @@ class Worker:
     def _stop_run(self, run: Run, why: CorralError) -> None:
         for fetcher in self.fetchers:
             fetcher.stop_run(run, why)
-
-
-def single(queue: str, handler: Handler, *, slots: int = 10) -> Lane:
-    """A lane in which one handler serves every job, whatever its name: Bull's `new Worker(queue, processor)`."""
-    return Lane(queue=queue, slots=slots, find=lambda _: handler)
