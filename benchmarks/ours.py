@@ -21,6 +21,7 @@ from benchmarks.measure import (
 )
 from corral import Corral, JobDefinition, WorkerOptions
 from corral.job import NewJob
+from corral.options import KEEP_COMPLETED
 from corral.outcome import Completed
 from corral.storage.connect import connect
 from corral.storage.port import Claim, Settlement, Storage, Token
@@ -51,7 +52,7 @@ class Bench:
         self.seen: list[int] = []
         self.pause = pause
         # The default keeps 1,000 completed jobs; `keep` keeps all of them, which spares the deletes but not the space.
-        self.queue = self.app.queue("bench", concurrency=slots, **({"keep_completed": True} if keep else {}))
+        self.queue = self.app.queue("bench", concurrency=slots, keep_completed=True if keep else KEEP_COMPLETED)
         self.job: JobDefinition[Data, None] = self.queue.job("count")(self.wait if pause else self.count)
 
     async def count(self, data: Data) -> None:
@@ -86,7 +87,7 @@ def drain(folder: str, jobs: int, slots: int, keep: bool = False, processes: int
 
 
 def share(folder: str, slots: int, keep: bool, pause: float) -> Numbers:
-    """One worker process of a drain. It ends when the store has accepted its last verdict, not when the last job ran."""
+    """One worker process of a drain. It ends when the store accepted its last verdict, not when the last job ran."""
 
     async def work() -> None:
         bench = Bench(folder, slots=slots, keep=keep, pause=pause)
@@ -211,10 +212,10 @@ def latency(folder: str, jobs: int, gap: float) -> Numbers:
     """From the call of `add` to the first line of the handler, producer and idle worker in one process."""
 
     async def work() -> Numbers:
-        bench = Timed(folder)
+        bench = Timed(folder, jobs)
         async with bench.app, await bench.app.worker(options=QUIET):
             await bench.produce(jobs, gap)
-            await bench.finished(jobs)
+            await bench.finished()
         return bench.figures()
 
     return run(work())
@@ -224,13 +225,13 @@ def latency_across(folder: str, jobs: int, gap: float) -> Numbers:
     """The same with the producer in another process."""
 
     async def work() -> Numbers:
-        bench = Timed(folder)
+        bench = Timed(folder, jobs)
         async with bench.app, await bench.app.worker(options=QUIET):
             producer = await asyncio.create_subprocess_exec(
                 *command("ours", "produce", {"folder": folder, "jobs": jobs, "gap": gap}),
                 stdout=asyncio.subprocess.DEVNULL,
             )
-            await bench.finished(jobs)
+            await bench.finished()
             await producer.wait()
         return bench.figures()
 
@@ -241,7 +242,7 @@ def produce(folder: str, jobs: int, gap: float) -> Numbers:
     """The producer of `latency_across`."""
 
     async def work() -> None:
-        bench = Timed(folder)
+        bench = Timed(folder, jobs)
         async with bench.app:
             await bench.produce(jobs, gap)
 
@@ -252,15 +253,19 @@ def produce(folder: str, jobs: int, gap: float) -> Numbers:
 class Timed(Bench):
     """Jobs carry the moment they were added; their handler notes how long ago that was."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, expected: int) -> None:
         super().__init__(folder)
         self.late: list[float] = []
+        self.expected = expected
+        self.done = asyncio.Event()
         self.timed: JobDefinition[Data, None] = self.queue.job("timed")(self.note)
 
     async def note(self, data: Data) -> None:
         """Note the delay. CLOCK_MONOTONIC is one clock for all processes of a machine."""
         self.late.append((time.monotonic_ns() - int(data["at"])) / 1e6)  # type: ignore[call-overload]  # an int
         self.seen.append(int(data["i"]))  # type: ignore[call-overload]  # an int
+        if len(self.seen) == self.expected:
+            self.done.set()
 
     async def produce(self, jobs: int, gap: float) -> None:
         """Add a job every `gap` seconds."""
@@ -268,12 +273,11 @@ class Timed(Bench):
             await self.timed.add({"i": number, "at": time.monotonic_ns()})
             await asyncio.sleep(gap)
 
-    async def finished(self, jobs: int) -> None:
+    async def finished(self) -> None:
         """Wait for the last job."""
         async with asyncio.timeout(120):
-            while len(self.seen) < jobs:
-                await asyncio.sleep(0.01)
-        check_effects(self.seen, jobs)
+            await self.done.wait()
+        check_effects(self.seen, self.expected)
 
     def figures(self) -> Numbers:
         """Milliseconds."""

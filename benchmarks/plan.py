@@ -1,5 +1,6 @@
 """What is measured: one `Case` per figure, in the order of a round."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ class Case:
     key: str
     side: str
     function: str
-    parameters: dict[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     once: bool = False  #: too long to repeat in each round
 
 
@@ -31,7 +32,7 @@ def plan(quick: bool) -> list[Case]:
 def _draining(quick: bool) -> list[Case]:
     jobs = 5_000 if quick else 20_000
     single = 1_000 if quick else 4_000
-    cases = []
+    cases: list[Case] = []
     for slots, workers in zip(SLOTS, WORKERS, strict=True):
         cases.append(Case(f"drain/ours/{slots}", "ours", "drain", {"jobs": jobs, "slots": slots}))
         cases.append(Case(f"drain/theirs/{workers}", "theirs", "drain", {"jobs": jobs, "workers": workers}))

@@ -18,7 +18,6 @@ from benchmarks.measure import (
     size_of,
 )
 
-
 #: A consumer has no way to say that it is done: it is when nothing ran for this many looks in a row.
 QUIET_LOOKS, LOOK_SECONDS = 100, 0.005
 

@@ -80,3 +80,7 @@ async def cancellable(ctx: AsyncChildContext, data: str) -> None:
         await asyncio.sleep(60)
     finally:
         Path(data).write_text("cleaned up")
+
+
+def give_list() -> list[int]:
+    return [1, 2]

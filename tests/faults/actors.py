@@ -56,7 +56,7 @@ class Scene:
 
     @property
     def verdicts(self) -> Path:
-        """Every completion that the store accepted and the worker heard of: `queue id pid`."""
+        """Every completion that the store accepted and the worker heard of: `queue id fence pid`."""
         return self.folder / "verdicts"
 
     @property
@@ -80,7 +80,7 @@ def application(scene: Scene) -> Corral:
 
     @app.on("completed")
     def completed(event: Event, job: Job) -> None:
-        verdicts.write(job.queue, job.id, pid)
+        verdicts.write(job.queue, job.id, job.fence, pid)
 
     async def quick(ctx: JobContext, data: Data) -> None:
         effect(ctx)

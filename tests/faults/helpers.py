@@ -127,6 +127,11 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", place], check=True)  # lazy: a failed test may leave a file open
 
 
+def make_read_only(disk: Path) -> None:
+    """Forbid all writing to a mounted file system."""
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
 def fill(disk: Path) -> Path:
     """Take what room is left; the file that holds it."""
     ballast = disk / "ballast"

@@ -32,7 +32,7 @@ class Books:
 
     acked: set[Key]
     effects: dict[Key, list[tuple[int, int]]]  #: (fence, pid) of each call
-    verdicts: Counter[Key]
+    verdicts: dict[Key, list[int]]  #: fence of each accepted completion
     rows: dict[Key, Row]
     counters: dict[str, dict[str, int]]
     complaints: list[str] = field(default_factory=list)
@@ -40,11 +40,13 @@ class Books:
 
 def read(scene: Scene, db: apsw.Connection) -> Books:
     """Gather the books. The store must be at rest."""
-    effects: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    effects: defaultdict[Key, list[tuple[int, int]]] = defaultdict(list)
     for queue, job_id, fence, pid in (line.split() for line in lines(scene.effects)):
         effects[queue, job_id].append((int(fence), int(pid)))
+    verdicts: defaultdict[Key, list[int]] = defaultdict(list)
+    for queue, job_id, fence, _ in (line.split() for line in lines(scene.verdicts)):
+        verdicts[queue, job_id].append(int(fence))
     acked = {(queue, job_id) for queue, job_id in (line.split() for line in lines(scene.acks))}
-    verdicts = Counter((queue, job_id) for queue, job_id, _ in (line.split() for line in lines(scene.verdicts)))
     sql = (
         "SELECT q.name, j.pk, j.id, j.name, j.state, j.attempts_started, j.attempts_made, j.crashes "
         "FROM corral_job j JOIN corral_queue q ON q.pk = j.queue"
@@ -53,7 +55,7 @@ def read(scene: Scene, db: apsw.Connection) -> Books:
     columns = [*dict.fromkeys(COUNTER), "completed_total", "failed_total"]
     select = f"SELECT name, {', '.join(columns)} FROM corral_queue"
     counters = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in db.execute(select)}
-    return Books(acked, effects, verdicts, rows, counters)
+    return Books(acked, dict(effects), dict(verdicts), rows, counters)
 
 
 def check(scene: Scene, *, drained: bool = True) -> tuple[Books, list[str]]:
@@ -98,10 +100,10 @@ def _consistent(db: apsw.Connection, books: Books) -> Iterator[str]:
 
 def _durable(books: Books) -> Iterator[str]:
     """Claims that led to a call, and completions that were heard of, are in the store."""
-    for (queue, job_id), count in books.verdicts.items():
+    for (queue, job_id), accepted in books.verdicts.items():
         row = books.rows.get((queue, job_id))
-        if queue == "main" and (row is None or row.state != COMPLETED or count > 1):
-            yield f"lost: the completion of {queue}/{job_id} was accepted {count} times, and the store has {row}"
+        if queue == "main" and (row is None or row.state != COMPLETED or len(accepted) > 1):
+            yield f"lost: the completion of {queue}/{job_id} was accepted, and the store has {row}"
     for (queue, job_id), calls in books.effects.items():
         row = books.rows.get((queue, job_id))
         if queue == "main" and (row is None or len(calls) > row.started):
@@ -146,10 +148,13 @@ def _accounts(books: Books) -> Iterator[str]:
             yield f"twice: {name} was called {len(calls)} times in {row.started} claims"
         if row.state == COMPLETED and not calls:
             yield f"ghost: {name} is completed and never ran"
-        if books.verdicts[key] > 1:
-            yield f"twice: {name} was completed {books.verdicts[key]} times"
-        if books.verdicts[key] and row.state != COMPLETED:
+        accepted = books.verdicts.get(key, [])
+        if len(accepted) > 1:
+            yield f"twice: {name} was completed {len(accepted)} times"
+        if accepted and row.state != COMPLETED:
             yield f"undone: {name} was completed and is in state {row.state}"
+        if accepted and accepted[0] != row.started:
+            yield f"twice: {name} was completed by run {accepted[0]} when run {row.started} held the lease"
         if row.state == COMPLETED and row.made != (2 if row.name == "flaky" else 1):
             yield f"twice: {name} is completed after {row.made} verdicts"
         if row.crashes > 2:

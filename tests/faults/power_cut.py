@@ -2,12 +2,12 @@
 
     python -m tests.faults.power_cut --cuts 50 [--synchronous normal]
 
-The store lies on an ext4 file system inside a file. At a random moment its processes are stopped and the file is copied:
-the copy has what reached the "disk", and nothing that only the page cache knew. Mounting the copy is the reboot. (Without
-the stop the copy, which takes some 20 ms, would show blocks of different moments, as no cut does.)
+The store lies on an ext4 file system inside a file. At a random moment its processes are stopped and the file is
+copied: the copy has what reached the "disk", and nothing that only the page cache knew. Mounting the copy is the
+reboot. (Without the stop the copy, which takes some 20 ms, would show blocks of different moments, as no cut does.)
 
-Every job acknowledged before the copy began must be in the copy's store. Prints one line of JSON; ends with 1 when a job
-was lost or the store is inconsistent. With `--synchronous normal` losses are reported and not held against it.
+Every job acknowledged before the copy began must be in the copy's store. Prints one line of JSON; ends with 1 when a
+job was lost or the store is inconsistent. With `--synchronous normal` losses are reported and not held against it.
 """
 
 import argparse

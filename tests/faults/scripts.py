@@ -68,7 +68,9 @@ def application(folder: Path) -> Corral:
     async def patient(ctx: JobContext) -> None:
         """Waits for a file that says go; a second run does not wait."""
         effect(ctx)
-        while ctx.fence == 1 and not (folder / "go").exists():
+        while ctx.fence == 1:
+            if (folder / "go").exists():
+                return
             await asyncio.sleep(0.01)
 
     @queue.job("hanging")
@@ -137,7 +139,7 @@ def _claim(number: int) -> Claim:
 
 
 def crowd(folder: Path, jobs: str) -> int:
-    """Many callers at once, each adding, claiming and completing. Prints how many it completed; any error is the end."""
+    """Many callers at once, each adding, claiming and completing. Prints what it completed; any error is the end."""
     done = []
 
     async def caller(number: int) -> None:
@@ -179,17 +181,24 @@ def forker(folder: Path) -> int:
         storage = connect(url_of(folder))
         async with storage:
             await storage.add([NewJob(queue="work", name="quick")])
-            reader, writer = os.pipe()
-            if os.fork() == 0:
-                _use_in_child(storage, writer)
-            os.close(writer)
-            os.wait()
+            heard = _ask_child(storage)
             print("ready", flush=True)
-            print(os.read(reader, 10_000).decode(), end="", flush=True)
+            print(heard, end="", flush=True)
             print((await storage.counts(["work"]))[0].waiting, flush=True)
         return 0
 
     return asyncio.run(use())
+
+
+def _ask_child(storage: Storage) -> str:
+    """Fork, and hear what the child gets."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        _use_in_child(storage, writer)
+    os.close(writer)
+    os.wait()
+    with os.fdopen(reader) as pipe:
+        return pipe.read()
 
 
 def _use_in_child(storage: Storage, writer: int) -> None:
@@ -210,8 +219,43 @@ async def _attempt(call: Coroutine[object, object, object]) -> str:
     return "no error"
 
 
+def stampede(folder: Path, rounds: str) -> int:
+    """Again and again several processes open a file that does not exist yet, at the same moment. Prints who failed."""
+    complaints = folder / "complaints"
+    complaints.touch()
+    for number in range(int(rounds)):
+        place = folder / str(number)
+        start = time.monotonic() + 0.01
+        children = [_open_at(start, place, complaints) for _ in range(5)]
+        for child in children:
+            os.waitpid(child, 0)
+    print("ready", flush=True)
+    print(complaints.read_text(), end="", flush=True)
+    return 0
+
+
+def _open_at(start: float, place: Path, complaints: Path) -> int:
+    """Fork a process that opens the store at that moment; its pid."""
+
+    async def use() -> None:
+        async with connect(url_of(place)) as storage:
+            await storage.counts(["work"])
+
+    if child := os.fork():
+        return child
+    try:
+        while time.monotonic() < start:
+            pass
+        asyncio.run(use())
+    except StorageError as error:
+        Ledger(complaints).write(type(error).__name__, error)
+    finally:
+        os._exit(0)
+
+
 SCRIPTS: dict[str, Callable[..., int]] = {
     "worker": worker, "adder": adder, "settler": settler, "crowd": crowd, "locker": locker, "forker": forker,
+    "stampede": stampede,
 }  # fmt: skip
 
 if __name__ == "__main__":

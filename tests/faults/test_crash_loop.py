@@ -66,7 +66,7 @@ async def history(scene: Scene) -> None:
     for job_id in ("1", "2"):
         acks.write("main", job_id)
         effects.write("main", job_id, 1, 4711)
-        verdicts.write("main", job_id, 4711)
+        verdicts.write("main", job_id, 1, 4711)
 
 
 def sql(statement: str) -> Callable[[Scene], None]:
@@ -85,7 +85,7 @@ def noted(path: Callable[[Scene], Path], *words: object) -> Callable[[Scene], No
     return lambda scene: Ledger(path(scene)).write(*words)
 
 
-FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
+FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {  # fmt: skip
     "a job is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "lost: main/2"),
     "half a bulk is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "torn: 1 of 2"),
     "a job waits for ever": (sql("UPDATE corral_job SET state = 0 WHERE pk % 16 = 2"), "stuck: main/2"),
@@ -100,7 +100,14 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "a log survives its job": (sql("UPDATE corral_log SET job = 999"), "orphan: a log line without its job"),
     "a lease survives its job": (sql("UPDATE corral_job SET token = 't'"), "orphan: a job with a token"),
     "a completion is undone": (sql("UPDATE corral_job SET state = 5 WHERE pk % 16 = 1"), "undone: main/1"),
-    "a job completes twice": (noted(lambda scene: scene.verdicts, "main", "1", 4712), "twice: main/1 was completed 2"),
+    "a job completes twice": (
+        noted(lambda scene: scene.verdicts, "main", "1", 1, 4712),
+        "twice: main/1 was completed 2",
+    ),
+    "a stale verdict is accepted": (
+        sql("UPDATE corral_job SET attempts_started = 2, crashes = 1"),
+        "by run 1 when run 2 held the lease",
+    ),
     "a fence is used twice": (noted(lambda scene: scene.effects, "main", "1", 1, 4712), "under one fence"),
     "a run without a claim": (noted(lambda scene: scene.effects, "main", "1", 2, 4712), "called 2 times in 1 claims"),
     "an ack for nothing": (noted(lambda scene: scene.acks, "main", "99"), "lost: main/99"),

@@ -1,10 +1,12 @@
 """The core: what one process shares about one file. Opened by the first handle, closed by the last."""
 
+import os
 import threading
 from typing import TypeVar
 
 from corral.errors import StorageUnavailableError
 from corral.storage.sqlite.file import connect, migrate, prepare
+from corral.storage.sqlite.notice import Notice
 from corral.storage.sqlite.url import SqliteUrl
 from corral.storage.sqlite.watch import Board, Watcher
 from corral.storage.sqlite.writer import Database, Work
@@ -52,7 +54,8 @@ class Core:
             db.close()
             self._reader = Database(self._url, write=False, committed=self._committed)
             self._reader.start()
-            self._watcher = Watcher(connect(self._url, read_only=True), self.ready, self.events)
+            notice = Notice(os.path.abspath(self._url.path) + "-wal")
+            self._watcher = Watcher(connect(self._url, read_only=True), notice, self.ready, self.events)
 
     def close(self) -> None:
         """Close the file after the last user."""
