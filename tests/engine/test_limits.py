@@ -45,7 +45,7 @@ async def test_max_active_holds_over_two_workers(url: str) -> None:
     ran: set[str | None] = set()
 
     def declare(app: Corral) -> None:
-        @app.queue("work", concurrency=4, max_active=3).job("work")
+        @app.queue("work", concurrency=2, max_active=3).job("work")
         async def work(ctx: JobContext) -> None:
             with meter:
                 ran.add(ctx.job.worker)

@@ -46,7 +46,6 @@ def read(scene: Scene, db: apsw.Connection) -> Books:
     verdicts: defaultdict[Key, list[int]] = defaultdict(list)
     for queue, job_id, fence, _ in (line.split() for line in lines(scene.verdicts)):
         verdicts[queue, job_id].append(int(fence))
-    acked = {(queue, job_id) for queue, job_id in (line.split() for line in lines(scene.acks))}
     sql = (
         "SELECT q.name, j.pk, j.id, j.name, j.state, j.attempts_started, j.attempts_made, j.crashes "
         "FROM corral_job j JOIN corral_queue q ON q.pk = j.queue"
@@ -55,7 +54,16 @@ def read(scene: Scene, db: apsw.Connection) -> Books:
     columns = [*dict.fromkeys(COUNTER), "completed_total", "failed_total"]
     select = f"SELECT name, {', '.join(columns)} FROM corral_queue"
     counters = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in db.execute(select)}
-    return Books(acked, dict(effects), dict(verdicts), rows, counters)
+    return Books(acked(scene), dict(effects), dict(verdicts), rows, counters)
+
+
+def acked(scene: Scene) -> set[Key]:
+    """Every job whose `add` returned."""
+    return {(queue, job_id) for queue, job_id in (line.split() for line in lines(scene.acks))}
+
+
+def _made(db: apsw.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'corral_job'").fetchall()[0][0])
 
 
 def check(scene: Scene, *, drained: bool = True) -> tuple[Books, list[str]]:
@@ -75,7 +83,9 @@ def check_after_cut(scene: Scene, *, drained: bool) -> tuple[Books, list[str], l
     the ledgers know less than the store, so that only the store itself is asked.
     """
     with _opened(scene) as db:
-        books = read(scene, db)
+        books = read(scene, db) if _made(db) else Books(acked(scene), {}, {}, {}, {})
+        if not books.counters:  # not even the tables reached the disk
+            return books, list(_conserved(books)), list(_file(db))
         lost = [*_conserved(books), *([] if drained else _durable(books))]
         broken = [*_consistent(db, books), *(_rest(books) if drained else [])]
     return books, lost, broken

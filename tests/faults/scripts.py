@@ -140,7 +140,7 @@ def _claim(number: int) -> Claim:
 
 def crowd(folder: Path, jobs: str) -> int:
     """Many callers at once, each adding, claiming and completing. Prints what it completed; any error is the end."""
-    done = []
+    done: list[str] = []
 
     async def caller(number: int) -> None:
         for turn in range(int(jobs) // CALLERS):
@@ -219,43 +219,8 @@ async def _attempt(call: Coroutine[object, object, object]) -> str:
     return "no error"
 
 
-def stampede(folder: Path, rounds: str) -> int:
-    """Again and again several processes open a file that does not exist yet, at the same moment. Prints who failed."""
-    complaints = folder / "complaints"
-    complaints.touch()
-    for number in range(int(rounds)):
-        place = folder / str(number)
-        start = time.monotonic() + 0.01
-        children = [_open_at(start, place, complaints) for _ in range(5)]
-        for child in children:
-            os.waitpid(child, 0)
-    print("ready", flush=True)
-    print(complaints.read_text(), end="", flush=True)
-    return 0
-
-
-def _open_at(start: float, place: Path, complaints: Path) -> int:
-    """Fork a process that opens the store at that moment; its pid."""
-
-    async def use() -> None:
-        async with connect(url_of(place)) as storage:
-            await storage.counts(["work"])
-
-    if child := os.fork():
-        return child
-    try:
-        while time.monotonic() < start:
-            pass
-        asyncio.run(use())
-    except StorageError as error:
-        Ledger(complaints).write(type(error).__name__, error)
-    finally:
-        os._exit(0)
-
-
 SCRIPTS: dict[str, Callable[..., int]] = {
     "worker": worker, "adder": adder, "settler": settler, "crowd": crowd, "locker": locker, "forker": forker,
-    "stampede": stampede,
 }  # fmt: skip
 
 if __name__ == "__main__":

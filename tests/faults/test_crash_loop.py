@@ -85,7 +85,7 @@ def noted(path: Callable[[Scene], Path], *words: object) -> Callable[[Scene], No
     return lambda scene: Ledger(path(scene)).write(*words)
 
 
-FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {  # fmt: skip
+FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "a job is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "lost: main/2"),
     "half a bulk is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "torn: 1 of 2"),
     "a job waits for ever": (sql("UPDATE corral_job SET state = 0 WHERE pk % 16 = 2"), "stuck: main/2"),

@@ -105,7 +105,7 @@ class QueueRow:
         self.add_used: int = row[17]
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
-        self.stored = self.columns()
+        self.stored: tuple[int, ...] = row[3:]  # in the order of `columns`
 
     def take(self, count: int = 1) -> int:
         """Take `count` places in the order, never given out before; answers the first. Negated they sort in front."""

@@ -68,6 +68,25 @@ class Call:
             self.future.set_result(self.answer)
 
 
+class Turn:
+    """What has been asked for in one turn of an event loop.
+
+    A task that adds one job after the other need not wait for others, so its calls run at once, for a moment. A call of
+    a second task shows that there are others: from then on the turn's calls travel together.
+    """
+
+    __slots__ = ("calls", "task", "until")
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.task = asyncio.current_task()
+        self.until = time.monotonic() + SLOW
+
+    def is_free(self) -> bool:
+        """Whether the current task may have its call run at once."""
+        return not self.calls and self.task is asyncio.current_task() and time.monotonic() < self.until
+
+
 class Database:
     """A connection, the thread that serves it, and the way in from any event loop. `write` decides how it begins."""
 
@@ -79,7 +98,7 @@ class Database:
         self._patience = Patience(url.busy_ms)
         self._db: apsw.Connection | None = None
         self._lock = threading.Lock()  # one transaction at a time on the connection
-        self._gathering: dict[asyncio.AbstractEventLoop, list[Call]] = {}
+        self._turns: dict[asyncio.AbstractEventLoop, Turn] = {}
         self._inbox: SimpleQueue[list[Call] | None] = SimpleQueue()
         self._log_pages = 0
         self._spared_until = 0.0
@@ -116,27 +135,25 @@ class Database:
             raise StorageUnavailableError("the store is closed")
         loop = asyncio.get_running_loop()
         call = Call(work, brief, loop)
-        group = self._gathering.get(loop)
-        if group is None:
-            group = self._gathering[loop] = []
+        turn = self._turns.get(loop)
+        if turn is None:
+            turn = self._turns[loop] = Turn()
             loop.call_soon(self._send, loop)
-            # The first call of a loop's turn need not wait for others; the second shows that there are some. A task
-            # that adds in a tight loop thus lets the loop turn at every second call.
-            if brief and self._run_here(call):
-                if call.error is not None:
-                    raise call.error
-                at_once: T = call.answer
-                return at_once
+        if brief and turn.is_free() and self._run_here(call):
+            if call.error is not None:
+                raise call.error
+            at_once: T = call.answer
+            return at_once
         call.future = loop.create_future()
-        group.append(call)
+        turn.calls.append(call)
         answer: T = await call.future
         return answer
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
-        group = self._gathering.pop(loop)
-        if not group or (len(group) == 1 and group[0].brief and self._run_here(group[0])):
+        calls = self._turns.pop(loop).calls
+        if not calls or (len(calls) == 1 and calls[0].brief and self._run_here(calls[0])):
             return
-        self._inbox.put(group)
+        self._inbox.put(calls)
 
     # -- on the caller's thread ------------------------------------------------------------------------------------
 

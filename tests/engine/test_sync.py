@@ -1,0 +1,228 @@
+"""Adding and administering without an event loop: from plain threads, from scripts, and after a fork."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from corral import Bundle, Corral, JobState
+from corral.errors import (
+    ConfigError,
+    JobFailedError,
+    JobNotFoundError,
+    PayloadError,
+    QueueNotFoundError,
+    RegistrationError,
+)
+from corral.sync import Queue
+from tests.engine.helpers import GUARD, answers, python, work_off, working
+
+
+def test_add_sync_stores_a_job_and_answers_its_id(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work(data: int) -> None: ...
+
+    assert work.add_sync(7, priority=1) == "1"
+    assert work.add_bulk_sync([8, 9], delay=60) == ["2", "3"]
+    with Queue("work", url) as queue:
+        job = queue.get("1")
+        assert (job.data, job.priority, queue.get("3").state) == ("7", 1, JobState.DELAYED)
+    asyncio.run(app.close())
+
+
+def test_add_sync_refuses_what_add_refuses_and_writes_nothing(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work(data: int) -> None: ...
+
+    with pytest.raises(PayloadError):
+        work.add_sync(cast(int, "seven"))
+    with pytest.raises(ConfigError):
+        work.add_sync(7, attempts=0)
+    with pytest.raises(PayloadError):
+        work.add_bulk_sync([1, cast(int, "two")])
+    with Queue("work", url) as queue:
+        assert queue.counts().waiting == 0
+    asyncio.run(app.close())
+
+
+async def test_a_blocking_call_inside_a_running_loop_says_what_to_do_instead(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work() -> None: ...
+
+    with pytest.raises(ConfigError, match="use the async method"):
+        work.add_sync()
+    with Queue("work", url) as queue, pytest.raises(ConfigError, match="use the async method"):
+        queue.add("work")
+    async with app:
+        assert (await (await app.open_queue("work")).counts()).waiting == 0
+
+
+def test_threads_share_one_background_loop_and_every_job_arrives(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work(data: int) -> None: ...
+
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(work.add_sync, range(200)))
+    assert len(set(added)) == 200
+    assert [thread.name for thread in threading.enumerate()].count("corral-sync") == 1
+    with Queue("work", url) as queue:
+        assert queue.counts().waiting == 200
+    asyncio.run(app.close())
+
+
+async def test_sync_and_async_adds_of_one_application_meet_in_one_worker(url: str) -> None:
+    app = Corral(url)
+    queue = app.queue("work")
+
+    @queue.job("double")
+    async def double(data: int) -> int:
+        return data * 2
+
+    async with app, working(app):
+        handle = await double.add(1)
+        job_id = await asyncio.to_thread(double.add_sync, 2)
+        live = await queue.open()
+        assert await handle.result(timeout=GUARD) == 2
+        assert await live.result(job_id, timeout=GUARD) == 4
+
+
+async def test_a_def_handler_may_add_jobs(url: str) -> None:
+    app = Corral(url)
+    queue = app.queue("work")
+
+    @queue.job("child")
+    def child(data: int) -> int:
+        return data + 1
+
+    @queue.job("parent")
+    def parent() -> str:
+        return child.add_sync(41)
+
+    async with app, working(app):
+        job_id = await (await parent.add()).result(timeout=GUARD)
+        assert await (await queue.open()).result(job_id, timeout=GUARD) == 42
+
+
+async def test_a_closed_application_can_be_used_again(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work() -> None: ...
+
+    assert await asyncio.to_thread(work.add_sync) == "1"
+    await app.close()
+    assert await asyncio.to_thread(work.add_sync) == "2"
+    await app.close()
+    async with app:
+        assert (await work.add()).id == "3"
+
+
+def test_an_application_may_be_opened_in_one_event_loop_after_the_other(url: str) -> None:
+    app = Corral(url)
+
+    @app.queue("work").job("work")
+    async def work() -> None: ...
+
+    async def add_many() -> None:
+        async with app:
+            await asyncio.gather(*(work.add() for _ in range(5)))
+
+    async def add_unopened() -> None:
+        await asyncio.gather(*(work.add() for _ in range(5)))
+        await app.close()
+
+    for main in (add_many, add_unopened, add_many, add_unopened):
+        asyncio.run(main())
+    with Queue("work", url) as queue:
+        assert queue.counts().waiting == 20
+
+
+def test_what_is_not_declared_or_not_included_cannot_be_added(url: str) -> None:
+    bundle = Bundle("email", queue="mail")
+
+    @bundle.job("welcome")
+    async def welcome() -> None: ...
+
+    with pytest.raises(RegistrationError):
+        welcome.add_sync()
+    with pytest.raises(QueueNotFoundError):
+        Corral(url).open_queue_sync("mail")
+
+
+async def test_the_sync_queue_has_the_operators_verbs(url: str) -> None:
+    app = Corral(url)
+    queue = app.queue("work")
+
+    @queue.job("work")
+    async def work(data: str) -> str:
+        if data == "bad":
+            raise ValueError(data)
+        return data
+
+    def before() -> tuple[str, str, str]:
+        with Queue("work", url) as blocking:
+            good, bad, unwanted = blocking.add_bulk([("work", "good"), ("work", "bad"), ("work", "unwanted")])
+            assert blocking.cancel(unwanted, reason="no") == [unwanted]
+            blocking.pause("for a moment")
+            assert blocking.counts().paused == 2
+            blocking.resume()
+            return good, bad, unwanted
+
+    def after(good: str, bad: str, unwanted: str) -> None:
+        with Queue("work", url) as blocking:
+            assert blocking.result(good, timeout=GUARD) == "good"
+            with pytest.raises(JobFailedError, match="ValueError: bad"):
+                blocking.result(bad, timeout=GUARD)
+            assert {job.id for job in blocking.page(JobState.FAILED).items} == {bad, unwanted}
+            assert blocking.retry(bad) == [bad]
+            assert blocking.get(bad).state is JobState.WAITING
+            assert blocking.remove(bad) == [bad]
+            with pytest.raises(JobNotFoundError):
+                blocking.get(bad)
+
+    job_ids = await asyncio.to_thread(before)
+    async with app:
+        await work_off(app)
+    await asyncio.to_thread(after, *job_ids)
+
+
+FORK = """
+import asyncio, json, os, sys
+from corral import Corral
+
+app = Corral(sys.argv[1])
+
+@app.queue("work").job("work")
+async def work(data: str) -> None: ...
+
+first = work.add_sync("parent before")
+pid = os.fork()
+if pid == 0:
+    print(json.dumps(["child", work.add_sync("child")]), flush=True)
+    os._exit(0)
+_, status = os.waitpid(pid, 0)
+print(json.dumps(["parent", work.add_sync("parent after")]), flush=True)
+asyncio.run(app.close())
+sys.exit(status)
+"""
+
+
+async def test_add_sync_works_in_a_forked_child_and_goes_on_in_its_parent(url: str, tmp_path: Path) -> None:
+    script = tmp_path / "fork.py"
+    script.write_text(FORK)
+    process = await python(str(script), url)
+    assert await answers(process) == [["child", "2"], ["parent", "3"]]
+    async with Corral(url) as app:
+        page = await (await app.queue("work").open()).page(newest_first=False)
+    assert [job.data for job in page.items] == ['"parent before"', '"child"', '"parent after"']
