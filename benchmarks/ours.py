@@ -20,8 +20,8 @@ from benchmarks.measure import (
     size_of,
 )
 from corral import Corral, JobDefinition, WorkerOptions
+from corral.app.queues import QueueKeywords
 from corral.job import NewJob
-from corral.options import KEEP_COMPLETED
 from corral.outcome import Completed
 from corral.storage.connect import connect
 from corral.storage.port import Claim, Settlement, Storage, Token
@@ -52,7 +52,8 @@ class Bench:
         self.seen: list[int] = []
         self.pause = pause
         # The default keeps 1,000 completed jobs; `keep` keeps all of them, which spares the deletes but not the space.
-        self.queue = self.app.queue("bench", concurrency=slots, keep_completed=True if keep else KEEP_COMPLETED)
+        kept: QueueKeywords = {"keep_completed": True} if keep else {}
+        self.queue = self.app.queue("bench", concurrency=slots, **kept)
         self.job: JobDefinition[Data, None] = self.queue.job("count")(self.wait if pause else self.count)
 
     async def count(self, data: Data) -> None:

@@ -122,7 +122,7 @@ def check_job_id(value: object) -> JobId:
         raise ConfigError(
             f"job id {value!r} looks like a number; those are given out by the store: prefix it", key="id"
         )
-    return str(value)  # a StrEnum's member becomes plain text
+    return str.__str__(value)  # an enum's member becomes plain text
 
 
 def check_name(value: object, what: str) -> str:
@@ -137,4 +137,4 @@ def check_name(value: object, what: str) -> str:
         raise ConfigError(
             f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what
         )
-    return str(value)
+    return str.__str__(value)

@@ -125,7 +125,7 @@ class Queue:
         Raises:
             ConfigError: a bad option. PayloadError: data that is not JSON. Nothing is written then.
         """
-        check_name(name, "job name")
+        name = check_name(name, "job name")
         job = new_job(self.name, name, to_json({} if data is None else data, "payload"), options)
         return (await self.add_jobs([job]))[0]
 
@@ -136,7 +136,7 @@ class Queue:
         made: list[NewJob] = []
         for entry in jobs:
             name, data, options = entry if len(entry) == 3 else (*entry, AddKeywords())
-            check_name(name, "job name")
+            name = check_name(name, "job name")
             made.append(new_job(self.name, name, to_json({} if data is None else data, "payload"), options))
         return await self.add_jobs(made)
 

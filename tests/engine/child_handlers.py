@@ -19,7 +19,7 @@ from corral.app.bundle import Bundle
 from corral.errors import JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
 from corral.worker.children import Children
-from corral.worker.invoke import AsyncChildContext, ChildContext
+from corral.worker.context import JobContext, SyncJobContext
 
 served: list[int] = []
 
@@ -66,32 +66,32 @@ def count() -> list[int]:
     return [os.getpid(), len(served)]
 
 
-def report(ctx: ChildContext) -> int:
+def report(ctx: SyncJobContext) -> int:
     ctx.progress(10)
     ctx.log("half way")
     ctx.progress({"step": "zwei"})
     return ctx.attempt
 
 
-async def report_async(ctx: AsyncChildContext) -> int:
+async def report_async(ctx: JobContext) -> int:
     await ctx.progress(10)
     await ctx.log("half way")
     await ctx.progress({"step": "zwei"})
     return ctx.attempt
 
 
-def wait_at_gate(ctx: ChildContext, data: dict[str, str]) -> str:
+def wait_at_gate(ctx: SyncJobContext, data: dict[str, str]) -> str:
     """Runs until somebody opens the named pipe for writing."""
     ctx.log("running")
     return Path(data["gate"]).read_text()
 
 
-def flood(ctx: ChildContext, data: dict[str, int]) -> None:
+def flood(ctx: SyncJobContext, data: dict[str, int]) -> None:
     for number in range(data["lines"]):
         ctx.log(f"line {number}")
 
 
-def leave_threads(ctx: ChildContext) -> int:
+def leave_threads(ctx: SyncJobContext) -> int:
     """One goes on talking about a job that is over, the other keeps the interpreter from ending."""
 
     def talk() -> None:
@@ -211,7 +211,7 @@ def return_bytes() -> bytes:
     return b"not JSON"
 
 
-def report_nonsense(ctx: ChildContext) -> None:
+def report_nonsense(ctx: SyncJobContext) -> None:
     ctx.progress(float("nan"))
 
 
@@ -282,13 +282,13 @@ def _pipe_to_worker() -> int:
 # -- not ending --------------------------------------------------------------------------------------------------------
 
 
-def spin(ctx: ChildContext) -> None:
+def spin(ctx: SyncJobContext) -> None:
     ctx.progress(os.getpid())
     while True:
         pass
 
 
-def ignore_everything(ctx: ChildContext) -> None:
+def ignore_everything(ctx: SyncJobContext) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctx.progress(os.getpid())
     while True:
@@ -298,7 +298,7 @@ def ignore_everything(ctx: ChildContext) -> None:
             pass  # that is the point
 
 
-def wait_and_tidy(ctx: ChildContext, data: dict[str, str]) -> None:
+def wait_and_tidy(ctx: SyncJobContext, data: dict[str, str]) -> None:
     try:
         ctx.progress(os.getpid())
         signal.pause()
@@ -306,7 +306,7 @@ def wait_and_tidy(ctx: ChildContext, data: dict[str, str]) -> None:
         Path(data["note"]).write_text("tidied up")
 
 
-def tidy_at_gate(ctx: ChildContext, data: dict[str, str]) -> None:
+def tidy_at_gate(ctx: SyncJobContext, data: dict[str, str]) -> None:
     try:
         ctx.log("running")
         signal.pause()
@@ -315,7 +315,7 @@ def tidy_at_gate(ctx: ChildContext, data: dict[str, str]) -> None:
             Path(data["note"]).write_text(gate.readline())
 
 
-async def wait_and_tidy_async(ctx: AsyncChildContext, data: dict[str, str]) -> None:
+async def wait_and_tidy_async(ctx: JobContext, data: dict[str, str]) -> None:
     try:
         await ctx.progress(os.getpid())
         await asyncio.Event().wait()
@@ -323,7 +323,7 @@ async def wait_and_tidy_async(ctx: AsyncChildContext, data: dict[str, str]) -> N
         Path(data["note"]).write_text("tidied up")
 
 
-def start_program(ctx: ChildContext) -> None:
+def start_program(ctx: SyncJobContext) -> None:
     program = subprocess.Popen(["sleep", "1000"])
     ctx.progress(program.pid)
     program.wait()
@@ -337,7 +337,7 @@ def fork_and_return() -> int:
     return os.getpid()
 
 
-def fork_and_die(ctx: ChildContext) -> None:
+def fork_and_die(ctx: SyncJobContext) -> None:
     """The fork keeps the pipes open when the process that runs the job dies."""
     pid = os.fork()
     if pid == 0:

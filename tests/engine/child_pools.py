@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from corral.job import Job, JobState
+from corral.storage.port import Children as Siblings
+from corral.timing import Seconds
+from corral.worker.answers import Verbs
 from corral.worker.children import Children, ChildRequest, HandlerRef
 
 HANDLERS = "tests.engine.child_handlers"
@@ -22,28 +25,40 @@ def request(handler: str, data: object = None, *, module: str = HANDLERS) -> Chi
 
 
 class Listener:
-    """Hears what a running handler says."""
+    """Hears what a running handler says, and keeps its notes."""
 
     def __init__(self) -> None:
         self.progress: list[object] = []
         self.logs: list[str] = []
+        self.notes: dict[str, str] = {}
+        self.keeps: list[Seconds] = []
+        self.family = Siblings()
         self.heard = asyncio.Event()
 
-    async def on_progress(self, value: str) -> None:
-        self.progress.append(json.loads(value))
+    async def progress_json(self, text: str) -> None:
+        self.progress.append(json.loads(text))
         self.heard.set()
 
-    async def on_log(self, line: str) -> None:
+    async def log(self, line: str) -> None:
         self.logs.append(line)
         self.heard.set()
 
+    async def children(self) -> Siblings:
+        return self.family
+
+    async def recall(self, key: str) -> str | None:
+        return self.notes.get(key)
+
+    async def note(self, key: str, value: str, *, keep: Seconds) -> None:
+        self.notes[key] = value
+        self.keeps.append(keep)
+
 
 async def run(
-    pool: Children, handler: str, data: object = None, *, timeout: float | None = 30, listener: Listener | None = None
+    pool: Children, handler: str, data: object = None, *, timeout: float | None = 30, listener: Verbs | None = None
 ) -> object:
     """Run a job and give its result as a value."""
-    ears = listener or Listener()
-    text = await pool.run(request(handler, data), on_progress=ears.on_progress, on_log=ears.on_log, timeout=timeout)
+    text = await pool.run(request(handler, data), listener or Listener(), timeout=timeout)
     value: object = json.loads(text)
     return value
 

@@ -7,21 +7,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from corral import Discard, Retry, Snooze
-from corral.worker.invoke import AsyncChildContext, ChildContext
+from corral import Discard, JobContext, Retry, Snooze, SyncJobContext
 
 
 class Order(BaseModel):
     number: int
 
 
-def work(ctx: ChildContext, order: Order) -> list[int]:
+def work(ctx: SyncJobContext, order: Order) -> list[int]:
     ctx.progress(50)
     ctx.log("half way")
     return [os.getpid(), order.number, ctx.attempt]
 
 
-async def work_async(ctx: AsyncChildContext, order: Order) -> list[int]:
+async def work_async(ctx: JobContext, order: Order) -> list[int]:
     await ctx.progress(50)
     await ctx.log("half way")
     return [os.getpid(), order.number, ctx.attempt]
@@ -35,12 +34,12 @@ def whoami() -> int:
     return os.getpid()
 
 
-def hang(ctx: ChildContext) -> None:
+def hang(ctx: SyncJobContext) -> None:
     ctx.progress(os.getpid())
     time.sleep(60)
 
 
-def stubborn(ctx: ChildContext) -> None:
+def stubborn(ctx: SyncJobContext) -> None:
     """Does not even end when it is told to."""
     ctx.progress(os.getpid())
     while True:
@@ -50,7 +49,7 @@ def stubborn(ctx: ChildContext) -> None:
             continue
 
 
-def signal_by_name(ctx: ChildContext, data: str) -> int:
+def signal_by_name(ctx: SyncJobContext, data: str) -> int:
     if ctx.attempt > 1 or ctx.fence > 1:
         return ctx.attempt
     match data:
@@ -74,7 +73,7 @@ def fail(data: str) -> None:
             raise ConnectionError("no route")
 
 
-async def cancellable(ctx: AsyncChildContext, data: str) -> None:
+async def cancellable(ctx: JobContext, data: str) -> None:
     await ctx.progress("running")
     try:
         await asyncio.sleep(60)

@@ -132,7 +132,9 @@ async def test_a_bulk_is_added_in_order_with_options_for_each(app: Corral) -> No
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", [("c", b"no json"), ("c", {}, {"priority": -1}), ("", {}), ("c", {}, {"colour": "red"})])
+@pytest.mark.parametrize(
+    "bad", [("c", b"no json"), ("c", {}, {"priority": -1}), ("", {}), ("c", {}, {"colour": "red"})]
+)
 async def test_one_bad_job_in_a_bulk_stops_all_of_it(app: Corral, bad: Any) -> None:
     queue = await app.queue("work").open()
     with pytest.raises(CorralError):
@@ -281,14 +283,18 @@ def test_a_second_registration_is_refused_and_the_first_stays() -> None:
     assert [one.timing for one in app.schedules.declared()] == [Cron("0 1 * * *")]
 
 
-@pytest.mark.parametrize("url", ["", "corral.db", "mysql://x/y", "sqlite:corral.db", "sqlite://", "sqlite:///", "://", b"sqlite:///x.db", 7,
-                                 "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon"])  # fmt: skip
+@pytest.mark.parametrize("url", [
+    "", "corral.db", "mysql://x/y", "sqlite:corral.db", "sqlite://", "sqlite:///", "://", b"sqlite:///x.db", 7,
+    "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon",
+])  # fmt: skip
 def test_a_bad_url_is_refused_before_anything_is_opened(url: Any) -> None:
     with pytest.raises(ConfigError):
         Corral(url)
 
 
-@pytest.mark.parametrize("line", ["", "* * *", "61 * * * *", "0 0 31 2 *", "0 9 * * mon-xyz", "@fortnightly", "* * * * * * *"])
+@pytest.mark.parametrize(
+    "line", ["", "* * *", "61 * * * *", "0 0 31 2 *", "0 9 * * mon-xyz", "@fortnightly", "* * * * * * *"]
+)
 def test_a_bad_cron_line_is_refused_where_it_is_written(line: str) -> None:
     with pytest.raises(ConfigError):
         Cron(line)
@@ -309,7 +315,7 @@ DECLARED_BADLY: dict[str, Callable[[Corral], object]] = {
     "rate as a dict": lambda app: app.queue("q", rate_limit=cast(RateLimit, {"max": 10})),
     "unknown queue option": lambda app: app.queue("q", limiter={"max": 10}),  # type: ignore[call-arg]
     "attempts 0 on a queue": lambda app: app.queue("q", attempts=0),
-    "unknown handler option": lambda app: app.queue("q").job("j", retries=3)(print),  # type: ignore[call-arg,call-overload]
+    "unknown handler option": lambda app: app.queue("q").job("j", retries=3)(print),  # type: ignore[call-arg]
     "retry_on of no class": lambda app: app.queue("q").job("j", retry_on=cast(Any, "ValueError"))(lambda: None),
     "name cap 0": lambda app: app.queue("q").job("j", concurrency=0)(lambda: None),
     "application name": lambda app: Corral("sqlite:///:memory:", name="a:b"),
@@ -341,7 +347,13 @@ async def test_a_bundles_jobs_are_added_through_the_application_that_includes_it
     queue = app.include(bundle, queue="mail", attempts=9, timeout=5)
     handle = await app.definition("mail", "welcome").add("ann")
     job = await handle.get()
-    assert (queue.name, job.queue, job.priority, job.options.attempts, job.options.timeout_ms) == ("mail", "mail", 2, 4, 5000)
+    assert (queue.name, job.queue, job.priority, job.options.attempts, job.options.timeout_ms) == (
+        "mail",
+        "mail",
+        2,
+        4,
+        5000,
+    )
     async with working(app):
         assert await handle.result(timeout=10) == "ann"
 

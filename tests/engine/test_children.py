@@ -8,8 +8,8 @@ import pytest
 
 from corral.errors import ConfigError, JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
-from corral.worker.child import Line, Talk
 from corral.worker.children import Children, RemoteError
+from corral.worker.talk import Line, Talk
 from corral.worker.wire import MAX_FRAME, Done, FrameTooLongError, Inbox, Refused, pack, replies
 from tests.engine.child_handlers import Family
 from tests.engine.child_pools import Listener, Pools, belongings, request, run, spotless
@@ -84,7 +84,7 @@ def test_a_result_that_does_not_fit_into_one_message_is_refused() -> None:
     os.close(reading)
     os.close(writing)
     assert replies.decode(cast(bytes, inbox.take())) == Refused(
-        "result", "the result has 16,777,239 bytes, more than the 16,777,216 that fit into one message"
+        "ResultError", "the result has 16,777,239 bytes, more than the 16,777,216 that fit into one message"
     )
 
 
@@ -202,15 +202,5 @@ async def test_a_retry_after_a_senseless_time_fails_as_the_mistake_it_is(pool: C
 async def test_a_handler_that_cannot_be_found_fails_its_job_and_says_why(
     pool: Children, module: str, handler: str, problem: str
 ) -> None:
-    ears = Listener()
-    lost = request(handler, module=module)
     with pytest.raises(RemoteError, match=problem):
-        await pool.run(lost, on_progress=ears.on_progress, on_log=ears.on_log, timeout=30)
-
-
-async def test_a_report_that_cannot_be_delivered_ends_the_child_and_is_raised(pool: Children) -> None:
-    async def refuse(_: str) -> None:
-        raise TimeoutError("the store does not answer")
-
-    with pytest.raises(TimeoutError, match=r"^the store does not answer$"):
-        await pool.run(request("spin"), on_progress=refuse, on_log=refuse, timeout=30)
+        await pool.run(request(handler, module=module), Listener(), timeout=30)

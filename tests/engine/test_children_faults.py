@@ -94,9 +94,9 @@ class Ears(Listener):
 
     process: Watched
 
-    async def on_progress(self, value: str) -> None:
-        self.process = Watched(int(value))
-        await super().on_progress(value)
+    async def progress_json(self, text: str) -> None:
+        self.process = Watched(int(text))
+        await super().progress_json(text)
 
 
 # -- time-outs and cancellation ----------------------------------------------------------------------------------------
@@ -162,9 +162,7 @@ async def test_the_import_of_the_handler_is_not_charged_to_its_time(
     os.mkfifo(gate)
     (tmp_path / "slow.py").write_text(f"open({str(gate)!r}).read()\ndef answer(): return 42\n")
     monkeypatch.syspath_prepend(tmp_path)
-    ears = Listener()
-    slow = request("answer", module="slow")
-    job = asyncio.ensure_future(pool.run(slow, on_progress=ears.on_progress, on_log=ears.on_log, timeout=0.5))
+    job = asyncio.ensure_future(pool.run(request("answer", module="slow"), Listener(), timeout=0.5))
     await asyncio.wait([job], timeout=0.6)
     assert not job.done()
     gate.write_text("open")
@@ -202,15 +200,18 @@ async def test_closing_the_pool_ends_what_still_runs(pools: Pools) -> None:
             await job
 
 
-async def test_closing_does_not_wait_for_a_report_that_hangs(pools: Pools) -> None:
-    pool, reached = pools(), asyncio.Event()
+class Silent(Listener):
+    """Hears a question and never answers."""
 
-    async def hang(_: str) -> None:
-        reached.set()
+    async def progress_json(self, text: str) -> None:
+        await super().progress_json(text)
         await asyncio.Event().wait()
 
-    job = asyncio.ensure_future(pool.run(request("spin"), on_progress=hang, on_log=hang, timeout=None))
-    await reached.wait()
+
+async def test_closing_does_not_wait_for_a_question_that_hangs(pools: Pools) -> None:
+    pool, ears = pools(), Silent()
+    job = asyncio.ensure_future(run(pool, "spin", timeout=None, listener=ears))
+    await ears.heard.wait()
     await asyncio.wait_for(pool.close(), 5)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -252,13 +253,14 @@ def hold_the_interpreter(ctx):
     tell(ctx)
     re.match(r"(a+)+$", "a" * 60 + "b")
 
-async def say(text):
-    print(text, flush=True)
+class Speaker:
+    async def progress_json(self, text):
+        print(text, flush=True)
 
 async def main():
     job = Job(id="1", queue="q", name="n", state=JobState.ACTIVE, data="{}")
     request = ChildRequest(HandlerRef("__main__", sys.argv[1], __file__), job, 1)
-    await Children(limit=1).run(request, on_progress=say, on_log=say, timeout=None)
+    await Children(limit=1).run(request, Speaker(), timeout=None)
 
 if __name__ == "__main__":
     asyncio.run(main())

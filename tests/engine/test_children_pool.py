@@ -14,8 +14,8 @@ import pytest
 
 from corral.errors import ConfigError, CorralError
 from corral.worker import supervised
-from corral.worker.child import Line
 from corral.worker.children import Children, RemoteError
+from corral.worker.talk import Line
 from tests.engine.child_pools import Listener, Pools, belongings, request, run, spotless
 
 
@@ -129,7 +129,6 @@ MAIN_PROGRAM = """
 import asyncio
 import sys
 from corral.job import Job, JobState
-from corral.worker.child import Line
 from corral.worker.children import ChildRequest, Children, HandlerRef, RemoteError
 
 class Ours(Mine):
@@ -145,14 +144,11 @@ def request(qualname):
     job = Job(id="1", queue="q", name="n", state=JobState.ACTIVE, data="{}")
     return ChildRequest(HandlerRef("__main__", qualname, __file__), job, 1)
 
-async def hear(text):
-    pass
-
 async def main():
     children = Children(limit=1)
-    print(await children.run(request("name"), on_progress=hear, on_log=hear, timeout=None))
+    print(await children.run(request("name"), None, timeout=None))
     try:
-        await children.run(request("fail"), on_progress=hear, on_log=hear, timeout=None)
+        await children.run(request("fail"), None, timeout=None)
     except RemoteError as error:
         print(error.type_name, error.is_a(Ours), error.is_a(Mine), error.is_a(ValueError))
     await children.close()
@@ -304,9 +300,8 @@ async def test_a_module_whose_import_never_ends_is_given_up(
     monkeypatch.syspath_prepend(tmp_path)
     await pool.warm(1)
     monkeypatch.setattr(supervised, "START_SECONDS", 0.1)
-    ears, lost = Listener(), request("echo", module="endless")
     with pytest.raises(CorralError, match=r"module was not imported within 0\.1 s"):
-        await pool.run(lost, on_progress=ears.on_progress, on_log=ears.on_log, timeout=0.05)
+        await pool.run(request("echo", module="endless"), Listener(), timeout=0.05)
 
 
 async def test_a_child_that_ends_before_its_first_job_is_not_a_crash_of_the_job(

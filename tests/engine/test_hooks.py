@@ -242,7 +242,7 @@ async def test_middleware_sees_errors_and_may_swallow_replace_or_raise_them(app:
             raise Discard("no use") from error
 
     @queue.job("missing")
-    async def missing() -> None:
+    async def missing() -> object:
         raise KeyError("x")
 
     @queue.job("broken")

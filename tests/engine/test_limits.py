@@ -300,15 +300,16 @@ async def test_lower_numbers_go_first_ordinary_jobs_between_and_equals_in_order(
     added: list[tuple[str, int, bool]] = [
         ("low", Priority.LOW, False), ("plain", Priority.NORMAL, False), ("high", Priority.HIGH, False),
         ("last", 2_097_151, False), ("million", 1_000_000, False), ("critical", Priority.CRITICAL, False),
-        ("high-second", 10, False), ("plain-second", 0, False), ("plain-lifo", 0, True), ("million-and-one", 1_000_001, False),
+        ("high-second", 10, False), ("plain-second", 0, False), ("plain-lifo", 0, True),
+        ("million-and-one", 1_000_001, False),
     ]  # fmt: skip
     jobs = {name: queue.job(name)(work) for name, _, _ in added}
     async with app_in_memory(app):
         for name, priority, lifo in added:
             await jobs[name].add(priority=priority, lifo=lifo)
         assert await served(app) == [
-            "critical", "high", "high-second", "million", "plain-lifo", "plain", "plain-second", "million-and-one", "low",
-            "last",
+            "critical", "high", "high-second", "million", "plain-lifo", "plain", "plain-second", "million-and-one",
+            "low", "last",
         ]  # fmt: skip
 
 

@@ -4,10 +4,11 @@ import asyncio
 import os
 import threading
 import time
+from typing import Any
 
 import pytest
 
-from corral import Corral, EventType, JobContext, JobState, RateLimit, SyncJobContext
+from corral import Corral, EventType, JobContext, JobDefinition, JobState, RateLimit, SyncJobContext
 from corral.errors import JobCancelledError, LeaseLostError
 from corral.testing import FakeClock, app_in_memory, drain
 from corral.worker import fetcher
@@ -235,9 +236,9 @@ async def test_a_thread_that_is_given_up_cannot_speak_for_its_job_any_more(app: 
 
 
 @pytest.mark.parametrize("handler", [processes.hang, processes.stubborn])
-async def test_a_process_that_runs_out_of_time_is_killed(app: Corral, handler: object) -> None:
+async def test_a_process_that_runs_out_of_time_is_killed(app: Corral, handler: Any) -> None:
     queue = app.queue("work", concurrency=1)
-    hang = queue.job("hang", process=True, timeout=0.3)(handler)  # type: ignore[arg-type]  # each is a handler
+    hang = queue.job("hang", process=True, timeout=0.3)(handler)
     whoami = queue.job("whoami", process=True)(processes.whoami)
     async with working(app):
         bad, good = await hang.add(), await whoami.add()
@@ -312,7 +313,7 @@ async def test_a_handler_that_blocks_the_loop_for_three_leases_runs_once(url: st
     app, other = Corral(url), Corral(url)
     runs: list[int] = []
 
-    def declare(one: Corral) -> object:
+    def declare(one: Corral) -> JobDefinition[Any, None]:
         @one.queue("work").job("block")
         async def block(ctx: JobContext) -> None:
             runs.append(ctx.fence)
@@ -341,7 +342,7 @@ async def test_a_handler_that_blocks_the_loop_for_three_leases_runs_once(url: st
     async with app:
         queue = await app.open_queue("work")
         async with working(app, lease=lease):
-            handle = await block.add()  # type: ignore[attr-defined]
+            handle = await block.add()
             await next_event(queue, EventType.ACTIVE, job_id=handle.id)
             thread = threading.Thread(target=rescue)
             thread.start()

@@ -54,7 +54,12 @@ async def test_a_running_job_shows_its_progress_and_log(url: str) -> None:
         handle = await work.add()
         event = await next_event(others, EventType.PROGRESS, job_id=handle.id)
         job = await others.get(handle.id)
-        assert (event.name, event.detail, job.state, job.progress) == ("work", '{"step":1}', JobState.ACTIVE, '{"step":1}')
+        assert (event.name, event.detail, job.state, job.progress) == (
+            "work",
+            '{"step":1}',
+            JobState.ACTIVE,
+            '{"step":1}',
+        )
         assert (await others.logs(handle.id)).items == ("begun",)
         release.set()
         await ending(handle)
@@ -185,7 +190,8 @@ async def test_events_arrive_in_another_process_in_order(url: str) -> None:
             handle = await work.add()
             await work_off(app)
             assert await answers(process) == [
-                ["added", handle.id, None], ["active", handle.id, None], ["drained", None, None], ["progress", handle.id, "50"],
+                ["added", handle.id, None], ["active", handle.id, None], ["drained", None, None],
+                ["progress", handle.id, "50"],
             ]  # fmt: skip
 
 

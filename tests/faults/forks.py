@@ -35,7 +35,8 @@ class Actor:
         return self.reap()
 
     def stop(self) -> int:
-        """Ask it to end and wait; answers its exit status."""
+        """Ask it to end, once it can hear that, and wait; answers its exit status."""
+        self.wait_ready()
         os.kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:

@@ -1,6 +1,7 @@
 """The application: one object that knows the queues, handlers and schedules, and opens the store when it is needed."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -56,8 +57,9 @@ class Corral:
         self.guards: list[Guard] = []
         self._storage: Storage | None = None
         self._live: dict[str, Queue] = {}
-        self._opening = asyncio.Lock()
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._portal: Portal | None = None
+        self._portal_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Corral {self.name} on {safe_url(self.url)}: {len(self.queues)} queues>"
@@ -136,7 +138,7 @@ class Corral:
 
     async def open(self) -> Storage:
         """The open store; opens it on the first call."""
-        async with self._opening:
+        async with self._alone():
             if self._storage is None:
                 storage = connect(self.url)
                 await storage.__aenter__()
@@ -145,13 +147,20 @@ class Corral:
 
     async def close(self) -> None:
         """Close the store. The application can be opened again."""
-        async with self._opening:
+        async with self._alone():
             storage, self._storage = self._storage, None
             if storage is not None:
                 await storage.__aexit__(None, None, None)
         portal, self._portal = self._portal, None
         if portal is not None:
             portal.close()
+
+    def _alone(self) -> asyncio.Lock:
+        """Opening and closing, one at a time. A lock belongs to one event loop, and an application may see several."""
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = (loop, asyncio.Lock())
+        return self._opening[1]
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -175,9 +184,10 @@ class Corral:
 
     def portal(self) -> Portal:
         """The background loop that serves `add_sync`; started on first use, again after a fork."""
-        if self._portal is None or not self._portal.alive:
-            self._portal = Portal(lambda: connect(self.url))
-        return self._portal
+        with self._portal_lock:  # threads of a web server come all at once
+            if self._portal is None or not self._portal.alive:
+                self._portal = Portal(lambda: connect(self.url))
+            return self._portal
 
     def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]:
         """How the portal's loop gets at a queue. Raises: QueueNotFoundError."""
@@ -254,6 +264,6 @@ def _event_type(value: str) -> EventType:
     try:
         return EventType(value)
     except ValueError:
-        near = closest(value, list(EventType))
+        near = closest(value, [kind.value for kind in EventType])
         hint = f"; did you mean {near!r}?" if near else ""
         raise ConfigError(f"event {value!r} does not exist{hint}", key="event") from None

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypedDict, cast
+from enum import StrEnum
+from typing import Any, TypedDict, TypeVar, cast
 
 from corral.app.definition import JobDefinition
 from corral.errors import ConfigError, RegistrationError
 from corral.job import check_name
-from corral.options import AddKeywords, JobKeywords
+from corral.options import JOB_KEYWORDS, AddKeywords, JobKeywords, check_keywords
 from corral.queue import new_job
 from corral.schedule import Cron, Every, Missed, Overlap, Schedule
 from corral.timing import Millis, instant_ms
@@ -29,6 +30,10 @@ class _Own(TypedDict, total=False):
     limit: int
     missed: Missed
     overlap: Overlap
+
+
+_KNOWN = JOB_KEYWORDS | frozenset(_Own.__annotations__)
+E = TypeVar("E", bound=StrEnum)
 
 
 class Schedules:
@@ -60,6 +65,7 @@ class Schedules:
             raise RegistrationError(f"schedule {key!r} is declared already")
         if not isinstance(timing, Cron | Every):
             raise ConfigError(f"schedule {key!r} needs Cron('…') or Every(seconds), not {timing!r}", key="timing")
+        check_keywords(cast(dict[str, object], keywords), _KNOWN)
         computed = callable(data) and not isinstance(data, type)
         options = cast(AddKeywords, {name: keywords[name] for name in keywords if name not in _Own.__annotations__})  # type: ignore[literal-required]
         # A computed payload is made at each run; its options are checked now, with the payload left open.
@@ -82,11 +88,19 @@ class Schedules:
             start_at=_instant(keywords, "start"),
             end_at=_instant(keywords, "end"),
             limit=_limit(keywords.get("limit")),
-            missed=Missed(keywords.get("missed", Missed.ONCE)),
-            overlap=Overlap(keywords.get("overlap", Overlap.ALLOW)),
+            missed=_choice(Missed, keywords.get("missed", Missed.ONCE), "missed"),
+            overlap=_choice(Overlap, keywords.get("overlap", Overlap.ALLOW), "overlap"),
             owner=self._owner,
             computed=computed,
         )
+
+
+def _choice(kind: type[E], value: str, key: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(repr(one.value) for one in kind)
+        raise ConfigError(f"{key} must be one of {known}, not {value!r}", key=key) from None
 
 
 def _instant(keywords: ScheduleKeywords, key: str) -> Millis | None:

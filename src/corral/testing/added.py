@@ -1,12 +1,11 @@
 """What was enqueued: looked up and asserted, with failures that say what was added instead."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 from corral.app.app import Corral
 from corral.app.definition import JobDefinition
-from corral.errors import ConfigError, UnknownJobError, closest
+from corral.errors import UnknownJobError, closest
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import check_keywords
 from corral.payload import from_json, to_json
@@ -45,11 +44,8 @@ async def added(app: Corral, job: JobDefinition[Any, Any] | str | None = None, /
     Raises:
         ConfigError: an unknown keyword. UnknownJobError, QueueNotFoundError: a job this application does not declare.
     """
-    return [
-        entry.job
-        for entry in await _entries(app)
-        if _is_of(app, entry.job, job) and not _differences(entry, job, match)
-    ]
+    wanted = _Wanted(app, job, match)
+    return [entry.job for entry in await _entries(app) if wanted.names(entry) and not wanted.differences(entry)]
 
 
 async def assert_added(
@@ -62,10 +58,13 @@ async def assert_added(
         ConfigError, UnknownJobError, QueueNotFoundError: as for `added`.
     """
     __tracebackhide__ = True  # pytest then shows the test's own line
-    found = await added(app, job, **match)
+    wanted = _Wanted(app, job, match)
+    entries = await _entries(app)
+    found = [entry.job for entry in entries if wanted.names(entry) and not wanted.differences(entry)]
     if len(found) == count or (found and count is None):
         return found
-    raise AssertionError(_complaint(await _entries(app), app, job, match, count, len(found)))
+    declared = {name for queue in app.queues.values() for name in queue.definitions}
+    raise AssertionError("\n".join(_complaint(wanted, entries, declared, count, len(found))))
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -106,10 +105,54 @@ def _as_added(new: NewJob, job_id: JobId, at: Millis) -> Job:
 # -- matching ----------------------------------------------------------------------------------------------------------
 
 
-def _is_of(app: Corral, job: Job, wanted: JobDefinition[Any, Any] | str | None) -> bool:
-    if wanted is None or isinstance(wanted, str):
-        return wanted in (None, job.name)
-    return job.name == wanted.name and job.queue in _homes(app, wanted)
+class _Wanted:
+    """What is looked for: jobs of a name or a declaration, and what they must be like."""
+
+    def __init__(self, app: Corral, job: JobDefinition[Any, Any] | str | None, match: Match) -> None:
+        check_keywords(dict(match), frozenset(Match.__annotations__))
+        self.match = match
+        self.definition = job if isinstance(job, JobDefinition) else None
+        self.name = job.name if isinstance(job, JobDefinition) else job
+        self._queues = None if self.definition is None else _homes(app, self.definition)
+
+    def names(self, entry: _Entry) -> bool:
+        """Whether it is a job of the name, in a queue where it is declared."""
+        return self.name in (None, entry.job.name) and (self._queues is None or entry.job.queue in self._queues)
+
+    def differences(self, entry: _Entry) -> list[str]:
+        """In what the job is not as wanted; empty when it is."""
+        job = entry.job
+        delay_ms = 0 if entry.due_at is None else max(0, entry.due_at - job.created_at)
+        found: dict[str, object] = {
+            "id": job.id, "queue": job.queue, "priority": job.priority, "attempts": job.options.attempts or 1,
+            "state": job.state, "schedule": job.schedule,
+        }  # fmt: skip
+        asked: Mapping[str, object] = self.match
+        wrong = [
+            f"{key} is {found[key]!r}, not {asked[key]!r}" for key in found if key in asked and found[key] != asked[key]
+        ]
+        if "delay" in self.match and delay_ms != to_ms(self.match["delay"], "delay"):
+            wrong.append(f"delay is {delay_ms / 1000:g} s, not {to_ms(self.match['delay'], 'delay') / 1000:g} s")
+        return wrong + (self._data_differences(job, self.match["data"]) if "data" in self.match else [])
+
+    def _data_differences(self, job: Job, expected: object) -> list[str]:
+        actual = from_json(job.data)
+        if isinstance(expected, Mapping) and isinstance(actual, dict):
+            partly = from_json(to_json(dict(expected), "data"))
+            assert isinstance(partly, dict)
+            return [
+                f"data[{key!r}] is {actual[key]!r}, not {value!r}" if key in actual else f"data has no {key!r}"
+                for key, value in partly.items()
+                if key not in actual or actual[key] != value
+            ]
+        encode = _plain if self.definition is None else self.definition.handler.payload.encode
+        text = encode(expected)
+        return [] if actual == from_json(text) else [f"data is {_short(job.data)}, not {_short(text)}"]
+
+
+def _plain(value: object) -> str:
+    """The expected data of a job that is known by its name only. Raises: PayloadError when it is not JSON."""
+    return to_json(value, "data")
 
 
 def _homes(app: Corral, wanted: JobDefinition[Any, Any]) -> list[str]:
@@ -121,78 +164,35 @@ def _homes(app: Corral, wanted: JobDefinition[Any, Any]) -> list[str]:
     ]
     if not homes:
         app.definition(wanted.queue, wanted.name)
-        raise UnknownJobError(wanted.queue, wanted.name)
+        raise UnknownJobError(wanted.queue, wanted.name)  # another application's job of the same name
     return homes
-
-
-def _differences(entry: _Entry, wanted: JobDefinition[Any, Any] | str | None, match: Match) -> list[str]:
-    """In what the job is not as wanted; empty when it is."""
-    check_keywords(dict(match), frozenset(Match.__annotations__))
-    job = entry.job
-    delay_ms = 0 if entry.due_at is None else max(0, entry.due_at - job.created_at)
-    found: dict[str, object] = {
-        "id": job.id, "queue": job.queue, "priority": job.priority, "attempts": job.options.attempts or 1,
-        "state": job.state, "schedule": job.schedule,
-    }  # fmt: skip
-    asked: Mapping[str, object] = match
-    wrong = [
-        f"{key} is {found[key]!r}, not {asked[key]!r}" for key in found if key in asked and found[key] != asked[key]
-    ]
-    if "delay" in match and delay_ms != to_ms(match["delay"], "delay"):
-        wrong.append(f"delay is {delay_ms / 1000:g} s, not {to_ms(match['delay'], 'delay') / 1000:g} s")
-    return wrong + (_data_differences(job, wanted, match["data"]) if "data" in match else [])
-
-
-def _data_differences(job: Job, wanted: JobDefinition[Any, Any] | str | None, expected: object) -> list[str]:
-    actual = from_json(job.data)
-    if isinstance(expected, Mapping) and isinstance(actual, dict):
-        partly = from_json(to_json(dict(expected), "data"))
-        assert isinstance(partly, dict)
-        return [
-            f"data[{key!r}] is {actual[key]!r}, not {value!r}" if key in actual else f"data has no {key!r}"
-            for key, value in partly.items()
-            if key not in actual or actual[key] != value
-        ]
-    if isinstance(wanted, JobDefinition):
-        expected = from_json(wanted.handler.payload.encode(expected))
-    elif not isinstance(expected, str | int | float | bool | list | None):
-        raise ConfigError("data of a job that is known by its name only must be plain JSON", key="data")
-    return [] if actual == expected else [f"data is {_short(job.data)}, not {_short(json.dumps(expected))}"]
 
 
 # -- telling -----------------------------------------------------------------------------------------------------------
 
 
 def _complaint(
-    entries: list[_Entry],
-    app: Corral,
-    wanted: JobDefinition[Any, Any] | str,
-    match: Match,
-    count: int | None,
-    found: int,
-) -> str:
-    name = wanted if isinstance(wanted, str) else wanted.name
-    like = ", ".join(f"{key}={value!r}" for key, value in match.items())
-    times = "no job" if found == 0 else f"{found} jobs" if found > 1 else "1 job"
+    wanted: _Wanted, entries: list[_Entry], declared: set[str], count: int | None, found: int
+) -> Iterator[str]:
+    like = ", ".join(f"{key}={value!r}" for key, value in wanted.match.items())
+    times = {0: "no job", 1: "1 job"}.get(found, f"{found} jobs")
+    head = f"{times} {wanted.name!r}{f' with {like}' if like else ''} {'were' if found > 1 else 'was'} added"
     expected = "" if count is None else f", expected {count}"
-    lines = [f"{times} {name!r}{f' with {like}' if like else ''} {'were' if found > 1 else 'was'} added{expected}"]
-    near = [entry for entry in entries if _is_of(app, entry.job, wanted)]
-    others = [entry for entry in entries if entry not in near]
-    lines += [f"  {_told(entry.job)}{_why(entry, wanted, match)}" for entry in near[:SHOWN]]
-    if not near:
-        names = {entry.job.name for entry in others} | {
-            key for queue in app.queues.values() for key in queue.definitions
-        }
-        near_name = None if name in names else closest(name, names)
-        lines[0] += f"; did you mean {near_name!r}?" if near_name else ""
-        lines.append("  nothing was added" if not others else "  what was added:")
-        lines += [f"  {_told(entry.job)}" for entry in others[:SHOWN]]
-    hidden = len(near or others) - SHOWN
-    return "\n".join([*lines, f"  … and {hidden} more"] if hidden > 0 else lines)
-
-
-def _why(entry: _Entry, wanted: JobDefinition[Any, Any] | str, match: Match) -> str:
-    return "".join(f"\n    {difference}" for difference in _differences(entry, wanted, match))
+    shown = [entry for entry in entries if wanted.names(entry)]
+    if shown:
+        yield head + expected
+        for entry in shown[:SHOWN]:
+            yield f"  {_told(entry.job)}"
+            yield from (f"    {difference}" for difference in wanted.differences(entry))
+    else:
+        names = declared | {entry.job.name for entry in entries}
+        near = None if wanted.name is None or wanted.name in names else closest(wanted.name, names)
+        yield head + expected + (f"; did you mean {near!r}?" if near else "")
+        yield "  what was added:" if entries else "  nothing was added"
+        yield from (f"  {_told(entry.job)}" for entry in entries[:SHOWN])
+    hidden = len(shown or entries) - SHOWN
+    if hidden > 0:
+        yield f"  … and {hidden} more"
 
 
 def _told(job: Job) -> str:

@@ -17,9 +17,9 @@ from corral.storage.port import Claim, Claimed, Refusal, Settlement, Token
 from corral.testing.clock import FakeClock
 from corral.testing.store import ClockedStorage
 from corral.timing import Millis
+from corral.worker import fetcher
 from corral.worker.children import Children
 from corral.worker.executor import Executor
-from corral.worker.fetcher import STOP_GRACE
 from corral.worker.hooks import HookCalls
 from corral.worker.report import Reporter
 from corral.worker.run import Run
@@ -173,26 +173,26 @@ class _Bench:
         return min(times, default=None)
 
     async def _run(self, executor: Executor, job: Job, token: Token) -> None:
-        run = Run(job.queue, job, token, time.monotonic())
+        loop = asyncio.get_running_loop()
+        given_up: asyncio.Future[None] = loop.create_future()
+        run = Run(job.queue, job, token, time.monotonic(), lambda _: _cancel_later(given_up))
         outcomes: list[Outcome] = []
-        run.task = task = asyncio.create_task(_execute(executor, run, outcomes))
+        run.task = task = loop.create_task(_execute(executor, run, outcomes))
         try:
             # Not `await task`: the executor would take a cancellation of the drain for the end of the job.
-            await asyncio.wait([task])
+            await asyncio.wait([task, given_up], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             run.stop(CorralError("the drain was cancelled"))
-            await asyncio.wait([task], timeout=STOP_GRACE)
+            await asyncio.wait([task, given_up], return_when=asyncio.FIRST_COMPLETED)
             await self._settle(run, Released())
             raise
-        await task
-        [outcome] = outcomes
+        outcome = outcomes[0] if outcomes else executor.give_up(run)
         refusal = await self._settle(run, outcome)
         self.tally.count(job, outcome)
+        # A worker calls hooks beside its work; here they have run before the next job starts.
         calls = HookCalls(self._app.hooks)
         Reporter(calls).ended(run, outcome, refusal)
-        await calls.close(
-            HOOK_SECONDS
-        )  # a worker's hooks run beside its work; here they have run when the next job starts
+        await calls.close(HOOK_SECONDS)
         if self.tally.runs >= self._max_jobs:
             raise CorralError(
                 f"the drain stopped after {self._max_jobs:,} runs; the last was {job.name!r} of queue {job.queue!r}: "
@@ -207,6 +207,11 @@ class _Bench:
         if self._children is None:
             self._children = Children(limit=1)
         return self._children
+
+
+def _cancel_later(future: "asyncio.Future[None]") -> None:
+    """A handler that was told to stop gets the worker's grace; one that does not end by then is given up."""
+    future.get_loop().call_later(fetcher.STOP_GRACE, future.cancel)
 
 
 async def _execute(executor: Executor, run: Run, outcomes: list[Outcome]) -> None:

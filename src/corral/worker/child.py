@@ -8,10 +8,8 @@ import faulthandler
 import importlib
 import os
 import resource
-import select
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -20,32 +18,16 @@ from typing import NoReturn
 
 import msgspec
 
-from corral.errors import CorralError, RegistrationError, ResultError
+from corral.errors import RegistrationError
 from corral.job import Job
-from corral.payload import to_json
-from corral.worker.remote import MAIN_IN_CHILD, describe, printable
-from corral.worker.wire import (
-    ChildRequest,
-    Done,
-    FrameTooLongError,
-    HandlerRef,
-    Hello,
-    Inbox,
-    Log,
-    Progress,
-    Ready,
-    Reply,
-    Started,
-    Verdict,
-    enter_child,
-    pack,
-)
+from corral.worker.remote import MAIN_IN_CHILD, describe
+from corral.worker.talk import Line, Talk
+from corral.worker.wire import ChildRequest, Done, HandlerRef, Hello, Ready, Started, Verdict, enter_child, orders
 
-#: (what the module attribute holds, the job, its attempts, progress, log) -> the result as JSON text
-Invoke = Callable[[object, Job, int, Callable[[object], None], Callable[[str], None]], str]
+#: (what the module attribute holds, the job, its attempts, the talk with the worker) -> the result as JSON text
+Invoke = Callable[[object, Job, int, Talk], str]
 
 _hello = msgspec.msgpack.Decoder(Hello)
-_request = msgspec.msgpack.Decoder(ChildRequest)
 
 
 class Stopped(SystemExit):
@@ -53,82 +35,6 @@ class Stopped(SystemExit):
 
     A SystemExit, because asyncio lets only that and KeyboardInterrupt out of a running loop.
     """
-
-
-class Line:
-    """The two pipes to the worker."""
-
-    def __init__(self, requests: int, replies: int) -> None:
-        self.pid = os.getpid()
-        self._requests = requests
-        self._replies = replies
-        self._inbox = Inbox()
-        self._poll = select.poll()
-        self._poll.register(requests, 0)  # the end is always reported
-        self._whole = threading.Lock()  # a handler may report from threads of its own
-        for fd in (requests, replies):
-            os.set_inheritable(fd, False)
-
-    def receive(self) -> bytes | None:
-        """The next message; None when the worker has hung up or died."""
-        while (frame := self._inbox.take()) is None:
-            data = os.read(self._requests, 65_536)
-            if not data:
-                return None
-            self._inbox.feed(data)
-        return frame
-
-    def hung_up(self) -> bool:
-        """Whether the worker has closed its end: it wants no more of this process, or it died."""
-        return any(events & select.POLLHUP for _, events in self._poll.poll(0))
-
-    def send(self, reply: Reply) -> None:
-        """Send a message. Blocks while the worker is behind, which slows down a handler that floods it.
-
-        Raises:
-            FrameTooLongError: it does not fit into one message; nothing was sent.
-        """
-        left = memoryview(pack(reply))
-        with self._whole:
-            while left:
-                left = left[os.write(self._replies, left) :]
-
-
-class Talk:
-    """What a running handler may say about its job. Over as soon as the job is, even for threads it left behind."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._over = False
-        self._turn = threading.Lock()
-
-    def progress(self, value: object) -> None:
-        """Report progress.
-
-        Raises:
-            PayloadError: it is not JSON or too long.
-        """
-        self._say(Progress(to_json(value, "progress")))
-
-    def log(self, line: str) -> None:
-        """Write a line to the job's log, at most 8,000 characters of it."""
-        self._say(Log(printable(line)))
-
-    def end(self, verdict: Verdict) -> None:
-        """Say how it ended, as the last word."""
-        with self._turn:
-            self._over = True
-            try:
-                self._line.send(verdict)
-            except FrameTooLongError as error:
-                self._line.send(describe(ResultError(f"the result has {error}")))
-
-    def _say(self, reply: Progress | Log) -> None:
-        if os.getpid() != self._line.pid:
-            raise CorralError("progress and log belong to the process that runs the job, not to its forks")
-        with self._turn:
-            if not self._over:
-                self._line.send(reply)
 
 
 def main() -> None:
@@ -145,8 +51,10 @@ def main() -> None:
     home = _directory()
     line.send(Ready())
     while (frame := line.receive()) is not None:
-        tidy_up(line, home)
-        serve(line, _request.decode(frame), hello.package, invoke)
+        order = orders.decode(frame)
+        if isinstance(order, ChildRequest):  # or an answer that nobody waits for any more
+            tidy_up(line, home)
+            serve(line, order, hello.package, invoke)
 
 
 def heed_signals(line: Line) -> None:
@@ -218,7 +126,7 @@ def serve(line: Line, request: ChildRequest, package: str, invoke: Invoke) -> No
     try:
         target = find(request.handler, package)
         line.send(Started())
-        verdict = Done(invoke(target, request.job, request.attempts, talk.progress, talk.log))
+        verdict = Done(invoke(target, request.job, request.attempts, talk))
     except BaseException as error:  # SystemExit and GeneratorExit too: whatever it is, the job failed with it
         if os.getpid() != line.pid:
             _end_of_fork(error)

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from corral.errors import ConfigError, CorralError, PayloadError, WorkerCrashedError
+from corral.worker.answers import Verbs
 from corral.worker.remote import RemoteError, restore
-from corral.worker.supervised import Child, Report, Warden, hello
+from corral.worker.supervised import Child, Warden, hello
 from corral.worker.wire import ChildRequest, Done, FrameTooLongError, HandlerRef, Verdict, in_child, pack
 
 __all__ = ["ChildRequest", "Children", "HandlerRef", "RemoteError"]
@@ -64,14 +65,15 @@ class Children:
         self._warden = Warden()
         self._closed = False
 
-    async def run(self, request: ChildRequest, *, on_progress: Report, on_log: Report, timeout: float | None) -> str:
+    async def run(self, request: ChildRequest, verbs: Verbs, *, timeout: float | None) -> str:
         """Run one job and give its result as JSON text. Cancelling the caller's task ends the child.
 
-        `timeout` (seconds) counts from the call of the handler. Starting a child may take 60 s, so may importing the
-        handler's module.
+        `verbs` answers what the handler asks of its context; corral's own errors out of it go to the handler, any other
+        ends the child and is raised. `timeout` (seconds) counts from the call of the handler. Starting a child may take
+        60 s, so may importing the handler's module.
 
         Raises:
-            RemoteError: what the handler raised. corral's signals, PayloadError and ResultError come as themselves.
+            RemoteError: what the handler raised. corral's signals and a few of its errors come as themselves.
             JobTimeoutError: its time was up. WorkerCrashedError: its process died.
             CorralError: no process could be started for it, or the pool is closed.
         """
@@ -80,7 +82,7 @@ class Children:
         except FrameTooLongError as error:
             raise PayloadError(f"job {request.job.id!r} has {error}") from None
         async with self._slots:
-            verdict = await self._attempt(frame, on_progress, on_log, timeout)
+            verdict = await self._attempt(frame, verbs, timeout)
         if isinstance(verdict, Done):
             return verdict.result
         raise restore(verdict)
@@ -104,12 +106,12 @@ class Children:
 
     # -- one job -----------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, frame: bytes, on_progress: Report, on_log: Report, timeout: float | None) -> Verdict:
+    async def _attempt(self, frame: bytes, verbs: Verbs, timeout: float | None) -> Verdict:
         while True:
             child = self._take() or await self._start()
             verdict: Verdict | None = None
             try:
-                verdict = await child.converse(frame, on_progress, on_log, timeout)
+                verdict = await child.converse(frame, verbs, timeout)
             except WorkerCrashedError:
                 # A used child that dies before it calls the handler does not die of this job: a new one gets it.
                 if child.calling or not child.jobs or self._closed:

@@ -11,7 +11,7 @@ from corral.errors import JobTimeoutError, UnknownJobError
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
 from corral.outcome import Failed, Outcome, Snoozed
-from corral.payload import result_json
+from corral.payload import from_json, result_json
 from corral.retry import Ending, Interrupted, Raised, RetryPolicy, Returned, decide, trace_of
 from corral.storage.port import Storage
 from corral.worker.children import Children
@@ -85,7 +85,7 @@ class Executor:
                 loop = asyncio.get_running_loop()
                 run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
             result = await self._call(run, handler, chosen)
-            ending: Ending = Returned(result if handler.mode is Mode.PROCESS else result_json(result))  # type: ignore[arg-type]
+            ending: Ending = Returned(result.text if isinstance(result, _Encoded) else result_json(result))
         except BaseException as error:  # SystemExit and its like, raised by a handler, are that job's failure alone
             ending = _ending(run, error)
         finally:
@@ -139,7 +139,8 @@ class Executor:
 
     async def _invoke(self, run: Run, handler: Handler, chosen: Plan) -> object:
         if handler.mode is Mode.PROCESS:
-            return await self._in_process(run, handler, chosen)
+            text = await self._in_process(run, handler, chosen)
+            return from_json(text) if self._middlewares else _Encoded(text)
         data = handler.payload.decode(run.job.data) if handler.takes_data else None
         context = self._context(run, chosen)
         if handler.mode is Mode.ASYNC:
@@ -149,16 +150,18 @@ class Executor:
 
     async def _in_process(self, run: Run, handler: Handler, chosen: Plan) -> str:
         handler.payload.decode(run.job.data)  # a refused payload must not cost a child process
-        context = self._context(run, chosen)
-
-        async def report(value: str) -> None:
-            await context.progress_json(value)
-
         request = ChildRequest(handler_ref(handler), run.job, chosen.policy.attempts)
-        return await self._children().run(request, on_progress=report, on_log=context.log, timeout=chosen.timeout)
+        return await self._children().run(request, self._context(run, chosen), timeout=chosen.timeout)
 
     def _context(self, run: Run, chosen: Plan) -> JobContext:
         return JobContext(run.job, chosen.policy.attempts, self._storage, run.token, chosen.keep_logs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A result that is JSON text already: what a child process sends."""
+
+    text: str
 
 
 def _wrapped(

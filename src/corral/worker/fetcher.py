@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from corral.errors import StorageError
+from corral.errors import CorralError, StorageError
 from corral.options import QueueSettings
-from corral.outcome import Outcome
+from corral.outcome import Failed, Outcome
+from corral.retry import describe
 from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
 from corral.worker.executor import Executor
@@ -24,6 +25,9 @@ from corral.worker.report import Reporter
 from corral.worker.run import Run, WorkerStoppingError
 
 logger = logging.getLogger("corral.worker")
+
+#: What a store raises about a value it cannot hold. PayloadError is a ValueError.
+UNSTORABLE = (ValueError, TypeError, OverflowError)
 
 #: A handler that was told to stop and has not ended by then loses its slot to another job.
 STOP_GRACE = 5.0
@@ -87,15 +91,14 @@ class Fetcher:
         self.stop()
         for run in tuple(self._runs):
             self.interrupted += run.stopped is None  # what was told to stop before has its own reason
-            self._stop_run(run, WorkerStoppingError("the worker is stopping"))
+            run.stop(WorkerStoppingError("the worker is stopping"))
 
-    def stop_run(self, run: Run, why: Exception) -> None:
+    def stop_run(self, run: Run, why: CorralError) -> None:
         """Stop one run, if it is still this lane's."""
         if run in self._runs:
-            self._stop_run(run, why)
+            run.stop(why)
 
-    def _stop_run(self, run: Run, why: Exception) -> None:
-        run.stop(why)  # type: ignore[arg-type]  # callers pass corral's errors
+    def _told_to_stop(self, run: Run) -> None:
         asyncio.get_running_loop().call_later(STOP_GRACE, self._abandon, run)
 
     async def serve(self) -> None:
@@ -127,6 +130,9 @@ class Fetcher:
             self._finished[:0] = batch
             await self._back_off(error)
             return None
+        except UNSTORABLE as error:
+            await self._salvage(batch, error)
+            return None
         if self._failures:
             logger.info("store is back", extra={"event": "engine.connected", "queue": self.lane.queue})
             self._failures = 0
@@ -138,6 +144,23 @@ class Fetcher:
         for run, outcome in batch:
             self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
         return settled.claimed
+
+    async def _salvage(self, batch: list[tuple[Run, Outcome]], problem: Exception) -> None:
+        """One verdict cannot be stored: hand them in one by one, and let the job of the bad one fail."""
+        for run, outcome in batch:
+            for verdict in (outcome, Failed(describe(problem))):
+                settlement = Settlement(job_id=run.job.id, token=run.token, outcome=verdict)
+                try:
+                    settled = await self._storage.settle(self.lane.queue, [settlement])
+                except StorageError as error:
+                    self._finished.append((run, verdict))
+                    await self._back_off(error)
+                    break
+                except UNSTORABLE:
+                    continue
+                self._forget(run)
+                self._reporter.ended(run, verdict, settled.refused.get(run.job.id))
+                break
 
     async def _back_off(self, error: StorageError) -> None:
         self._failures += 1
@@ -151,7 +174,7 @@ class Fetcher:
         if not claimed.jobs:
             return
         started = time.monotonic()
-        runs = [Run(self.lane.queue, job, token, started) for job in claimed.jobs]
+        runs = [Run(self.lane.queue, job, token, started, self._told_to_stop) for job in claimed.jobs]
         self._runs.update(runs)
         self._all_running[token] = {run.job.id: run for run in runs}
         self._ready.extend(runs)

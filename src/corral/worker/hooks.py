@@ -75,15 +75,19 @@ class HookCalls:
 
 
 async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:
-    # `except Exception` is for the executor and the upkeep only; here a task carries the hook's error out instead.
-    async def run() -> None:
-        answer = hook(event, job)
-        if inspect.isawaitable(answer):
-            await answer
+    # In a task of its own, and the error as its result: asyncio would let SystemExit end the whole worker.
+    async def run() -> BaseException | None:
+        try:
+            answer = hook(event, job)
+            if inspect.isawaitable(answer):
+                await answer
+        except BaseException as error:  # a hook changes nothing, whatever it raises
+            return error
+        return None
 
     task = asyncio.ensure_future(run())
     await asyncio.wait([task])
-    return None if task.cancelled() else task.exception()
+    return task.result()
 
 
 def _name(hook: Hook) -> str:

@@ -3,66 +3,116 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
+from corral.errors import CorralError, JobCancelledError, LeaseLostError, PayloadError
 from corral.job import Job
 from corral.payload import PayloadType, result_json
-from corral.worker.context import Facts
+from corral.storage.port import Children
+from corral.timing import Seconds, to_ms
+from corral.worker.context import Facts, JobContext, SyncJobContext
 from corral.worker.handler import Handler, HandlerFunction, is_async, read_signature
+from corral.worker.remote import printable, refusal
+from corral.worker.talk import Talk
+from corral.worker.wire import Answer, ListChildren, Log, Note, Progress, Question, Recall
+
+T = TypeVar("T")
 
 
-class _Telling(Facts):
-    """A context that can tell the worker something."""
+class ChildContext(JobContext):
+    """The context of an `async def` handler in a child process: its verbs are questions to the worker.
 
-    __slots__ = ("_log", "_progress")
+    When nobody listens any more (the job is over, or the worker ends this process) a log line is lost, as the last
+    words of `finally` blocks may be; everything else raises LeaseLostError.
+    """
 
-    def __init__(self, job: Job, attempts: int, progress: Callable[[object], None], log: Callable[[str], None]) -> None:
-        super().__init__(job, attempts)
-        self._progress = progress
-        self._log = log
+    __slots__ = ("_ask",)
 
+    def __init__(self, job: Job, attempts: int, ask: Callable[[Question], Awaitable[Answer | None]]) -> None:
+        Facts.__init__(self, job, attempts)  # the store and the token are the worker's
+        self._ask = ask
 
-class ChildContext(_Telling):
-    """The context of a `def` handler in a child process: as in a thread, but nothing needs to look whether to stop."""
-
-    __slots__ = ()
-
-    #: A process is ended from outside: SystemExit is raised wherever the handler is.
-    stopping = False
-
-    def check(self) -> None:
-        """Nothing to do here; in a thread it raises when the run was told to stop."""
-
-    def wait(self, seconds: float) -> None:
-        """Sleep."""
-        time.sleep(seconds)
-
-    def progress(self, value: object) -> None:
-        """Report how far the work is: a percentage, or any JSON value.
-
-        Raises:
-            PayloadError: not JSON.
-        """
-        self._progress(value)
-
-    def log(self, line: str) -> None:
-        """Append a line to the job's own log."""
-        self._log(line)
-
-
-class AsyncChildContext(_Telling):
-    """The context of an `async def` handler in a child process."""
-
-    __slots__ = ()
-
-    async def progress(self, value: object) -> None:
-        """As `ChildContext.progress`."""
-        self._progress(value)
+    async def progress_json(self, text: str) -> None:
+        await self._answer(Progress(text))
 
     async def log(self, line: str) -> None:
-        """As `ChildContext.log`."""
-        self._log(line)
+        """As `JobContext.log`."""
+        answer = await self._ask(Log(printable(line)))
+        if answer is not None:
+            _value(answer)
+
+    async def children(self) -> Children:
+        """As `JobContext.children`."""
+        return cast(Children, await self._answer(ListChildren()))
+
+    async def recall(self, key: str) -> str | None:
+        """As `JobContext.recall`."""
+        return cast(str | None, await self._answer(Recall(str(key))))
+
+    async def note(self, key: str, value: str, *, keep: Seconds = 7 * 86_400) -> None:
+        """As `JobContext.note`.
+
+        Raises:
+            PayloadError: the value is not text.
+        """
+        if not isinstance(value, str):
+            raise PayloadError(f"note {key!r} must be text, not {type(value).__name__}")
+        await self._answer(Note(str(key), value, to_ms(keep, "keep")))
+
+    async def _answer(self, question: Question) -> str | Children | None:
+        answer = await self._ask(question)
+        if answer is None:
+            raise LeaseLostError(self.queue, self.id)
+        return _value(answer)
+
+
+def _value(answer: Answer) -> str | Children | None:
+    if answer.refused is not None:
+        raise refusal(answer.refused)
+    return answer.value
+
+
+class SyncChildContext(SyncJobContext):
+    """The context of a `def` handler in a child process: the same verbs, blocking.
+
+    Such a process is ended from outside, by a SystemExit wherever the handler is. `stopping` is for code that catches
+    it, and for threads of the handler's own, which it does not reach.
+    """
+
+    __slots__ = ("_talk",)
+
+    def __init__(self, job: Job, attempts: int, talk: Talk) -> None:
+        Facts.__init__(self, job, attempts)  # there is no loop to call
+        self._talk = talk
+        self._context = ChildContext(job, attempts, self._ask)
+        self.stop_reason = "the worker ends the process"
+
+    async def _ask(self, question: Question) -> Answer | None:
+        return self._talk.ask(question)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        try:
+            coroutine.send(None)  # asking blocks, so that nothing in it ever waits for a loop
+        except StopIteration as end:
+            return cast(T, end.value)
+        raise CorralError("a verb of a def handler waits for an event loop, and there is none")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker wants this process to end, or the job is over."""
+        return self._talk.deaf
+
+    def check(self) -> None:
+        """Raise JobCancelledError when the run was told to stop."""
+        if self.stopping:
+            raise JobCancelledError(self.stop_reason)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep; the end of the process interrupts it."""
+        time.sleep(seconds)
+        self.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +120,7 @@ class _Call:
     """How one handler is called."""
 
     function: HandlerFunction
-    context: type[ChildContext] | type[AsyncChildContext] | None
+    context: Callable[[Job, int, Talk], JobContext | SyncJobContext] | None
     payload: PayloadType | None
 
 
@@ -79,9 +129,7 @@ class _Call:
 _calls: dict[int, _Call] = {}
 
 
-def invoke_in_child(
-    target: object, job: Job, attempts: int, progress: Callable[[object], None], log: Callable[[str], None]
-) -> str:
+def invoke_in_child(target: object, job: Job, attempts: int, talk: Talk) -> str:
     """Run the handler and give its result as JSON text. `target` is the function or what its decorator made of it.
 
     Raises:
@@ -92,7 +140,7 @@ def invoke_in_child(
         call = _calls[id(target)] = _read(target)
     arguments: list[object] = []
     if call.context is not None:
-        arguments.append(call.context(job, attempts, progress, log))
+        arguments.append(call.context(job, attempts, talk))
     if call.payload is not None:
         arguments.append(call.payload.decode(job.data))
     outcome = call.function(*arguments)
@@ -106,5 +154,9 @@ def _read(target: object) -> _Call:
     # Not inspect.unwrap: what other decorators wrapped around the function belongs to the handler.
     function: HandlerFunction = declared.function if isinstance(declared, Handler) else target  # type: ignore[assignment]
     signature = read_signature(function)
-    context = (AsyncChildContext if is_async(function) else ChildContext) if signature.takes_context else None
+    context = (_asynchronous if is_async(function) else SyncChildContext) if signature.takes_context else None
     return _Call(function, context, PayloadType(signature.payload) if signature.takes_data else None)
+
+
+def _asynchronous(job: Job, attempts: int, talk: Talk) -> JobContext:
+    return ChildContext(job, attempts, talk.ask_async)

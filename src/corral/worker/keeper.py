@@ -6,7 +6,9 @@ the interpreter lock for longer than a lease still loses it: put such handlers i
 
 import asyncio
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 from msgspec import structs
@@ -28,6 +30,7 @@ class Keeper:
         self, storage: Storage, describe: Callable[[], WorkerInfo], running: dict[Token, dict[str, Run]], *,
         lease_ms: int, stop_run: Callable[[Run, CorralError], None], beat: float = BEAT,
     ) -> None:  # fmt: skip
+        self.failed_at = -math.inf  #: monotonic time of the last beat that the store did not take
         self._storage = storage
         self._describe = describe
         self._running = running
@@ -86,6 +89,7 @@ class Keeper:
             pulse = await storage.heartbeat(self._describe(), leases, lease_ms=self._lease_ms)
         except StorageError as error:
             logger.warning("heartbeat failed: %s", error)
+            self.failed_at = time.monotonic()
             return
         self._obey(pulse, runs)
 

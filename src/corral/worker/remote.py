@@ -9,7 +9,19 @@ import traceback
 from datetime import timedelta
 from types import TracebackType
 
-from corral.errors import ConfigError, CorralError, JobTimeoutError, PayloadError, ResultError
+from corral.errors import (
+    ConfigError,
+    CorralError,
+    JobTimeoutError,
+    LeaseLostError,
+    PayloadError,
+    ResultError,
+    StorageCorruptError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+    StorageVersionError,
+)
 from corral.signals import Discard, JobSignal, Retry, Snooze, WaitForChildren
 from corral.timing import to_seconds
 from corral.worker.wire import Failure, Raised, Refused, Steered
@@ -59,12 +71,8 @@ def describe(error: BaseException) -> Failure:
         match error:
             case JobSignal():
                 return _describe_signal(error)
-            case PayloadError():
-                return Refused("payload", _text(error), tuple(printable(item) for item in error.errors))
-            case ResultError():
-                return Refused("result", _text(error))
-            case JobTimeoutError():
-                return Refused("timeout", _text(error), seconds=float(error.seconds))
+            case PayloadError() | ResultError() | JobTimeoutError() | LeaseLostError():
+                return refuse(error)
             case _:
                 return _describe_other(error)
     except MemoryError:
@@ -139,14 +147,8 @@ def restore(failure: Failure) -> Exception:
             return RemoteError(message, names=names, trace=trace)
         case Steered(signal, reason, seconds):
             return _restore_signal(signal, reason, seconds)
-        case Refused("payload", message, details):
-            refused = PayloadError(message)  # the message has the details in it already
-            refused.errors = details
-            return refused
-        case Refused("timeout", _, _, seconds):
-            return JobTimeoutError(seconds)
-        case Refused(_, message):
-            return ResultError(message)
+        case Refused():
+            return refusal(failure)
 
 
 def _restore_signal(signal: str, reason: str, seconds: float | None) -> JobSignal:
@@ -159,3 +161,49 @@ def _restore_signal(signal: str, reason: str, seconds: float | None) -> JobSigna
             return Discard(reason)
         case _:
             return WaitForChildren()
+
+
+# -- on both sides ---------------------------------------------------------------------------------------------------
+
+#: Errors that a message alone makes, by their names. What is read from a pipe cannot name any other class.
+_BY_NAME: dict[str, type[CorralError]] = {
+    kind.__name__: kind
+    for kind in (
+        ConfigError,
+        ResultError,
+        StorageError,
+        StorageUnavailableError,
+        StorageFullError,
+        StorageCorruptError,
+        StorageVersionError,
+    )
+}
+
+
+def refuse(error: CorralError) -> Refused:
+    """An error of corral's own, ready to be sent."""
+    match error:
+        case PayloadError():
+            return Refused("PayloadError", _text(error), tuple(printable(item) for item in error.errors))
+        case JobTimeoutError():
+            return Refused("JobTimeoutError", _text(error), seconds=float(error.seconds))
+        case LeaseLostError():
+            return Refused("LeaseLostError", _text(error), (error.queue, error.job_id))
+        case _:
+            known = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _BY_NAME)
+            return Refused(next(known, "CorralError"), _text(error))
+
+
+def refusal(refused: Refused) -> CorralError:
+    """The error that was sent."""
+    match refused:
+        case Refused("PayloadError", message, details):
+            error = PayloadError(message)  # the message has the details in it already
+            error.errors = details
+            return error
+        case Refused("JobTimeoutError", _, _, seconds):
+            return JobTimeoutError(seconds)
+        case Refused("LeaseLostError", _, (queue, job_id)):
+            return LeaseLostError(queue, job_id)
+        case Refused(name, message):
+            return _BY_NAME.get(name, CorralError)(message)

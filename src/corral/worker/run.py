@@ -1,9 +1,10 @@
 """One run of one job: who runs it, and how it is told to stop."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 
-from corral.errors import CorralError
+from corral.errors import CorralError, JobCancelledError
 from corral.job import Job
 from corral.storage.port import Token
 from corral.worker.context import SyncJobContext
@@ -19,9 +20,10 @@ class WorkerStoppingError(CorralError):
 class Run:
     """A claimed job on its way through the worker. Lives on the worker's event loop."""
 
-    __slots__ = ("abandoned", "job", "queue", "started", "stopped", "sync_context", "task", "timer", "token")
+    __slots__ = ("abandoned", "job", "on_stop", "queue", "started", "stopped", "sync_context", "task", "timer", "token")
 
-    def __init__(self, queue: str, job: Job, token: Token, started: float) -> None:
+    def __init__(self, queue: str, job: Job, token: Token, started: float, on_stop: "Callable[[Run], None]") -> None:
+        self.on_stop = on_stop  #: told when the run is told to stop: whoever runs it gives it some grace and then up
         self.queue = queue
         self.job = job
         self.token = token
@@ -38,9 +40,10 @@ class Run:
             return
         self.stopped = why
         if self.sync_context is not None:
-            self.sync_context.tell_to_stop(str(why))
+            self.sync_context.tell_to_stop(why.reason if isinstance(why, JobCancelledError) else str(why))
         if self.task is not None:
             self.task.cancel()
+        self.on_stop(self)
 
     def clear(self) -> None:
         """The handler has ended: no timer, and no late cancellation for the next job of the slot."""

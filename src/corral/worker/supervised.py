@@ -5,21 +5,20 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
 from corral.errors import CorralError, JobTimeoutError, ResultError, WorkerCrashedError
+from corral.worker.answers import Verbs, answer_frame
 from corral.worker.process import PipeEnd, Process, how_it_ended
 from corral.worker.wire import (
+    Ask,
     Done,
     FrameTooLongError,
     Hello,
     Inbox,
-    Log,
-    Progress,
     Raised,
     Ready,
     Refused,
@@ -37,8 +36,6 @@ logger = logging.getLogger("corral.worker")
 START_SECONDS = 60.0
 #: How long to wait for the status of a child whose pipe has closed: it is a better reason than "closed its pipe".
 FAREWELL_SECONDS = 1.0
-
-Report: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 class Child:
@@ -86,7 +83,7 @@ class Child:
         except TimeoutError:
             raise CorralError(f"a child process was not ready within {START_SECONDS:g} s") from None
 
-    async def converse(self, frame: bytes, on_progress: Report, on_log: Report, timeout: float | None) -> Verdict:
+    async def converse(self, frame: bytes, verbs: Verbs, timeout: float | None) -> Verdict:
         """Have it run a job; answers its verdict. After any exception the child can only be stopped.
 
         Raises:
@@ -98,10 +95,10 @@ class Child:
         try:
             async with clock:
                 await self._requests.write(frame)
-                verdict = await self._listen(clock, on_progress, on_log, timeout)
+                verdict = await self._listen(clock, verbs, timeout)
         except TimeoutError:
             if not clock.expired():
-                raise  # out of a report
+                raise  # out of a verb
             if timeout is not None and self.calling:
                 raise JobTimeoutError(timeout) from None
             raise CorralError(f"the handler's module was not imported within {START_SECONDS:g} s") from None
@@ -126,15 +123,11 @@ class Child:
             self.process.signal(signal.SIGKILL)  # when this very wait was cancelled
             self._replies.close()
 
-    async def _listen(
-        self, clock: asyncio.Timeout, on_progress: Report, on_log: Report, timeout: float | None
-    ) -> Verdict:
+    async def _listen(self, clock: asyncio.Timeout, verbs: Verbs, timeout: float | None) -> Verdict:
         while True:
             match await self._receive():
-                case Progress(value):
-                    await on_progress(value)
-                case Log(line):
-                    await on_log(line)
+                case Ask() as ask:
+                    await self._requests.write(await answer_frame(ask, verbs))
                 case Started():
                     self.calling = True
                     clock.reschedule(None if timeout is None else asyncio.get_running_loop().time() + timeout)

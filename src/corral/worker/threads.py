@@ -25,11 +25,16 @@ class StopThread(BaseException):
     """Raised inside an abandoned thread, so that pure Python code in it ends."""
 
 
+#: Seconds that a thread has to end by itself once it was told to: `ctx.check()` and `ctx.wait()` raise, `finally` runs.
+CLEAN_UP = 1.0
+
+
 class _Thread:
     """One thread and the inbox it takes its work from."""
 
     def __init__(self, number: int) -> None:
         self.inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.busy = False
         self.thread = threading.Thread(target=self._serve, name=f"corral-handler-{number}", daemon=True)
         self.thread.start()
 
@@ -37,8 +42,18 @@ class _Thread:
         try:
             while (work := self.inbox.get()) is not None:
                 work()
+                self.busy = False
         except StopThread:  # it was given up, and this ends it
             return
+
+    def interrupt(self) -> None:
+        """End a pure-Python loop at its next bytecode; a thread inside C code sees it when that returns.
+
+        The thread was given up and takes no more work, so this cannot hit a later job.
+        """
+        identity = self.thread.ident
+        if self.busy and identity is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(StopThread))
 
 
 class Threads:
@@ -54,11 +69,14 @@ class Threads:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_Ending[T]] = loop.create_future()
         thread = self._idle.pop() if self._idle else self._make()
+        thread.busy = True
         thread.inbox.put(lambda: _work(loop, future, context, function))
         try:
             ending = await future
         except asyncio.CancelledError:
-            self._give_up(thread)
+            self.abandoned += 1
+            thread.inbox.put(None)
+            loop.call_later(CLEAN_UP, thread.interrupt)
             raise
         self._idle.append(thread)
         if isinstance(ending, BaseException):
@@ -68,15 +86,6 @@ class Threads:
     def _make(self) -> _Thread:
         self._made += 1
         return _Thread(self._made)
-
-    def _give_up(self, thread: _Thread) -> None:
-        self.abandoned += 1
-        thread.inbox.put(None)
-        # Ends a pure-Python loop at its next bytecode; a thread inside C code sees it when that returns. The thread is
-        # never used again, so it cannot hit a later job.
-        identity = thread.thread.ident
-        if identity is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(StopThread))
 
     def close(self) -> None:
         """Let the idle threads end."""

@@ -17,7 +17,7 @@ from corral.worker.report import Reporter
 
 logger = logging.getLogger("corral.upkeep")
 
-#: Jobs deleted by one sweep of one queue; the next sweep goes on.
+#: Jobs deleted in one step of a sweep.
 SWEEP = 1_000
 #: The wall clock may stray this far from the monotonic one before recovery waits (a jump would expire every lease).
 CLOCK_JUMP = 2.0
@@ -38,7 +38,11 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) 
 class Recovery:
     """Puts dead workers' jobs back."""
 
-    def __init__(self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float) -> None:
+    def __init__(
+        self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float,
+        failed_at: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._failed_at = failed_at
         self._storage = storage
         self._queues = queues
         self._hooks = hooks
@@ -55,7 +59,8 @@ class Recovery:
             )
             self._wait_until = time.monotonic() + self._lease
         self._skew = skew
-        if time.monotonic() < self._wait_until:
+        # Beats write at least every third of a lease: one lease after the last failure every living owner has beaten.
+        if time.monotonic() < max(self._wait_until, self._failed_at() + self._lease):
             return
         try:
             for queue in self._queues:
@@ -102,9 +107,15 @@ async def sweep(storage: Storage, queues: Sequence[str]) -> None:
         ):
             states = frozenset({state})
             if keep.age_ms is not None:
-                await storage.remove(queue, Selection(states=states, older_than_ms=keep.age_ms, limit=SWEEP))
+                await _remove_all(storage, queue, Selection(states=states, older_than_ms=keep.age_ms, limit=SWEEP))
             if keep.count is not None:
-                await storage.remove(queue, Selection(states=states, beyond=keep.count, limit=SWEEP))
+                await _remove_all(storage, queue, Selection(states=states, beyond=keep.count, limit=SWEEP))
+
+
+async def _remove_all(storage: Storage, queue: str, which: Selection) -> None:
+    """A slice at a time: others get their turn in between."""
+    while len(await storage.remove(queue, which)) == which.limit:
+        continue
 
 
 class Stats:

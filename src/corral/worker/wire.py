@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from corral.errors import CorralError
 from corral.job import Job
+from corral.storage.port import Children
+from corral.timing import Millis
 
 #: The longest message. A result is stored as text, and no store should be asked to keep more than this in one place.
 MAX_FRAME = 16 * 2**20
@@ -37,7 +39,7 @@ class Hello(Struct, frozen=True):
     memory_limit: int | None  #: bytes of address space
 
 
-class ChildRequest(Struct, frozen=True):
+class ChildRequest(Struct, frozen=True, tag="run"):
     """One job to run."""
 
     handler: HandlerRef
@@ -54,18 +56,6 @@ class Ready(Struct, frozen=True, tag="ready"):
 
 class Started(Struct, frozen=True, tag="started"):
     """The handler is found and about to be called: from here on its time counts."""
-
-
-class Progress(Struct, frozen=True, tag="progress"):
-    """The handler reported progress (JSON text)."""
-
-    value: str
-
-
-class Log(Struct, frozen=True, tag="log"):
-    """The handler wrote a line to the job's log."""
-
-    line: str
 
 
 class Done(Struct, frozen=True, tag="done"):
@@ -91,7 +81,7 @@ class Steered(Struct, frozen=True, tag="steered"):
 
 
 class Refused(Struct, frozen=True, tag="refused"):
-    """The handler's data, result or time was refused by one of corral's own errors."""
+    """One of corral's own errors, by the name of its class: as a verdict, or as the answer to a question."""
 
     error: str
     message: str
@@ -101,11 +91,65 @@ class Refused(Struct, frozen=True, tag="refused"):
 
 Failure: TypeAlias = Raised | Steered | Refused
 Verdict: TypeAlias = Done | Failure
-Reply: TypeAlias = Ready | Started | Progress | Log | Verdict
+
+# -- questions of a running handler, and their answers -----------------------------------------------------------------
+
+
+class Progress(Struct, frozen=True, tag="progress"):
+    """Store the handler's progress (JSON text)."""
+
+    value: str
+
+
+class Log(Struct, frozen=True, tag="log"):
+    """Append a line to the job's log."""
+
+    line: str
+
+
+class ListChildren(Struct, frozen=True, tag="children"):
+    """How do the job's children stand?"""
+
+
+class Recall(Struct, frozen=True, tag="recall"):
+    """What did an earlier attempt note under this key?"""
+
+    key: str
+
+
+class Note(Struct, frozen=True, tag="note"):
+    """Leave a note to later attempts."""
+
+    key: str
+    value: str
+    keep_ms: Millis
+
+
+Question: TypeAlias = Progress | Log | ListChildren | Recall | Note
+
+
+class Ask(Struct, frozen=True, tag="ask"):
+    """A question. The child sends the next one when this one is answered: neither pipe ever fills up with them."""
+
+    id: int
+    question: Question
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    """What became of a question: the value it asked for, or why there is none."""
+
+    id: int
+    value: str | Children | None = None
+    refused: Refused | None = None
+
+
+Reply: TypeAlias = Ready | Started | Ask | Verdict
+Order: TypeAlias = ChildRequest | Answer
 
 _T = TypeVar("_T")
 _encoder = msgspec.msgpack.Encoder()
 replies = msgspec.msgpack.Decoder[Reply](Reply)
+orders = msgspec.msgpack.Decoder[Order](Order)
 
 
 class FrameTooLongError(CorralError):

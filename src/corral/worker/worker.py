@@ -161,7 +161,7 @@ class BaseWorker:
         ]
         for task in self._serving:
             task.add_done_callback(self._fetcher_ended)
-        self._start_upkeep()
+        self._start_upkeep(keeper)
         if self._orders:  # told to stop while starting: the request must not get lost
             self._orders -= 1
             self.stop()
@@ -187,10 +187,10 @@ class BaseWorker:
             lane, self.storage, executor, self.reporter, worker=self.id, lease_ms=lease_ms, running=self._running
         )
 
-    def _start_upkeep(self) -> None:
+    def _start_upkeep(self, keeper: Keeper) -> None:
         queues = [lane.queue for lane in self.lanes]
         options = self.options
-        recovery = Recovery(self.storage, queues, self._hooks, lease=options.lease)
+        recovery = Recovery(self.storage, queues, self._hooks, lease=options.lease, failed_at=lambda: keeper.failed_at)
         # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
         self._spawn(every(min(4.0, options.lease / 3), recovery, "recovery"))
         self._spawn(every(options.sweep_interval, lambda: sweep(self.storage, queues), "retention"))

@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 
+from msgspec import MsgspecError
+
 from corral.event import EventType
 from corral.job import NO_OPTIONS, Job, JobState
-from corral.options import priority_rank
+from corral.options import Keep, priority_rank
 from corral.storage.port import BATCH, Claim, Claimed
-from corral.storage.sqlite.ending import fail_pending
+from corral.storage.sqlite.ending import fail_pending, unhold
 from corral.storage.sqlite.rows import read_options, read_parent, read_traces
+from corral.storage.sqlite.settle import LOOK, fail
 from corral.storage.sqlite.unit import ACTIVE, DELAYED, EVENT_CODE, WAITING, QueueRow, Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
 #: Due jobs moved per call; the rest follow with the next one (a million jobs due at once must not stop the store).
 PROMOTE = 1_000
-#: Jobs set aside per call because their name is at its cap.
-HOLD = 1_000
+#: Jobs passed over per call: set aside because their name is at its cap, or failed because they expired.
+PASS_OVER = 1_000
+#: Jobs looked at at once after the first ones turned out to be of no use.
+LOOK_AHEAD = 100
 
 _ACTIVE_CODE = EVENT_CODE[EventType.ACTIVE]
 _BEST = (
@@ -43,11 +48,15 @@ def claim(unit: Unit, name: str, wish: Claim, now: Millis) -> Claimed:
         return Claimed(paused=True)
     next_at = promote_due(unit, queue, now) if queue.count[DELAYED] else None
     count = min(wish.count, BATCH, _allowed(queue, now))
-    rows = _choose(unit, queue, count, now) if count > 0 and queue.count[WAITING] else []
-    jobs = _take(unit, queue, rows, wish, now) if rows else ()
+    rows, more = _choose(unit, queue, count, now) if count > 0 and queue.count[WAITING] else ([], False)
+    jobs = _take(unit, queue, rows, wish, now) if rows else []
+    more = more or len(jobs) < len(rows)
     if rows and not queue.count[WAITING]:
         queue.tell(EventType.DRAINED, now)
-    return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=_held_until(queue, len(rows), now))
+    held_until = _held_until(queue, len(rows), now)
+    if more and held_until is None:
+        held_until = now  # not idle: the next call goes on behind those that were passed over
+    return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until)
 
 
 def promote_due(unit: Unit, queue: QueueRow, now: Millis) -> Millis | None:
@@ -101,39 +110,43 @@ def _held_until(queue: QueueRow, started: int, now: Millis) -> Millis | None:
     return queue.window_at + limit.per_ms if full else None
 
 
-def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> list[Row]:
-    """The best jobs that may run: expired ones fail on the way, ones over their name's cap are set aside."""
+def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> tuple[list[Row], bool]:
+    """The best jobs that may run: expired ones fail on the way, ones over their name's cap are set aside.
+
+    Also answers whether it stopped after passing over many although more are waiting.
+    """
     caps = queue.info.name_concurrency
     running = _running_by_name(unit, queue) if caps else {}
-    chosen: list[Row] = []
-    held = 0
-    while len(chosen) < count and held < HOLD:
-        rows = unit.rows(_BEST, (queue.pk, count - len(chosen) if not chosen else count))
-        seen = {row[0] for row in chosen}
-        rows = [row for row in rows if row[0] not in seen]
-        expired = [row for row in rows if row[17] is not None and row[17] <= now]
-        for row in expired:
-            fail_pending(unit, queue, row[0], WAITING, "expired", now, first=EventType.EXPIRED)
-        gone = {row[0] for row in expired}
+    passed = 0
+    size = count
+    while True:
+        rows = unit.rows(_BEST, (queue.pk, size))
+        if size == count and not caps and all(row[17] is None for row in rows):
+            return rows, False  # usual
+        chosen: list[Row] = []
+        starting = dict(running)
         aside: list[tuple[int]] = []
+        expired: list[int] = []
         for row in rows:
-            if row[0] in gone:
-                continue
             name = row[2]
-            if name in caps:
-                if running.get(name, 0) >= caps[name]:
-                    aside.append((row[0],))
-                    continue
-                running[name] = running.get(name, 0) + 1
-            chosen.append(row)
+            if row[17] is not None and row[17] <= now:
+                expired.append(row[0])
+            elif name in caps and starting.get(name, 0) >= caps[name]:
+                aside.append((row[0],))
+            elif len(chosen) < count:
+                chosen.append(row)
+                starting[name] = starting.get(name, 0) + 1
+        for pk in expired:
+            fail_pending(unit, queue, pk, WAITING, "expired", now, first=EventType.EXPIRED)
         if aside:
             unit.db.executemany("UPDATE corral_job SET state = 6 WHERE pk = ?", aside)
-            held += len(aside)
-        if not aside and not expired:
-            break
-    if held >= HOLD:
-        unit.ready.add(queue.name)
-    return chosen[:count]
+        passed += len(aside) + len(expired)
+        if len(chosen) == count or not (aside or expired):
+            return chosen, False
+        if passed >= PASS_OVER:
+            unit.ready.add(queue.name)
+            return chosen, not chosen
+        size = max(count, LOOK_AHEAD)
 
 
 def _running_by_name(unit: Unit, queue: QueueRow) -> dict[str, int]:
@@ -150,10 +163,23 @@ def _take(unit: Unit, queue: QueueRow, rows: Sequence[Row], wish: Claim, now: Mi
     told = queue.events
     jobs = []
     for row in rows:
-        job = _claimed_job(queue.name, row, wish.worker, now)
+        try:
+            job = _claimed_job(queue.name, row, wish.worker, now)
+        except MsgspecError as error:
+            _refuse(unit, queue, row, error, now)
+            continue
         told.append((_ACTIVE_CODE, now, job.id, job.name, None))
         jobs.append(job)
     return jobs
+
+
+def _refuse(unit: Unit, queue: QueueRow, row: Row, error: MsgspecError, now: Millis) -> None:
+    """Fail a job that another version or another program wrote unreadably: it must not stop those behind it."""
+    reason = f"its stored form cannot be read: {error}"
+    keep = queue.info.keep_failed or Keep()
+    fail(unit, queue, unit.rows(LOOK, (numbers_in((row[0],)), queue.pk))[0], reason, None, keep, now, attempt=0)
+    unhold(unit, queue, (row[2],))
+    unit.ready.add(queue.name)
 
 
 def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:

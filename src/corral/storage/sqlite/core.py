@@ -4,6 +4,8 @@ import os
 import threading
 from typing import TypeVar
 
+import apsw
+
 from corral.errors import StorageUnavailableError
 from corral.storage.sqlite.file import connect, migrate, prepare
 from corral.storage.sqlite.notice import Notice
@@ -45,31 +47,42 @@ class Core:
         db = connect(self._url)
         try:
             migrate(db, self._url.path)
+            self._start(db)
         except BaseException:
+            self._stop()
             db.close()
             raise
+        if not self._url.memory:
+            db.close()
+
+    def _start(self, db: apsw.Connection) -> None:
         self._writer = self._reader = Database(self._url, write=True, committed=self._committed)
         self._writer.start(db if self._url.memory else None)
         if not self._url.memory:  # a memory store has one connection, which then also reads
-            db.close()
             self._reader = Database(self._url, write=False, committed=self._committed)
             self._reader.start()
             notice = Notice(os.path.abspath(self._url.path) + "-wal")
             self._watcher = Watcher(connect(self._url, read_only=True), notice, self.ready, self.events)
 
     def close(self) -> None:
-        """Close the file after the last user."""
+        """Close the file after the last user. Calls under way are finished; later ones are refused."""
         with self._lock:
-            self._users -= 1
-            if self._users > 0:
+            if self._users == 0:  # closed already
                 return
-            if self._watcher is not None:
-                self._watcher.stop()
-            if self._reader is not None and self._reader is not self._writer:
-                self._reader.stop()
-            if self._writer is not None:
-                self._writer.stop()
-            self._watcher = self._reader = self._writer = None
+            self._users -= 1
+            if self._users == 0:
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+        if self._reader is not None and self._reader is not self._writer:
+            self._reader.stop()
+        if self._writer is not None:
+            self._writer.stop()
+        self._watcher = self._reader = self._writer = None
+        for board in (self.ready, self.events):
+            board.change(board.known())  # nobody sleeps on: whoever looks again is told that the store is closed
 
     async def write(self, work: Work[T], *, brief: bool = False) -> T:
         """Run in the next transaction; answers when it is durable. `brief` work is a matter of microseconds."""

@@ -20,9 +20,9 @@ from corral.storage.sqlite.unit import (
 from corral.timing import Millis
 
 _OLDEST = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
-_OLDER = (
-    "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT 1000"
-)
+_OLDER = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT ?"
+#: Finished jobs deleted by one verdict; a bound that was just lowered is reached with the next ones, or by the sweeper.
+SLICE = 1_000
 
 
 def fail_pending(
@@ -98,10 +98,10 @@ def retain(unit: Unit, queue: QueueRow, state: int, keep: Keep, now: Millis, *, 
         delete(unit, queue, state, own, now)
         return
     if keep.count is not None and queue.count[state] > keep.count:
-        excess = queue.count[state] - keep.count
+        excess = min(queue.count[state] - keep.count, SLICE)
         delete(unit, queue, state, unit.rows(_OLDEST, (queue.pk, state, excess)), now)
     if keep.age_ms is not None and queue.count[state]:
-        rows = unit.rows(_OLDER, (queue.pk, state, now - keep.age_ms))
+        rows = unit.rows(_OLDER, (queue.pk, state, now - keep.age_ms, SLICE))
         delete(unit, queue, state, rows, now)
 
 

@@ -71,8 +71,8 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
         called = id_of(pk, row[11])
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
         queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
-        if row[13] is not None or crashes >= max_crashes:
-            reason = quarantine_reason(crashes, LOST) if row[13] is None else cancelled(row[13])
+        if row[12] is not None or crashes >= max_crashes:
+            reason = quarantine_reason(crashes, LOST) if row[12] is None else cancelled(row[12])
             fail(unit, queue, row, reason, None, keep, now, attempt=0)
             quarantined.append(called)
         else:

@@ -23,6 +23,9 @@ class Notice:
     def __init__(self, path: str) -> None:
         self._pause = threading.Event()
         self._fd = _watch(path)
+        if self._fd is not None:
+            self._poll = select.poll()  # select() refuses descriptors from 1,024 on
+            self._poll.register(self._fd, select.POLLIN)
 
     @property
     def seeing(self) -> bool:
@@ -34,8 +37,7 @@ class Notice:
         if self._fd is None:
             self._pause.wait(BLIND)
             return False
-        readable, _, _ = select.select([self._fd], [], [], SEEING)
-        if not readable:
+        if not self._poll.poll(SEEING * 1000):
             return False
         try:
             os.read(self._fd, 65_536)  # as many tidings as there are: one look serves them all

@@ -52,21 +52,32 @@ def page(
     if queue is None:
         return Page((), 0)
     codes = sorted({code for state in states for code in CODES[state]})
-    where, parameters = "queue = ? AND state IN carray(?)", [queue.pk, numbers_in(codes)]
-    if job_name is not None:
-        where += " AND name = ?"
-        parameters.append(job_name)
-        total = int(unit.rows(f"SELECT count(*) FROM corral_job WHERE {where}", parameters)[0][0])  # noqa: S608
+    if job_name is None:
+        total = sum(queue.count[code] for code in codes if code != HELD)
     else:
-        total = sum(queue.count[code] for code in codes if code != 6)
+        sql = "SELECT count(*) FROM corral_job WHERE queue = ? AND state IN carray(?) AND name = ?"
+        total = int(unit.rows(sql, (queue.pk, numbers_in(codes), job_name))[0][0])
     # Waiting jobs are listed as they will be served; turning that round would put the last first.
     direction = "DESC" if newest_first and not set(codes) & {WAITING, DELAYED} else "ASC"
-    parameters += [limit, start]
-    sql = (
-        f"SELECT {JOB_COLUMNS} FROM corral_job WHERE {where} "  # noqa: S608  # constants only
-        f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ? OFFSET ?"
-    )
-    return Page(tuple(to_job(name, row) for row in unit.rows(sql, parameters)), total)
+    pks = _places(unit, queue, codes, job_name, direction, start + limit)[start:]
+    rows = [unit.rows(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
+    return Page(tuple(to_job(name, row) for row in rows), total)
+
+
+def _places(
+    unit: Unit, queue: QueueRow, codes: Sequence[int], job_name: str | None, direction: str, end: int
+) -> list[int]:
+    """The keys of the first `end` jobs in these states, in order.
+
+    Each state is read along the index as far as needed and then merged: one query over several states would sort all
+    their jobs (a million: 1.2 s).
+    """
+    order = f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ?"
+    named, values = ("", ()) if job_name is None else (" AND name = ?", (job_name,))
+    sql = f"SELECT k1, k2, pk FROM corral_job WHERE queue = ? AND state = ?{named} {order}"  # noqa: S608
+    found = [row for code in codes for row in unit.rows(sql, (queue.pk, code, *values, end))]
+    found.sort(reverse=direction == "DESC")
+    return [row[2] for row in found[:end]]
 
 
 def counts(unit: Unit, names: Sequence[str]) -> list[QueueCounts]:

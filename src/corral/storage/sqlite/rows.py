@@ -37,9 +37,17 @@ def options_text(options: JobOptions) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def read_options(text: str | None) -> JobOptions:
-    """The options of a stored text."""
-    return NO_OPTIONS if text is None else _decode_options(text)
+def read_options(text: str) -> JobOptions:
+    """The options of a stored text. Raises: msgspec.MsgspecError when another version wrote what this one lacks."""
+    return _decode_options(text)
+
+
+def _shown_options(text: str | None) -> JobOptions:
+    """The options for people to read: a whole page must not fail because of one job."""
+    try:
+        return NO_OPTIONS if text is None else read_options(text)
+    except msgspec.MsgspecError:
+        return NO_OPTIONS
 
 
 def parent_text(parent: ParentRef) -> str:
@@ -69,7 +77,7 @@ def to_job(queue: str, row: Row) -> Job:
         name=name,
         state=STATES[state],
         data=data,
-        options=NO_OPTIONS if options is None else read_options(options),
+        options=_shown_options(options),
         priority=priority,
         created_at=created_at,
         run_at=k1 if state == 1 else None,

@@ -21,9 +21,9 @@ _decode = msgspec.json.Decoder(Schedule).decode
 
 
 def read(unit: Unit, queue: str, key: str) -> Schedule | None:
-    """One stored schedule."""
+    """One stored schedule; None where there is none, or none that can be read."""
     body = unit.one("SELECT body FROM corral_schedule WHERE queue = ? AND key = ?", (queue, key))
-    return None if body is None else _decode(str(body))
+    return None if body is None else decode(str(body))
 
 
 def write(unit: Unit, schedule: Schedule) -> None:

@@ -28,13 +28,12 @@ from corral.storage.sqlite.unit import (
 from corral.timing import Millis
 
 _COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
+#: The plus signs keep SQLite from reading every active job of the queue instead of these few.
 LOOK = (
-    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, pending, "
-    "cancel FROM corral_job WHERE pk IN carray(?) AND queue = ? AND state = 2"
+    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel "
+    "FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
 )
-_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _PENDING, _CANCEL = (
-    range(14)
-)
+_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _CANCEL = range(13)
 _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
@@ -44,8 +43,10 @@ _MINUTE = (
     "INSERT INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "completed = completed + excluded.completed, failed = failed + excluded.failed, "
     "retried = retried + excluded.retried, wait_ms = wait_ms + excluded.wait_ms, "
-    "run_ms = run_ms + excluded.run_ms"
+    "run_ms = run_ms + excluded.run_ms RETURNING completed + failed + retried"
 )
+#: How long minutes are kept: two weeks are 20,160 rows a queue.
+MINUTES_MS: Millis = 14 * 86_400_000
 
 
 def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis) -> dict[str, Refusal]:
@@ -163,7 +164,9 @@ class _Tally:
         if self.completed or self.failed or self.retried:
             minute = now - now % 60_000
             values = (queue.pk, minute, self.completed, self.failed, self.retried, self.wait_ms, self.run_ms)
-            unit.db.execute(_MINUTE, values)
+            if unit.number(_MINUTE, values) == self.completed + self.failed + self.retried:  # a new minute
+                old = (queue.pk, minute - MINUTES_MS)
+                unit.db.execute("DELETE FROM corral_minute WHERE queue = ? AND at < ?", old)
 
 
 def _complete(unit: Unit, queue: QueueRow, done: list[tuple[Row, Completed]], now: Millis) -> None:
@@ -220,7 +223,8 @@ def _retry(
 
 def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
     queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])
-    if not row[_PENDING]:  # the last child ended meanwhile
+    # Asked again: a child may have ended in this very batch, after the rows were read.
+    if not unit.number("SELECT pending FROM corral_job WHERE pk = ?", (row[_PK],)):
         to_later(unit, queue, row[_PK], row[_PRIORITY], 0, now)
         return
     unit.db.execute("UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK]))

@@ -7,6 +7,7 @@ costs 2 µs; `corral.storage.sqlite.notice` says when to ask, and nobody asks wh
 import asyncio
 import threading
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import apsw
 
@@ -47,9 +48,14 @@ class Board:
         self._versions: dict[str, int] = {}
 
     def version(self, queues: Iterable[str]) -> int:
-        """A number that grows with each change of one of these queues."""
+        """A number that grows with each change of one of these queues. From now on they are known here."""
         with self._lock:
-            return sum(self._versions.get(queue, 0) for queue in queues)
+            return sum(self._versions.setdefault(queue, 0) for queue in queues)
+
+    def known(self) -> frozenset[str]:
+        """The queues anybody has asked about. Whoever is not waiting this moment may be about to."""
+        with self._lock:
+            return frozenset(self._versions)
 
     def change(self, queues: Iterable[str]) -> None:
         """Something happened in these queues."""
@@ -60,16 +66,15 @@ class Board:
         for waiter in woken:
             waiter.wake()
 
-    def waiting(self) -> frozenset[str]:
-        """The queues somebody waits for."""
-        with self._lock:
-            return frozenset().union(*(waiter.queues for waiter in self._waiters))
+    def awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters)
 
     async def wait(self, queues: frozenset[str], *, seen: int, timeout: float) -> bool:
         """Sleep until a change after `seen`."""
         waiter = Waiter(queues)
         with self._lock:
-            if sum(self._versions.get(queue, 0) for queue in queues) != seen:
+            if sum(self._versions.setdefault(queue, 0) for queue in queues) != seen:
                 return True
             self._waiters.add(waiter)
         try:
@@ -82,6 +87,12 @@ class Board:
                 self._waiters.discard(waiter)
 
 
+#: What a sleeper waits for: jobs to claim (delayed ones too, whose due time it may not know), and events, the last.
+_SEEN = "SELECT waiting + delayed, active, next_number, settings, next_event FROM corral_queue WHERE name = ?"
+_Seen: TypeAlias = tuple[int, int, int, str, int]
+_NOTHING: _Seen = (0, 0, 0, "", 0)
+
+
 class Watcher:
     """A thread that notices other processes' commits, while somebody waits."""
 
@@ -91,6 +102,7 @@ class Watcher:
         self._ready = ready
         self._events = events
         self._version = db.pragma("data_version")
+        self._rows: dict[str, _Seen] = {}
         self._needed = threading.Event()
         self._pause = threading.Event()
         self._stopping = False
@@ -115,7 +127,7 @@ class Watcher:
             if self._stopping:
                 return
             self._needed.clear()
-            while not self._stopping and (self._ready.waiting() or self._events.waiting()):
+            while not self._stopping and (self._ready.awaited() or self._events.awaited()):
                 if not self._look() and self._notice.wait():
                     self._look_closely()
 
@@ -132,19 +144,16 @@ class Watcher:
             version = self._db.pragma("data_version")
             if version == self._version:
                 return False
-            self._version = version
-            events = self._events.waiting()
-            if events:
-                self._events.change(events)
-            ready = [queue for queue in self._ready.waiting() if self._has_work(queue)]
-            if ready:
-                self._ready.change(ready)
+            # All known queues, not only those somebody waits for: a worker between its claim and its sleep would miss
+            # a commit that was noticed for others meanwhile.
+            ready, told = self._ready.known(), self._events.known()
+            found = {queue: self._db.execute(_SEEN, (queue,)).fetchone() for queue in ready | told}
         except apsw.Error:  # busy for a moment; the next look is near
             return False
+        rows: dict[str, _Seen] = {queue: row for queue, row in found.items() if row is not None}
+        moved = {queue: row for queue, row in rows.items() if row != self._rows.get(queue)}
+        news = [queue for queue, row in moved.items() if row[-1] != self._rows.get(queue, _NOTHING)[-1]]
+        self._version, self._rows = version, rows
+        self._ready.change([queue for queue, row in moved.items() if queue in ready and row[0] > 0])
+        self._events.change([queue for queue in news if queue in told])
         return True
-
-    def _has_work(self, queue: str) -> bool:
-        """Waiting jobs, or delayed ones whose due time the sleeper may not know."""
-        sql = "SELECT waiting + delayed > 0 OR settings IS NOT '{}' FROM corral_queue WHERE name = ?"
-        row = self._db.execute(sql, (queue,)).fetchone()
-        return row is not None and bool(row[0])

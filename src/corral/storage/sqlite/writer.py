@@ -10,6 +10,7 @@ that keeps the loop longer than `SLOW` sends such calls through the thread again
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -19,10 +20,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import apsw
 
-from corral.errors import CorralError, StorageError, StorageUnavailableError
+from corral.errors import PayloadError, StorageError, StorageUnavailableError
 from corral.storage.sqlite.file import CHECKPOINT_PAGES, Patience, connect, translate
 from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import SqliteUrl
+
+logger = logging.getLogger("corral.storage")
 
 T = TypeVar("T")
 #: Work on a transaction. It may run twice: when a neighbour in its group fails, the group is rolled back and run again.
@@ -33,16 +36,17 @@ GROUP = 512
 #: Seconds a call may keep an event loop waiting; a slower one sends its like through the thread for SPARED seconds.
 SLOW, SPARED = 0.002, 1.0
 
-#: What is the call's own fault: a refused obliterate, a value SQLite cannot hold. Its neighbours go on without it.
-_OWN_FAULT = (
-    CorralError,
-    apsw.ConstraintError,
-    apsw.RangeError,
-    apsw.TooBigError,
-    TypeError,
-    ValueError,
-    OverflowError,
-)
+#: Calls taken out of one group before every call left in it runs alone. A group of 512 of which half fail would else be
+#: run 256 times.
+PARDONS = 8
+#: Seconds to wait for readers in other processes when the log has to be cleared; the next try is a whole log away.
+RESTART_SECONDS = 0.2
+#: Pages in the log, 64 MB, at which people hear of it.
+ALARM_PAGES = 16_000
+
+#: What SQLite says about a value and not about the file: the fault of one call.
+_OWN_FAULT = (apsw.ConstraintError, apsw.RangeError, apsw.TooBigError)
+_CLOSED = "the store is closed"
 
 
 class Call:
@@ -100,7 +104,11 @@ class Database:
         self._lock = threading.Lock()  # one transaction at a time on the connection
         self._turns: dict[asyncio.AbstractEventLoop, Turn] = {}
         self._inbox: SimpleQueue[list[Call] | None] = SimpleQueue()
+        self._gate = threading.Lock()  # nothing enters the inbox behind the order to stop, where nobody would answer it
+        self._stopped = False
         self._log_pages = 0
+        self._checkpoint_at = CHECKPOINT_PAGES
+        self._alarm_at = ALARM_PAGES
         self._spared_until = 0.0
         self._usual = 0.0  #: seconds a call on its caller's loop takes
         self._thread = threading.Thread(
@@ -119,20 +127,23 @@ class Database:
         return db
 
     def stop(self) -> None:
-        """Finish what is in the inbox, close the connection, end the thread."""
-        self._inbox.put(None)
-        self._thread.join()
+        """Finish what is in the inbox, close the connection, end the thread. What is asked for later is refused."""
+        with self._gate:
+            self._stopped = True
+            self._inbox.put(None)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
 
     async def call(self, work: Work[T], *, brief: bool = False) -> T:
         """Run `work` in a transaction and answer when it is durable. `brief` allows to run it on this loop.
 
         Raises:
-            StorageError: what the store had to say; nothing was written then.
+            StorageError: what the store had to say; nothing was written then. PayloadError: it cannot hold a value.
         """
         if os.getpid() != self._pid:
             raise StorageError("this store was opened before a fork; open it again in the child process")
         if not self._thread.is_alive():
-            raise StorageUnavailableError("the store is closed")
+            raise StorageUnavailableError(_CLOSED)
         loop = asyncio.get_running_loop()
         call = Call(work, brief, loop)
         turn = self._turns.get(loop)
@@ -153,7 +164,13 @@ class Database:
         calls = self._turns.pop(loop).calls
         if not calls or (len(calls) == 1 and calls[0].brief and self._run_here(calls[0])):
             return
-        self._inbox.put(calls)
+        with self._gate:
+            if not self._stopped:
+                self._inbox.put(calls)
+                return
+        for call in calls:
+            call.error = StorageUnavailableError(_CLOSED)
+            call.resolve()
 
     # -- on the caller's thread ------------------------------------------------------------------------------------
 
@@ -167,12 +184,13 @@ class Database:
                 return False
             self._patience.none = True  # another process's transaction is waited for in the thread, never here
             self._attempt([call])
-        except apsw.Error:  # the thread tries again, with patience, and finds the words for what is wrong
+        except apsw.Error as error:  # the thread tries again, with patience, and finds the words for what is wrong
+            self._reopen_after(error)
             return False
         finally:
             self._patience.none = False
             self._lock.release()
-        if self._log_pages >= CHECKPOINT_PAGES:
+        if self._log_pages >= self._checkpoint_at:
             self._inbox.put([])
         now = time.monotonic()
         self._usual += (now - started - self._usual) / 8  # a running average: one hiccup of the machine is no slow disk
@@ -202,73 +220,107 @@ class Database:
                 if calls:
                     self._run(calls)
                     _answer(calls)
-                if self._log_pages >= CHECKPOINT_PAGES:
+                if self._log_pages >= self._checkpoint_at:
                     self._checkpoint()
-        if self._db is not None:
-            self._db.close()
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
 
     def _run(self, calls: list[Call]) -> None:
         """Run the calls as one transaction; those that fail are taken out and the others run again without them."""
-        left = calls
+        left, pardons = calls, PARDONS
         while left:
+            group = left if pardons > 0 else left[:1]
             try:
-                failed = self._attempt(left)
-            except apsw.Error as error:
-                problem = translate(error, self._url.path)
+                blamed = self._attempt(group)
+            except (apsw.Error, StorageError) as error:
+                problem = translate(error, self._url.path) if isinstance(error, apsw.Error) else error
                 for call in left:
                     call.error = problem
-                self._reopen_after(error)
+                if isinstance(error, apsw.Error):
+                    self._reopen_after(error)
                 return
-            if failed is None:
-                return
-            left = [call for call in left if call is not failed]
+            if len(blamed) > 1:
+                pardons = 0
+                continue
+            gone = blamed or group
+            left = [call for call in left if call not in gone]
+            pardons -= len(blamed)
 
-    def _attempt(self, calls: list[Call]) -> Call | None:
-        """One transaction; answers the call that failed in it, or None when it is committed."""
+    def _attempt(self, calls: list[Call]) -> list[Call]:
+        """One transaction; answers who is to blame when it failed: one call, or all where it could be any of them.
+
+        Whatever a call's work raises is that call's fault, mistakes of ours included: the thread must serve the others.
+        """
         if self._db is None:
             self._db = self._connect()
         db = self._db
         db.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
-        current = calls[0]
+        current: Call | None = None
         try:
             unit = Unit(db)
             for current in calls:
                 current.answer = current.work(unit)
+            current = None
             told = unit.flush() if self._write else set()
             db.execute("COMMIT")
-        except _OWN_FAULT as error:
+        except apsw.Error as error:
             _rollback(db)
-            current.error = error
-            return current
-        except BaseException:
+            if not isinstance(error, _OWN_FAULT):
+                raise
+            problem: BaseException = PayloadError(f"the store cannot hold this: {error}")
+        except BaseException as error:
             _rollback(db)
-            raise
-        if unit.ready or told:
-            self._committed(unit.ready, told)
-        return None
+            problem = error
+        else:
+            if unit.ready or told:
+                self._committed(unit.ready, told)
+            return []
+        blamed = calls if current is None else [current]
+        if len(blamed) == 1:
+            blamed[0].error = problem
+        return blamed
 
     # -- the write-ahead log -----------------------------------------------------------------------------------------
 
     def _on_commit(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._log_pages:  # it is written over from its beginning
+            self._checkpoint_at, self._alarm_at = CHECKPOINT_PAGES, ALARM_PAGES
         self._log_pages = pages
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        """Copy the log into the file. A log that readers let grow to four times its size is cleared with patience."""
+        """Copy the log into the file. A log that readers let grow to four times its size is cleared with patience.
+
+        Where a reader stays for minutes (a backup, a forgotten shell) nothing clears it. So the next try comes when it
+        has grown by as much again: a try at each commit, 5 s each, let leases run out.
+        """
         if self._db is None:
             return
+        self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES
         patient = self._log_pages >= 4 * CHECKPOINT_PAGES
-        self._log_pages = 0
+        if self._log_pages >= self._alarm_at:
+            self._alarm_at *= 2
+            logger.warning("the log of %s grows (%d pages): who keeps reading it?", self._url.path, self._log_pages)
+        usual, self._patience.seconds = self._patience.seconds, RESTART_SECONDS
         try:
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART if patient else apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:  # another process is at it, or the disk is full: the next commits count on
             return
+        finally:
+            self._patience.seconds = usual
 
     def _reopen_after(self, error: apsw.Error) -> None:
         """After a failed write to the disk nothing that the handle believes is certain: drop it."""
-        if isinstance(error, apsw.IOError) and not self._url.memory and self._db is not None:
-            self._db.close(True)
-            self._db = None
+        db = self._db
+        if db is None or self._url.memory or not (isinstance(error, apsw.IOError) or db.in_transaction):
+            return
+        self._db = None
+        try:
+            db.close(True)
+        except apsw.Error:  # the disk again; what is not closed is closed with the process
+            return
 
 
 def _rollback(db: apsw.Connection) -> None:
