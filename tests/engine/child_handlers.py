@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec import Struct
 
 from corral.app.bundle import Bundle
-from corral.errors import JobTimeoutError, PayloadError, ResultError
+from corral.errors import CorralError, JobTimeoutError, PayloadError, ResultError
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
 from corral.worker.children import Children
 from corral.worker.context import JobContext, SyncJobContext
@@ -101,6 +102,99 @@ def leave_threads(ctx: SyncJobContext) -> int:
     threading.Thread(target=talk, daemon=True).start()
     threading.Thread(target=threading.Event().wait).start()
     return os.getpid()
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def use_every_verb(ctx: SyncJobContext) -> list[object]:
+    ctx.progress({"done": 1})
+    ctx.log("here")
+    ctx.note("key", "value", keep=90)
+    ctx.wait(0)
+    ctx.check()
+    recalled, siblings = [ctx.recall("key"), ctx.recall("other")], ctx.children()
+    kin = [siblings.pending, siblings.completed, siblings.failed]
+    return [isinstance(ctx, SyncJobContext), ctx.stopping, recalled, kin, ctx.is_last_attempt]
+
+
+async def use_every_verb_async(ctx: JobContext) -> list[object]:
+    await ctx.progress({"done": 1})
+    await ctx.log("here")
+    await ctx.note("key", "value", keep=90)
+    recalled, siblings = [await ctx.recall("key"), await ctx.recall("other")], await ctx.children()
+    kin = [siblings.pending, siblings.completed, siblings.failed]
+    return [isinstance(ctx, JobContext), False, recalled, kin, ctx.is_last_attempt]
+
+
+def meet_refusals(ctx: SyncJobContext, data: dict[str, int]) -> list[str]:
+    """What each verb raises, and that the child still answers afterwards."""
+    tries: list[Callable[[], object]] = [
+        lambda: ctx.progress(1),
+        lambda: ctx.log("line"),
+        ctx.children,
+        lambda: ctx.recall("key"),
+        lambda: ctx.note("key", "x" * data.get("size", 1)),
+    ]
+    met = []
+    for attempt in tries:
+        try:
+            attempt()
+        except CorralError as error:
+            met.append(f"{type(error).__name__}: {error}")
+    return met
+
+
+async def meet_refusals_async(ctx: JobContext, data: dict[str, int]) -> list[str]:
+    met = []
+    note = ctx.note("key", "x" * data.get("size", 1))
+    for attempt in (ctx.progress(1), ctx.log("line"), ctx.children(), ctx.recall("key"), note):
+        try:
+            await attempt
+        except CorralError as error:
+            met.append(f"{type(error).__name__}: {error}")
+    return met
+
+
+def note_a_number(ctx: SyncJobContext) -> None:
+    ctx.note("key", 5)  # type: ignore[arg-type]  # what a handler without types may do
+
+
+def note_for_no_time(ctx: SyncJobContext) -> None:
+    ctx.note("key", "value", keep=-1)
+
+
+async def note_from_many_tasks(ctx: JobContext, data: dict[str, int]) -> bool:
+    """Long questions and long answers at once: more than both pipes can hold."""
+
+    async def one(number: int) -> bool:
+        text = f"{number}" + "x" * data["size"]
+        await ctx.note(f"{number}", text)
+        return await ctx.recall(f"{number}") == text
+
+    return all(await asyncio.gather(*(one(number) for number in range(data["tasks"]))))
+
+
+def note_from_many_threads(ctx: SyncJobContext, data: dict[str, int]) -> bool:
+    def one(number: int) -> bool:
+        text = f"{number}" + "x" * data["size"]
+        ctx.note(f"{number}", text)
+        return ctx.recall(f"{number}") == text
+
+    with ThreadPoolExecutor(data["tasks"]) as threads:
+        return all(threads.map(one, range(data["tasks"])))
+
+
+def ask_in_a_fork(ctx: SyncJobContext) -> str:
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            ctx.recall("key")
+        except CorralError as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.wait()
+    return os.read(reading, 1_000).decode()
 
 
 # -- looking around ----------------------------------------------------------------------------------------------------
@@ -303,6 +397,7 @@ def wait_and_tidy(ctx: SyncJobContext, data: dict[str, str]) -> None:
         ctx.progress(os.getpid())
         signal.pause()
     finally:
+        ctx.log("nobody hears this any more")
         Path(data["note"]).write_text("tidied up")
 
 
@@ -320,6 +415,7 @@ async def wait_and_tidy_async(ctx: JobContext, data: dict[str, str]) -> None:
         await ctx.progress(os.getpid())
         await asyncio.Event().wait()
     finally:
+        await ctx.log("nobody hears this any more")
         Path(data["note"]).write_text("tidied up")
 
 

@@ -26,6 +26,38 @@ async def work_async(ctx: JobContext, order: Order) -> list[int]:
     return [os.getpid(), order.number, ctx.attempt]
 
 
+def deliver(path: str, line: str) -> None:
+    with Path(path).open("a") as box:
+        box.write(f"{line}\n")
+
+
+def email(ctx: SyncJobContext, data: str) -> dict[str, bool]:
+    """Sends (writes to the file `data`), and fails after the sending."""
+    if ctx.recall("sent"):
+        return {"already_sent": True}
+    deliver(data, ctx.id)
+    ctx.note("sent", "yes")
+    raise ConnectionError("the answer got lost")
+
+
+async def email_async(ctx: JobContext, data: str) -> dict[str, bool]:
+    if await ctx.recall("sent"):
+        return {"already_sent": True}
+    deliver(data, ctx.id)
+    await ctx.note("sent", "yes")
+    raise ConnectionError("the answer got lost")
+
+
+def gather(ctx: SyncJobContext, data: None) -> list[object]:
+    children = ctx.children()
+    return [children.pending, children.completed, children.failed]
+
+
+async def gather_async(ctx: JobContext, data: None) -> list[object]:
+    children = await ctx.children()
+    return [children.pending, children.completed, children.failed]
+
+
 def give_nan() -> float:
     return float("nan")
 

@@ -101,7 +101,7 @@ async def test_a_worker_starts_a_delayed_job_when_it_falls_due(app: Corral) -> N
         handle = await work.add(delay=0.15)
         await handle.result(timeout=10)
     job = await handle.get()
-    assert 150 <= (job.started_at or 0) - job.created_at < 1_000
+    assert (job.started_at or 0) - job.created_at >= 150
 
 
 async def test_an_id_of_ones_own_is_added_once_and_the_first_stays(app: Corral) -> None:

@@ -123,7 +123,8 @@ async def test_a_worker_stores_the_table_and_fires_it(app: Corral) -> None:
         second = await next_event(live, EventType.COMPLETED, after=first.cursor)
     jobs = [await live.get(str(event.job_id)) for event in (first, second)]
     assert [job.schedule for job in jobs] == ["ticker", "ticker"]
-    assert (jobs[1].scheduled_for or 0) - (jobs[0].scheduled_for or 0) == 100
+    apart = (jobs[1].scheduled_for or 0) - (jobs[0].scheduled_for or 0)
+    assert (apart > 0, apart % 100) == (True, 0)
 
 
 async def test_a_worker_that_runs_no_schedules_leaves_the_table_alone(app: Corral) -> None:

@@ -29,6 +29,16 @@ async def test_a_waiting_and_a_delayed_job_fail_at_once(app: Corral) -> None:
     assert (await waiting.get()).attempts_made == 0
 
 
+async def test_waiting_and_delayed_jobs_are_cancelled_from_another_process(url: str) -> None:
+    async with connect(url) as store:
+        queue = Queue("work", store)
+        handles = [await queue.add("work"), await queue.add("work", None, delay=3600)]
+        async with elsewhere("cancel", url, "work", *(handle.id for handle in handles)) as process:
+            [cancelled] = await answers(process)
+        assert sorted(cancelled) == ["1", "2"]
+        assert [await reason(handle) for handle in handles] == ["cancelled: from elsewhere"] * 2
+
+
 async def test_what_has_ended_or_never_was_cannot_be_cancelled(app: Corral) -> None:
     queue = app.queue("work")
 

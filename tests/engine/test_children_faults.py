@@ -99,6 +99,14 @@ class Ears(Listener):
         await super().progress_json(text)
 
 
+class Silent(Listener):
+    """Hears a question and never answers."""
+
+    async def progress_json(self, text: str) -> None:
+        await super().progress_json(text)
+        await asyncio.Event().wait()
+
+
 # -- time-outs and cancellation ----------------------------------------------------------------------------------------
 
 
@@ -135,6 +143,24 @@ async def test_cancelling_ends_the_whole_group(pool: Children, handler: str) -> 
         await job
     await ears.process.ended()
     assert await run(pool, "echo") == {}
+
+
+@pytest.mark.parametrize("handler", ["report", "report_async"])
+async def test_a_time_out_ends_a_handler_that_waits_for_an_answer(pool: Children, handler: str) -> None:
+    with pytest.raises(JobTimeoutError, match=r"^timed out after 0\.2 s$"):
+        await run(pool, handler, timeout=0.2, listener=Silent())
+    assert await run(pool, "echo") == {}
+
+
+@pytest.mark.parametrize("handler", ["report", "report_async"])
+async def test_cancelling_ends_a_handler_that_waits_for_an_answer_without_a_kill(pools: Pools, handler: str) -> None:
+    pool, ears = pools(grace=30), Silent()
+    job = asyncio.ensure_future(run(pool, handler, listener=ears))
+    await ears.heard.wait()
+    job.cancel()
+    async with asyncio.timeout(10):  # a third of the grace: it ends by itself
+        with pytest.raises(asyncio.CancelledError):
+            await job
 
 
 async def test_a_second_cancellation_returns_at_once_and_does_not_cut_the_tidying_short(
@@ -198,14 +224,6 @@ async def test_closing_the_pool_ends_what_still_runs(pools: Pools) -> None:
     for job in jobs:
         with pytest.raises(WorkerCrashedError, match="because its worker closes"):
             await job
-
-
-class Silent(Listener):
-    """Hears a question and never answers."""
-
-    async def progress_json(self, text: str) -> None:
-        await super().progress_json(text)
-        await asyncio.Event().wait()
 
 
 async def test_closing_does_not_wait_for_a_question_that_hangs(pools: Pools) -> None:

@@ -86,7 +86,6 @@ async def test_m_ts_45_failed_jobs_are_swept_by_age_on_an_idle_queue_too(app: Co
     async with working(app, sweep_interval=0.05):
         queue = await app.open_queue("work")
         await next_event(queue, EventType.FAILED, job_id=handle.id)
-        assert (await queue.counts()).failed == 1
         removed = await next_event(queue, EventType.REMOVED, job_id=handle.id)
         assert (await queue.counts()).failed == 0
     assert (removed.name, (await queue.counts()).failed_total) == ("work", 1)

@@ -1,4 +1,4 @@
-"""TeamSpark's own words: queues, job types, payloads and defaults. Its other lines are tested where the behaviour is."""
+"""TeamSpark's own words: queues, job types, payloads, defaults. Its other lines are tested where the behaviour is."""
 
 import asyncio
 import json

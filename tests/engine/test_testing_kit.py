@@ -1,19 +1,19 @@
 """The testing kit: handlers alone, applications in memory, drains that move the time, and assertions that explain."""
 
 import asyncio
+import inspect
 import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
 from corral import (
-    Bundle,
     Corral,
     Discard,
     Event,
@@ -21,7 +21,6 @@ from corral import (
     Job,
     JobContext,
     JobState,
-    Keep,
     RateLimit,
     Retry,
     Snooze,
@@ -33,11 +32,11 @@ from corral.errors import (
     PayloadError,
     QueueNotFoundError,
     ResultError,
-    UnknownJobError,
-    UnknownOptionError,
 )
-from corral.storage.port import Children
+from corral.storage import port
+from corral.storage.port import Children, Storage
 from corral.testing import FakeClock, Recorded, added, app_in_memory, assert_added, drain, fire_schedules, run_job
+from corral.testing.store import ClockedStorage
 from corral.worker import fetcher
 from corral.worker.run import current_job
 from tests.engine import processes
@@ -389,100 +388,7 @@ async def test_a_handler_that_does_not_end_when_it_is_told_to_is_given_up(monkey
         assert (await drain(app)).reasons == ("work/deaf 1: JobTimeoutError: timed out after 0.02 s",)
 
 
-# -- what was added ----------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def shop() -> AsyncIterator[tuple[Corral, Any]]:
-    app = Corral("sqlite:///:memory:")
-
-    @app.queue("mail", attempts=2).job("receipt")
-    async def receipt(data: Order) -> None: ...
-
-    async with app_in_memory(app):
-        yield app, receipt
-
-
-async def test_jobs_are_found_by_what_they_are_like() -> None:
-    async with shop() as (app, receipt):
-        await receipt.add(Order(number=1))
-        await receipt.add(Order(number=2, to="bob"), priority=1, id="order-2", attempts=5)
-        await receipt.add(Order(number=3), delay=60)
-        await (await app.open_queue("mail")).add("raw", [1, 2])
-        assert [job.name for job in await added(app)] == ["receipt", "receipt", "receipt", "raw"]
-        matches: list[dict[str, Any]] = [
-            {"data": {"number": 2}}, {"data": Order(number=2, to="bob")}, {"priority": 1}, {"id": "order-2"},
-            {"attempts": 5},
-            {"data": {"to": "bob"}, "priority": 1, "queue": "mail", "state": JobState.WAITING, "delay": 0},
-        ]  # fmt: skip
-        for match in matches:
-            assert [job.id for job in await assert_added(app, receipt, count=1, **match)] == ["order-2"]
-        assert len(await assert_added(app, receipt, count=3)) == 3
-        assert len(await assert_added(app, "raw", data=[1, 2])) == 1
-        assert len(await assert_added(app, receipt, delay=60)) == 1
-        await assert_added(app, receipt, count=0, data={"number": 4})
-        assert await added(app, receipt, data=Order(number=2)) == []
-
-
-async def test_a_failing_assertion_tells_what_was_added_and_in_what_it_differs() -> None:
-    async with shop() as (app, receipt):
-        with pytest.raises(AssertionError) as nothing:
-            await assert_added(app, receipt)
-        await receipt.add(Order(number=1))
-        with pytest.raises(AssertionError) as different:
-            await assert_added(app, receipt, data={"number": 2, "vip": True}, priority=1, delay=5)
-        with pytest.raises(AssertionError) as counted:
-            await assert_added(app, receipt, count=2)
-        with pytest.raises(AssertionError) as unknown:
-            await assert_added(app, "reciept")
-    assert str(nothing.value) == "no job 'receipt' was added\n  nothing was added"
-    assert str(different.value) == (
-        "no job 'receipt' with data={'number': 2, 'vip': True}, priority=1, delay=5 was added\n"
-        '  mail/receipt 1 (waiting): {"number":1,"to":"ann"}\n'
-        "    priority is 0, not 1\n"
-        "    delay is 0 s, not 5 s\n"
-        "    data['number'] is 1, not 2\n"
-        "    data has no 'vip'"
-    )
-    assert str(counted.value).startswith("1 job 'receipt' was added, expected 2\n")
-    assert "did you mean 'receipt'" in str(unknown.value)
-    assert 'mail/receipt 1 (waiting): {"number":1,"to":"ann"}' in str(unknown.value)
-
-
-async def test_what_cannot_be_asked_is_refused() -> None:
-    stranger = Corral().queue("mail").job("stranger")(processes.whoami)
-    async with shop() as (app, receipt):
-        await receipt.add(Order(number=1))
-        with pytest.raises(UnknownOptionError, match="did you mean 'priority'"):
-            await assert_added(app, receipt, prioriti=1)  # type: ignore[call-arg]
-        with pytest.raises(UnknownJobError):
-            await assert_added(app, stranger)
-
-
-async def test_a_job_that_was_removed_since_was_still_added() -> None:
-    app = Corral("sqlite:///:memory:")
-
-    @app.queue("work", keep_completed=Keep(count=0)).job("work")
-    async def work(data: int) -> None: ...
-
-    async with app_in_memory(app):
-        handle = await work.add(7, delay=60)
-        await drain(app)
-        [job] = await assert_added(app, work, data=7, delay=60)
-    assert (job.id, job.data) == (handle.id, "7")
-
-
-async def test_jobs_of_a_bundle_are_found_where_it_was_included() -> None:
-    bundle = Bundle("email", queue="send-email")
-
-    @bundle.job("welcome")
-    async def welcome() -> None: ...
-
-    app = Corral("sqlite:///:memory:")
-    app.include(bundle, queue="mail")
-    async with app_in_memory(app):
-        await app.definition("mail", "welcome").add()
-        await assert_added(app, welcome, queue="mail")
+# -- schedules ---------------------------------------------------------------------------------------------------------
 
 
 async def test_schedules_are_fired_in_memory_only() -> None:
@@ -503,3 +409,43 @@ async def test_schedules_are_fired_in_memory_only() -> None:
     async with app:
         with pytest.raises(ConfigError, match="app_in_memory"):
             await fire_schedules(app)
+
+
+# -- the store on a fake clock -----------------------------------------------------------------------------------------
+
+
+class Echo:
+    """Answers every verb with nothing, and keeps how it was called."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*args: object, **keywords: object) -> list[object]:
+            self.calls.append((name, args, keywords))
+            return []
+
+        return answer
+
+
+def verbs() -> list[str]:
+    parts = (port.Dispatch, port.Commands, port.Queries, port.Schedules, port.EventLog)
+    return [name for part in parts for name in vars(part) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("verb", verbs())
+async def test_every_verb_is_passed_on_whole_and_with_the_clocks_time(verb: str) -> None:
+    signature = inspect.signature(getattr(port.Storage, verb))
+    asked: dict[str, tuple[str, ...]] = {
+        name: (name,) for name in signature.parameters if name not in ("self", "now", "jobs", "events")
+    }
+    asked |= {name: () for name in signature.parameters if name in ("jobs", "events")}
+    call = signature.bind(None, **asked)
+    clock, echo = FakeClock(START), Echo()
+    await getattr(ClockedStorage(cast(Storage, echo), clock), verb)(*call.args[1:], **call.kwargs)
+    [(name, args, keywords)] = echo.calls
+    passed_on = dict(signature.bind(None, *args, **keywords).arguments)
+    passed_on.pop("self")
+    time = {"now": clock()} if "now" in signature.parameters else {}
+    passed_on = {key: tuple(value) if isinstance(value, list) else value for key, value in passed_on.items()}
+    assert (name, passed_on) == (verb, {**asked, **time})

@@ -306,7 +306,7 @@ async def test_a_job_that_waits_behind_a_rate_limit_for_too_long_expires() -> No
 
 @pytest.mark.parametrize("how", ["sleep", "loop"])
 async def test_a_handler_that_blocks_the_loop_for_three_leases_runs_once(url: str, how: str) -> None:
-    lease = 0.3
+    lease = 0.4
     app, other = Corral(url), Corral(url)
     runs: list[int] = []
 

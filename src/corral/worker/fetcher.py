@@ -14,8 +14,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from corral.errors import CorralError, StorageError
-from corral.options import QueueSettings
-from corral.outcome import Failed, Outcome
+from corral.options import KEEP_FAILED, QueueSettings
+from corral.outcome import Failed, Outcome, Released
 from corral.retry import describe
 from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
@@ -124,6 +124,7 @@ class Fetcher:
         claim = Claim(count=min(self._free(), BATCH), token=token, lease_ms=self._lease_ms, worker=self._worker)
         batch, self._finished = self._finished[:BATCH], self._finished[BATCH:]
         settlements = [Settlement(job_id=run.job.id, token=run.token, outcome=outcome) for run, outcome in batch]
+        asked_at = time.monotonic()
         try:
             settled = await self._storage.settle(self.lane.queue, settlements, then=claim if claim.count > 0 else None)
         except StorageError as error:
@@ -139,7 +140,7 @@ class Fetcher:
         self.turned_at = time.monotonic()
         for run, _ in batch:
             self._forget(run)
-        self._take(settled.claimed, token)
+        self._take(settled.claimed, token, asked_at)
         self.quiet = not self._runs and not self._finished and settled.claimed.held_until is None
         for run, outcome in batch:
             self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
@@ -147,8 +148,10 @@ class Fetcher:
 
     async def _salvage(self, batch: list[tuple[Run, Outcome]], problem: Exception) -> None:
         """One verdict cannot be stored: hand them in one by one, and let the job of the bad one fail."""
+        if not batch:  # it is not about a verdict: what is stored about the queue cannot be read here
+            await self._back_off(problem)
         for run, outcome in batch:
-            for verdict in (outcome, Failed(describe(problem))):
+            for verdict in (outcome, Failed(describe(problem), None, KEEP_FAILED)):
                 settlement = Settlement(job_id=run.job.id, token=run.token, outcome=verdict)
                 try:
                     settled = await self._storage.settle(self.lane.queue, [settlement])
@@ -161,8 +164,13 @@ class Fetcher:
                 self._forget(run)
                 self._reporter.ended(run, verdict, settled.refused.get(run.job.id))
                 break
+            else:
+                # Not even its failure: the lease runs out, and recovery counts a crash. Its slot is not lost with it.
+                facts = {"event": "job.unstorable", "queue": run.queue, "job": run.job.name, "jobId": run.job.id}
+                logger.error("verdict cannot be stored", extra={**facts, "error": describe(problem)})
+                self._forget(run)
 
-    async def _back_off(self, error: StorageError) -> None:
+    async def _back_off(self, error: Exception) -> None:
         self._failures += 1
         if self._failures == 1:
             facts = {"event": "engine.lost", "queue": self.lane.queue, "error": str(error)}
@@ -170,13 +178,22 @@ class Fetcher:
         # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step.
         await asyncio.sleep(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0))
 
-    def _take(self, claimed: Claimed, token: Token) -> None:
+    def _take(self, claimed: Claimed, token: Token, asked_at: float) -> None:
+        """Begin the claimed jobs, or give them back if the answer lay unread while their leases ran out.
+
+        The keeper cannot renew what it does not know yet. A handler that blocked the loop for longer than a lease let
+        another worker recover them, and they would run twice.
+        """
         if not claimed.jobs:
             return
         started = time.monotonic()
         runs = [Run(self.lane.queue, job, token, started, self._told_to_stop) for job in claimed.jobs]
         self._runs.update(runs)
         self._all_running[token] = {run.job.id: run for run in runs}
+        if started - asked_at > self._lease_ms / 2000:
+            for run in runs:
+                self._finish(run, Released())
+            return
         self._ready.extend(runs)
         self._add_slot()
 
@@ -202,6 +219,8 @@ class Fetcher:
         if run is not None and not run.abandoned:
             error = RuntimeError("the slot was cancelled") if slot.cancelled() else slot.exception()
             self._finish(run, self._executor.failed(run, error or RuntimeError("the slot ended without a verdict")))
+        if self._ready:
+            self._add_slot()
 
     async def _slot(self) -> None:
         """Run jobs one after the other until none is ready.
@@ -227,9 +246,9 @@ class Fetcher:
                 return  # its slot and its verdict were given away
             self._slots[task] = None
             self._finish(run, outcome)
-            if copy_context() != clean:
-                # The handler left a context variable behind (a tenant, a log binding); the next job must not see it.
-                asyncio.get_running_loop().call_soon(self._add_slot)
+            if copy_context() != clean or task.cancelling():
+                # The handler left a context variable behind (a tenant, a log binding), or a cancellation of its own
+                # task. The next job must not see it: it gets another slot.
                 return
             if time.monotonic() > breath:
                 await asyncio.sleep(0)

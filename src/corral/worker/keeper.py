@@ -24,11 +24,16 @@ BEAT = 1.0
 
 
 class Keeper:
-    """Beats until stopped. `stop_run` is called on the worker's loop for runs that must end."""
+    """Beats until stopped.
+
+    On the worker's loop `stop_run` is called for runs that must end, and `died` if the thread ends by a mistake: a
+    worker that cannot renew its leases must not go on as if it could.
+    """
 
     def __init__(
         self, storage: Storage, describe: Callable[[], WorkerInfo], running: dict[Token, dict[str, Run]], *,
-        lease_ms: int, stop_run: Callable[[Run, CorralError], None], beat: float = BEAT,
+        lease_ms: int, stop_run: Callable[[Run, CorralError], None], died: Callable[[BaseException], None],
+        beat: float = BEAT,
     ) -> None:  # fmt: skip
         self.failed_at = -math.inf  #: monotonic time of the last beat that the store did not take
         self._storage = storage
@@ -36,6 +41,9 @@ class Keeper:
         self._running = running
         self._lease_ms = lease_ms
         self._stop_run = stop_run
+        self._died = died
+        self._error: BaseException | None = None
+        self._ended = False
         self._beat = min(beat, lease_ms / 4000)
         self._home = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -44,18 +52,29 @@ class Keeper:
         self._thread = threading.Thread(target=self._main, name="corral-leases", daemon=True)
 
     async def start(self) -> None:
-        """Start the thread and wait until it beats."""
+        """Start the thread and wait until it beats. Raises: StorageError when it cannot open the store."""
         self._thread.start()
         await asyncio.to_thread(self._started.wait)
+        if self._error is not None:
+            raise self._error
 
     async def stop(self) -> None:
         """End the thread. Leases that still run are left to run out."""
-        if self._loop is not None and self._stop is not None:
+        self._ended = True
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
-        await asyncio.to_thread(self._thread.join)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
 
     def _main(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # told to the worker: a thread that ends in silence would cost every lease
+            self._error = error
+            if self._started.is_set() and not self._home.is_closed():
+                self._home.call_soon_threadsafe(self._died, error)
+        finally:
+            self._started.set()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,7 +82,7 @@ class Keeper:
         async with self._storage.sibling() as storage:
             await self._pulse(storage)
             self._started.set()
-            while not self._stop.is_set():
+            while not self._ended:
                 try:
                     async with asyncio.timeout(self._beat):
                         await self._stop.wait()
@@ -87,7 +106,7 @@ class Keeper:
         leases = [Lease(queue=queue, job_id=job_id, token=token) for queue, job_id, token in runs]
         try:
             pulse = await storage.heartbeat(self._describe(), leases, lease_ms=self._lease_ms)
-        except StorageError as error:
+        except (StorageError, ValueError) as error:  # ValueError: something stored that this version cannot read
             logger.warning("heartbeat failed: %s", error)
             self.failed_at = time.monotonic()
             return

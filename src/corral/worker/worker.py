@@ -92,6 +92,7 @@ class BaseWorker:
         self._serving: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
         self._orders = 0
+        self._errors: list[BaseException] = []
 
     # -- start and stop ------------------------------------------------------------------------------------------
 
@@ -102,7 +103,8 @@ class BaseWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self.stopping:  # a second order would take from running jobs the time they have to finish
+            self.stop()
         await self._finish()
 
     async def run(self) -> int:
@@ -145,6 +147,14 @@ class BaseWorker:
             raise ConfigError(
                 'a worker was started inside a child process of another one: guard it with if __name__ == "__main__"'
             )
+        try:
+            await self._begin()
+        except BaseException:
+            await self._stack.aclose()  # a lifespan that was entered is left again
+            raise
+        logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
+
+    async def _begin(self) -> None:
         if self._prepare is not None and self.options.run_schedules:
             await self._prepare()
         for lane in self.lanes:
@@ -152,9 +162,11 @@ class BaseWorker:
         if self._lifespan is not None:
             await self._stack.enter_async_context(self._lifespan())
         lease_ms = round(self.options.lease * 1000)
-        keeper = Keeper(self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run)
-        await keeper.start()
+        keeper = Keeper(
+            self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run, died=self._keeper_died
+        )
         self._stack.push_async_callback(keeper.stop)
+        await keeper.start()
         self.fetchers = [self._fetcher(lane, lease_ms) for lane in self.lanes]
         self._serving = [
             asyncio.create_task(fetcher.serve(), name=f"corral-fetch-{fetcher.lane.queue}") for fetcher in self.fetchers
@@ -165,7 +177,6 @@ class BaseWorker:
         if self._orders:  # told to stop while starting: the request must not get lost
             self._orders -= 1
             self.stop()
-        logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
 
     async def _configure(self, lane: Lane) -> None:
         """Store what the declaration says about the queue. One rate limit replaced by another is told."""
@@ -211,6 +222,13 @@ class BaseWorker:
             logger.critical("fetching failed; the worker stops", exc_info=task.exception())
             self.stop()
 
+    def _keeper_died(self, error: BaseException) -> None:
+        """Nobody renews the leases any more: hand everything back while it is still ours."""
+        logger.critical("renewing leases failed; the worker stops", exc_info=error)
+        self._errors.append(error)
+        self._orders = max(self._orders, 1)
+        self.stop()
+
     async def _watch_end(self) -> None:
         began = time.monotonic()
         while True:
@@ -232,7 +250,8 @@ class BaseWorker:
                     fetcher.interrupt()
                 await asyncio.wait(late, timeout=STOP_GRACE + 5.0)
         handed_back = sum(fetcher.interrupted for fetcher in self.fetchers)
-        errors = [task.exception() for task in self._serving if task.done() and not task.cancelled()]
+        ended = [task.exception() for task in self._serving if task.done() and not task.cancelled()]
+        errors = [*self._errors, *(error for error in ended if error is not None)]
         for task in (*self._tasks, *self._serving):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._serving, return_exceptions=True)
@@ -244,9 +263,8 @@ class BaseWorker:
         logger.info(
             "worker stopped", extra={"event": "worker.stopped", "worker": self.name, "handed_back": handed_back}
         )
-        for error in errors:
-            if error is not None:
-                raise error
+        if errors:
+            raise errors[0]
         return ABANDONED if handed_back else GRACEFUL
 
     # -- parts ---------------------------------------------------------------------------------------------------
