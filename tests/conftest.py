@@ -1,6 +1,7 @@
 """Fixtures shared by every suite: a fresh store per test, on each engine there is."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,15 @@ async def storage(storage_url: str) -> AsyncIterator[Storage]:
     """A fresh, open store."""
     async with connect(storage_url) as store:
         yield store
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a test sets up for its logs is gone with it: another one may count the lines."""
+    loggers = [logging.getLogger(), *(logging.getLogger(name) for name in ("corral", "corral.queue", "corral.worker"))]
+    before = [(one, one.level, one.propagate, list(one.handlers)) for one in loggers]
+    yield
+    for one, level, propagate, handlers in before:
+        one.setLevel(level)
+        one.propagate = propagate
+        one.handlers[:] = handlers

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -157,3 +158,29 @@ async def test_a_worker_that_cannot_fetch_any_more_stops_loudly(url: str, caplog
             async with asyncio.timeout(GUARD), working(app) as worker:
                 await worker.wait()
     assert "the worker stops" in caplog.text
+
+
+class Lonely(SqliteStorage):
+    """A store that the lease keeper cannot open a second handle on."""
+
+    def sibling(self) -> SqliteStorage:
+        return SqliteStorage("sqlite:////nowhere/corral.db")
+
+
+async def test_a_worker_that_cannot_keep_its_leases_does_not_start_and_leaves_its_lifespan(url: str) -> None:
+    order: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Corral) -> AsyncIterator[None]:
+        order.append("opened")
+        yield
+        order.append("closed")
+
+    app = Corral(url, lifespan=lifespan)
+    app.queue("work")
+    async with Lonely(url) as store:
+        vars(app)["_storage"] = store
+        with pytest.raises(StorageError):
+            async with asyncio.timeout(GUARD), working(app):
+                order.append("working")
+    assert order == ["opened", "closed"]

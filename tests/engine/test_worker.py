@@ -11,6 +11,8 @@ from msgspec import UNSET
 
 from corral import BaseWorker, Corral, EventType, JobContext, JobState, RateLimit, Storage, WorkerOptions, connect
 from corral.errors import StorageUnavailableError
+from corral.options import KEEP_COMPLETED
+from corral.outcome import Completed
 from corral.queue import Queue
 from corral.storage.port import Claim, Settled, Settlement
 from corral.storage.sqlite.store import SqliteStorage
@@ -299,6 +301,38 @@ class Troubled(SqliteStorage):
             self.after -= 1
             raise StorageUnavailableError("the answer got lost")
         return settled
+
+
+class Picky(SqliteStorage):
+    """A store that cannot take one certain result."""
+
+    async def settle(
+        self, queue: str, settlements: Sequence[Settlement], *, then: Claim | None = None, now: Millis | None = None
+    ) -> Settled:
+        if any(one.outcome == Completed('"poison"', KEEP_COMPLETED) for one in settlements):
+            raise ValueError("this cannot be stored")
+        return await super().settle(queue, settlements, then=then, now=now)
+
+
+async def test_a_verdict_that_cannot_be_stored_fails_its_job_and_no_other(url: str) -> None:
+    app = Corral("sqlite:///:memory:")
+    queue = app.queue("work", concurrency=5)
+    together = Meter()
+    together.full_at = 5
+
+    @queue.job("work")
+    async def work(data: str) -> str:
+        with together:
+            await together.full.wait()
+            return data
+
+    async with Picky(url) as store:
+        vars(app)["_storage"] = store
+        handles = await work.add_bulk(["a", "b", "poison", "c", "d"])
+        async with working(app):
+            jobs = [await ending(handle) for handle in handles]
+    assert [job.result for job in jobs] == ['"a"', '"b"', None, '"c"', '"d"']
+    assert jobs[2].failed_reason == "ValueError: this cannot be stored"
 
 
 async def run_on(store: Storage, runs: list[str], count: int, **options: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from corral.job import JobState
 from corral.options import JobOptions
 from corral.schedule import Every, Schedule
 from corral.storage.port import Storage
-from corral.storage.sqlite import claim, core, ending, leases, settle, writer
+from corral.storage.sqlite import claim, core, ending, settle, writer
 from corral.storage.sqlite.core import Core
 from corral.storage.sqlite.file import connect as connection
 from corral.storage.sqlite.file import migrate
@@ -23,7 +23,7 @@ from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import parse
 from corral.storage.sqlite.writer import Database
 
-from .helpers import QUEUE, T0, add, ids_of, new_job, start, tally, the, wish
+from .helpers import QUEUE, T0, add, ids_of, new_job, tally, the, wish
 
 #: A test that waits this long has failed.
 PATIENCE = 10.0
@@ -264,31 +264,3 @@ def test_no_hot_query_reads_or_sorts_more_than_it_answers(sql: str) -> None:
     assert [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN corral")] == []
     by_key = "pk IN carray" in sql
     assert plan[0].startswith("SEARCH corral_job USING " + ("INTEGER PRIMARY KEY" if by_key else "INDEX"))
-
-
-async def test_a_verdict_costs_the_same_however_many_jobs_are_active(store: SqliteStorage) -> None:
-    await store.add([new_job()] * 1_000, now=T0)
-    runs = [run for _ in range(4) for run in await start(store, 250)]
-    read: list[int] = []
-
-    def count_steps(unit: Unit) -> None:
-        db = unit.db
-        steps = 0
-
-        def step() -> bool:
-            nonlocal steps
-            steps += 1
-            return False
-
-        db.set_progress_handler(step, 1)
-        keys = settle._keys(unit, unit.queue(QUEUE), [runs[0].ends(settle.Completed())])
-        unit.rows(settle.LOOK, (settle.numbers_in(keys.values()), unit.queue(QUEUE).pk))
-        db.set_progress_handler(None)
-        read.append(steps)
-
-    await store._core.write(count_steps)
-    assert read[0] < 200  # 6,000 when every active job of the queue is looked at
-
-
-def test_a_recovery_looks_at_the_same_rows_as_a_verdict() -> None:
-    assert leases.LOOK is settle.LOOK

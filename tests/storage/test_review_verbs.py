@@ -138,4 +138,3 @@ async def test_a_page_of_two_states_goes_on_where_the_one_before_ended(storage: 
         assert page.total == 7
         seen += ids_of(page.items)
     assert seen == [f"j{number}" for number in (range(6, -1, -1) if newest_first else range(7))]
-

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from corral import Corral, WorkerOptions
+from corral import BaseWorker, Corral, WorkerOptions
 from corral.handlers.email import DryRunTransport, EmailSettings
 
 from ..build import make_app

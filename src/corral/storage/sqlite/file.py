@@ -98,7 +98,7 @@ def _inspect(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(100)
     size = path.stat().st_size
-    if size == 0:
+    if not head:  # new; another process may be writing its first page right now
         return
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise StorageCorruptError(f"{path} is not an SQLite database; it was left as it is: choose another path")
