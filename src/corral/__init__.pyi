@@ -46,3 +46,5 @@ from corral.worker.context import SyncJobContext as SyncJobContext
 from corral.worker.single import Worker as Worker
 from corral.worker.worker import BaseWorker as BaseWorker
 from corral.worker.worker import WorkerOptions as WorkerOptions
+
+__all__: list[str]

@@ -67,6 +67,11 @@ async def next_event(queue: Queue, *types: EventType, job_id: str | None = None,
     raise AssertionError("the event log ended")
 
 
+def chosen(mode: str, asynchronous: Any, threaded: Any) -> Any:
+    """The handler for this mode: the same work as `async def` and as `def`."""
+    return {"async": asynchronous, "thread": threaded}[mode]
+
+
 class Meter:
     """Counts how many are inside at once."""
 

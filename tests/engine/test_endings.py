@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from corral import Corral, JobState
 from corral.retry import MAX_REASON, MAX_TRACE_BYTES
 from tests.engine import processes
-from tests.engine.helpers import GUARD, ending, working
+from tests.engine.helpers import GUARD, chosen, ending, working
 
 
 class BrokenStr(Exception):
@@ -88,7 +88,7 @@ async def test_what_a_handler_raises_fails_its_job_and_no_other(app: Corral, wha
     async def following() -> str:
         return "done"
 
-    job = queue.job("fail")(fail_async) if mode == "async" else queue.job("fail")(fail)
+    job: Any = queue.job("fail")(chosen(mode, fail_async, fail))
     async with working(app):
         bad, good = await job.add(), await following.add()
         assert await good.result(timeout=GUARD) == "done"

@@ -13,7 +13,7 @@ import pytest
 from corral import Corral, Discard, JobContext, JobState, Keep, Queue, Snooze, SyncJobContext
 from corral.errors import PayloadError, RegistrationError
 from corral.worker.run import current_job
-from tests.engine.helpers import ending, work_off, working
+from tests.engine.helpers import chosen, ending, work_off, working
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -135,7 +135,7 @@ async def test_m_ts_47_a_later_attempt_finds_what_an_earlier_one_noted(app: Corr
         ctx.note("sent", "yes")
         raise ConnectionError("the answer got lost")
 
-    job = queue.job("email")(email) if mode == "async" else queue.job("email")(blocking_email)
+    job: Any = queue.job("email")(chosen(mode, email, blocking_email))
     async with working(app):
         handle = await job.add()
         other = await job.add()
@@ -175,7 +175,7 @@ async def test_the_running_job_is_known_to_the_code_that_it_calls(app: Corral, m
     def threaded() -> list[str | None]:
         return [who(), who()]
 
-    job = queue.job("who")(asynchronous) if mode == "async" else queue.job("who")(threaded)
+    job: Any = queue.job("who")(chosen(mode, asynchronous, threaded))
     async with working(app):
         handle = await job.add()
         assert await handle.result() == [handle.id, handle.id]
@@ -247,7 +247,7 @@ async def test_context_variables_do_not_leak_into_the_next_job(app: Corral, mode
     async def swap_async(data: str) -> str:
         return swap(data)
 
-    job = queue.job("swap")(swap_async) if mode == "async" else queue.job("swap")(swap)
+    job: Any = queue.job("swap")(chosen(mode, swap_async, swap))
     handles = await job.add_bulk(["ann", "bob", "cay", "dan"])
     async with working(app):
         assert [await handle.result() for handle in handles] == ["nobody"] * 4
@@ -308,7 +308,7 @@ async def test_progress_takes_any_json_and_refuses_the_rest(app: Corral, mode: s
             refused.append(error)
         ctx.progress({"step": 2, "of": [1, 2, None]})
 
-    job = queue.job("report")(report) if mode == "async" else queue.job("report")(report_blocking)
+    job: Any = queue.job("report")(chosen(mode, report, report_blocking))
     handle = await job.add()
     await work_off(app)
     assert json.loads((await handle.get()).progress or "") == {"step": 2, "of": [1, 2, None]}

@@ -74,7 +74,7 @@ async def test_a_failing_hook_is_logged_and_harms_nothing(
     def fail(event: Event, job: Job) -> None:
         raise error
 
-    app.on("completed")(fail_async if kind == "async" else fail)
+    app.on("completed")({"async": fail_async, "plain": fail}[kind])
 
     @app.on("completed")
     async def note(event: Event, job: Job) -> None:

@@ -40,7 +40,7 @@ from corral.testing.store import ClockedStorage
 from corral.worker import fetcher
 from corral.worker.run import current_job
 from tests.engine import processes
-from tests.engine.helpers import GUARD
+from tests.engine.helpers import GUARD, chosen
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ async def test_a_handler_runs_alone_and_what_it_tells_its_context_is_kept(mode: 
         return {"id": ctx.id, "to": order.to, "attempt": ctx.attempt, "of": ctx.attempts, "same": job.id == ctx.id,
                 "earlier": ctx.recall("earlier"), "children": len(ctx.children().completed)}  # fmt: skip
 
-    job = queue.job("work")(work) if mode == "async" else queue.job("work")(work_in_thread)
+    job: Any = queue.job("work")(chosen(mode, work, work_in_thread))
     seen = Recorded(notes={"earlier": "yes"}, children=Children(completed={"7": "1"}))
     result = await run_job(job, Order(number=1), id="order-1", attempt=2, recorded=seen)
     assert result == {
@@ -103,7 +103,7 @@ async def test_what_a_handler_raises_comes_out_as_it_is(error: BaseException, mo
         raise error
 
     queue = Corral().queue("work")
-    job = queue.job("fail")(fail) if mode == "async" else queue.job("fail")(fail_in_thread)
+    job: Any = queue.job("fail")(chosen(mode, fail, fail_in_thread))
     with pytest.raises(type(error)) as caught:
         await run_job(job)
     assert caught.value is error

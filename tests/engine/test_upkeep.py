@@ -164,7 +164,7 @@ class Lonely(SqliteStorage):
     """A store that the lease keeper cannot open a second handle on."""
 
     def sibling(self) -> SqliteStorage:
-        return SqliteStorage("sqlite:////nowhere/corral.db")
+        return SqliteStorage(f"{self._url}/below-a-file.db")
 
 
 async def test_a_worker_that_cannot_keep_its_leases_does_not_start_and_leaves_its_lifespan(url: str) -> None:

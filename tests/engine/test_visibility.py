@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from corral import NOW, OLDEST, Corral, EventType, JobContext, JobState, SyncJob
 from corral.errors import JobFailedError, JobNotFoundError, JobTimeoutError
 from corral.queue import Queue
 from corral.testing import FakeClock, app_in_memory, drain
-from tests.engine.helpers import GUARD, answers, elsewhere, ending, line, next_event, past, work_off, working
+from tests.engine.helpers import GUARD, answers, chosen, elsewhere, ending, line, next_event, past, work_off, working
 
 # -- progress and logs -------------------------------------------------------------------------------------------------
 
@@ -27,7 +28,7 @@ async def test_m_ts_48_progress_is_seen_by_others_while_the_job_runs(url: str, m
         for percent in (10, 50, 100):
             ctx.progress(percent)
 
-    job = queue.job("work")(work) if mode == "async" else queue.job("work")(work_in_thread)
+    job: Any = queue.job("work")(chosen(mode, work, work_in_thread))
     async with app, connect(url) as store, working(app):
         others = Queue("work", store)
         handle = await job.add()

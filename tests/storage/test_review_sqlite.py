@@ -211,9 +211,12 @@ async def test_a_commit_of_another_process_that_was_noticed_for_others_is_not_sl
     async with SqliteStorage(f"sqlite:///{file}") as other, asyncio.timeout(PATIENCE):
         await store.add([new_job(queue="news")])
         _, cursor = await store.events("news", after="$")
+        reader = asyncio.create_task(store.events("news", after=cursor, timeout=60))
+        for _ in range(3):
+            await store.counts(["news"] * 20)  # behind the reader's own look: it sleeps now
         assert (await store.claim(QUEUE, wish(), now=T0)).jobs == ()
         await other.add([new_job(), new_job(queue="news")])
-        assert (await store.events("news", after=cursor, timeout=60))[0]  # the watcher has seen the commit
+        assert (await reader)[0]  # the watcher has seen the commit
         assert await store.wait([QUEUE], timeout=60)
 
 

@@ -6,9 +6,10 @@ import os
 import secrets
 import signal
 import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -97,7 +98,12 @@ class BaseWorker:
     # -- start and stop ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        await self._start()
+        try:
+            await self._start()
+        except BaseException:
+            self._hand_back()
+            await self._finish()
+            raise
         return self
 
     async def __aexit__(
@@ -112,16 +118,15 @@ class BaseWorker:
 
         The first signal lets running jobs finish within `shutdown_timeout`; the second hands them back at once.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        try:
-            await self._start()
-            await self._stop.wait()
+        with _signals(self.stop):
+            try:
+                await self._start()
+                await self._stop.wait()
+            except BaseException:  # cancelled from outside, or a part could not start: leave nothing running behind
+                self._hand_back()
+                await self._finish()
+                raise
             return await self._finish()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
     def stop(self) -> None:
         """Stop gracefully; called a second time, hand back what still runs at once."""
@@ -132,6 +137,10 @@ class BaseWorker:
                 fetcher.stop()
             else:
                 fetcher.interrupt()
+
+    def _hand_back(self) -> None:
+        self._orders = max(self._orders, 1)
+        self.stop()
 
     @property
     def stopping(self) -> bool:
@@ -288,3 +297,19 @@ class BaseWorker:
     def _stop_run(self, run: Run, why: CorralError) -> None:
         for fetcher in self.fetchers:
             fetcher.stop_run(run, why)
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Have the process's order to stop reach the worker. Only the main thread hears it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
