@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
 
 import pytest
 
-from corral import Corral, EventType, JobContext, JobState, WorkerOptions
+from corral import BaseWorker, Corral, Event, EventType, Job, JobContext, JobState, WorkerOptions
+from corral.errors import StorageError
 from corral.options import KEEP_COMPLETED, Keep
 from corral.outcome import Completed
 from corral.storage.port import Claim, Lease, Pulse, Settled, Settlement, Token, WorkerInfo
 from corral.storage.sqlite.store import SqliteStorage
 from corral.timing import Millis
+from corral.worker import fetcher, hooks
 from corral.worker.upkeep import sweep
 from tests.engine.helpers import GUARD, ending, past, work_off, working
 
@@ -39,7 +42,7 @@ async def test_what_a_handler_leaves_in_its_context_reaches_no_other_job(app: Co
 
 
 async def test_a_handler_that_cancels_its_own_task_harms_no_other_job(app: Corral) -> None:
-    queue = app.queue("work", concurrency=1)
+    queue = app.queue("work", concurrency=6)
 
     @queue.job("cancels")
     async def cancels() -> None:
@@ -86,6 +89,19 @@ async def test_a_job_of_which_no_verdict_can_be_stored_does_not_keep_its_slot(ap
         async with working(app):
             assert await good.result(timeout=GUARD) == "done"
         app._storage = None
+
+
+async def test_a_log_line_with_half_a_surrogate_pair_fails_no_job(app: Corral) -> None:
+    queue = app.queue("work")
+
+    @queue.job("work")
+    async def work(ctx: JobContext) -> None:
+        await ctx.log("half a \ud800 pair")
+
+    handle = await work.add()
+    await work_off(app)
+    assert (await (await queue.open()).logs(handle.id)).items == ("half a \\ud800 pair",)
+    assert (await handle.get()).state is JobState.COMPLETED
 
 
 # -- leases ------------------------------------------------------------------------------------------------------------
@@ -162,11 +178,19 @@ async def test_a_worker_that_cannot_renew_leases_does_not_start_and_leaves_its_l
     app.queue("work")
     async with NoSecondHandle("sqlite:///:memory:") as store, asyncio.timeout(GUARD):
         app._storage = store
-        with pytest.raises(Exception, match="nowhere"):
-            async with await app.worker(options=WorkerOptions()):
-                raise AssertionError("it started")
+        worker = await app.worker(options=WorkerOptions())
+        with pytest.raises(StorageError, match="nowhere"):
+            await worker.__aenter__()
         app._storage = None
     assert entered == ["in", "out"]
+
+
+async def work_without_beats(worker: BaseWorker, store: BrokenBeats, begun: asyncio.Event) -> None:
+    """Let the keeper die as soon as a job runs."""
+    async with worker:
+        await begun.wait()
+        store.broken = True
+        await worker.wait()
 
 
 async def test_a_worker_whose_lease_keeper_dies_hands_its_jobs_back_and_says_why(app: Corral) -> None:
@@ -184,10 +208,7 @@ async def test_a_worker_whose_lease_keeper_dies_hands_its_jobs_back_and_says_why
         handle = await long.add()
         worker = await app.worker(options=WorkerOptions(stats_interval=0, lease=0.4))
         with pytest.raises(LookupError, match="a mistake"):
-            async with worker:
-                await begun.wait()
-                store.broken = True
-                await worker.wait()
+            await work_without_beats(worker, store, begun)
         job = await handle.get()
         assert (job.state, job.attempts_made, job.crashes) == (JobState.WAITING, 0, 0)
         app._storage = None
@@ -216,6 +237,53 @@ async def test_leaving_the_block_of_a_worker_that_stops_by_itself_lets_running_j
         await worker.wait()
         asyncio.get_running_loop().call_soon(leave.set)
     assert (await handle.get()).state is JobState.COMPLETED
+
+
+def test_a_handler_that_never_ends_does_not_keep_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetcher, "STOP_GRACE", 0.05)
+    app = Corral("sqlite:///:memory:")
+    begun = asyncio.Event()
+
+    @app.queue("work").job("deaf")
+    async def deaf() -> None:
+        begun.set()
+        while not released.is_set():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                continue
+
+    async def serve() -> None:
+        async with app:
+            await deaf.add()
+            async with working(app, shutdown_timeout=0):
+                await begun.wait()
+
+    released = threading.Event()
+    process = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    process.start()
+    process.join(GUARD)
+    released.set()
+    assert not process.is_alive()
+
+
+# -- hooks -------------------------------------------------------------------------------------------------------------
+
+
+async def test_hooks_that_fall_behind_do_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hooks, "MOST_WAITING", 5)
+    heard: list[str | None] = []
+    known = hooks.Hooks()
+    known.add((EventType.COMPLETED,), lambda event, _: heard.append(event.job_id))
+    calls = hooks.HookCalls(known)
+    for number in range(20):
+        event = Event(type=EventType.COMPLETED, queue="work", at=0, job_id=str(number))
+        calls.put(event, Job(id=str(number), queue="work", name="work", state=JobState.COMPLETED, data="{}"))
+    await calls.close(GUARD)
+    assert heard == ["0", "1", "2", "3", "4"]
+    assert "15 hook calls were left out" in caplog.text
 
 
 # -- retention ---------------------------------------------------------------------------------------------------------

@@ -202,6 +202,7 @@ class Model:
             return []
         self._back(job)
         job.finished_at, job.result, job.crashes, job.made = None, None, 0, 0 if reset else job.made
+        job.lifespan_ms = None  # whoever runs it again wants it run, however late
         return [job.id]
 
     def promote(self, job: Record) -> list[JobId]:

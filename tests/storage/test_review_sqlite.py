@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from corral.errors import PayloadError, StorageError, StorageUnavailableError
 from corral.event import Event, EventType
@@ -118,13 +119,18 @@ async def test_a_store_that_could_not_be_opened_leaves_nothing_behind(
 # -- calls that fail ---------------------------------------------------------------------------------------------------
 
 
+def innocent(unit: Unit) -> int:
+    """A call that has nothing wrong with it."""
+    return unit.queue(QUEUE).pk
+
+
 def mistaken(_: Unit) -> None:
     """A call with a mistake of ours in it."""
     raise AssertionError("a mistake")
 
 
 async def test_a_mistake_in_one_call_is_told_to_its_caller_and_the_others_go_on(opened: Core) -> None:
-    calls = [opened.write(mistaken), *(opened.write(lambda unit, name=name: unit.queue(name).pk) for name in "abc")]
+    calls = [opened.write(mistaken), *(opened.write(innocent) for _ in range(3))]
     async with asyncio.timeout(PATIENCE):
         answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [AssertionError, int, int, int]
@@ -155,7 +161,7 @@ async def test_an_event_that_cannot_be_stored_harms_nobody_else(store: Storage) 
 
 async def test_a_value_that_sqlite_refuses_is_a_payload_error(store: Storage) -> None:
     with pytest.raises(PayloadError, match="the store cannot hold this"):
-        await store.add([new_job(name=None)])
+        await store.add([replace(new_job(), name=None)])
     await store.add([new_job()])
 
 
@@ -173,9 +179,27 @@ async def test_a_connection_that_cannot_be_made_again_is_tried_with_the_next_cal
     monkeypatch.setattr(Database, "_connect", refused)
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(StorageError, match="it cannot be opened"):
-            await opened.write(lambda unit: unit.queue(QUEUE).pk)
+            await opened.write(innocent)
         monkeypatch.undo()
-        assert await opened.write(lambda unit: unit.queue(QUEUE).pk) == 1
+        assert await opened.write(innocent) == 1
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+async def test_a_file_that_is_taken_away_under_the_store_takes_no_job_with_it(
+    store: Storage, file: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("corral.storage.sqlite.file.LOOK_SECONDS", 0.0)
+    await store.add([new_job()])
+    taken = Path(f"{file}{ending}")
+    taken.rename(f"{taken}.away")
+    async with asyncio.timeout(PATIENCE):
+        for jobs in ([new_job()], [new_job()] * 20):
+            with pytest.raises(StorageError, match="moved, deleted or replaced"):
+                await store.add(jobs)
+    assert not taken.exists()
+    Path(f"{taken}.away").rename(taken)
+    await store.add([new_job()])
+    assert (await tally(store)).waiting == 2
 
 
 # -- what cannot be read -----------------------------------------------------------------------------------------------
@@ -230,8 +254,8 @@ async def test_a_queue_in_which_nothing_moved_is_not_woken_by_the_work_of_anothe
         _, cursor = await store.events(QUEUE, after="$")
         for _ in range(3):
             await other.add([new_job()])
-            assert (events := await store.events(QUEUE, after=cursor, timeout=60))[0]
-            cursor = events[1]
+            events, cursor = await store.events(QUEUE, after=cursor, timeout=60)
+            assert events
         assert not sleeper.done()
         await other.add([new_job(queue="later", delay_ms=1_000)])
         assert await sleeper

@@ -122,6 +122,15 @@ async def test_the_jobs_beyond_a_number_are_removed_and_no_others(storage: Stora
     assert (await tally(storage)).completed == 5
 
 
+async def test_a_crowd_of_notes_that_are_over_goes_in_steps_and_none_of_them_answers(storage: Storage) -> None:
+    for number in range(1_500):
+        await storage.remember(QUEUE, f"k{number:04}", "old", ttl_ms=SECOND, now=T0)
+    later = T0 + SECOND
+    assert await storage.remember(QUEUE, "k1499", now=later) is None
+    assert await storage.remember(QUEUE, "k1498", "new", now=later) is None
+    assert await storage.remember(QUEUE, "k1498", now=later) == "new"
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 

@@ -89,7 +89,9 @@ class JobContext(Facts):
 
     async def log(self, line: str) -> None:
         """Append a line to the job's own log (cut at 8,000 characters)."""
-        await self._storage.log(self.job.queue, self.job.id, [str(line)[:MAX_LOG_LINE]], keep=self._keep_logs)
+        # Half a surrogate pair cannot be stored; it is written out rather than failing the job.
+        text = str(line)[:MAX_LOG_LINE].encode("utf-8", "backslashreplace").decode()
+        await self._storage.log(self.job.queue, self.job.id, [text], keep=self._keep_logs)
 
     async def children(self) -> Children:
         """How the job's children stand, with the results of those that completed."""

@@ -90,7 +90,10 @@ class Executor:
             ending = _ending(run, error)
         finally:
             run.clear()
-            current_job.reset(variable)
+            try:
+                current_job.reset(variable)
+            except ValueError:  # a handler that never ended is closed with the process, in another context
+                pass
         return decide(job, ending, chosen.policy)
 
     def give_up(self, run: Run) -> Outcome:

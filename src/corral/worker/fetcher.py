@@ -66,6 +66,7 @@ class Fetcher:
         self._ready: deque[Run] = deque()
         self._finished: list[tuple[Run, Outcome]] = []
         self._slots: dict[asyncio.Task[None], Run | None] = {}  #: with the job each is at
+        self._stuck: set[asyncio.Task[None]] = set()  #: slots that were given up and have not ended yet
         self._bell = asyncio.Event()
         self._wake: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +111,17 @@ class Fetcher:
             self._wake.cancel()
         if self._timer is not None:
             self._timer.cancel()
+
+    def let_go(self) -> None:
+        """Nobody serves this lane any more: end what still runs, and let the event loop close without what never ends.
+
+        `asyncio.run` waits for every task that it knows: a handler that ignores being cancelled would keep the process.
+        """
+        for slot in (*self._slots, *self._stuck):
+            slot.cancel()
+        for slot in self._stuck:
+            slot._log_destroy_pending = False  # type: ignore[attr-defined]  # it is known, and was logged
+            asyncio._unregister_task(slot)
 
     # -- the turn ------------------------------------------------------------------------------------------------
 
@@ -265,9 +277,11 @@ class Fetcher:
             return
         run.abandoned = True
         self._slots.pop(run.task, None)
+        self._stuck.add(run.task)
+        run.task.add_done_callback(self._stuck.discard)
         logger.error(
             "handler does not stop; its slot is replaced",
-            extra={"event": "job.stuck", "queue": run.queue, "job": run.job.name, "job_id": run.job.id},
+            extra={"event": "job.stuck", "queue": run.queue, "job": run.job.name, "jobId": run.job.id},
         )
         self._finish(run, self._executor.give_up(run))
         if self._ready:

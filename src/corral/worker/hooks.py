@@ -13,6 +13,9 @@ from corral.worker.context import JobContext
 
 logger = logging.getLogger("corral.hooks")
 
+#: Hook calls that may wait. Each holds its job with the payload: a hook that hangs must not fill the memory.
+MOST_WAITING = 10_000
+
 #: Called with what happened and the job as this worker knew it. Its errors are logged and change nothing.
 Hook: TypeAlias = Callable[[Event, Job], Awaitable[None] | None]
 #: `await call_next()` runs the rest of the chain and, at its end, the handler; its return value is the job's result.
@@ -48,6 +51,7 @@ class HookCalls:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self._waiting: deque[tuple[Event, Job]] = deque()
+        self._left_out = 0
         self._task: asyncio.Task[None] | None = None
 
     def wants(self, kind: EventType) -> bool:
@@ -55,7 +59,10 @@ class HookCalls:
         return self._hooks.wants(kind)
 
     def put(self, event: Event, job: Job) -> None:
-        """Have the event's hooks called soon, in order."""
+        """Have the event's hooks called soon, in order. Beyond MOST_WAITING they are left out, and that is logged."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._left_out += 1
+            return
         self._waiting.append((event, job))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._serve(), name="corral-hooks")
@@ -63,6 +70,9 @@ class HookCalls:
     async def _serve(self) -> None:
         while self._waiting:
             await self._hooks.call(*self._waiting.popleft())
+            if self._left_out:
+                logger.error("%d hook calls were left out: the hooks take too long", self._left_out)
+                self._left_out = 0
 
     async def close(self, seconds: float) -> None:
         """Wait for the hooks that are due; give up on those that take longer."""

@@ -82,7 +82,7 @@ class Recovery:
                     extra={
                         "event": "job.stalled",
                         "queue": queue,
-                        "job_id": job_id,
+                        "jobId": job_id,
                         "quarantined": job_id in recovered.quarantined,
                     },
                 )

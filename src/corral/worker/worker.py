@@ -268,6 +268,8 @@ class BaseWorker:
         if self._children is not None:
             await self._children.close()
         self.threads.close()
+        for fetcher in self.fetchers:
+            fetcher.let_go()
         await self._stack.aclose()
         logger.info(
             "worker stopped", extra={"event": "worker.stopped", "worker": self.name, "handed_back": handed_back}

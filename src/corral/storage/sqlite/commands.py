@@ -266,8 +266,10 @@ def remember(
     queue = unit.look(name) if value is None else unit.queue(name)
     if queue is None:
         return None
-    unit.db.execute("DELETE FROM corral_note WHERE expires_at <= ?", (now,))
-    before = unit.one("SELECT value FROM corral_note WHERE queue = ? AND key = ?", (queue.pk, key))
+    old = "SELECT queue, key FROM corral_note WHERE expires_at <= ? LIMIT 1000"  # a million must not stop the store
+    unit.db.execute(f"DELETE FROM corral_note WHERE (queue, key) IN ({old})", (now,))  # noqa: S608  # constants only
+    fresh = "SELECT value FROM corral_note WHERE queue = ? AND key = ? AND ifnull(expires_at > ?, 1)"
+    before = unit.one(fresh, (queue.pk, key, now))
     if value is not None and (before is None or replace_it):
         expires_at = None if ttl_ms is None else now + ttl_ms
         unit.db.execute("INSERT OR REPLACE INTO corral_note VALUES (?, ?, ?, ?)", (queue.pk, key, value, expires_at))

@@ -25,6 +25,9 @@ OLDEST_SQLITE = 3_051_003
 #: a commit costs 130 µs; while it still grows, the file's new size must reach the disk too, and a commit costs 240 µs.
 CHECKPOINT_PAGES = 1_000
 
+#: How often a writer looks whether its file is still in its place: two calls of the system, 3 µs.
+LOOK_SECONDS = 1.0
+
 #: Bytes of a write-ahead log with nothing in it.
 WAL_HEADER = 32
 
@@ -112,6 +115,37 @@ def _inspect(path: Path) -> None:
         raise StorageCorruptError(f"{path} is truncated ({size:,} bytes); it was left as it is: restore a backup")
 
 
+class Place:
+    """Which file the store's path leads to. One that is deleted or replaced while it is open would swallow commits.
+
+    Its log counts too: with a new one beside it, other processes would not see what is in ours.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._paths = (os.path.abspath(path), os.path.abspath(path) + "-wal")
+        self._known = [_identity(one) for one in self._paths]
+        self._look_at = 0.0
+
+    def check(self) -> None:
+        """Look, at most once in LOOK_SECONDS while all is well. Raises: StorageError when it is another file now."""
+        if time.monotonic() < self._look_at:
+            return
+        for path, known in zip(self._paths, self._known, strict=True):
+            if known is not None and _identity(path) != known:
+                raise StorageError(
+                    f"{path} was moved, deleted or replaced while it was open: put it back, or restart what uses it"
+                )
+        self._look_at = time.monotonic() + LOOK_SECONDS
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Patience:
     """A busy handler that waits in short random steps, so that several processes do not march in step."""
 
@@ -136,7 +170,9 @@ def connect(url: SqliteUrl, *, read_only: bool = False, patience: Patience | Non
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise StorageVersionError(f"SQLite {apsw.sqlite_lib_version()} can lose commits; corral needs 3.51.3 or newer")
     try:
-        db = apsw.Connection(":memory:" if url.memory else os.path.abspath(url.path))
+        # Never SQLITE_OPEN_CREATE: `prepare` makes new files, private ones, and a deleted one must not come back empty.
+        place = ":memory:" if url.memory else os.path.abspath(url.path)
+        db = apsw.Connection(place, flags=apsw.SQLITE_OPEN_READWRITE)
         db.set_busy_handler(patience or Patience(url.busy_ms))
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)

@@ -27,11 +27,6 @@ class Notice:
             self._poll = select.poll()  # select() refuses descriptors from 1,024 on
             self._poll.register(self._fd, select.POLLIN)
 
-    @property
-    def seeing(self) -> bool:
-        """Whether the kernel tells of writes."""
-        return self._fd is not None
-
     def wait(self) -> bool:
         """Sleep; True when the file was written to just now."""
         if self._fd is None:

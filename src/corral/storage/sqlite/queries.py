@@ -59,7 +59,8 @@ def page(
         total = int(unit.rows(sql, (queue.pk, numbers_in(codes), job_name))[0][0])
     # Waiting jobs are listed as they will be served; turning that round would put the last first.
     direction = "DESC" if newest_first and not set(codes) & {WAITING, DELAYED} else "ASC"
-    pks = _places(unit, queue, codes, job_name, direction, start + limit)[start:]
+    start = max(0, start)
+    pks = _places(unit, queue, codes, job_name, direction, start + max(0, limit))[start:]
     rows = [unit.rows(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
     return Page(tuple(to_job(name, row) for row in rows), total)
 
@@ -188,8 +189,8 @@ def events(unit: Unit, name: str, after: EventCursor, limit: int) -> tuple[list[
     # The row that holds event `seen + 1` begins at or before it.
     first = unit.one("SELECT max(seq) FROM corral_event WHERE queue = ? AND seq <= ?", (queue.pk, seen + 1)) or 0
     found: list[Event] = []
-    sql = "SELECT seq, body FROM corral_event WHERE queue = ? AND seq >= ? ORDER BY seq"
-    for seq, body in unit.rows(sql, (queue.pk, first)):
+    sql = "SELECT seq, body FROM corral_event WHERE queue = ? AND seq >= ? ORDER BY seq LIMIT ?"
+    for seq, body in unit.rows(sql, (queue.pk, first, limit + 1)):  # each row has at least one event
         for number, (code, at, job_id, job_name, detail) in enumerate(_unpack(body), start=seq):
             if number > seen:
                 kind = EVENT_TYPES[code]

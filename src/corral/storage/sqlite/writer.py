@@ -21,14 +21,14 @@ from typing import Any, TypeAlias, TypeVar
 import apsw
 
 from corral.errors import PayloadError, StorageError, StorageUnavailableError
-from corral.storage.sqlite.file import CHECKPOINT_PAGES, Patience, connect, translate
+from corral.storage.sqlite.file import CHECKPOINT_PAGES, Patience, Place, connect, translate
 from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import SqliteUrl
 
 logger = logging.getLogger("corral.storage")
 
 T = TypeVar("T")
-#: Work on a transaction. It may run twice: when a neighbour in its group fails, the group is rolled back and run again.
+#: Work on a transaction. It may run again: when a neighbour in its group fails, the group is rolled back.
 Work: TypeAlias = Callable[[Unit], T]
 
 #: Calls in one transaction. More would make the first of them wait too long for the last.
@@ -101,6 +101,7 @@ class Database:
         self._pid = os.getpid()
         self._patience = Patience(url.busy_ms)
         self._db: apsw.Connection | None = None
+        self._place: Place | None = None
         self._lock = threading.Lock()  # one transaction at a time on the connection
         self._turns: dict[asyncio.AbstractEventLoop, Turn] = {}
         self._inbox: SimpleQueue[list[Call] | None] = SimpleQueue()
@@ -124,6 +125,7 @@ class Database:
         db = connect(self._url, read_only=not self._write, patience=self._patience)
         if self._write and not self._url.memory:
             db.set_wal_hook(self._on_commit)  # takes the place of SQLite's own checkpoints, which would stall a commit
+            self._place = self._place or Place(self._url.path)
         return db
 
     def stop(self) -> None:
@@ -186,6 +188,8 @@ class Database:
             self._attempt([call])
         except apsw.Error as error:  # the thread tries again, with patience, and finds the words for what is wrong
             self._reopen_after(error)
+            return False
+        except StorageError:
             return False
         finally:
             self._patience.none = False
@@ -256,6 +260,8 @@ class Database:
         if self._db is None:
             self._db = self._connect()
         db = self._db
+        if self._place is not None:
+            self._place.check()
         db.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
         current: Call | None = None
         try:
