@@ -27,7 +27,10 @@ def _plain(value: object) -> object:
         return msgspec.to_builtins(value)
     dump = getattr(value, "model_dump", None)
     if dump is not None and hasattr(type(value), "model_validate"):  # a pydantic model, without importing pydantic
-        return dump(mode="json")
+        dumped: object = dump(mode="json")
+        if _MASK in repr(dumped):
+            raise TypeError("it has a secret, which would be stored as asterisks: pass a key to look it up with")
+        return dumped
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 

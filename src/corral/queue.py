@@ -191,7 +191,7 @@ class Queue:
 
     async def cancel(self, *job_ids: JobId, reason: str = "") -> list[JobId]:
         """Stop jobs: pending ones fail as cancelled, running ones are told to stop. Answers those it reached."""
-        return await self.storage.cancel(self.name, Selection(ids=job_ids), reason=reason)
+        return await self.storage.cancel(self.name, _these(job_ids), reason=reason)
 
     async def logs(self, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
         """The job's log lines, oldest first."""
@@ -228,17 +228,17 @@ class Queue:
         self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000
     ) -> list[JobId]:
         """Run finished jobs again: these, or the oldest in these states."""
-        which = Selection(ids=job_ids) if job_ids else Selection(states=frozenset(states), limit=limit)
+        which = _these(job_ids) if job_ids else Selection(states=frozenset(states), limit=limit)
         return await self.storage.retry(self.name, which)
 
     async def promote(self, *job_ids: JobId, limit: int = 1000) -> list[JobId]:
         """Let delayed jobs run now: these, or all up to `limit`."""
-        which = Selection(ids=job_ids) if job_ids else Selection(states=frozenset({JobState.DELAYED}), limit=limit)
+        which = _these(job_ids) if job_ids else Selection(states=frozenset({JobState.DELAYED}), limit=limit)
         return await self.storage.promote(self.name, which)
 
     async def remove(self, *job_ids: JobId) -> list[JobId]:
         """Delete these jobs. Active ones are spared: cancel them first."""
-        return await self.storage.remove(self.name, Selection(ids=job_ids))
+        return await self.storage.remove(self.name, _these(job_ids))
 
     async def clean(
         self, *states: JobState, older_than: Seconds = 0, limit: int = 10_000, name: str | None = None
@@ -301,3 +301,7 @@ class Queue:
     def events(self, *, after: str = NOW) -> AsyncIterator[Event]:
         """Everything that happens to the queue's jobs from now on (or from a cursor), in any process."""
         return listen(self.storage, self.name, after=after)
+
+
+def _these(job_ids: Sequence[JobId]) -> Selection:
+    return Selection(ids=tuple(job_ids), limit=len(job_ids))

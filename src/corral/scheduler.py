@@ -39,6 +39,10 @@ Name: TypeAlias = tuple[str, str]
 PayloadFunction: TypeAlias = Callable[[], str | Awaitable[str]]
 
 
+#: Schedules read at once.
+PAGE = 1_000
+
+
 class Fired(Struct, frozen=True, kw_only=True):
     """What became of a schedule that was due. No jobs: its slots were forgotten, or the previous run is not over."""
 
@@ -287,10 +291,12 @@ class Scheduler:
 
     async def _list(self, *, queue: str | None = None, due_by: Millis | None = None) -> list[Schedule]:
         found: list[Schedule] = []
-        while True:
-            page = await self._storage.schedules(queue=queue, due_by=due_by, start=len(found))
+        start = 0
+        while True:  # in steps of the page's size: what cannot be read is left out of a page, and still counts
+            page = await self._storage.schedules(queue=queue, due_by=due_by, start=start, limit=PAGE)
             found.extend(page.items)
-            if not page.items or len(found) >= page.total:
+            start += PAGE
+            if start >= page.total:
                 return found
 
     async def _put(self, schedules: Sequence[Schedule], now: Millis | None) -> list[Schedule]:

@@ -8,10 +8,11 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
-from corral.errors import ConfigError
+from corral.errors import ConfigError, StorageUnavailableError
 from corral.job import Job, JobId, JobState
 from corral.options import AddKeywords
 from corral.queue import Queue as AsyncQueue
@@ -28,6 +29,7 @@ class Portal:
     def __init__(self, connect: Callable[[], Storage]) -> None:
         self._connect = connect
         self._pid = os.getpid()
+        self._closed = False
         self._storage: Storage | None = None
         self._opening = asyncio.Lock()
         self._loop = asyncio.new_event_loop()
@@ -40,9 +42,14 @@ class Portal:
         self._loop.close()
 
     @property
+    def forked(self) -> bool:
+        """Whether this is a copy in a forked child, where its thread does not exist."""
+        return self._pid != os.getpid()
+
+    @property
     def alive(self) -> bool:
         """Whether this portal works in this process: threads do not survive a fork."""
-        return self._pid == os.getpid() and self._thread.is_alive()
+        return not self.forked and self._thread.is_alive()
 
     async def storage(self) -> Storage:
         """The portal's own store, opened on first use. Call it on the portal's loop only."""
@@ -69,14 +76,22 @@ class Portal:
         async def call() -> R:
             return await work()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        if self._closed or not self.alive:
+            raise StorageUnavailableError("the store is closed")
+        try:
+            return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        except CancelledError:
+            raise StorageUnavailableError("the store was closed meanwhile") from None
 
     def close(self) -> None:
-        """Close the store and end the thread."""
-        if not self.alive:
+        """Close the store and end the thread. Calls that still wait get a StorageUnavailableError."""
+        if self._closed or not self.alive:
             return
+        self._closed = True
 
         async def close() -> None:
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
             if self._storage is not None:
                 await self._storage.__aexit__(None, None, None)
 
@@ -95,7 +110,15 @@ class Queue:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        self._portal = Portal(lambda: connect(url))
+        self._url = url
+        self._lock = threading.Lock()
+        self._portal: Portal | None = None
+
+    def _live(self) -> Portal:
+        with self._lock:
+            if self._portal is None or self._portal.forked:
+                self._portal = Portal(lambda: connect(self._url))
+            return self._portal
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +129,15 @@ class Queue:
         self.close()
 
     def close(self) -> None:
-        """Close the store."""
-        self._portal.close()
+        """Close the store. What is asked for later raises StorageUnavailableError."""
+        self._live().close()
 
     def _call(self, work: Callable[[AsyncQueue], Awaitable[R]]) -> R:
         async def call() -> R:
-            return await work(AsyncQueue(self.name, await self._portal.storage()))
+            return await work(AsyncQueue(self.name, await portal.storage()))
 
-        return self._portal.run(call)
+        portal = self._live()
+        return portal.run(call)
 
     def add(self, name: str, data: object = None, /, **options: Unpack[AddKeywords]) -> JobId:
         """Add one job; answers its id. When this returns, it is stored durably."""

@@ -93,9 +93,9 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "a counter drifts": (sql("UPDATE corral_queue SET completed = completed + 1"), "counter: main says 3 completed"),
     "a total counts twice": (sql("UPDATE corral_queue SET completed_total = 3"), "total: main says 3 ever completed"),
     "a verdict counts twice": (sql("UPDATE corral_job SET attempts_made = 2"), "twice: main/1 is completed after 2"),
-    "a claim is unexplained": (
-        sql("UPDATE corral_job SET attempts_started = 2"),
-        "account: main/1 was claimed 2 times",
+    "a verdict has no claim": (
+        sql("UPDATE corral_job SET attempts_started = 0 WHERE pk % 16 = 1"),
+        "account: main/1 was claimed 0 times",
     ),
     "a log survives its job": (sql("UPDATE corral_log SET job = 999"), "orphan: a log line without its job"),
     "a lease survives its job": (sql("UPDATE corral_job SET token = 't'"), "orphan: a job with a token"),

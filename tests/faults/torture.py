@@ -54,6 +54,7 @@ class Tally:
     completed: int = 0
     quarantined: int = 0
     crashes_recorded: int = 0
+    handed_back: int = 0  #: claims whose answer lay unread for half a lease, given back unbegun
     calls: int = 0
     refused: int = 0  #: verdicts of frozen workers that came too late
     lost: int = 0
@@ -232,6 +233,7 @@ def _books(scene: Scene) -> str:
         "completed": sum(one["completed_total"] for one in books.counters.values()),
         "quarantined": sum(row.crashes >= 2 for row in rows),
         "crashes_recorded": sum(row.crashes for row in rows),
+        "handed_back": sum(row.started - row.made - row.crashes for row in rows),
         "calls": sum(len(calls) for calls in books.effects.values()),
         "refused": len(lines(scene.refusals)),
     }

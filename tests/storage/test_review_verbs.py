@@ -1,6 +1,9 @@
 """What a close look at the verbs turned up: each of these lost a job, stopped a queue, or grew without end."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
+from msgspec.structs import replace
 
 from corral.job import JobState, ParentRef
 from corral.options import JobOptions, Keep, ParentPolicy, QueueSettings
@@ -22,6 +25,7 @@ from .helpers import (
     start_one,
     tally,
     the,
+    these,
     wish,
 )
 
@@ -48,6 +52,22 @@ async def test_a_parent_that_parks_in_the_batch_in_which_its_last_child_fails_ru
     settled = await storage.settle(QUEUE, [child.ends(Failed(reason="no")), parent.ends(Parked())], now=T0)
     assert not settled.refused
     assert (await the(storage, "parent")).state is JobState.WAITING
+
+
+@pytest.mark.parametrize("way", ["removed", "obliterated", "kept for no time"])
+async def test_a_parent_does_not_wait_for_ever_for_a_failed_child_that_is_gone(storage: Storage, way: str) -> None:
+    waits = replace(new_job("child", queue="kids"), parent=ParentRef(QUEUE, "parent", ParentPolicy.WAIT))
+    await add(storage, new_job("parent", children=1), waits)
+    keep = {"kept for no time": Keep(count=0)}.get(way, Keep())
+    await run_through(storage, Failed(reason="no", keep=keep), queue="kids")
+    take_away: dict[str, Callable[[], Awaitable[object]]] = {
+        "removed": lambda: storage.remove("kids", these("child"), now=T0),
+        "obliterated": lambda: storage.obliterate("kids"),
+        "kept for no time": lambda: storage.get("kids", ["child"]),
+    }
+    await take_away[way]()
+    assert ids_of(await storage.claim(QUEUE, wish(9), now=T0)) == ["parent"]
+    assert (await storage.children(QUEUE, "parent")).failed == {"child": "no"}
 
 
 async def test_an_expired_job_that_is_retried_runs(storage: Storage) -> None:

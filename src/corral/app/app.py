@@ -186,8 +186,12 @@ class Corral:
         """The background loop that serves `add_sync`; started on first use, again after a fork."""
         with self._portal_lock:  # threads of a web server come all at once
             if self._portal is None or not self._portal.alive:
-                self._portal = Portal(lambda: connect(self.url))
+                self._portal = Portal(self._another)
             return self._portal
+
+    def _another(self) -> Storage:
+        """A handle for another event loop: onto the open store, which may live in memory only, or a new one."""
+        return connect(self.url) if self._storage is None else self._storage.sibling()
 
     def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]:
         """How the portal's loop gets at a queue. Raises: QueueNotFoundError."""

@@ -247,7 +247,7 @@ def obliterate(unit: Unit, name: str, force: bool, now: Millis) -> None:
         raise StorageError(
             f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True"
         )
-    orphans = "SELECT pk, parent FROM corral_job WHERE queue = ? AND parent IS NOT NULL AND state NOT IN (4, 5)"
+    orphans = "SELECT pk, parent FROM corral_job WHERE queue = ? AND parent IS NOT NULL AND state != 4"
     waited_for = unit.rows(orphans, (queue.pk,))
     unit.db.execute("DELETE FROM corral_log WHERE job IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))

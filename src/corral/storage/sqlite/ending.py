@@ -118,7 +118,7 @@ def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Mi
     unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
-    if state not in (COMPLETED, FAILED):
+    if state != COMPLETED:
         for pk, _, _, parent in rows:
             if parent is not None:
                 child_removed(unit, int(parent), int(pk), now)

@@ -49,10 +49,15 @@ def child_failed(unit: Unit, parent: int, child: int, reference: str | None, rea
 
 
 def child_removed(unit: Unit, parent: int, child: int, now: Millis) -> None:
-    """A pending child was deleted: its parent no longer waits for it."""
-    state = unit.one("SELECT state FROM corral_child WHERE parent = ? AND child = ?", (parent, child))
-    if state == 0:
+    """A child was deleted: its parent no longer waits for it, nor for somebody to run it again after it failed."""
+    row = unit.row("SELECT state, policy FROM corral_child WHERE parent = ? AND child = ?", (parent, child))
+    if row is None:
+        return
+    if row[0] == 0:
         unit.db.execute("DELETE FROM corral_child WHERE parent = ? AND child = ?", (parent, child))
+        _one_less(unit, parent, now)
+    elif row[0] == FAILED and row[1] == ParentPolicy.WAIT:
+        unit.db.execute("UPDATE corral_child SET policy = 'ignore' WHERE parent = ? AND child = ?", (parent, child))
         _one_less(unit, parent, now)
 
 

@@ -71,7 +71,7 @@ def _places(
     """The keys of the first `end` jobs in these states, in order.
 
     Each state is read along the index as far as needed and then merged: one query over several states would sort all
-    their jobs (a million: 1.2 s).
+    their jobs.
     """
     order = f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ?"
     named, values = ("", ()) if job_name is None else (" AND name = ?", (job_name,))

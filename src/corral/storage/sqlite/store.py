@@ -84,7 +84,8 @@ class SqliteStorage:
             claimed = _claim.claim(unit, queue, then, at) if then is not None else Claimed()
             return Settled(claimed=claimed, refused=refused)
 
-        return await self._core.write(work)
+        size = len(settlements) + (0 if then is None else then.count)
+        return await self._core.write(work, brief=size <= 2)  # one slot's turn; a larger one would hold up handlers
 
     async def heartbeat(
         self, worker: WorkerInfo, leases_: Sequence[Lease], *, lease_ms: Millis, now: Millis | None = None

@@ -245,12 +245,14 @@ class Database:
                 if isinstance(error, apsw.Error):
                     self._reopen_after(error)
                 return
-            if len(blamed) > 1:
-                pardons = 0
-                continue
-            gone = blamed or group
-            left = [call for call in left if call not in gone]
-            pardons -= len(blamed)
+            match blamed:
+                case []:
+                    left = left[len(group) :]
+                case [failed]:
+                    left = [call for call in left if call is not failed]
+                    pardons -= 1
+                case _:
+                    pardons = 0
 
     def _attempt(self, calls: list[Call]) -> list[Call]:
         """One transaction; answers who is to blame when it failed: one call, or all where it could be any of them.
