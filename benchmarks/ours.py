@@ -52,8 +52,8 @@ class Bench:
         self.seen: list[int] = []
         self.pause = pause
         # The default keeps 1,000 completed jobs; `keep` keeps all of them, which spares the deletes but not the space.
-        kept: QueueKeywords = {"keep_completed": True} if keep else {}
-        self.queue = self.app.queue("bench", concurrency=slots, **kept)
+        keywords: QueueKeywords = {"concurrency": slots, "keep_completed": True} if keep else {"concurrency": slots}
+        self.queue = self.app.queue("bench", **keywords)
         self.job: JobDefinition[Data, None] = self.queue.job("count")(self.wait if pause else self.count)
 
     async def count(self, data: Data) -> None:
