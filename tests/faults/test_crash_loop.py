@@ -35,7 +35,8 @@ def run(*words: object) -> dict[str, object]:
 @pytest.mark.timeout(300)
 def test_three_hundred_killed_workers_lose_nothing_and_finish_nothing_twice() -> None:
     tally = run("tests.faults.torture", "--kills", KILLS, "--every", 100, "--seed", 7)
-    assert (tally["kills"], tally["checks"], tally["violations"]) == (KILLS, 3, [])
+    assert (tally["kills"], tally["violations"]) == (KILLS, [])
+    assert int(str(tally["checks"])) >= 3
     assert (tally["lost"], tally["stuck"], tally["twice"]) == (0, 0, 0)
     assert int(str(tally["jobs"])) > KILLS  # the workers lived long enough to do something
     assert int(str(tally["crashes_recorded"])) > 0  # and were killed while they did
