@@ -114,3 +114,9 @@ def test_m_ts_61_a_paused_or_ended_schedule_is_nothing_to_worry_about(url: str) 
 
     with_store(url, work)
     assert {row["verdict"] for row in told("doctor", "--url", url)} == {"ok"}
+
+
+def test_m_ts_53_failing_jobs_end_the_check_with_8_so_that_a_monitor_raises_the_alarm(url: str) -> None:
+    finish(url, "send-email", 18)
+    finish(url, "send-email", 2, FAILED)
+    assert call("doctor", "--url", url).exit_code == 8
