@@ -177,6 +177,8 @@ def connect(url: SqliteUrl, *, read_only: bool = False, patience: Patience | Non
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        # Else a statement with `LIMIT ?` is planned anew at each execution: 17 µs instead of 2 for the claim's.
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if not url.memory:
             _use_log(db, url.busy_ms)
             db.pragma("synchronous", url.synchronous)

@@ -104,6 +104,7 @@ class Database:
         self._place: Place | None = None
         self._lock = threading.Lock()  # one transaction at a time on the connection
         self._turns: dict[asyncio.AbstractEventLoop, Turn] = {}
+        self._crowded = False
         self._inbox: SimpleQueue[list[Call] | None] = SimpleQueue()
         self._gate = threading.Lock()  # nothing enters the inbox behind the order to stop, where nobody would answer it
         self._stopped = False
@@ -152,7 +153,7 @@ class Database:
         if turn is None:
             turn = self._turns[loop] = Turn()
             loop.call_soon(self._send, loop)
-        if brief and turn.is_free() and self._run_here(call):
+        if brief and not self._crowded and turn.is_free() and self._run_here(call):
             if call.error is not None:
                 raise call.error
             at_once: T = call.answer
@@ -164,6 +165,7 @@ class Database:
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         calls = self._turns.pop(loop).calls
+        self._crowded = len(calls) > 1  # then the next turn's first call will not be alone either
         if not calls or (len(calls) == 1 and calls[0].brief and self._run_here(calls[0])):
             return
         with self._gate:
