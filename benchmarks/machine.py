@@ -8,7 +8,10 @@ from pathlib import Path
 
 import apsw
 
-_PACKAGES = ("corral", "huey", "apsw", "msgspec", "uvloop")
+import corral
+from corral.storage.sqlite.file import file_system
+
+_PACKAGES = ("huey", "apsw", "msgspec", "uvloop")
 
 
 def machine(folder: Path) -> dict[str, str]:
@@ -22,6 +25,7 @@ def machine(folder: Path) -> dict[str, str]:
         "python": platform.python_version(),
         "SQLite of corral": apsw.sqlite_lib_version(),
         "SQLite of huey": sqlite3.sqlite_version,
+        "corral": corral.__version__,
         **{name: _version(name) for name in _PACKAGES},
     }
 
@@ -47,8 +51,6 @@ def _cpu() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    from corral.storage.sqlite.file import file_system
-
     try:
         return file_system(folder.resolve(), Path("/proc/self/mountinfo").read_text())
     except OSError:
