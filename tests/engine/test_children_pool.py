@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -320,3 +321,14 @@ def test_a_senseless_setting_is_refused(limit: int, memory_limit: int | None, gr
     with pytest.raises(ConfigError) as caught:
         Children(limit=limit, memory_limit=memory_limit, grace=grace)
     assert caught.value.key == key
+
+
+def test_many_threads_may_ask_at_once_whether_the_worker_has_hung_up() -> None:
+    reading, writing = os.pipe()
+    line = Line(reading, writing)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: line.hung_up(), range(20_000)))
+    os.close(writing)
+    assert not any(answers)
+    assert line.hung_up()
+    os.close(reading)

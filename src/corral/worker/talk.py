@@ -23,8 +23,6 @@ class Line:
         self._requests = requests
         self._replies = replies
         self._inbox = Inbox()
-        self._poll = select.poll()
-        self._poll.register(requests, 0)  # the end is always reported
         self._asked = 0  #: how many questions were begun: their numbers never come twice
         self._owed = 0  #: number of the question that the worker has yet to answer, or 0
         for fd in (requests, replies):
@@ -53,7 +51,9 @@ class Line:
 
     def hung_up(self) -> bool:
         """Whether the worker has closed its end: it wants no more of this process, or it died."""
-        return any(events & select.POLLHUP for _, events in self._poll.poll(0))
+        poll = select.poll()  # not kept: one object refuses to be asked by two threads at a time
+        poll.register(self._requests, 0)  # the end is always reported
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
 
     def send(self, reply: Reply) -> None:
         """Send a message. Blocks while the worker is behind.
