@@ -4,11 +4,13 @@ import importlib.metadata
 import os
 import platform
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import apsw
 
 import corral
+from benchmarks.servers import has_postgres, postgres_version, redis_version
 from corral.storage.sqlite.file import file_system
 
 _PACKAGES = ("huey", "apsw", "msgspec", "uvloop")
@@ -28,6 +30,16 @@ def machine(folder: Path) -> dict[str, str]:
         "corral": corral.__version__,
         **{name: _version(name) for name in _PACKAGES},
     }
+
+
+def servers() -> dict[str, str]:
+    """The servers and runtimes of the Redis part. Raises: SystemExit without Node."""
+    try:
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit("BullMQ needs node and npm on PATH; --section sqlite does without") from error
+    found = {"Redis": redis_version(), "node": node}
+    return found | {"PostgreSQL": postgres_version()} if has_postgres() else found
 
 
 def busy() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Parameter: TypeAlias = int | float | bool
+Parameter: TypeAlias = int | float | str
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Case:
     function: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     once: bool = False  #: too long to repeat in each round
+    store: str = ""  #: the server it needs: see `servers.serve`
 
 
 #: The concurrencies among which each side may choose its best.
@@ -38,7 +39,7 @@ def _draining(quick: bool) -> list[Case]:
     for slots, workers in zip(SLOTS, WORKERS, strict=True):
         cases.append(Case(f"drain/ours/{slots}", "ours", "drain", {"jobs": jobs, "slots": slots}))
         cases.append(Case(f"drain/theirs/{workers}", "theirs", "drain", {"jobs": jobs, "workers": workers}))
-    keep = {"jobs": jobs, "slots": 100, "keep": True}
+    keep: Mapping[str, Parameter] = {"jobs": jobs, "slots": 100, "keep": "all"}
     one_by_one = [
         Case("drain-single/ours", "ours", "drain", {"jobs": single, "slots": 1}),
         Case("drain-single/theirs", "theirs", "drain", {"jobs": single, "workers": 1}),
@@ -72,13 +73,13 @@ def _waiting(quick: bool) -> list[Case]:
     samples = 500 if quick else 3_000
     jobs = 200 if quick else 600
     return [
-        Case("backlog/empty", "ours", "backlog", {"waiting": 0, "samples": samples}),
-        Case("backlog/full", "ours", "backlog", {"waiting": waiting, "samples": samples}, once=quick),
+        Case("backlog/empty", "backlog", "on_a_file", {"waiting": 0, "samples": samples}),
+        Case("backlog/full", "backlog", "on_a_file", {"waiting": waiting, "samples": samples}, once=quick),
         Case("bytes/ours", "ours", "bytes_per_job", {"jobs": 100_000}, once=True),
         Case("bytes/theirs", "theirs", "bytes_per_job", {"jobs": 100_000}, once=True),
-        Case("latency/ours", "ours", "latency", {"jobs": jobs, "gap": 0.005}),
+        Case("latency/ours", "latency", "together", {"jobs": jobs, "gap": 0.005}),
         Case("latency/theirs", "theirs", "latency", {"jobs": jobs, "gap": 0.005}),
-        Case("latency-across/ours", "ours", "latency_across", {"jobs": jobs, "gap": 0.005}),
+        Case("latency-across/ours", "latency", "across", {"jobs": jobs, "gap": 0.005}),
     ]
 
 

@@ -1,4 +1,4 @@
-"""From runs to figures: medians, ratios against the rival, and whether each target is met."""
+"""From runs to figures: medians, ratios against the rival, and whether each target is met. Here on SQLite."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -33,6 +33,14 @@ class Figures:
         """The median of one figure of one case."""
         return statistics.median(run[figure] for run in self._runs[case])
 
+    def __contains__(self, case: str) -> bool:
+        """Whether it was measured."""
+        return case in self._runs
+
+    def under(self, prefix: str) -> list[str]:
+        """The cases whose key begins so."""
+        return [case for case in self._runs if case.startswith(prefix)]
+
     def spread(self, case: str, figure: str) -> str:
         """The slowest and the fastest round, as shares of the median."""
         values = [run[figure] for run in self._runs[case]]
@@ -56,13 +64,13 @@ def table(runs: Runs, backlog: int) -> list[Line]:
     ]
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
     return f"{value:,.0f}/s"
 
 
 def _against(what: str, ours: float, theirs: float, least: float, label: str = "") -> Line:
     ratio = ours / theirs
-    return Line(what, _rate(ours), _rate(theirs), f"{ratio:.2f} ×", f"≥ {least:g} ×{label}", ratio >= least)
+    return Line(what, rate(ours), rate(theirs), f"{ratio:.2f} ×", f"≥ {least:g} ×{label}", ratio >= least)
 
 
 def _draining(figures: Figures) -> list[Line]:
@@ -82,10 +90,10 @@ def _draining(figures: Figures) -> list[Line]:
         ),
         _against("drain, one job at a time", single, their_single, 1),
         Line(
-            "drain, two processes (100 slots each)", _rate(two), _rate(figures("drain-two/theirs", "per_second")),
+            "drain, two processes (100 slots each)", rate(two), rate(figures("drain-two/theirs", "per_second")),
             f"{two / one:.2f} × one", "≥ 1 × one process", two >= one,
         ),
-        Line("drain, jobs of 10 ms, 100 slots", _rate(slow), "", "", "≥ 9,000/s of 10,000", slow >= 9_000),
+        Line("drain, jobs of 10 ms, 100 slots", rate(slow), "", "", "≥ 9,000/s of 10,000", slow >= 9_000),
     ]  # fmt: skip
 
 
@@ -99,7 +107,7 @@ def _adding(figures: Figures) -> list[Line]:
         _against("add, 100 callers at once", many, rival, 5, " of one by one"),
         Line("add, 100 callers: share of the bulk rate", f"{many / bulk:.2f}", "", "", "≥ 0.5", many >= bulk / 2),
         Line(
-            "add in bulk (1,000 a call)", _rate(bulk), "no such call", f"{bulk / rival:.1f} ×", "≥ 50,000/s",
+            "add in bulk (1,000 a call)", rate(bulk), "no such call", f"{bulk / rival:.1f} ×", "≥ 50,000/s",
             bulk >= 50_000,
         ),
         Line(
@@ -154,30 +162,40 @@ def _starting(figures: Figures) -> list[Line]:
     ]
 
 
+# -- the page ----------------------------------------------------------------------------------------------------------
+
 _MARK = {True: "met", False: "**not met**", None: ""}
 
 
-def markdown(lines: Sequence[Line], facts: Mapping[str, str], rounds: int, noise: str) -> str:
-    """The page."""
-    rows = [
-        f"| {line.what} | {line.ours} | {line.theirs} | {line.ratio} | {line.target} | {_MARK[line.met]} |"
-        for line in lines
+def rows(lines: Sequence[Line], rival: str) -> list[str]:
+    """The lines as a Markdown table."""
+    return [
+        f"| | corral | {rival} | ratio | target | |",
+        "|---|--:|--:|--:|--:|---|",
+        *(
+            f"| {line.what} | {line.ours} | {line.theirs} | {line.ratio} | {line.target} | {_MARK[line.met]} |"
+            for line in lines
+        ),
     ]
-    about = " · ".join(f"{key} {value}" for key, value in facts.items())
-    return "\n".join(
-        [
-            "# Figures of one run",
-            "",
-            f"Medians of {rounds} interleaved rounds, both sides at `synchronous=FULL`. Only ratios within one run say",
-            f"anything about another machine; `README.md` tells how each figure is made. {noise}",
-            "",
-            f"{about}",
-            "",
-            "| | corral | huey | ratio | target | |",
-            "|---|--:|--:|--:|--:|---|",
-            *rows,
-            "",
-        ]
+
+
+def markdown(runs: Runs, backlog: int) -> list[str]:
+    """What the page says about SQLite."""
+    return [
+        "## On a SQLite file, beside huey",
+        "",
+        f"Both sides at `synchronous=FULL`. {noise(runs)}",
+        "",
+        *rows(table(runs, backlog), "huey"),
+    ]
+
+
+def noise(runs: Runs) -> str:
+    """How far to trust it."""
+    figures = Figures(runs)
+    return (
+        f"Slowest and fastest round of the drain: {figures.spread('drain/ours/100', 'per_second')} (corral) and "
+        f"{figures.spread('drain/theirs/4', 'per_second')} (huey) of the median."
     )
 
 
@@ -185,6 +203,6 @@ def plain(lines: Sequence[Line]) -> str:
     """The same for a terminal."""
     marks = {True: "met", False: "NOT MET", None: ""}
     return "\n".join(
-        f"{line.what:<52}{line.ours:>20}{line.theirs:>14}{line.ratio:>16}{line.target:>26}  {marks[line.met]}".rstrip()
+        f"{line.what:<52}{line.ours:>20}{line.theirs:>30}{line.ratio:>16}{line.target:>26}  {marks[line.met]}".rstrip()
         for line in lines
     )

@@ -8,21 +8,25 @@ import pytest
 
 from corral.storage.connect import connect
 from corral.storage.port import Storage
+from tests.redis_server import fresh_prefix, shared_server, with_prefix
 
 #: Each engine that must pass the conformance suite. No test knows which one it runs on.
-ENGINES = ("sqlite",)
+ENGINES = ("sqlite", "redis")
 
 
-def url_for(engine: str, directory: Path) -> str:
-    """A URL of a store of this engine that nobody has used yet."""
-    urls = {"sqlite": f"sqlite:///{directory / 'corral.db'}"}
-    return urls[engine]
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis or Valkey server for all tests of this process."""
+    with shared_server() as url:
+        yield url
 
 
 @pytest.fixture(params=ENGINES)
 def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a fresh store of the engine under test lives."""
-    return url_for(request.param, tmp_path)
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'corral.db'}"
+    return with_prefix(request.getfixturevalue("redis_url"), fresh_prefix())
 
 
 @pytest.fixture

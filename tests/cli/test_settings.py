@@ -114,16 +114,24 @@ def test_the_store_is_named_by_the_nearest_source(folder: Path, monkeypatch: pyt
     assert store_url(load_settings(url="sqlite:///flag.db"), app) == "sqlite:///flag.db"
 
 
-@pytest.mark.parametrize(("name", "value"), [("REDIS_URL", "redis://:secret@localhost:6379"), ("REDIS_HOST", "cache")])
-def test_m_ts_55_redis_that_is_not_there_yet_is_refused_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"REDIS_URL": "redis://:secret@localhost:6379"}, "redis://:secret@localhost:6379"),
+        ({"REDIS_HOST": "cache"}, "redis://cache:6379/0"),
+        (
+            {"REDIS_HOST": "cache", "REDIS_PORT": "7000", "REDIS_PASSWORD": "p@ss", "REDIS_DB": "2"},
+            "redis://:p%40ss@cache:7000/2",
+        ),
+    ],
+)
+def test_m_ts_55_redis_of_the_environment_is_the_store_where_nothing_else_is_named(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
 ) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError) as caught:
-        store_url(load_settings())
-    assert "this version of corral does not have yet" in str(caught.value)
-    assert "CORRAL_URL=sqlite:///corral.db" in str(caught.value)
-    assert "secret" not in str(caught.value)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert store_url(load_settings()) == url
+    assert "p@ss" not in repr(load_settings())
 
 
 def test_m_ts_55_somebody_elses_redis_does_not_move_an_application_that_names_its_store(

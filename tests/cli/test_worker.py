@@ -219,7 +219,8 @@ def test_an_applications_own_store_is_used(folder: Path) -> None:
     ("words", "code", "complaint"),
     [
         (("tests.cli.apps.broken",), 2, "KeyError"),
-        ((MAILER, "--url", "redis://localhost"), 2, "no Redis engine yet"),
+        ((MAILER, "--url", "redis://127.0.0.1:1/0?timeout=0.2"), 3, "no Redis server could be reached"),
+        ((MAILER, "--url", "redis://127.0.0.1:1/0?tiemout=1"), 2, "did you mean 'timeout'"),
         ((MAILER, "--url", "sqlite:////proc/nowhere/x.db"), 3, "Error: "),
     ],
 )

@@ -351,10 +351,12 @@ async def test_m_ts_47_a_mail_that_was_sent_is_not_sent_again_when_its_job_runs_
     assert len(mails(tmp_path)) == 1
 
 
-def test_m_ts_55_a_redis_url_is_refused_by_a_version_without_that_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_m_ts_55_redis_url_names_the_store_unless_corral_url_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CORRAL_URL", raising=False)
     monkeypatch.setenv("REDIS_URL", "redis://localhost:6379")
-    with pytest.raises(ConfigError, match="no Redis engine yet"):
-        make_app(Settings())
+    assert make_app(Settings()).url == "redis://localhost:6379"
+    monkeypatch.setenv("CORRAL_URL", "sqlite:///named.db")
+    assert make_app(Settings()).url == "sqlite:///named.db"
 
 
 def test_m_ts_56_worker_concurrency_sets_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from corral import Corral, Event, Job, JobContext, JobHandle, SyncJobContext, WorkerOptions
+from corral.errors import StorageError
 from corral.job import NewJob, ParentRef
 from corral.options import ParentPolicy
 from corral.queue import Queue
@@ -32,9 +34,10 @@ class Scene:
     """Where everything lies."""
 
     folder: Path  #: of the ledgers
-    disk: Path | None = None  #: where the store is, if elsewhere
+    disk: Path | None = None  #: where the file of the store is, if elsewhere
     synchronous: str = "full"
     lease: float = LEASE
+    server: str = ""  #: URL of a store on a server; without one, the store is a file
 
     @property
     def database(self) -> Path:
@@ -42,7 +45,11 @@ class Scene:
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.database}?synchronous={self.synchronous}"
+        return self.server or f"sqlite:///{self.database}?synchronous={self.synchronous}"
+
+    @property
+    def engine(self) -> str:
+        return urlsplit(self.url).scheme
 
     @property
     def acks(self) -> Path:
@@ -63,6 +70,11 @@ class Scene:
     def refusals(self) -> Path:
         """Every verdict that came too late and was refused: `pid`."""
         return self.folder / "refusals"
+
+    @property
+    def troubles(self) -> Path:
+        """Every call of a producer that the store could not serve: `error pid`."""
+        return self.folder / "troubles"
 
     @property
     def errors(self) -> Path:
@@ -180,9 +192,14 @@ def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
         async with app:
             main, lean = await app.open_queue("main"), await app.open_queue("lean")
             producer = Producer(main, lean, Ledger(scene.acks), f"{seed}-{os.getpid()}")
+            troubles = Ledger(scene.troubles)
             say_ready()
             while not stop.is_set():
-                await producer.step()
+                try:
+                    await producer.step()
+                except StorageError as error:  # the harness knows whether there was a reason
+                    troubles.write(type(error).__name__, os.getpid())
+                    await asyncio.sleep(0.02)
         return 0
 
     return asyncio.run(serve())

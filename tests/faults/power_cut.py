@@ -27,8 +27,8 @@ from pathlib import Path
 
 from tests.faults import ledger
 from tests.faults.actors import Scene, produce, work
+from tests.faults.crew import drain
 from tests.faults.forks import Actor, answer_of, lines, prepare, start
-from tests.faults.torture import drain
 
 DISK_MEGABYTES = 64
 #: The power fails within so many seconds after the first acknowledgement.

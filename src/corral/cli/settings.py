@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -61,9 +62,12 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, validation_alias=AliasChoices("REDIS_URL"))
     redis_host: str | None = Field(None, validation_alias=AliasChoices("REDIS_HOST"))
     redis_port: int = Field(6379, validation_alias=AliasChoices("REDIS_PORT"))
+    redis_password: str | None = Field(None, validation_alias=AliasChoices("REDIS_PASSWORD"), repr=False)
     redis_db: int = Field(0, validation_alias=AliasChoices("REDIS_DB"))
 
-    not_in_file: ClassVar = frozenset({"file_url", "redis_url", "redis_host", "redis_port", "redis_db"})
+    not_in_file: ClassVar = frozenset(
+        {"file_url", "redis_url", "redis_host", "redis_port", "redis_password", "redis_db"}
+    )
 
     @property
     def production(self) -> bool:
@@ -73,9 +77,10 @@ class Settings(BaseSettings):
     @property
     def redis(self) -> str | None:
         """The Redis server that the environment names."""
-        if self.redis_url is not None:
+        if self.redis_url is not None or not self.redis_host:
             return self.redis_url
-        return f"redis://{self.redis_host}:{self.redis_port}/{self.redis_db}" if self.redis_host else None
+        login = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
+        return f"redis://{login}{self.redis_host}:{self.redis_port}/{self.redis_db}"
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,6 @@ from corral.cli.failures import UNREACHABLE, fail
 from corral.cli.load import load_app
 from corral.cli.settings import Settings, load_settings
 from corral.cli.shared import Globals
-from corral.errors import ConfigError
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 
@@ -49,19 +48,12 @@ def store_url(settings: Settings, app: Corral | None = None) -> str:
     """The store: --url or CORRAL_URL, then REDIS_URL, corral.toml, the application's own, and the default.
 
     REDIS_URL is often there for somebody else, so an application that names its own store is not moved by it.
-
-    Raises:
-        ConfigError: REDIS_URL is what counts, and this version has no Redis engine.
     """
     named = app.url if app is not None and app.url != DEFAULT_URL else None
     if settings.url:
         return settings.url
     if settings.redis and named is None:
-        raise ConfigError(
-            f"REDIS_URL asks for the Redis engine ({safe_url(settings.redis)}), which this version of corral does not "
-            f"have yet; set CORRAL_URL={DEFAULT_URL} or say --url to use a SQLite file",
-            key="REDIS_URL",
-        )
+        return settings.redis
     return settings.file_url or named or DEFAULT_URL
 
 

@@ -1,11 +1,13 @@
 """`connect(url)`: from a URL to a store. The one place where adapters are named."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 from corral.errors import ConfigError
 from corral.storage.port import Storage
 
-_SHAPES = "sqlite:///relative/file.db, sqlite:////absolute/file.db or sqlite:///:memory:"
+_SHAPES = "sqlite:///relative/file.db, sqlite:////absolute/file.db, sqlite:///:memory: or redis://host:6379/0"
+_REDIS = ("redis", "rediss", "valkey", "valkeys")
 
 
 def check_url(url: str) -> None:
@@ -13,32 +15,50 @@ def check_url(url: str) -> None:
     if not isinstance(url, str) or "://" not in url:
         raise ConfigError(f"store URL {url!r} is not a URL; use {_SHAPES}", key="url")
     scheme = urlsplit(url).scheme
-    if scheme in ("redis", "rediss", "valkey"):
-        raise ConfigError("this version of corral has no Redis engine yet; use " + _SHAPES, key="url")
+    # The parsers are cheap; the drivers are imported by connect().
+    if scheme.partition("+")[0] in _REDIS:
+        from corral.storage.redis import url as redis_url
+
+        redis_url.parse(url)
+        return
     if scheme != "sqlite":
         raise ConfigError(f"store URL {safe_url(url)!r} has the unknown scheme {scheme!r}; use {_SHAPES}", key="url")
-    from corral.storage.sqlite.url import parse  # the parser is cheap; the driver is imported by connect()
+    from corral.storage.sqlite import url as sqlite_url
 
-    parse(url)
+    sqlite_url.parse(url)
 
 
 def connect(url: str) -> Storage:
     """A store that is opened by `async with`. Making it does no I/O.
 
     Raises:
-        ConfigError: a URL that cannot be meant.
+        ConfigError: a URL that cannot be meant, or one whose driver is not installed.
     """
     check_url(url)
+    if urlsplit(url).scheme != "sqlite":
+        return _redis(url)
     from corral.storage.sqlite.store import SqliteStorage  # apsw takes 10 ms to import: only for who opens a store
 
     return SqliteStorage(url)
 
 
+def _redis(url: str) -> Storage:
+    try:
+        from corral.storage.redis.store import RedisStorage  # redis-py takes 80 ms to import
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
+            raise
+        raise ConfigError(
+            f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'", key="url"
+        ) from error
+    return RedisStorage(url)
+
+
 def safe_url(url: str) -> str:
     """The URL as it may be shown: without a password."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}{port}"))
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    netloc = f"{user}{colon}***{at}{hosts}" if colon else parts.netloc
+    query = re.sub(r"(password=)[^&]*", r"\1***", parts.query)
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

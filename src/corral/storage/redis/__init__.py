@@ -1,0 +1,1 @@
+"""The Redis engine: BullMQ's own layout, one Lua script per verb."""

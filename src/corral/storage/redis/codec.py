@@ -1,0 +1,341 @@
+"""Between corral's structs and what BullMQ keeps in a job's hash. The only place that knows BullMQ's short names."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+from msgspec import Raw, Struct
+
+from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef
+from corral.options import Backoff, CustomBackoff, Exponential, Fixed, JobOptions, Keep, ParentPolicy
+from corral.timing import Millis
+
+logger = logging.getLogger("corral.storage")
+
+pack = msgspec.msgpack.Encoder().encode
+to_json = msgspec.json.Encoder().encode
+_decode_options = msgspec.json.Decoder(JobOptions).decode
+_decode_object = msgspec.json.Decoder(dict[str, object]).decode
+_decode_traces = msgspec.json.Decoder(tuple[str, ...]).decode
+
+#: BullMQ's four flags for what a child's failure means. None of them: the parent waits.
+FLAGS = {
+    ParentPolicy.FAIL: "fpof",
+    ParentPolicy.CONTINUE: "cpof",
+    ParentPolicy.IGNORE: "idof",
+    ParentPolicy.REMOVE: "rdof",
+}
+
+
+class UnreadableJobError(ValueError):
+    """A stored job that means nothing here. Never leaves the adapter."""
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def options_text(
+    options: JobOptions, priority: int = 0, lifo: bool = False, delay_ms: Millis = 0, parent: ParentRef | None = None,
+    prefix: str = "",
+) -> str:  # fmt: skip
+    """A job's options as BullMQ stores them. What it has no word for is kept, whole, under `corral`."""
+    text = _usual_options(options, priority, lifo)
+    if not delay_ms and parent is None:
+        return text
+    stored = _decode_object(text)
+    if delay_ms:
+        stored["delay"] = delay_ms
+    if parent is not None:
+        stored["parent"] = {"id": parent.id, "queue": f"{prefix}:{parent.queue}"}
+        if parent.policy in FLAGS:
+            stored[FLAGS[parent.policy]] = True
+    return to_json(stored).decode()
+
+
+@lru_cache(maxsize=1024)
+def _usual_options(options: JobOptions, priority: int, lifo: bool) -> str:
+    """Jobs of one handler share these, so they are written once."""
+    stored = _in_their_words(options)
+    if options != NO_OPTIONS and _options_of(stored) != options:
+        stored["corral"] = options
+    if priority:
+        stored["priority"] = priority
+    if lifo:
+        stored["lifo"] = True
+    return to_json(stored).decode()
+
+
+def _in_their_words(options: JobOptions) -> dict[str, object]:
+    stored: dict[str, object] = {}
+    if options.attempts is not None:
+        stored["attempts"] = options.attempts
+    match options.backoff:
+        case Fixed(delay) | Exponential(delay):
+            kind = "fixed" if isinstance(options.backoff, Fixed) else "exponential"
+            stored["backoff"] = {"type": kind, "delay": round(delay * 1000)}
+        case CustomBackoff():
+            stored["backoff"] = {"type": "custom"}
+    for name, keep in (("removeOnComplete", options.keep_completed), ("removeOnFail", options.keep_failed)):
+        if keep is not None:
+            stored[name] = _keep(keep)
+    if options.keep_logs is not None:
+        stored["kl"] = options.keep_logs
+    return stored
+
+
+def _keep(keep: Keep) -> object:
+    if keep.age is None:
+        return False if keep.count is None else True if keep.count == 0 else keep.count
+    age = {"age": keep.age if keep.age % 1 else int(keep.age)}
+    return age if keep.count is None else {**age, "count": keep.count}
+
+
+@lru_cache(maxsize=4096)
+def read_options(text: str) -> JobOptions:
+    """The options in a job's `opts`.
+
+    Raises:
+        UnreadableJobError: not a JSON object, or options that cannot be meant.
+    """
+    try:
+        stored = _decode_object(text)
+        ours = stored.get("corral")
+        if isinstance(ours, dict):
+            return msgspec.convert(ours, JobOptions)
+        return _options_of(stored)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        raise UnreadableJobError(f"opts: {error}") from None
+
+
+def _options_of(stored: Mapping[str, object]) -> JobOptions:
+    attempts = stored.get("attempts")
+    log_lines = stored.get("kl")
+    return JobOptions(
+        attempts=int(attempts) if isinstance(attempts, int | float) and attempts >= 1 else None,
+        backoff=_read_backoff(stored.get("backoff")),
+        keep_completed=_read_keep(stored.get("removeOnComplete")),
+        keep_failed=_read_keep(stored.get("removeOnFail")),
+        keep_logs=int(log_lines) if isinstance(log_lines, int | float) and log_lines >= 0 else None,
+    )
+
+
+def _read_backoff(value: object) -> Backoff | None:
+    """A number, or `{type, delay (ms), jitter}`. Types that only a Node worker knows the function of are left open."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Fixed(max(0.0, value / 1000))
+    if not isinstance(value, dict):
+        return None
+    delay = value.get("delay")
+    seconds = max(0.0, delay / 1000) if isinstance(delay, int | float) else 0.0
+    match value.get("type"):
+        case "fixed":
+            return Fixed(seconds)
+        case "exponential":
+            return Exponential(seconds, maximum=max(86_400.0, seconds))
+    return None
+
+
+def _read_keep(value: object) -> Keep | None:
+    match value:
+        case True:
+            return Keep(count=0)
+        case False:
+            return Keep()
+        case int() | float():
+            return Keep() if value < 0 else Keep(count=int(value))
+        case dict():
+            age, count = value.get("age"), value.get("count")
+            return Keep(
+                age=max(0.0, float(age)) if isinstance(age, int | float) else None,
+                count=int(count) if isinstance(count, int | float) and count >= 0 else None,
+            )
+    return None
+
+
+# -- parents -----------------------------------------------------------------------------------------------------------
+
+
+def parent_text(parent: ParentRef, prefix: str) -> str:
+    """The `parent` field of a child."""
+    stored: dict[str, object] = {"id": parent.id, "queueKey": f"{prefix}:{parent.queue}"}
+    if parent.policy in FLAGS:
+        stored[FLAGS[parent.policy]] = True
+    return to_json(stored).decode()
+
+
+def read_parent(text: str, prefix: str) -> ParentRef:
+    """The parent in a `parent` field.
+
+    Raises:
+        UnreadableJobError: it names none.
+    """
+    try:
+        stored = _decode_object(text)
+    except msgspec.MsgspecError as error:
+        raise UnreadableJobError(f"parent: {error}") from None
+    base, job_id = stored.get("queueKey"), stored.get("id")
+    if not isinstance(base, str) or not isinstance(job_id, str):
+        raise UnreadableJobError(f"parent: {text[:100]!r} names no job")
+    policy = next((policy for policy, flag in FLAGS.items() if stored.get(flag)), ParentPolicy.WAIT)
+    return ParentRef(queue=base.removeprefix(f"{prefix}:"), id=job_id, policy=policy)
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+def pairs(fields: Sequence[str]) -> dict[str, str]:
+    """A hash as the scripts send it: names and values by turns."""
+    return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def _number(text: str | None) -> int | None:
+    """A stored number. BullMQ's may have a fraction; what is no number counts as absent, as it does for BullMQ."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def claimed_job(
+    queue: str, prefix: str, job_id: JobId, attempts_started: int, stored: Mapping[str, str], worker: str, now: Millis
+) -> Job:
+    """A job as its worker gets it.
+
+    Raises:
+        UnreadableJobError: its hash lacks a name or has options or a parent that mean nothing.
+    """
+    name = stored.get("name")
+    if name is None:
+        raise UnreadableJobError("it has no name")
+    if len(stored) == _PLAIN and stored.get("priority") == "0":
+        # Most jobs: a first attempt with nothing special.
+        return Job(
+            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=stored["data"] or "{}",
+            options=read_options(stored["opts"]), created_at=_number(stored["timestamp"]) or 0,
+            started_at=now, attempts_started=attempts_started, worker=worker,
+        )  # fmt: skip
+    present = {**stored, "processedOn": str(now), "pb": worker}
+    pending = _number(stored.get("pending")) or 0
+    return _job(queue, prefix, job_id, JobState.ACTIVE, present, attempts_started, strict=True, pending=pending)
+
+
+_PLAIN = len(("name", "data", "opts", "timestamp", "delay", "priority"))
+
+
+def _job(
+    queue: str, prefix: str, job_id: JobId, state: JobState, stored: Mapping[str, str], started: int, *, strict: bool,
+    due: Millis | None = None, pending: int = 0,
+) -> Job:  # fmt: skip
+    parent = stored.get("parent")
+    schedule = stored.get("rjk")
+    traces = stored.get("stacktrace")
+    progress = stored.get("progress")
+    finished = state.finished
+    return Job(
+        id=job_id,
+        queue=queue,
+        name=stored.get("name", ""),
+        state=state,
+        data=stored.get("data") or "{}",
+        options=read_options(stored.get("opts") or "{}") if strict else _shown_options(stored.get("opts") or "{}"),
+        priority=_number(stored.get("priority")) or 0,
+        created_at=_number(stored.get("timestamp")) or 0,
+        run_at=due,
+        started_at=_number(stored.get("processedOn")),
+        finished_at=_number(stored.get("finishedOn")) if finished else None,
+        attempts_started=started,
+        attempts_made=_number(stored.get("attemptsMade")) or _number(stored.get("atm")) or 0,
+        crashes=_number(stored.get("stc")) or 0,
+        progress=progress,
+        result=stored.get("returnvalue") if state is JobState.COMPLETED else None,
+        failed_reason=stored.get("failedReason"),
+        traces=_shown_traces(traces) if traces else (),
+        worker=stored.get("pb"),
+        parent=_parent(parent, prefix, strict=strict) if parent else None,
+        pending_children=pending,
+        schedule=schedule,
+        scheduled_for=_slot(job_id, stored) if schedule else None,
+    )
+
+
+def shown_job(
+    queue: str, prefix: str, job_id: JobId, state: JobState, fields: Sequence[str], *, due: Millis | None = None,
+    pending: int = 0,
+) -> Job:  # fmt: skip
+    """A job for people to read. What cannot be read is left out: a whole page must not fail because of one job."""
+    stored = pairs(fields)
+    started = _number(stored.get("ats")) or 0
+    return _job(queue, prefix, job_id, state, stored, started, strict=False, due=due, pending=pending)
+
+
+def _shown_options(text: str) -> JobOptions:
+    try:
+        return read_options(text)
+    except UnreadableJobError:
+        return NO_OPTIONS
+
+
+def _shown_traces(text: str) -> tuple[str, ...]:
+    try:
+        return _decode_traces(text)
+    except msgspec.MsgspecError:
+        return ()
+
+
+def _parent(text: str, prefix: str, *, strict: bool) -> ParentRef | None:
+    try:
+        return read_parent(text, prefix)
+    except UnreadableJobError:
+        if strict:
+            raise
+        return None
+
+
+def _slot(job_id: JobId, stored: Mapping[str, str]) -> Millis | None:
+    """Which slot a scheduled job was made for: corral notes it, BullMQ has it in the id."""
+    slot = _number(stored.get("slot"))
+    return slot or _number(job_id.rpartition(":")[2])
+
+
+# -- replies -----------------------------------------------------------------------------------------------------------
+
+
+class ClaimedReply(Struct):
+    """What `claim.lua` answers. Each job is decoded by itself: one that is no UTF-8 must not spoil the others."""
+
+    jobs: list[Raw] = []
+    now: float = 0
+    next_at: float | None = None
+    held_until: float | None = None
+    paused: bool = False
+
+
+class SettledReply(Struct):
+    refused: list[tuple[JobId, str]]
+    claimed: ClaimedReply | None = None
+
+
+_decode_row = msgspec.msgpack.Decoder(tuple[str, int, list[str]]).decode
+_decode_id = msgspec.msgpack.Decoder(tuple[str, int, Raw]).decode
+
+
+def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:
+    """Id, attempts started and hash of a claimed job; an empty hash when it is not text."""
+    try:
+        job_id, started, fields = _decode_row(row)
+    except msgspec.MsgspecError:
+        job_id, started, _ = _decode_id(row)
+        return job_id, started, {}
+    return job_id, started, pairs(fields)
+
+
+def millis(value: float | None) -> Millis | None:
+    """A time out of a script, where all numbers are doubles."""
+    return None if value is None else int(value)

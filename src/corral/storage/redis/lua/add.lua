@@ -1,0 +1,28 @@
+-- add.lua - new jobs of any queues, parents before their children; each group is added whole or not at all.
+--
+-- Keys     wait prioritized pc delayed waiting-children marker id events meta <id> <parent>:dependencies; all queues of the jobs
+--          own: settings state queues op
+-- Request  { queue, prefix, now?, register = { queue ... }, groups = { { job ... } ... } }
+--          job = { queue, name, data, opts, id?, delay?, at?, priority?, lifo?, parent? = { queue, id, json }, children?, lifespan?,
+--          schedule?, slot? }
+-- Reply    { { { id, fresh } ... } | { full = { queue, count, per_ms, retry_ms } } ... }, one for each group
+-- Events   added, then waiting | delayed | waiting-children; duplicated
+-- BullMQ   its add scripts, for many jobs at once; Node workers of the queue are woken by the same marker
+--! include lib/call.lua
+--! include lib/keys.lua
+--! include lib/events.lua
+--! include lib/place.lua
+--! include lib/tally.lua
+--! include lib/hold.lua
+--! include lib/parents.lua
+--! include lib/insert.lua
+
+local before = earlier()
+if before then return before end
+if #req.register > 0 then call('SADD', 'corral:' .. req.prefix .. '::queues', unpack(req.register)) end
+local answers = {}
+for i, group in ipairs(req.groups) do
+  answers[i] = add_limit_hit(group) or insert_all(group)
+end
+conclude()
+return reply(answers)

@@ -1,0 +1,59 @@
+-- counts.lua - how many jobs are in each state, at the same cost whether there are ten or a million.
+--
+-- Keys     wait paused prioritized delayed active waiting-children completed failed metrics:completed metrics:failed meta repeat,
+--          <id> of the first waiting jobs; own: held slots; of every queue asked for
+-- Request  { prefix, queues = { name ... } }
+-- Reply    { { waiting, active, delayed, children, completed, failed, completed_total, failed_total, paused, oldest? } ... }
+-- Events   none
+-- BullMQ   counts what its own readers count; `prioritized` and the list that version 5 pauses into are waiting jobs here
+--! flags no-writes
+--! include lib/call.lua
+--! include lib/keys.lua
+--! include lib/slot_count.lua
+
+local HEADS = 25 -- waiting jobs looked at, of each key, to find the oldest
+
+local function ready_since(q, id)
+  local job = redis.pcall('HMGET', q.base .. id, 'rdy', 'timestamp')
+  if job.err then return nil end
+  return tonumber(job[1] or nil) or tonumber(job[2] or nil)
+end
+
+-- Front jobs are old, but the oldest of all may stand behind: only the first of each key are asked.
+local function oldest(q)
+  local first
+  local heads = {
+    call('LRANGE', q.wait, -HEADS, -1), call('LRANGE', q.paused, -HEADS, -1),
+    call('ZRANGE', q.prioritized, 0, HEADS - 1), call('ZRANGE', q.held, 0, HEADS - 1),
+  }
+  for _, ids in ipairs(heads) do
+    for _, id in ipairs(ids) do
+      local at = ready_since(q, id)
+      if at and (not first or at < first) then first = at end
+    end
+  end
+  return first and math.floor(first)
+end
+
+local function count(q)
+  local held = call('ZCARD', q.held)
+  local waiting = call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized) + held
+  local delayed = call('ZCARD', q.delayed) - held
+  if delayed > 0 then delayed = delayed - slots_in_delayed(q) end
+  return {
+    waiting = waiting,
+    active = call('LLEN', q.active),
+    delayed = math.max(0, delayed),
+    children = call('ZCARD', q.children),
+    completed = call('ZCARD', q.completed),
+    failed = call('ZCARD', q.failed),
+    completed_total = tonumber(call('HGET', q.base .. 'metrics:completed', 'count') or nil) or 0,
+    failed_total = tonumber(call('HGET', q.base .. 'metrics:failed', 'count') or nil) or 0,
+    paused = call('HEXISTS', q.base .. 'meta', 'paused') == 1,
+    oldest = waiting > 0 and oldest(q) or nil,
+  }
+end
+
+local answers = {}
+for i, name in ipairs(req.queues) do answers[i] = count(queue_named(name)) end
+return reply(answers)

@@ -1,0 +1,17 @@
+-- lib/discard.lua - deleting a job that is in no container any more, with all that belongs to it.
+
+-- Whoever waits for this one waits no longer; what failed stays known to its parent.
+local function leave_parent(q, job)
+  if job.state == 'completed' then return end
+  local reason = job.state == 'failed' and call('HGET', q.base .. job.id, 'failedReason') or nil
+  child_removed(job.parent, q.base .. job.id, reason)
+end
+
+local function discard(q, job)
+  if job.parent then leave_parent(q, job) end
+  if job.deid and call('GET', q.base .. 'de:' .. job.deid) == job.id then
+    call('DEL', q.base .. 'de:' .. job.deid, q.base .. 'dn:' .. job.deid)
+  end
+  delete_keys(q, job.id)
+  call('DEL', q.base .. job.id .. ':lock')
+end

@@ -1,0 +1,109 @@
+-- lib/finish.lua - how jobs end: completed or failed, kept or not.
+
+local SLICE = 1000 -- finished jobs deleted by one verdict; the rest goes with the next ones, or with the sweeper
+
+local function delete_keys(q, id)
+  local key = q.base .. id
+  call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful')
+end
+
+-- The score of a job that finishes now: the milliseconds, and in three decimals its place among those of the same one.
+local function finish_score(q, state)
+  local field = 'last_' .. state
+  local place = rawget(q, field)
+  if not place then
+    local newest = tonumber(call('ZRANGE', q.base .. state, -1, -1, 'WITHSCORES')[2] or nil) or 0
+    place = math.floor(newest) == now and math.floor((newest - now) * 1000 + 0.5) or -1
+  end
+  place = math.min(place + 1, 999)
+  q[field] = place
+  return place == 0 and now_text or now_text .. string.format('.%03d', place)
+end
+
+-- The job that was kept back while the owner of its deduplication id ran (BullMQ's keepLastIfActive).
+local function add_kept_back(q, deid)
+  local kept = q.base .. 'dn:' .. deid
+  local job = call('HMGET', kept, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'rjk')
+  if not job[1] then return end
+  call('DEL', kept)
+  local counter = call('INCR', q.base .. 'id')
+  local id = job[4] or tostring(counter)
+  local ok, options = pcall(cjson.decode, job[3] or '{}')
+  if not ok or type(options) ~= 'table' then options = {} end
+  local de = type(options.de) == 'table' and options.de or {}
+  local delay, priority = tonumber(options.delay) or 0, tonumber(options.priority) or 0
+  local key = q.base .. id
+  call('HSET', key, 'name', job[1], 'data', job[2] or '{}', 'opts', job[3] or '{}', 'timestamp', now, 'delay', delay,
+    'priority', priority, 'deid', deid)
+  if job[5] then
+    call('HSET', key, 'parentKey', job[5], 'parent', job[6] or '{}')
+    call('SADD', job[5] .. ':dependencies', key)
+  end
+  if job[7] then call('HSET', key, 'rjk', job[7]) end
+  if tonumber(de.ttl) and not de.keepLastIfActive then
+    call('SET', q.base .. 'de:' .. deid, id, 'PX', de.ttl)
+  else
+    call('SET', q.base .. 'de:' .. deid, id)
+  end
+  tell(q, 'added', 'jobId', id, 'name', job[1])
+  if delay > 0 then
+    put_delayed(q, id, now + delay)
+    tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[1])
+  else
+    put_ready(q, id, priority, false)
+    tell(q, 'waiting', 'jobId', id, 'name', job[1])
+  end
+end
+
+-- The owner of a deduplication id has ended: the next one may come. With a running time-out the id stays taken.
+local function release_deduplication(q, id, deid)
+  local key = q.base .. 'de:' .. deid
+  if call('GET', key) == id and call('PTTL', key) == -1 then call('DEL', key) end
+  add_kept_back(q, deid)
+end
+
+-- Delete finished jobs, and tell the parents that still wait for failed ones.
+local function delete_finished(q, state, ids)
+  if #ids == 0 then return end
+  for _, id in ipairs(ids) do
+    if state == 'failed' then
+      local job = call('HMGET', q.base .. id, 'parentKey', 'failedReason')
+      if job[1] then child_removed(job[1], q.base .. id, job[2] or '') end
+    end
+    delete_keys(q, id)
+  end
+  for from = 1, #ids, 1000 do call('ZREM', q.base .. state, unpack(ids, from, math.min(from + 999, #ids))) end
+end
+
+-- Enforce a bound; `own` are the jobs that just ended, which alone go when nothing is to be kept.
+local function retain(q, state, keep, own)
+  if keep.count == 0 then return delete_finished(q, state, own) end
+  local key = q.base .. state
+  if keep.count then
+    local excess = call('ZCARD', key) - keep.count
+    if excess > 0 then delete_finished(q, state, call('ZRANGE', key, 0, math.min(excess, SLICE) - 1)) end
+  end
+  if keep.age_ms then
+    local old = string.format('(%.17g', now - keep.age_ms)
+    delete_finished(q, state, call('ZRANGEBYSCORE', key, '-inf', old, 'LIMIT', 0, SLICE))
+  end
+end
+
+-- Fail a job that is in no container any more. Its own events come first; `prev` is where it was.
+fail_stored = function(q, id, reason, prev)
+  local key = q.base .. id
+  local job = call('HMGET', key, 'name', 'parentKey', 'parent', 'deid')
+  call('HSET', key, 'failedReason', reason, 'finishedOn', now_text)
+  call('HDEL', key, 'defa', 'exp', 'cancel', 'hold')
+  call('ZADD', q.base .. 'failed', finish_score(q, 'failed'), id)
+  tell(q, 'failed', 'jobId', id, 'failedReason', reason, 'prev', prev, 'name', job[1] or '')
+  tally(q).failed = tally(q).failed + 1
+  if job[4] then release_deduplication(q, id, job[4]) end
+  if job[2] then child_failed(job[2], job[3], key, id, reason) end
+  unhold(q, job[1])
+end
+
+-- Tell that nothing runs and nothing waits any more.
+local function tell_idle(q)
+  if call('LLEN', q.active) == 0 and ready_count(q) == 0 then tell(q, 'drained') end
+end

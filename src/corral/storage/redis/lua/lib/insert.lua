@@ -1,0 +1,115 @@
+-- lib/insert.lua - new jobs.
+
+-- Which queue's limit for producers this group would exceed. Counts it when it does not. Jobs of schedules are not counted.
+local function add_limit_hit(group)
+  local wanted = {}
+  for _, job in ipairs(group) do
+    if not job.schedule then wanted[job.queue] = (wanted[job.queue] or 0) + 1 end
+  end
+  local counted = {}
+  for name, count in pairs(wanted) do
+    local q = queue_named(name)
+    local limit = rawget(q, 'limit')
+    if limit == nil then
+      local found = call('HMGET', q.settings, 'add_count', 'add_per')
+      limit = found[1] and { count = tonumber(found[1]), per = tonumber(found[2]) } or false
+      q.limit = limit
+    end
+    if limit then
+      local state = call('HMGET', q.state, 'add_at', 'add_used')
+      local at, used = tonumber(state[1] or nil) or 0, tonumber(state[2] or nil) or 0
+      if math.abs(now - at) >= limit.per then at, used = now, 0 end
+      if used + count > limit.count then
+        return { full = { queue = name, count = limit.count, per_ms = limit.per, retry_ms = at + limit.per - now } }
+      end
+      counted[#counted + 1] = { q, at, used + count }
+    end
+  end
+  for _, one in ipairs(counted) do call('HSET', one[1].state, 'add_at', one[2], 'add_used', one[3]) end
+  return nil
+end
+
+-- Tie a child to its parent. A parent that is gone leaves the child an ordinary job.
+local function attach(key, child, parent)
+  local home = queue_named(parent.queue)
+  local parent_key = home.base .. parent.id
+  if call('EXISTS', parent_key) == 0 then return end
+  call('HSET', key, 'parentKey', parent_key, 'parent', parent.json)
+  call('SADD', parent_key .. ':dependencies', child)
+end
+
+-- Where the new job stands: with the parents, delayed, or ready.
+local function put_new(q, id, job, due, plain)
+  if job.children then
+    call('ZADD', q.children, now, id)
+    tell(q, 'waiting-children', 'jobId', id, 'name', job.name)
+  elseif due > now then
+    put_delayed(q, id, due)
+    tell(q, 'delayed', 'jobId', id, 'delay', due, 'name', job.name)
+  else
+    if job.priority or job.lifo then
+      put_ready(q, id, job.priority or 0, job.lifo)
+    else
+      plain[#plain + 1] = id
+    end
+    tell(q, 'waiting', 'jobId', id)
+  end
+end
+
+local function flush(q, plain)
+  for from = 1, #plain, 1000 do call('LPUSH', q.wait, unpack(plain, from, math.min(from + 999, #plain))) end
+  if #plain > 0 then wake(q) end
+end
+
+local function insert(q, job, counter, plain)
+  local id = job.id or string.format('%.0f', counter)
+  local key = q.base .. id
+  if job.id and call('EXISTS', key) == 1 then
+    tell(q, 'duplicated', 'jobId', id, 'name', job.name)
+    return id, false
+  end
+  local due = job.at or now + (job.delay or 0)
+  local delay = math.max(0, due - now)
+  call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now, 'delay', delay, 'priority', job.priority or 0)
+  if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
+  if job.schedule then call('HSET', key, 'rjk', job.schedule, 'slot', job.slot or 0) end
+  tell(q, 'added', 'jobId', id, 'name', job.name)
+  put_new(q, id, job, due, plain)
+  if job.parent then attach(key, key, job.parent) end
+  return id, true
+end
+
+-- Enter a queue that nobody has used yet, or not since it was obliterated, in the list of all.
+local function found(q, name)
+  if meta(q).founded then return end
+  q.known.founded = true
+  call('HSET', q.base .. 'meta', 'opts.maxLenEvents', meta(q).events)
+  call('SADD', 'corral:' .. req.prefix .. '::queues', name)
+end
+
+-- Add all jobs of a group; answers { id, fresh } for each.
+local function insert_all(group)
+  local answers, passed_over, plain, last = {}, {}, {}, nil
+  local counts = {}
+  for _, job in ipairs(group) do counts[job.queue] = (counts[job.queue] or 0) + 1 end
+  local counters = {}
+  for name, count in pairs(counts) do
+    found(queue_named(name), name)
+    counters[name] = call('INCRBY', queue_named(name).base .. 'id', count) - count
+  end
+  for i, job in ipairs(group) do
+    local q = queue_named(job.queue)
+    if q ~= last then
+      if last then flush(last, plain) end
+      plain, last = {}, q
+    end
+    counters[job.queue] = counters[job.queue] + 1
+    local id, fresh = insert(q, job, counters[job.queue], plain)
+    answers[i] = { id, fresh }
+    if not fresh and job.parent then passed_over[#passed_over + 1] = job.parent end
+  end
+  if last then flush(last, plain) end
+  -- A parent whose children were all there already would wait for ever.
+  for _, parent in ipairs(passed_over) do one_less(queue_named(parent.queue), parent.id) end
+  return answers
+end

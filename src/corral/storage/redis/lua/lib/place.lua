@@ -1,0 +1,78 @@
+-- lib/place.lua - where pending jobs stand: `wait` (list, served from its tail), `prioritized` and `delayed` (sorted sets), and
+-- the markers that wake sleeping workers.
+
+local PRIORITY = 4294967296 -- 2^32 counter values for each priority
+local URGENT = 1000000 -- priorities up to here are served before `wait`, the others after it
+local FIRST_COUNTER = 2147483648 -- where the counter starts, so that there is room in front
+
+local function is_open(q)
+  local m = meta(q)
+  return not m.paused and (not m.concurrency or call('LLEN', q.active) < m.concurrency)
+end
+
+-- Wake a worker, once a call: there is something to claim.
+local function wake(q)
+  if not rawget(q, 'woken') then
+    q.woken = true
+    if is_open(q) then call('ZADD', q.marker, 0, '0') end
+  end
+end
+
+local function next_counter(q)
+  local counter = call('INCR', q.pc)
+  if counter == 1 then
+    counter = FIRST_COUNTER
+    call('SET', q.pc, counter)
+  end
+  return counter % PRIORITY
+end
+
+-- The place before all others of a priority.
+local function front_score(q, priority)
+  local first = call('ZRANGEBYSCORE', q.prioritized, priority * PRIORITY, (priority + 1) * PRIORITY - 1, 'WITHSCORES', 'LIMIT', 0, 1)
+  if not first[2] then return priority * PRIORITY + next_counter(q) end
+  return math.max(priority * PRIORITY, tonumber(first[2]) - 1)
+end
+
+-- Put a job at the end of its rank, or before all others of it.
+local function put_ready(q, id, priority, in_front)
+  if priority == 0 then
+    call(in_front and 'RPUSH' or 'LPUSH', q.wait, id)
+  else
+    call('ZADD', q.prioritized, in_front and front_score(q, priority) or priority * PRIORITY + next_counter(q), id)
+  end
+  wake(q)
+end
+
+-- The score of a job due at a time: 4,096 places in a millisecond.
+local function due_score(q, due)
+  local low = due * 4096
+  local last = call('ZREVRANGEBYSCORE', q.delayed, low + 4095, low, 'WITHSCORES', 'LIMIT', 0, 1)
+  if not last[2] then return low end
+  return math.min(tonumber(last[2]) + 1, low + 4095)
+end
+
+local function put_delayed(q, id, due)
+  call('ZADD', q.delayed, due_score(q, due), id)
+  q.later = true
+end
+
+-- Tell sleeping workers when the next delayed job falls due.
+local function mark_due()
+  for _, q in pairs(queues_by_base) do
+    if rawget(q, 'later') then
+      local first = call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')
+      if first[2] then call('ZADD', q.marker, tonumber(first[2]) / 4096, '1') end
+    end
+  end
+end
+
+-- Active jobs that go back, best first, each before all others of its rank.
+local function put_back(q, jobs)
+  for i = #jobs, 1, -1 do put_ready(q, jobs[i].id, jobs[i].priority, true) end
+end
+
+-- How many jobs wait to be claimed.
+local function ready_count(q)
+  return call('LLEN', q.wait) + call('ZCARD', q.prioritized) + call('ZCARD', q.held)
+end

@@ -1,0 +1,214 @@
+-- lib/select.lua - which jobs a command means: these ids, or the first of some states. Those found are out of their container
+-- when they are answered, but for active ones, which stay where they are.
+--
+-- Request  { ids } or { states, limit, name?, older?, beyond?, step?, skip? }; `states` are also those that ids may be in.
+-- A call looks at a slice; `step` (the place) and `skip` (jobs there that stay) say where the next call goes on, `left` which of
+-- the ids are still to do.
+
+local LOOK = 1000 -- jobs looked at per call: 3 ms
+local ACT = 200 -- jobs acted upon per call: 5 ms
+local SEARCH = 150000 -- list entries searched for single ids per call: 6 ms
+local GONE = '\0' -- put in the place of a list entry that is taken out
+
+local PLACES = {
+  waiting = { 'urgent', 'paused', 'wait', 'later', 'held' }, -- `paused` is where BullMQ 5 puts them
+  delayed = { 'delayed' },
+  active = { 'active' },
+  ['waiting-children'] = { 'children' },
+  completed = { 'completed' },
+  failed = { 'failed' },
+}
+local LISTS = { wait = true, paused = true, active = true }
+local KEYS_OF = { urgent = 'prioritized', later = 'prioritized' }
+local BOUND = string.format('%.0f', (URGENT + 1) * PRIORITY)
+local FIELDS_SEEN = { 'name', 'timestamp', 'parentKey', 'deid', 'priority' }
+
+local function look_at(q, id, state, place)
+  local found = redis.pcall('HMGET', q.base .. id, unpack(FIELDS_SEEN))
+  if found.err or not (found[1] or found[2]) then return nil end -- nothing behind the id, or something that is no job
+  return {
+    id = id, state = state, place = place, name = found[1] or '', timestamp = tonumber(found[2] or nil) or 0,
+    parent = found[3] or nil, deid = found[4] or nil, priority = tonumber(found[5] or nil) or 0,
+  }
+end
+
+local function key_at(q, place) return q[KEYS_OF[place] or place] end
+
+local function last_old(wish) return '(' .. string.format('%.0f', now - wish.older + 1) end
+
+-- `count` ids of a place in its own order, from behind the first `skip`.
+local function entries(q, wish, state, place, skip, count)
+  local key = key_at(q, place)
+  if LISTS[place] then
+    local ids = call('LRANGE', key, -(skip + count), -(skip + 1))
+    for i = 1, math.floor(#ids / 2) do ids[i], ids[#ids + 1 - i] = ids[#ids + 1 - i], ids[i] end
+    return ids
+  elseif place == 'urgent' then
+    return call('ZRANGEBYSCORE', key, '-inf', '(' .. BOUND, 'LIMIT', skip, count)
+  elseif place == 'later' then
+    return call('ZRANGEBYSCORE', key, BOUND, '+inf', 'LIMIT', skip, count)
+  elseif wish.older and (state == 'completed' or state == 'failed') then
+    return call('ZRANGEBYSCORE', key, '-inf', last_old(wish), 'LIMIT', skip, count)
+  end
+  return call('ZRANGE', key, skip, skip + count - 1)
+end
+
+local function take_from_list(key, picks)
+  for _, pick in ipairs(picks) do call('LSET', key, -pick.index, GONE) end
+  call('LREM', key, -#picks, GONE)
+end
+
+local function take_out(q, place, picks)
+  if #picks == 0 or place == 'active' then return 0 end
+  if LISTS[place] then
+    take_from_list(key_at(q, place), picks)
+    return #picks
+  end
+  local ids = {}
+  for i, pick in ipairs(picks) do ids[i] = pick.id end
+  if place == 'held' then
+    for _, id in ipairs(ids) do release_hold(q, id) end
+    call('ZREM', q.delayed, unpack(ids))
+  else
+    call('ZREM', key_at(q, place), unpack(ids))
+  end
+  return #picks
+end
+
+local function is_meant(q, wish, job)
+  if wish.name and job.name ~= wish.name then return false end
+  local ended = job.state == 'completed' or job.state == 'failed'
+  if wish.older and not ended and job.timestamp > now - wish.older then return false end
+  if job.place == 'delayed' and call('ZSCORE', q.held, job.id) then return false end
+  return ended or not is_pending_run(q, job.id)
+end
+
+-- How many of a state there are, as far as that can be said without looking at each.
+local function total_of(q, wish, state)
+  if state == 'waiting' then return ready_count(q) + call('LLEN', q.paused) end
+  if state == 'active' then return call('LLEN', q.active) end
+  if wish.older then return call('ZCOUNT', q[state], '-inf', last_old(wish)) end
+  return call('ZCARD', key_at(q, PLACES[state][1]))
+end
+
+-- Look at a slice of one place; answers how many were looked at and how many of those stay.
+local function slice(q, wish, step, skip, found, most, limit)
+  local picks, seen = {}, 0
+  local ids = entries(q, wish, step.state, step.place, skip, most)
+  for i, id in ipairs(ids) do
+    if #found.jobs >= limit or (step.room and step.room <= 0) then break end
+    seen = i
+    local job = look_at(q, id, step.state, step.place)
+    if job and is_meant(q, wish, job) then
+      found.jobs[#found.jobs + 1] = job
+      picks[#picks + 1] = { id = id, index = skip + i }
+      if step.room then step.room = step.room - 1 end
+    elseif not job and wish.orphans then
+      picks[#picks + 1] = { id = id, index = skip + i }
+    end
+  end
+  local taken = wish.count and 0 or take_out(q, step.place, picks)
+  return seen, seen - taken, #ids < most and seen == #ids
+end
+
+local function steps_of(q, wish)
+  local steps = {}
+  for _, state in ipairs(wish.states) do
+    local shared = { state = state, room = wish.beyond and total_of(q, wish, state) - wish.beyond or nil }
+    for _, place in ipairs(PLACES[state]) do
+      steps[#steps + 1] = setmetatable({ place = place }, { __index = shared, __newindex = shared })
+    end
+  end
+  return steps
+end
+
+-- Go through the places of some states. With `count` nothing is taken out.
+local function walk(q, wish)
+  local found = { jobs = {} }
+  local steps = steps_of(q, wish)
+  local at, skip, looked = wish.step or 1, wish.skip or 0, 0
+  local limit = wish.count and LOOK or math.min(wish.limit, ACT)
+  local picky = wish.name or wish.older
+  if wish.beyond and steps[at] and steps[at].place == 'active' then steps[at].room = steps[at].room - skip end
+  while steps[at] and #found.jobs < limit and looked < LOOK do
+    local step = steps[at]
+    local most = picky and LOOK - looked or math.min(LOOK - looked, limit - #found.jobs)
+    local seen, stay, done = slice(q, wish, step, skip, found, most, limit)
+    looked, skip = looked + seen, skip + stay
+    if done or (step.room and step.room <= 0) then at, skip = at + 1, 0 end
+  end
+  if steps[at] then found.step, found.skip = at, skip end
+  return found
+end
+
+-- Which sorted set has a job; those in none are in a list.
+local function place_in_sets(q, id)
+  for _, place in ipairs({ 'completed', 'failed', 'children' }) do
+    if call('ZSCORE', q[place], id) then return place end
+  end
+  if call('ZSCORE', q.delayed, id) then return call('ZSCORE', q.held, id) and 'held' or 'delayed' end
+  return call('ZSCORE', q.prioritized, id) and 'urgent' or nil
+end
+
+local function is_active(q, id)
+  return (call('ZSCORE', q.leases, id) or call('LPOS', q.active, id)) and true or false
+end
+
+-- Take a job out of the list it waits in.
+local function take_listed(q, id)
+  if call('LREM', q.wait, -1, id) > 0 then return 'wait' end
+  return call('LREM', q.paused, -1, id) > 0 and 'paused' or nil
+end
+
+-- Take a job out of its place when that is one of these states'; answers its state and place, and whether `wait` was searched.
+local function take_one(q, id, states)
+  local place = place_in_sets(q, id)
+  local state = place == 'children' and 'waiting-children' or (place == 'urgent' or place == 'held') and 'waiting' or place
+  if place then
+    if not states[state] or ((state == 'waiting' or state == 'delayed') and is_pending_run(q, id)) then return nil end
+    take_out(q, place, { { id = id } })
+    return state, place
+  end
+  if not states.waiting or is_pending_run(q, id) then return states.active and is_active(q, id) and 'active' or nil, 'active' end
+  if is_active(q, id) then return states.active and 'active' or nil, 'active' end
+  place = take_listed(q, id)
+  return place and 'waiting' or nil, place, true
+end
+
+-- Those of the ids that are in one of the states.
+local function find(q, wish)
+  local found, states, searched = { jobs = {} }, {}, 0
+  for _, state in ipairs(wish.states) do states[state] = true end
+  local length = states.waiting and call('LLEN', q.wait) or 0
+  for i, id in ipairs(wish.ids) do
+    if #found.jobs >= ACT or searched > SEARCH then
+      found.left = #wish.ids - i + 1
+      break
+    end
+    local job = look_at(q, id)
+    if job then
+      local in_list
+      job.state, job.place, in_list = take_one(q, id, states)
+      if job.state then found.jobs[#found.jobs + 1] = job end
+      if in_list then searched = searched + length end
+    end
+  end
+  return found
+end
+
+-- The whole of a command: do this to each of the jobs that are meant. Answers { ids, step?, skip?, left?, again? }: `again` when
+-- doing it brought others into the queue, which may be meant too.
+local function each_meant(act)
+  local before = earlier()
+  if before then return before end
+  local found = req.ids and find(queue, req) or walk(queue, req)
+  local ready, delayed = call('LLEN', queue.wait) + call('ZCARD', queue.prioritized), call('ZCARD', queue.delayed)
+  local ids = {}
+  for i, job in ipairs(found.jobs) do
+    ids[i] = job.id
+    act(job, queue.base .. job.id)
+  end
+  local again = call('LLEN', queue.wait) + call('ZCARD', queue.prioritized) > ready or call('ZCARD', queue.delayed) > delayed
+  conclude()
+  return reply({ ids = ids, step = found.step, skip = found.skip, left = found.left, again = again })
+end

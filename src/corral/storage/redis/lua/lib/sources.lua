@@ -1,0 +1,88 @@
+-- lib/sources.lua - the jobs of a queue as sorted runs, one for each key that has some. A run answers any stretch of itself as
+-- { id, k1, k2, due } by place; merged by (k1, k2) the runs are one list.
+
+local MILLION = URGENT + 1 -- the rank of jobs without a priority
+
+local function zset(q, state, key, first, size, place)
+  local run = { state = state, size = size, pos = 0 }
+  run.read = function(from, count)
+    local last = math.min(from + count, size) - 1
+    local found = run.newest_first and call('ZREVRANGE', key, first + from, first + last, 'WITHSCORES')
+      or call('ZRANGE', key, first + from, first + last, 'WITHSCORES')
+    local entries = {}
+    for i = 1, #found, 2 do
+      local k1, k2, due = place(tonumber(found[i + 1]))
+      entries[#entries + 1] = { found[i], k1, k2, due }
+    end
+    return entries
+  end
+  return run
+end
+
+-- Lists begin at their tail: there are the jobs that were first.
+local function list(q, state, key, place)
+  local size = call('LLEN', key)
+  local run = { state = state, size = size, pos = 0 }
+  run.read = function(from, count)
+    local last = math.min(from + count, size) - 1
+    local entries = {}
+    if last < from then return entries end
+    local found = run.newest_first and call('LRANGE', key, from, last) or call('LRANGE', key, -last - 1, -from - 1)
+    for i = 1, #found do
+      local id = run.newest_first and found[i] or found[#found + 1 - i]
+      local k1, k2 = place(id, from + i - 1)
+      entries[i] = { id, k1, k2 }
+    end
+    return entries
+  end
+  return run
+end
+
+local function by_priority(score)
+  local priority = math.floor(score / PRIORITY)
+  return priority <= URGENT and priority or priority + 1, score % PRIORITY
+end
+
+local function by_hold(place) return math.floor(place / PRIORITY), place % PRIORITY end
+
+local function by_due(score)
+  local due = math.floor(score / 4096)
+  return due, score % 4096, due
+end
+
+local function by_time(score) return math.floor(score), score % 1 end
+
+local SOURCES = {
+  waiting = function(q)
+    local all = call('ZCARD', q.prioritized)
+    local urgent = call('ZCOUNT', q.prioritized, '-inf', string.format('(%.17g', MILLION * PRIORITY))
+    return {
+      zset(q, 'waiting', q.prioritized, 0, urgent, by_priority),
+      zset(q, 'waiting', q.held, 0, call('ZCARD', q.held), by_hold),
+      list(q, 'waiting', q.paused, function(_, i) return MILLION, PRIORITY + i end),
+      list(q, 'waiting', q.wait, function(_, i) return MILLION, 2 * PRIORITY + i end),
+      zset(q, 'waiting', q.prioritized, urgent, all - urgent, by_priority),
+    }
+  end,
+  delayed = function(q)
+    local run = zset(q, 'delayed', q.delayed, 0, call('ZCARD', q.delayed), by_due)
+    local held, slots = call('ZCARD', q.held) > 0, call('HLEN', q.schedules) > 0
+    if held or slots then
+      run.left_out = function(id) return held and call('ZSCORE', q.held, id) or slots and is_slot(q, id) end
+    end
+    return { run }
+  end,
+  active = function(q)
+    return { list(q, 'active', q.active, function(id) return tonumber(call('ZSCORE', q.leases, id) or nil) or 0, 0 end) }
+  end,
+  ['waiting-children'] = function(q) return { zset(q, 'waiting-children', q.children, 0, call('ZCARD', q.children), by_time) } end,
+  completed = function(q) return { zset(q, 'completed', q.completed, 0, call('ZCARD', q.completed), by_time) } end,
+  failed = function(q) return { zset(q, 'failed', q.failed, 0, call('ZCARD', q.failed), by_time) } end,
+}
+
+-- Whether the entry of one run goes before the one of another.
+local function before_that(a, b, newest_first)
+  if newest_first then a, b = b, a end
+  if a[2] ~= b[2] then return a[2] < b[2] end
+  return a[3] < b[3]
+end

@@ -1,0 +1,215 @@
+-- lib/take.lua - claim the best jobs that may run: the one body behind `claim` and the second half of `settle`.
+
+local PROMOTE = 500 -- due jobs moved per call: 5 ms
+local PASS_OVER = 300 -- jobs passed over per call (set aside, expired or unreadable): 5 ms
+local LOCK_SLACK = 2 -- a lock outlives its lease, so that a verdict that is a little late still counts
+local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own clock must not end locks
+
+local function promote_one(q, id, score)
+  call('ZREM', q.delayed, id)
+  local job = call('HMGET', q.base .. id, 'priority', 'name')
+  local priority = tonumber(job[1] or nil) or 0
+  if release_hold(q, id) then return put_ready(q, id, priority, true) end
+  call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
+  put_ready(q, id, priority, false)
+  tell(q, 'waiting', 'jobId', id, 'prev', 'delayed', 'name', job[2] or '')
+end
+
+-- Move due jobs to the end of their rank; answers when the next one falls due. What stands for the next run of a schedule stays:
+-- the scheduler turns it into a job.
+local function promote_due(q)
+  local limit = string.format('%.0f', (now + 1) * 4096 - 1)
+  local due = call('ZRANGEBYSCORE', q.delayed, '-inf', limit, 'WITHSCORES', 'LIMIT', 0, PROMOTE)
+  for i = 1, #due, 2 do
+    if not is_slot(q, due[i]) then promote_one(q, due[i], due[i + 1]) end
+  end
+  local next_one = call('ZRANGEBYSCORE', q.delayed, '(' .. limit, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return next_one[2] and math.floor(tonumber(next_one[2]) / 4096) or nil
+end
+
+-- The rate limit: how many may still start, and when the window ends that says so.
+local function window(q)
+  local m = meta(q)
+  if not m.max then return nil, nil end
+  local used = tonumber(call('GET', q.limiter) or nil)
+  if not used then return m.max, nil end
+  local left = call('PTTL', q.limiter)
+  if left >= 0 then return m.max - used, now + left end
+  local began = tonumber(call('HGET', q.state, 'window_at') or nil)
+  if began and math.abs(now - began) < (m.duration or 1000) then return m.max - used, began + (m.duration or 1000) end
+  call('DEL', q.limiter) -- over, or a counter without an end that nobody would ever reset
+  return m.max, nil
+end
+
+local function count_starts(q, started)
+  local m = meta(q)
+  if not m.max or started == 0 then return end
+  if call('INCRBY', q.limiter, started) == started then
+    call('HSET', q.state, 'window_at', now)
+    if not given then call('PEXPIRE', q.limiter, m.duration or 1000) end
+  end
+end
+
+-- Take up to `count` ids out of the queue, best first: urgent ones, the list, the rest.
+local function pop(q, count)
+  local ids = {}
+  local prioritized = call('ZCARD', q.prioritized)
+  if prioritized > 0 then
+    ids = call('ZRANGEBYSCORE', q.prioritized, '-inf', string.format('(%.17g', (URGENT + 1) * PRIORITY), 'LIMIT', 0, count)
+    if #ids > 0 then call('ZREM', q.prioritized, unpack(ids)) end
+  end
+  if #ids < count then
+    local plain = call('RPOP', q.wait, count - #ids)
+    if plain then
+      for _, id in ipairs(plain) do ids[#ids + 1] = id end
+    end
+  end
+  if #ids < count and prioritized > 0 then
+    local rest = call('ZPOPMIN', q.prioritized, count - #ids)
+    for i = 1, #rest, 2 do ids[#ids + 1] = rest[i] end
+  end
+  return ids
+end
+
+-- How many jobs of each capped name run. Node's are counted too, so this asks the jobs themselves.
+local function running_by_name(q)
+  local running = {}
+  for _, id in ipairs(call('LRANGE', q.active, 0, -1)) do
+    local name = call('HGET', q.base .. id, 'name')
+    if name then running[name] = (running[name] or 0) + 1 end
+  end
+  return running
+end
+
+-- The fields that decide whether a job may run now.
+local WATCHED = { ats = true, exp = true, defa = true, name = true, priority = true, hold = true, cancel = true }
+
+local function glance(fields)
+  if #fields == 12 and fields[1] == 'name' and fields[11] == 'priority' then return { name = fields[2], priority = fields[12] } end
+  local seen = {}
+  for i = 1, #fields, 2 do
+    if WATCHED[fields[i]] then seen[fields[i]] = fields[i + 1] end
+  end
+  return seen
+end
+
+-- Why a job that came out of the queue does not run; nil when it does.
+local function pass_over(q, id, fields, seen)
+  if fields.err then -- the key is not a hash
+    call('SADD', q.quarantine, id)
+  elseif #fields == 0 or string.sub(id, 1, 2) == '0:' then -- nothing behind the id, or a marker of BullMQ 4
+    return 'orphan'
+  elseif seen.defa then
+    fail_stored(q, id, seen.defa, 'waiting')
+  elseif seen.exp and tonumber(seen.exp) and tonumber(seen.exp) <= now then
+    tell(q, 'expired', 'jobId', id, 'name', seen.name or '')
+    fail_stored(q, id, 'expired', 'waiting')
+  else
+    return nil
+  end
+  return 'ended'
+end
+
+-- A member that is too long for the compact encoding, in which an insertion walks over all others (2 µs at a hundred leases).
+local WIDE = string.rep('-', 80)
+
+local function start(q, wish, chosen)
+  local ids, leases = {}, { '+inf', WIDE }
+  local base, token, worker = q.base, wish.token, wish.worker
+  local lock_ms = string.format('%.0f', given and FROZEN_MS or wish.lease * LOCK_SLACK)
+  local ends = string.format('%.0f', now + wish.lease)
+  local texts = {}
+  for i = 1, #chosen do
+    local job = chosen[i]
+    local id = job[1]
+    local ats = texts[job[2]]
+    if not ats then
+      ats = tostring(job[2])
+      texts[job[2]] = ats
+    end
+    ids[i], leases[2 * i + 1], leases[2 * i + 2] = id, ends, id
+    call('HSET', base .. id, 'processedOn', now_text, 'pb', worker, 'ats', ats)
+    call('SET', base .. id .. ':lock', token, 'PX', lock_ms)
+    tell(q, 'active', 'jobId', id, 'prev', 'waiting', 'name', job[4])
+    job[4] = nil
+  end
+  call('LPUSH', q.active, unpack(ids))
+  call('ZADD', q.leases, unpack(leases))
+end
+
+-- Choose up to `count` jobs. Also answers whether it stopped after passing over many although more wait.
+local function choose(q, count)
+  local chosen, passed = {}, 0
+  local limits = caps(q)
+  local running = limits and running_by_name(q)
+  while #chosen < count do
+    local ids = pop(q, count - #chosen)
+    if #ids == 0 then return chosen, false end
+    for _, id in ipairs(ids) do
+      local fields = redis.pcall('HGETALL', q.base .. id)
+      local seen = fields.err and {} or glance(fields)
+      local name = seen.name or ''
+      if pass_over(q, id, fields, seen) then
+        passed = passed + 1
+      elseif limits and limits[name] and (running[name] or 0) >= limits[name] then
+        hold(q, id, seen, place_of(q, id, tonumber(seen.priority or nil) or 0))
+        passed = passed + 1
+      else
+        if limits then running[name] = (running[name] or 0) + 1 end
+        if seen.exp or seen.hold or seen.cancel then call('HDEL', q.base .. id, 'exp', 'hold', 'cancel') end
+        chosen[#chosen + 1] = { id, (tonumber(seen.ats or nil) or 0) + 1, fields, name }
+      end
+    end
+    if passed >= PASS_OVER then return chosen, #chosen == 0 end
+  end
+  return chosen, false
+end
+
+-- Claim; answers { jobs = { { id, ats, { field, value … } } }, next_at, held_until, paused }.
+local function take(q, wish)
+  local m = meta(q)
+  local next_at = promote_due(q)
+  if m.paused then return { paused = true, jobs = {}, now = now } end
+  local left, ends = window(q)
+  local count = math.min(wish.count, 256, left or 256, m.concurrency and m.concurrency - call('LLEN', q.active) or 256)
+  local chosen, more = {}, false
+  if count > 0 then chosen, more = choose(q, count) end
+  local held_until
+  if #chosen > 0 then
+    start(q, wish, chosen)
+    count_starts(q, #chosen)
+    if left and not ends then ends = now + (m.duration or 1000) end
+  end
+  if left and left - #chosen <= 0 then held_until = ends end
+  if #chosen > 0 then
+    if ready_count(q) == 0 then tell(q, 'emptied') else wake(q) end
+  end
+  if more then
+    wake(q)
+    held_until = held_until or now
+  end
+  return { jobs = chosen, next_at = next_at, held_until = held_until, now = now }
+end
+
+-- The jobs of an earlier claim again, as far as they are still its own.
+local function taken(q, ids, token)
+  local jobs = {}
+  for _, id in ipairs(ids) do
+    if call('GET', q.base .. id .. ':lock') == token then
+      local fields = call('HGETALL', q.base .. id)
+      jobs[#jobs + 1] = { id, tonumber(call('HGET', q.base .. id, 'ats')), fields }
+    end
+  end
+  return jobs
+end
+
+-- What to remember of a claim in place of the jobs themselves.
+local function note_of(claimed)
+  local ids = {}
+  for i, job in ipairs(claimed.jobs) do ids[i] = job[1] end
+  return { ids = ids, next_at = claimed.next_at, held_until = claimed.held_until, paused = claimed.paused }
+end
+
+local function from_note(q, note, token)
+  return { jobs = taken(q, note.ids, token), now = now, next_at = note.next_at, held_until = note.held_until, paused = note.paused }
+end

@@ -1,0 +1,70 @@
+-- update.lua - change single jobs; a patch whose token is stale, or whose job is gone, changes nothing.
+--
+-- Keys     <id> <id>:lock, wait paused prioritized delayed pc events marker; own: held leases op
+-- Request  { queue, prefix, now?, patches = { { id, token?, data?, priority?, delay?, progress? } ... } }   delay in ms from now
+-- Reply    { ids = { id ... }, left? }   `left`: so many patches at the end were not looked at, send them again
+-- Events   delayed (with a new delay), progress
+-- BullMQ   its updateData, updateProgress, changePriority and changeDelay; jobs go behind all others of their new priority
+--! include lib/call.lua
+--! include lib/keys.lua
+--! include lib/events.lua
+--! include lib/place.lua
+--! include lib/tally.lua
+--! include lib/hold.lua
+--! include lib/slot.lua
+--! include lib/parents.lua
+--! include lib/finish.lua
+--! include lib/select.lua
+
+local before = earlier()
+if before then return before end
+
+local WAITING = { waiting = true }
+
+-- Put a waiting job at the end of its new rank; answers whether `wait` had to be searched for it.
+local function change_priority(q, id, key, priority)
+  call('HSET', key, 'priority', priority)
+  local state, _, in_list = take_one(q, id, WAITING)
+  if state then
+    call('HDEL', key, 'hold')
+    put_ready(q, id, priority, false)
+  end
+  return in_list
+end
+
+local function change_delay(q, id, key, delay, name)
+  if not call('ZSCORE', q.delayed, id) or call('ZSCORE', q.held, id) or is_pending_run(q, id) then return end
+  local due = string.format('%.0f', now + delay)
+  call('ZREM', q.delayed, id)
+  call('HSET', key, 'delay', delay, 'rdy', due)
+  put_delayed(q, id, now + delay)
+  tell(q, 'delayed', 'jobId', id, 'delay', due, 'name', name)
+end
+
+local function patch(q, one, job)
+  local key = q.base .. one.id
+  local in_list = false
+  if one.data then call('HSET', key, 'data', one.data) end
+  if one.priority then in_list = change_priority(q, one.id, key, one.priority) end
+  if one.delay then change_delay(q, one.id, key, one.delay, job.name) end
+  if one.progress then
+    call('HSET', key, 'progress', one.progress)
+    tell(q, 'progress', 'jobId', one.id, 'data', one.progress, 'name', job.name)
+  end
+  return in_list
+end
+
+local ids, left, searched = {}, nil, 0
+for i, one in ipairs(req.patches) do
+  if i > ACT or searched > SEARCH then
+    left = #req.patches - i + 1
+    break
+  end
+  local job = look_at(queue, one.id)
+  if job and job.stored and (not one.token or call('GET', queue.base .. one.id .. ':lock') == one.token) then
+    if patch(queue, one, job) then searched = searched + call('LLEN', queue.wait) end
+    ids[#ids + 1] = one.id
+  end
+end
+conclude()
+return reply({ ids = ids, left = left })

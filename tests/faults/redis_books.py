@@ -1,0 +1,245 @@
+"""What lies in a Redis store, read past the engine key by key, and whether anything lies there that should not.
+
+Every id must be in exactly one container, every member of a container must have a hash, and nothing may be left over:
+no lock without an active job, no lease without a lock's job, no remembered call beyond its time, no unknown key.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import parse_qsl, urlsplit
+
+from redis import Redis
+
+from tests.faults.books import Key, Row, Totals
+
+LISTS = ("wait", "paused", "active")
+ZSETS = ("prioritized", "delayed", "waiting-children", "completed", "failed")
+#: The containers of a job, and the state that each means.
+STATES = {"wait": "waiting", "paused": "waiting", "prioritized": "waiting"} | {
+    name: name for name in ("active", "delayed", "waiting-children", "completed", "failed")
+}
+#: What else BullMQ keeps for a queue.
+SHARED = frozenset("id pc meta events marker limiter stalled stalled-check repeat".split())
+SHARED_FAMILIES = ("metrics:", "de:", "dn:", "repeat:")
+#: What belongs to a job beside its hash.
+PARTS = ("lock", "logs", "dependencies", "processed", "failed", "unsuccessful")
+#: corral's own keys of a queue, and those of all queues together.
+OWN = frozenset(
+    "leases held settings state minutes notes notes:ends quarantine schedules slots scan queues workers "
+    "workers:seen".split()
+)
+OWN_FAMILIES = ("held:", "op:")
+#: How long the answer to a call is remembered, in milliseconds.
+MEMORY_MS = 60_000
+FIELDS = ("name", "ats", "atm", "stc", "data")
+SLICE = 5_000
+
+
+@dataclass
+class QueueKeys:
+    """The keys of one queue, sorted by what they are for."""
+
+    name: str
+    places: dict[str, list[tuple[str, float]]] = field(default_factory=dict)  #: container -> (id, score)
+    hashes: set[str] = field(default_factory=set)
+    parts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  #: part -> ids
+    leases: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    held_by_name: list[str] = field(default_factory=list)
+    stalled: set[str] = field(default_factory=set)
+    quarantine: set[str] = field(default_factory=set)
+
+    @cached_property
+    def everywhere(self) -> set[str]:
+        """Every id in a container."""
+        return {job_id for place in self.places.values() for job_id, _ in place}
+
+    def ids(self, container: str) -> set[str]:
+        return {job_id for job_id, _ in self.places.get(container, ())}
+
+
+class RedisBooks:
+    """The keys under one prefix, which nobody changes at the moment."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._prefix = dict(parse_qsl(parts.query)).get("prefix", "bull")
+        self._db = Redis.from_url(parts._replace(query="").geturl(), decode_responses=True, encoding_errors="replace")
+        self._unknown: list[str] = []
+        self._memories: list[str] = []
+        self._queues: dict[str, QueueKeys] = {}
+        self._sort()
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> dict[Key, Row]:
+        """Every job that is in a container."""
+        rows: dict[Key, Row] = {}
+        for queue in self._queues.values():
+            places = [(job_id, STATES[c]) for c in queue.places for job_id, _ in queue.places[c] if c in STATES]
+            stored = self._hashes(queue.name, [job_id for job_id, _ in places])
+            for (job_id, state), (name, started, made, crashes, data) in zip(places, stored, strict=True):
+                where = "held" if state == "delayed" and job_id in queue.held else state
+                bulk = data if data and data.startswith('{"bulk"') else ""
+                rows[queue.name, job_id] = Row(
+                    name or "", where, _number(started), _number(made), _number(crashes), bulk
+                )
+        return rows
+
+    def totals(self) -> dict[str, Totals]:
+        return {
+            name: Totals(*(_number(self._db.hget(f"{self._prefix}:{name}:metrics:{end}", "count"))
+                           for end in ("completed", "failed")))
+            for name in self._queues
+        }  # fmt: skip
+
+    def _hashes(self, queue: str, ids: Sequence[str]) -> list[list[str | None]]:
+        answers: list[list[str | None]] = []
+        for start in range(0, len(ids), SLICE):
+            pipe = self._db.pipeline(transaction=False)
+            for job_id in ids[start : start + SLICE]:
+                pipe.hmget(f"{self._prefix}:{queue}:{job_id}", FIELDS)
+            found = pipe.execute(raise_on_error=False)
+            answers += [one if isinstance(one, list) else [None] * len(FIELDS) for one in found]
+        return answers
+
+    # -- sorting -------------------------------------------------------------------------------------------------------
+
+    def _sort(self) -> None:
+        keys = [self._split(key, f"{self._prefix}:") for key in self._db.scan_iter(f"{self._prefix}:*", 2_000)]
+        for name, rest, key in keys:
+            self._sort_place(self._of(name), rest, key)
+        for name, rest, _ in keys:
+            self._sort_job(self._of(name), rest)
+        for key in self._db.scan_iter(f"corral:{self._prefix}:*", 2_000):
+            self._sort_own(*self._split(key, f"corral:{self._prefix}:"))
+
+    def _split(self, key: str, base: str) -> tuple[str, str, str]:
+        name, _, rest = key.removeprefix(base).partition(":")
+        return name, rest, key
+
+    def _of(self, name: str) -> QueueKeys:
+        return self._queues.setdefault(name, QueueKeys(name))
+
+    def _sort_place(self, queue: QueueKeys, rest: str, key: str) -> None:
+        if rest in LISTS:
+            queue.places[rest] = [(one, 0.0) for one in self._db.lrange(key, 0, -1)]
+        elif rest in ZSETS:
+            queue.places[rest] = self._db.zrange(key, 0, -1, withscores=True)
+        elif rest == "stalled":
+            queue.stalled = self._db.smembers(key)
+
+    def _sort_job(self, queue: QueueKeys, rest: str) -> None:
+        """Jobs' own keys. A run of a schedule has an id that begins as the schedule's keys do."""
+        if rest in STATES or rest in SHARED:
+            return
+        job_id, _, part = rest.rpartition(":")
+        if rest.startswith(SHARED_FAMILIES) and not {rest, job_id} & queue.everywhere:
+            return
+        if job_id and part in PARTS:
+            queue.parts[part].add(job_id)
+        else:
+            queue.hashes.add(rest)
+
+    def _sort_own(self, name: str, rest: str, key: str) -> None:
+        if rest.startswith("op:"):
+            self._memories.append(key)
+        elif rest not in OWN and not rest.startswith(OWN_FAMILIES):
+            self._unknown.append(key)
+        elif rest == "leases":
+            self._of(name).leases = {one for one in self._db.zrange(key, 0, -1) if not one.startswith("----")}
+        elif rest == "held":
+            self._of(name).held = set(self._db.zrange(key, 0, -1))
+        elif rest == "quarantine":
+            self._of(name).quarantine = self._db.smembers(key)
+        elif rest.startswith("held:"):
+            self._of(name).held_by_name += self._db.zrange(key, 0, -1)
+
+    # -- complaints ----------------------------------------------------------------------------------------------------
+
+    def audit(self, rows: Mapping[Key, Row], *, drained: bool) -> Iterator[str]:
+        """No orphans, no leftovers. `drained`: nobody works, so there is no lease and nothing is held."""
+        yield from (f"orphan: nobody knows the key {key}" for key in self._unknown)
+        yield from self._remembered()
+        for queue in self._queues.values():
+            complaints = [*self._placed(queue), *_attached(queue), *self._locked(queue), *self._families(queue)]
+            if drained:
+                complaints += _left(queue)
+            yield from (f"{complaint} in {queue.name}" for complaint in complaints)
+
+    def _remembered(self) -> Iterator[str]:
+        for key, left in self._lifetimes(self._memories):
+            if not -2 <= left <= MEMORY_MS or left == -1:
+                yield f"orphan: the remembered call {key} stays for {left} ms"
+
+    def _placed(self, queue: QueueKeys) -> Iterator[str]:
+        """Every id in exactly one container, every one with a hash."""
+        where: defaultdict[str, list[str]] = defaultdict(list)
+        for container, place in queue.places.items():
+            for job_id, _ in place:
+                where[job_id].append(container)
+        yield from (f"orphan: {job_id} is in {', '.join(found)}" for job_id, found in where.items() if len(found) > 1)
+        yield from (f"orphan: {job_id} is {where[job_id][0]} and has no hash" for job_id in where.keys() - queue.hashes)
+        yield from (f"orphan: {job_id} is a hash and nowhere" for job_id in queue.hashes - where.keys())
+        named = self._hashes(queue.name, list(queue.hashes))
+        for job_id, stored in zip(queue.hashes, named, strict=True):
+            if stored[0] is None and job_id not in queue.quarantine and not job_id.startswith("junk"):
+                yield f"ghost: {job_id} has no name"
+
+    def _locked(self, queue: QueueKeys) -> Iterator[str]:
+        """A lease for every active job, and a lock for nobody else."""
+        active = queue.ids("active")
+        yield from (f"orphan: {job_id} has a lock and is not active" for job_id in queue.parts["lock"] - active)
+        yield from (f"orphan: {job_id} has a lease and is not active" for job_id in queue.leases - active)
+        yield from (f"orphan: {job_id} is active and has no lease" for job_id in active - queue.leases)
+        yield from (f"orphan: {job_id} is marked as stalled and not active" for job_id in queue.stalled - active)
+        locks = [f"{self._prefix}:{queue.name}:{job_id}:lock" for job_id in queue.parts["lock"]]
+        yield from (f"orphan: {key} never ends" for key, left in self._lifetimes(locks) if left == -1)
+        if self._db.pttl(f"{self._prefix}:{queue.name}:limiter") == -1:
+            yield "orphan: the rate limit's counter never ends"
+
+    def _families(self, queue: QueueKeys) -> Iterator[str]:
+        """A parent waits for jobs that are there and not finished, and for at least one."""
+        base = f"{self._prefix}:{queue.name}:"
+        for job_id in queue.ids("waiting-children"):
+            children = self._db.smembers(f"{base}{job_id}:dependencies")
+            if not children:
+                yield f"stuck: {job_id} waits for no child"
+            for child in children:
+                name, _, child_id = child[len(self._prefix) + 1 :].partition(":")
+                if child_id in self._of(name).ids("completed") or child_id not in self._of(name).hashes:
+                    yield f"stuck: {job_id} waits for {child}, which has ended or is gone"
+
+    def _lifetimes(self, keys: Iterable[str]) -> list[tuple[str, int]]:
+        keys = list(keys)
+        pipe = self._db.pipeline(transaction=False)
+        for key in keys:
+            pipe.pttl(key)
+        return list(zip(keys, pipe.execute(), strict=True))
+
+
+def _attached(queue: QueueKeys) -> Iterator[str]:
+    """What belongs to a job goes with it; what is held is delayed as well."""
+    for part, ids in queue.parts.items():
+        if part != "lock":
+            yield from (f"orphan: {job_id} is gone and left its {part}" for job_id in ids - queue.hashes)
+    yield from (f"orphan: {job_id} is held and not delayed" for job_id in queue.held - queue.ids("delayed"))
+    by_name = set(queue.held_by_name)
+    if by_name != queue.held or len(by_name) != len(queue.held_by_name):
+        yield f"orphan: {sorted(queue.held ^ by_name)} are held only by name or only by place"
+
+
+def _left(queue: QueueKeys) -> Iterator[str]:
+    """Once all is done, nothing of the doing is left."""
+    for what, ids in (("a lease", queue.leases), ("a hold", queue.held), ("a lock", queue.parts["lock"])):
+        if ids:
+            yield f"leftover: {what} of {len(ids)} jobs: {sorted(ids)[:3]}"
+
+
+def _number(text: object) -> int:
+    return int(float(str(text))) if text not in (None, "") else 0
