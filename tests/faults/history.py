@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from redis import Redis
+from tests.faults.keys import Keys
 
 JobId = str
 #: Where a job is, as far as its events tell.
@@ -53,16 +53,13 @@ class Happened:
     events: int = 0
 
 
-def happened(db: "Redis[str]", stream: str) -> Happened:
+def happened(keys: Keys, stream: str) -> Happened:
     """Walk through a stream from its first entry."""
     found = Happened()
-    last = "-"
-    while entries := db.xrange(stream, last, "+", count=5_000):
-        for cursor, one in entries:
-            last = f"({cursor}"
-            found.events += 1
-            if job_id := one.get("jobId"):
-                _step(found, job_id, one["event"], one.get("prev", ""))
+    for one in keys.stream(stream):
+        found.events += 1
+        if job_id := one.get("jobId"):
+            _step(found, job_id, one["event"], one.get("prev", ""))
     return found
 
 
@@ -122,14 +119,14 @@ def places(real: Happened, ids: dict[JobId, str]) -> Iterator[str]:
     yield from (f"orphan: {job_id} is there and was never added" for job_id in ids.keys() - real.states.keys())
 
 
-def log_lines(db: "Redis[str]", base: str, answers: Answers, ids: dict[JobId, str]) -> Iterator[str]:
+def log_lines(keys: Keys, base: str, answers: Answers, ids: dict[JobId, str]) -> Iterator[str]:
     """Every line is there once, if its job still is."""
     wanted: defaultdict[JobId, Counter[str]] = defaultdict(Counter)
     for line, job_id in answers.lines.items():
         wanted[job_id][line] += 1
     for job_id, expected in wanted.items():
         if job_id in ids:
-            found = Counter(db.lrange(f"{base}{job_id}:logs", 0, -1))
+            found = Counter(keys.members(f"{base}{job_id}:logs"))
             if twice := {line for line, count in found.items() if count > 1}:
                 yield f"twice: the log of {job_id} has {sorted(twice)} more than once"
             # A job that was removed and added again has lost its log, so the lines that are missing say nothing.

@@ -3,7 +3,7 @@
     python -m tests.faults.lost_replies --lost 5000 --seed 1
 
 Producers add (with and without ids, one by one and in bulk), workers claim, settle and beat, people remove, retry,
-cancel, promote, log, note and fire schedules. Every answer is written down and compared with the streams of events: each
+cancel, promote, log, note and fire schedules. Every answer is written down and compared with the stream of events: each
 call must have happened exactly once. Prints one line of JSON; ends with 1 when it did not.
 """
 
@@ -17,8 +17,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 
-from redis import Redis
-
 from corral.errors import StorageError
 from corral.job import JobState
 from corral.options import QueueSettings
@@ -26,6 +24,7 @@ from corral.storage.connect import connect
 from corral.storage.port import Storage
 from tests.faults import history
 from tests.faults.crowd import QUEUE, Crowd
+from tests.faults.keys import Keys
 from tests.faults.redis_books import RedisBooks
 from tests.redis.proxy import Fault, Proxy
 from tests.redis_server import RedisServer, fresh_prefix, with_prefix
@@ -74,9 +73,11 @@ class Tally:
 class Weather:
     """Decides about each piece that passes through the proxy, and counts."""
 
-    def __init__(self, seed: int, tally: Tally) -> None:
+    def __init__(self, seed: int, tally: Tally, lost: int) -> None:
         self._random = random.Random(seed)
         self._tally = tally
+        self._lost = lost
+        self.enough = asyncio.Event()
         self.fair = False
 
     def __call__(self, piece: bytes) -> Fault | None:
@@ -88,6 +89,8 @@ class Weather:
             return Fault.LOSE_REPLY if draw < OTHER else None
         if draw < REPLY:
             self._tally.lost_replies += 1
+            if self._tally.lost_replies == self._lost:
+                self.enough.set()
             return Fault.LOSE_REPLY
         if draw < REPLY + REQUEST + HALF:
             self._tally.lost_requests += 1
@@ -97,7 +100,7 @@ class Weather:
 
 async def storm(url: str, port: int, lost: int, tally: Tally) -> history.Answers:
     """Everybody works through the proxy until so many replies were lost; then in peace until nothing is left."""
-    weather = Weather(tally.seed, tally)
+    weather = Weather(tally.seed, tally, lost)
     answers = history.Answers()
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy("127.0.0.1", port))
@@ -110,8 +113,9 @@ async def storm(url: str, port: int, lost: int, tally: Tally) -> history.Answers
 
         chaos = [*[crowd.produce] * 2, *[crowd.work] * 3, *[crowd.meddle] * 2, crowd.recover, crowd.read]
         tasks = [asyncio.create_task(_insist(one, await storage(), answers)) for one in chaos]
-        while tally.lost_replies < lost and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.01)
+        enough = asyncio.create_task(weather.enough.wait())
+        await asyncio.wait((enough, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
         weather.fair = True
         crowd.calm.set()
         await _drained(await storage(), answers)
@@ -150,16 +154,16 @@ def check(url: str, answers: history.Answers, tally: Tally) -> None:
     """Compare the answers with what happened, and look at every key."""
     prefix = url.rpartition("prefix=")[2]
     base = f"{prefix}:{QUEUE}:"
-    with closing(RedisBooks(url)) as books, Redis.from_url(url.partition("?")[0], decode_responses=True) as db:
-        real = history.happened(db, f"{base}events")
+    with closing(RedisBooks(url)) as books, Keys(url) as keys:
+        real = history.happened(keys, f"{base}events")
         rows = books.rows()
         ids = {job_id: row.state for (queue, job_id), row in rows.items() if queue == QUEUE}
         tally.events = real.events
         tally.blame(list(history.compare(answers, real)))
         tally.blame(list(history.places(real, ids)))
-        tally.blame(list(history.log_lines(db, base, answers, ids)))
+        tally.blame(list(history.log_lines(keys, base, answers, ids)))
         tally.blame(list(books.audit(rows, drained=True)))
-        numbers = int(db.get(f"{base}id") or 0)
+        numbers = int(keys.text(f"{base}id") or 0)
         if numbers != answers.requested:
             tally.blame([f"twice: add gave out {numbers} numbers for {answers.requested} jobs"])
         totals = books.totals()[QUEUE]

@@ -5,17 +5,14 @@ no lock without an active job, no lease without a lock's job, no remembered call
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
-from redis import Redis
-
 from tests.faults.books import Key, Row, Totals
+from tests.faults.keys import Keys
 
-LISTS = ("wait", "paused", "active")
-ZSETS = ("prioritized", "delayed", "waiting-children", "completed", "failed")
 #: The containers of a job, and the state that each means.
 STATES = {"wait": "waiting", "paused": "waiting", "prioritized": "waiting"} | {
     name: name for name in ("active", "delayed", "waiting-children", "completed", "failed")
@@ -33,8 +30,8 @@ OWN = frozenset(
 OWN_FAMILIES = ("held:", "op:")
 #: How long the answer to a call is remembered, in milliseconds.
 MEMORY_MS = 60_000
+ENDS = ("completed", "failed")
 FIELDS = ("name", "ats", "atm", "stc", "data")
-SLICE = 5_000
 
 
 @dataclass
@@ -42,7 +39,7 @@ class QueueKeys:
     """The keys of one queue, sorted by what they are for."""
 
     name: str
-    places: dict[str, list[tuple[str, float]]] = field(default_factory=dict)  #: container -> (id, score)
+    places: dict[str, list[str]] = field(default_factory=dict)  #: container -> ids
     hashes: set[str] = field(default_factory=set)
     parts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  #: part -> ids
     leases: set[str] = field(default_factory=set)
@@ -54,26 +51,25 @@ class QueueKeys:
     @cached_property
     def everywhere(self) -> set[str]:
         """Every id in a container."""
-        return {job_id for place in self.places.values() for job_id, _ in place}
+        return {job_id for place in self.places.values() for job_id in place}
 
     def ids(self, container: str) -> set[str]:
-        return {job_id for job_id, _ in self.places.get(container, ())}
+        return set(self.places.get(container, ()))
 
 
 class RedisBooks:
     """The keys under one prefix, which nobody changes at the moment."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._prefix = dict(parse_qsl(parts.query)).get("prefix", "bull")
-        self._db = Redis.from_url(parts._replace(query="").geturl(), decode_responses=True, encoding_errors="replace")
+        self._prefix = dict(parse_qsl(urlsplit(url).query)).get("prefix", "bull")
+        self._keys = Keys(url)
         self._unknown: list[str] = []
         self._memories: list[str] = []
         self._queues: dict[str, QueueKeys] = {}
         self._sort()
 
     def close(self) -> None:
-        self._db.close()
+        self._keys.close()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -81,7 +77,7 @@ class RedisBooks:
         """Every job that is in a container."""
         rows: dict[Key, Row] = {}
         for queue in self._queues.values():
-            places = [(job_id, STATES[c]) for c in queue.places for job_id, _ in queue.places[c] if c in STATES]
+            places = [(job_id, STATES[c]) for c in queue.places for job_id in queue.places[c]]
             stored = self._hashes(queue.name, [job_id for job_id, _ in places])
             for (job_id, state), (name, started, made, crashes, data) in zip(places, stored, strict=True):
                 where = "held" if state == "delayed" and job_id in queue.held else state
@@ -92,31 +88,24 @@ class RedisBooks:
         return rows
 
     def totals(self) -> dict[str, Totals]:
+        base = self._prefix
         return {
-            name: Totals(*(_number(self._db.hget(f"{self._prefix}:{name}:metrics:{end}", "count"))
-                           for end in ("completed", "failed")))
+            name: Totals(*(_number(self._keys.field(f"{base}:{name}:metrics:{end}", "count")) for end in ENDS))
             for name in self._queues
-        }  # fmt: skip
+        }
 
-    def _hashes(self, queue: str, ids: Sequence[str]) -> list[list[str | None]]:
-        answers: list[list[str | None]] = []
-        for start in range(0, len(ids), SLICE):
-            pipe = self._db.pipeline(transaction=False)
-            for job_id in ids[start : start + SLICE]:
-                pipe.hmget(f"{self._prefix}:{queue}:{job_id}", FIELDS)
-            found = pipe.execute(raise_on_error=False)
-            answers += [one if isinstance(one, list) else [None] * len(FIELDS) for one in found]
-        return answers
+    def _hashes(self, queue: str, ids: Iterable[str]) -> list[tuple[str | None, ...]]:
+        return self._keys.fields([f"{self._prefix}:{queue}:{job_id}" for job_id in ids], FIELDS)
 
     # -- sorting -------------------------------------------------------------------------------------------------------
 
     def _sort(self) -> None:
-        keys = [self._split(key, f"{self._prefix}:") for key in self._db.scan_iter(f"{self._prefix}:*", 2_000)]
+        keys = [self._split(key, f"{self._prefix}:") for key in self._keys.like(f"{self._prefix}:*")]
         for name, rest, key in keys:
             self._sort_place(self._of(name), rest, key)
         for name, rest, _ in keys:
             self._sort_job(self._of(name), rest)
-        for key in self._db.scan_iter(f"corral:{self._prefix}:*", 2_000):
+        for key in self._keys.like(f"corral:{self._prefix}:*"):
             self._sort_own(*self._split(key, f"corral:{self._prefix}:"))
 
     def _split(self, key: str, base: str) -> tuple[str, str, str]:
@@ -127,12 +116,10 @@ class RedisBooks:
         return self._queues.setdefault(name, QueueKeys(name))
 
     def _sort_place(self, queue: QueueKeys, rest: str, key: str) -> None:
-        if rest in LISTS:
-            queue.places[rest] = [(one, 0.0) for one in self._db.lrange(key, 0, -1)]
-        elif rest in ZSETS:
-            queue.places[rest] = self._db.zrange(key, 0, -1, withscores=True)
+        if rest in STATES:
+            queue.places[rest] = self._keys.members(key)
         elif rest == "stalled":
-            queue.stalled = self._db.smembers(key)
+            queue.stalled = set(self._keys.members(key))
 
     def _sort_job(self, queue: QueueKeys, rest: str) -> None:
         """Jobs' own keys. A run of a schedule has an id that begins as the schedule's keys do."""
@@ -152,13 +139,13 @@ class RedisBooks:
         elif rest not in OWN and not rest.startswith(OWN_FAMILIES):
             self._unknown.append(key)
         elif rest == "leases":
-            self._of(name).leases = {one for one in self._db.zrange(key, 0, -1) if not one.startswith("----")}
+            self._of(name).leases = {one for one in self._keys.members(key) if not one.startswith("----")}
         elif rest == "held":
-            self._of(name).held = set(self._db.zrange(key, 0, -1))
+            self._of(name).held = set(self._keys.members(key))
         elif rest == "quarantine":
-            self._of(name).quarantine = self._db.smembers(key)
+            self._of(name).quarantine = set(self._keys.members(key))
         elif rest.startswith("held:"):
-            self._of(name).held_by_name += self._db.zrange(key, 0, -1)
+            self._of(name).held_by_name += self._keys.members(key)
 
     # -- complaints ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +160,7 @@ class RedisBooks:
             yield from (f"{complaint} in {queue.name}" for complaint in complaints)
 
     def _remembered(self) -> Iterator[str]:
-        for key, left in self._lifetimes(self._memories):
+        for key, left in self._keys.lifetimes(self._memories):
             if not -2 <= left <= MEMORY_MS or left == -1:
                 yield f"orphan: the remembered call {key} stays for {left} ms"
 
@@ -181,7 +168,7 @@ class RedisBooks:
         """Every id in exactly one container, every one with a hash."""
         where: defaultdict[str, list[str]] = defaultdict(list)
         for container, place in queue.places.items():
-            for job_id, _ in place:
+            for job_id in place:
                 where[job_id].append(container)
         yield from (f"orphan: {job_id} is in {', '.join(found)}" for job_id, found in where.items() if len(found) > 1)
         yield from (f"orphan: {job_id} is {where[job_id][0]} and has no hash" for job_id in where.keys() - queue.hashes)
@@ -199,15 +186,15 @@ class RedisBooks:
         yield from (f"orphan: {job_id} is active and has no lease" for job_id in active - queue.leases)
         yield from (f"orphan: {job_id} is marked as stalled and not active" for job_id in queue.stalled - active)
         locks = [f"{self._prefix}:{queue.name}:{job_id}:lock" for job_id in queue.parts["lock"]]
-        yield from (f"orphan: {key} never ends" for key, left in self._lifetimes(locks) if left == -1)
-        if self._db.pttl(f"{self._prefix}:{queue.name}:limiter") == -1:
+        yield from (f"orphan: {key} never ends" for key, left in self._keys.lifetimes(locks) if left == -1)
+        if self._lives_for_ever(f"{self._prefix}:{queue.name}:limiter"):
             yield "orphan: the rate limit's counter never ends"
 
     def _families(self, queue: QueueKeys) -> Iterator[str]:
         """A parent waits for jobs that are there and not finished, and for at least one."""
         base = f"{self._prefix}:{queue.name}:"
         for job_id in queue.ids("waiting-children"):
-            children = self._db.smembers(f"{base}{job_id}:dependencies")
+            children = self._keys.members(f"{base}{job_id}:dependencies")
             if not children:
                 yield f"stuck: {job_id} waits for no child"
             for child in children:
@@ -215,12 +202,8 @@ class RedisBooks:
                 if child_id in self._of(name).ids("completed") or child_id not in self._of(name).hashes:
                     yield f"stuck: {job_id} waits for {child}, which has ended or is gone"
 
-    def _lifetimes(self, keys: Iterable[str]) -> list[tuple[str, int]]:
-        keys = list(keys)
-        pipe = self._db.pipeline(transaction=False)
-        for key in keys:
-            pipe.pttl(key)
-        return list(zip(keys, pipe.execute(), strict=True))
+    def _lives_for_ever(self, key: str) -> bool:
+        return self._keys.lifetimes([key])[0][1] == -1
 
 
 def _attached(queue: QueueKeys) -> Iterator[str]:

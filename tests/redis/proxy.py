@@ -81,6 +81,11 @@ class Proxy:
         if tasks:
             await asyncio.wait(tasks)
 
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._tasks)
+
     # -- what can be done to it ----------------------------------------------------------------------------------------
 
     def next(self, fault: Fault, *, only: bytes = b"EVALSHA", times: int = 1) -> None:

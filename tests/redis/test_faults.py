@@ -8,6 +8,7 @@ import pytest
 
 from corral.errors import StorageUnavailableError
 from corral.storage.redis.connection import Server
+from corral.storage.redis.url import parse
 from tests.redis.fake import FakeServer
 from tests.redis.helpers import COUNT, ECHO, PATIENCE, blocked, counted, hasty, insisting, lua, opened, until
 from tests.redis.proxy import Fault, Proxy, lose_at_random
@@ -141,9 +142,9 @@ async def test_a_server_that_is_killed_and_started_again_is_found_again(own: Red
         assert await server.run(COUNT, "q", b"") == b"1"
         waiting = asyncio.create_task(server.block(("BZPOPMIN", "none", 60), timeout=60))
         await until(lambda: blocked(server, 1))
-        await asyncio.to_thread(own.kill)
+        own.kill()
         call = asyncio.create_task(server.run(COUNT, "q", b""))
-        await asyncio.to_thread(own.start)
+        own.start()
         assert await call == b"1"
         assert await waiting is None
 
@@ -224,6 +225,46 @@ async def test_a_master_that_was_made_a_replica_is_waited_for(own: RedisServer) 
             call = asyncio.create_task(server.run(COUNT, "q", b""))
             own.ask("REPLICAOF", "NO", "ONE")
             assert int(await call) >= 1
+
+
+async def test_calls_cancelled_at_any_step_of_a_reconnection_leave_no_connection_behind(
+    proxy: Proxy, behind: Server
+) -> None:
+    for steps in range(60):
+        proxy.cut()
+        calls = [
+            asyncio.create_task(behind.run(COUNT, "q", b"")),
+            asyncio.create_task(behind.block(("BZPOPMIN", "none", 60), timeout=60)),
+        ]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    before = await counted(behind)
+    assert await behind.run(COUNT, "q", b"") == str(before + 1).encode()
+
+    async def alone() -> bool:
+        return proxy.open == 1
+
+    await until(alone)
+
+
+async def test_an_opening_cancelled_at_any_step_leaves_no_connection_behind(proxy: Proxy) -> None:
+    for steps in range(60):
+        server = Server(parse(f"redis://127.0.0.1:{proxy.port}"))
+        opening = asyncio.create_task(server.open())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await server.close()
+
+    async def deserted() -> bool:
+        return proxy.open == 0
+
+    await until(deserted)
+    assert proxy.accepted > 20
 
 
 # -- what servers say --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
 from corral.storage.redis.queries import Queries
 from tests.redis.helpers import opened
+from tests.redis_server import RedisServer
 
 QUEUE = "mail"
 T0 = 1_700_000_000_000
@@ -241,15 +242,12 @@ async def test_minutes_of_two_weeks_are_read_like_those_of_an_hour(keys: Keys, q
     assert (first.completed, first.failed, first.retried, first.wait_ms, first.run_ms) == (0, 1, 2, 3, 4)
 
 
-async def test_an_acl_without_scan_leaves_the_queues_of_corral(keys: Keys, url: str) -> None:
-    await keys.write(
-        ("ACL", "SETUSER", keys.prefix, "on", "nopass", "~*", "&*", "+@all", "-scan"),
-        ("HSET", f"{keys.prefix}:of-node:meta", "paused", 1),
-        ("SADD", f"corral:{keys.prefix}::queues", "ours"),
-    )
-    async with opened(url.replace("://", f"://{keys.prefix}:any@")) as limited:
-        assert [info.name for info in await Queries(limited, keys.prefix).queues()] == ["ours"]
-    await keys.write(("ACL", "DELUSER", keys.prefix))
+async def test_an_acl_without_scan_leaves_the_queues_of_corral(own: RedisServer) -> None:
+    own.ask("ACL", "SETUSER", "limited", "on", ">s3cret", "~*", "+@all", "-scan")
+    own.ask("HSET", "bull:of-node:meta", "paused", "1")
+    own.ask("SADD", "corral:bull::queues", "ours")
+    async with opened(own.url.replace("://", "://limited:s3cret@")) as server:
+        assert [info.name for info in await Queries(server, "bull").queues()] == ["ours"]
 
 
 async def test_events_are_read_over_any_number_of_entries_that_say_nothing(keys: Keys, server: Server) -> None:

@@ -64,11 +64,11 @@ async def test_a_known_id_is_reported_and_the_first_job_stays_untouched(storage:
 
 
 async def test_a_known_id_is_reported_in_every_state(storage: Storage, clock: Clock) -> None:
-    await add(storage, new_job("delayed", delay_ms=60_000))
-    await add_ids(storage, "active", "completed")
+    await add(storage, new_job("later", delay_ms=60_000))
+    await add_ids(storage, "running", "done")
     await start_one(storage)
     await run_through(storage, Completed())
-    answers = await storage.add([new_job("delayed"), new_job("active"), new_job("completed")], now=clock.tick())
+    answers = await storage.add([new_job("later"), new_job("running"), new_job("done")], now=clock.tick())
     assert [answer.fresh for answer in answers] == [False, False, False]
     counts = await tally(storage)
     assert (counts.delayed, counts.active, counts.completed, counts.waiting) == (1, 1, 1, 0)

@@ -88,7 +88,7 @@ async def test_finished_jobs_are_not_touched(storage: Storage, tape: Tape) -> No
 
 
 async def test_everything_pending_can_be_cancelled_at_once(storage: Storage) -> None:
-    await add(storage, new_job("active"))
+    await add(storage, new_job("running"))
     await start_one(storage)
     await add(storage, new_job("a"), new_job("b", delay_ms=900), new_job("c", "other"))
     assert sorted(await storage.cancel(QUEUE, all_in(*PENDING), now=T0)) == ["a", "b", "c"]

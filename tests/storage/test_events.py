@@ -146,7 +146,7 @@ async def test_transitions_are_bounded_too(storage: Storage) -> None:
     for batch in range(14):
         await storage.add([new_job(f"j{batch}-{n}") for n in range(1_000)], now=T0)
     events, _ = await storage.events(QUEUE, after="", limit=100_000)
-    assert 9_000 <= len(events) <= 12_000
+    assert 4_500 <= len(events) <= 12_000  # a store may write two lines for an event
     assert events[-1].job_id == "j13-999"
 
 

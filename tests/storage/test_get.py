@@ -41,12 +41,15 @@ async def test_queues_are_kept_apart(storage: Storage) -> None:
     assert await storage.get("unknown", ["a"]) == [None]
 
 
+STATES = ("completed", "active", "delayed", "waiting")
+
+
 async def test_every_state_can_be_read(storage: Storage) -> None:
-    await add(storage, new_job("completed"), new_job("active"), new_job("delayed", delay_ms=9), new_job("waiting"))
+    await add(storage, *(new_job(f"is-{state}", delay_ms=9 * (state == "delayed")) for state in STATES))
     await run_through(storage, Completed())
     await start_one(storage)
-    states = ["completed", "active", "delayed", "waiting"]
-    assert [job and job.state for job in await storage.get(QUEUE, states)] == [JobState(state) for state in states]
+    found = await storage.get(QUEUE, [f"is-{state}" for state in STATES])
+    assert [job and job.state for job in found] == [JobState(state) for state in STATES]
 
 
 async def test_hundreds_of_jobs_are_read_in_one_call(storage: Storage) -> None:

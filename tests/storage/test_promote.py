@@ -29,11 +29,11 @@ async def test_a_promoted_job_is_not_promoted_again_when_its_time_comes(storage:
 
 
 async def test_only_delayed_jobs_are_promoted(storage: Storage, tape: Tape) -> None:
-    await add_ids(storage, "completed", "active", "waiting")
+    await add_ids(storage, "done", "running", "idle")
     await run_through(storage, Completed())
     await start_one(storage)
     await tape.events()
-    assert await storage.promote(QUEUE, these("completed", "active", "waiting", "ghost"), now=T0) == []
+    assert await storage.promote(QUEUE, these("done", "running", "idle", "ghost"), now=T0) == []
     assert await storage.promote(QUEUE, all_in(*JobState), now=T0) == []
     assert await tape.everything() == []
 

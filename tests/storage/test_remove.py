@@ -43,8 +43,8 @@ async def test_removed_jobs_are_gone_with_their_logs(storage: Storage, tape: Tap
 @pytest.mark.parametrize("state", [JobState.WAITING, JobState.DELAYED, JobState.COMPLETED, JobState.FAILED])
 async def test_a_job_can_be_removed_in_any_state_at_rest(storage: Storage, state: JobState) -> None:
     await _one_in_each_state(storage)
-    assert await storage.remove(QUEUE, all_in(state), now=T0) == [state.value]
-    assert await gone(storage, state.value)
+    assert await storage.remove(QUEUE, all_in(state), now=T0) == [f"job-{state}"]
+    assert await gone(storage, f"job-{state}")
     counts = await tally(storage)
     assert counts.waiting + counts.delayed + counts.completed + counts.failed == 3
     assert counts.active == 1
@@ -150,8 +150,8 @@ async def test_an_id_can_be_used_again_after_its_job_was_removed(storage: Storag
 
 async def _one_in_each_state(storage: Storage) -> None:
     """One job in each state at rest and an active one, each named after its state."""
-    await add(storage, new_job("completed"), new_job("failed"), new_job("active"))
+    await add(storage, new_job("job-completed"), new_job("job-failed"), new_job("job-active"))
     await run_through(storage, Completed())
     await run_through(storage, Failed(reason="no"))
     await start_one(storage)
-    await add(storage, new_job("waiting"), new_job("delayed", delay_ms=60_000))
+    await add(storage, new_job("job-waiting"), new_job("job-delayed", delay_ms=60_000))

@@ -63,10 +63,10 @@ async def test_a_quarantined_job_gets_its_crashes_forgiven(storage: Storage) -> 
 
 
 async def test_only_finished_jobs_are_retried(storage: Storage, tape: Tape) -> None:
-    await add(storage, new_job("active"), new_job("waiting"), new_job("delayed", delay_ms=9_000))
+    await add(storage, new_job("running"), new_job("idle"), new_job("later", delay_ms=9_000))
     await start_one(storage)
     await tape.events()
-    assert await storage.retry(QUEUE, these("active", "waiting", "delayed", "ghost"), now=T0) == []
+    assert await storage.retry(QUEUE, these("running", "idle", "later", "ghost"), now=T0) == []
     assert await storage.retry(QUEUE, all_in(*JobState), now=T0) == []
     assert await tape.everything() == []
     counts = await tally(storage)

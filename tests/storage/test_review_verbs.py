@@ -88,7 +88,7 @@ async def test_a_crowd_of_expired_jobs_is_passed_over_in_steps_and_hides_nobody(
     first = await storage.claim(QUEUE, wish(), now=now)
     assert (first.jobs, first.held_until) == ((), now)  # it asks to be called again at once, and is not idle
     assert crowd - 1_100 <= (await tally(storage)).waiting < crowd
-    claims = [await storage.claim(QUEUE, wish(), now=now) for _ in range(3)]
+    claims = [await storage.claim(QUEUE, wish(), now=now) for _ in range(10)]
     assert [id for claim in claims for id in ids_of(claim)] == ["good"]
     assert (await tally(storage)).failed == crowd
 
@@ -98,7 +98,7 @@ async def test_a_crowd_of_capped_jobs_is_passed_over_in_steps_and_hides_nobody(s
     await storage.add([new_job(name="slow")] * 2_500, now=T0)
     await add(storage, new_job("good", name="quick"))
     slow = await start_one(storage)
-    claims = [await storage.claim(QUEUE, wish(), now=T0) for _ in range(3)]
+    claims = [await storage.claim(QUEUE, wish(), now=T0) for _ in range(10)]
     assert [id for claim in claims for id in ids_of(claim)] == ["good"]
     assert claims[0].held_until == T0
     await end(storage, slow, Completed())

@@ -69,8 +69,13 @@ async def test_an_add_through_another_handle_wakes(storage: Storage) -> None:
 async def test_every_waiting_worker_may_wake(storage: Storage) -> None:
     sleepers = [await _sleeper(storage, QUEUE) for _ in range(3)]
     await storage.add([new_job() for _ in range(3)])
+
+    async def work(sleeper: asyncio.Task[bool]) -> int:
+        assert await sleeper
+        return len((await storage.claim(QUEUE, wish())).jobs)  # whoever leaves something wakes the next one
+
     async with asyncio.timeout(PATIENCE):
-        assert await asyncio.gather(*sleepers) == [True, True, True]
+        assert await asyncio.gather(*map(work, sleepers)) == [1, 1, 1]
 
 
 async def test_a_promoted_job_wakes(storage: Storage) -> None:

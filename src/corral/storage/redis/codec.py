@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef
 from corral.options import Backoff, CustomBackoff, Exponential, Fixed, JobOptions, Keep, ParentPolicy
+from corral.storage.redis.texts import text
 from corral.timing import Millis
 
 logger = logging.getLogger("corral.storage")
@@ -323,16 +324,16 @@ class SettledReply(Struct):
 
 
 _decode_row = msgspec.msgpack.Decoder(tuple[str, int, list[str]]).decode
-_decode_id = msgspec.msgpack.Decoder(tuple[str, int, Raw]).decode
+_decode_id = msgspec.msgpack.Decoder(tuple[Raw, int, Raw]).decode
 
 
 def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:
     """Id, attempts started and hash of a claimed job; an empty hash when it is not text."""
     try:
         job_id, started, fields = _decode_row(row)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         job_id, started, _ = _decode_id(row)
-        return job_id, started, {}
+        return text(job_id), started, {}
     return job_id, started, pairs(fields)
 
 

@@ -302,7 +302,7 @@ def _as_kept(schedule: Schedule, past: _Kept | bool) -> Schedule:
 def _row(raw: Raw) -> _Row | None:
     try:
         row = _decode_row(raw)
-    except msgspec.MsgspecError:  # bytes that are no text: nothing of ours
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # bytes that are no text: nothing of ours
         return _Row(at=0, fields=[])
     return None if isinstance(row, bool) else row
 

@@ -61,7 +61,7 @@ for i, one in ipairs(req.patches) do
     break
   end
   local job = look_at(queue, one.id)
-  if job and job.stored and (not one.token or call('GET', queue.base .. one.id .. ':lock') == one.token) then
+  if job and job.timestamp and (not one.token or call('GET', queue.base .. one.id .. ':lock') == one.token) then
     if patch(queue, one, job) then searched = searched + call('LLEN', queue.wait) end
     ids[#ids + 1] = one.id
   end

@@ -40,17 +40,21 @@ local function release_hold(q, id)
   return true
 end
 
--- Serve a job that was set aside again.
+-- Serve a job that was set aside again; false when a Node worker has done so meanwhile.
 local function put_held(q, id, priority)
   release_hold(q, id)
-  call('ZREM', q.delayed, id)
+  if call('ZREM', q.delayed, id) == 0 then return false end
   put_ready(q, id, priority, true)
+  return true
 end
 
 -- A job of this name ran, or left the queue, and made room. One too many does no harm: it is set aside once more.
 local function unhold(q, name)
   local limits = caps(q)
   if not (limits and name and limits[name]) then return end
-  local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
-  if id then put_held(q, id, tonumber(call('HGET', q.base .. id, 'priority') or nil) or 0) end
+  for _ = 1, 100 do
+    local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
+    if not id or put_held(q, id, tonumber(call('HGET', q.base .. id, 'priority') or nil) or 0) then return end
+    call('ZREM', q.held .. ':' .. name, id)
+  end
 end

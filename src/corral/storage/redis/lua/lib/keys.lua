@@ -2,7 +2,7 @@
 
 local NAMES = { children = 'waiting-children', stalled_check = 'stalled-check' }
 local OWN = { leases = true, held = true, settings = true, state = true, minutes = true, notes = true, quarantine = true,
-  schedules = true, scan = true }
+  schedules = true, slots = true, scan = true }
 
 local queues_by_base = {}
 

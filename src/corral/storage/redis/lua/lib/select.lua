@@ -6,7 +6,7 @@
 -- the ids are still to do.
 
 local LOOK = 1000 -- jobs looked at per call: 3 ms
-local ACT = 200 -- jobs acted upon per call: 5 ms
+local ACT = 150 -- jobs acted upon per call: 5 ms
 local SEARCH = 150000 -- list entries searched for single ids per call: 6 ms
 local GONE = '\0' -- put in the place of a list entry that is taken out
 
@@ -27,7 +27,7 @@ local function look_at(q, id, state, place)
   local found = redis.pcall('HMGET', q.base .. id, unpack(FIELDS_SEEN))
   if found.err or not (found[1] or found[2]) then return nil end -- nothing behind the id, or something that is no job
   return {
-    id = id, state = state, place = place, name = found[1] or '', timestamp = tonumber(found[2] or nil) or 0,
+    id = id, state = state, place = place, name = found[1] or '', timestamp = tonumber(found[2] or nil),
     parent = found[3] or nil, deid = found[4] or nil, priority = tonumber(found[5] or nil) or 0,
   }
 end
@@ -78,7 +78,7 @@ end
 local function is_meant(q, wish, job)
   if wish.name and job.name ~= wish.name then return false end
   local ended = job.state == 'completed' or job.state == 'failed'
-  if wish.older and not ended and job.timestamp > now - wish.older then return false end
+  if wish.older and not ended and (job.timestamp or 0) > now - wish.older then return false end
   if job.place == 'delayed' and call('ZSCORE', q.held, job.id) then return false end
   return ended or not is_pending_run(q, job.id)
 end

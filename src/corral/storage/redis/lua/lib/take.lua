@@ -21,7 +21,11 @@ local function promote_due(q)
   local limit = string.format('%.0f', (now + 1) * 4096 - 1)
   local due = call('ZRANGEBYSCORE', q.delayed, '-inf', limit, 'WITHSCORES', 'LIMIT', 0, PROMOTE)
   for i = 1, #due, 2 do
-    if not is_slot(q, due[i]) then promote_one(q, due[i], due[i + 1]) end
+    if is_slot(q, due[i]) then
+      call('ZADD', q.delayed, due_score(q, now + HOLD_MS), due[i]) -- out of the way of those behind it
+    else
+      promote_one(q, due[i], due[i + 1])
+    end
   end
   local next_one = call('ZRANGEBYSCORE', q.delayed, '(' .. limit, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   return next_one[2] and math.floor(tonumber(next_one[2]) / 4096) or nil
@@ -115,7 +119,7 @@ local WIDE = string.rep('-', 80)
 
 local function start(q, wish, chosen)
   local ids, leases = {}, { '+inf', WIDE }
-  local base, token, worker = q.base, wish.token, wish.worker
+  local base, token, worker = q.base, wish.token, wish.worker or ''
   local lock_ms = string.format('%.0f', given and FROZEN_MS or wish.lease * LOCK_SLACK)
   local ends = string.format('%.0f', now + wish.lease)
   local texts = {}

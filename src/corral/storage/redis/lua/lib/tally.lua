@@ -41,6 +41,19 @@ local function store_metrics(q, state, finished)
   end
 end
 
+-- Drop the minutes before a time. Which is the first one is kept, so that they are only looked through when one has to go.
+local function forget_minutes(q, before)
+  local first = tonumber(call('HGET', q.state, 'minute') or nil)
+  if first and first >= before then return end
+  local old, oldest = {}, now
+  for _, minute in ipairs(call('HKEYS', q.minutes)) do
+    local at = tonumber(minute)
+    if at < before then old[#old + 1] = minute else oldest = math.min(oldest, at) end
+  end
+  for from = 1, #old, 1000 do call('HDEL', q.minutes, unpack(old, from, math.min(from + 999, #old))) end
+  call('HSET', q.state, 'minute', string.format('%.0f', oldest))
+end
+
 -- corral's own: one field a minute, `completed failed retried wait_ms run_ms`.
 local function store_minute(q, a)
   local minute = string.format('%.0f', now - now % MINUTE)
@@ -51,7 +64,7 @@ local function store_minute(q, a)
   end
   call('HSET', q.minutes, minute, string.format('%.0f %.0f %.0f %.0f %.0f',
     c + a.completed, f + a.failed, r + a.retried, w + a.wait, t + a.run))
-  if not stored then call('HDEL', q.minutes, string.format('%.0f', tonumber(minute) - KEEP_MINUTES * MINUTE)) end
+  if not stored then forget_minutes(q, tonumber(minute) - KEEP_MINUTES * MINUTE) end
 end
 
 -- The last act of every script that changes something.
