@@ -7,7 +7,7 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench torture torture-sqlite power-cut docs clean venv
+.PHONY: help demo test interop check format bench torture torture-sqlite power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(VENV)/.has-demo ## run a platform on a SQLite file and watch it; ONCE=1 
 
 test: $(VENV)/.has-test ## every test but the torture; ARGS='tests/unit -k cron' narrows it
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+interop: $(VENV)/.has-test $(VENV)/.has-interop ## the tests beside Node's BullMQ and Bull Board; needs node, npm and chromium
+	$(BIN)/python -m pytest -n auto tests/interop $(ARGS)
 
 check: $(VENV)/.has-dev ## format, lint, types, storeys, file sizes and the other house rules
 	$(BIN)/ruff format --check .
@@ -55,6 +58,7 @@ clean: ## remove what the commands above made, .venv included
 
 $(VENV)/.has-demo: EXTRAS := email
 $(VENV)/.has-test: EXTRAS := all,test
+$(VENV)/.has-interop: EXTRAS := interop
 $(VENV)/.has-dev: EXTRAS := dev
 $(VENV)/.has-bench: EXTRAS := all,bench
 $(VENV)/.has-docs: EXTRAS := docs

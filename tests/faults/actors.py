@@ -73,7 +73,7 @@ class Scene:
 
     @property
     def troubles(self) -> Path:
-        """Every call of a producer that the store could not serve: `error pid`."""
+        """What producers met that must have a reason: `what who`."""
         return self.folder / "troubles"
 
     @property
@@ -191,8 +191,8 @@ def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
         app = application(scene)
         async with app:
             main, lean = await app.open_queue("main"), await app.open_queue("lean")
-            producer = Producer(main, lean, Ledger(scene.acks), f"{seed}-{os.getpid()}")
             troubles = Ledger(scene.troubles)
+            producer = Producer(main, lean, Ledger(scene.acks), troubles, f"{seed}-{os.getpid()}")
             say_ready()
             while not stop.is_set():
                 try:
@@ -208,10 +208,11 @@ def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
 class Producer:
     """One step is one random way of adding."""
 
-    def __init__(self, main: Queue, lean: Queue, acks: Ledger, tag: str) -> None:
+    def __init__(self, main: Queue, lean: Queue, acks: Ledger, troubles: Ledger, tag: str) -> None:
         self._main = main
         self._lean = lean
         self._acks = acks
+        self._troubles = troubles
         self._tag = tag
         self._number = 0
 
@@ -246,7 +247,7 @@ class Producer:
         first = await self._main.add("quick", {}, id=name)
         again = await self._main.add("quick", {}, id=name)
         if not first.fresh or again.fresh:
-            raise AssertionError(f"{name} was added twice")
+            self._troubles.write("AddedTwice", name)
         self._ack(first)
 
     async def _later(self) -> None:

@@ -40,6 +40,6 @@ class StoreBooks(Protocol):
         """Every queue's lifetime counters."""
         ...
 
-    def audit(self, rows: Mapping[Key, Row], *, drained: bool) -> Iterator[str]:
-        """What only this engine can get wrong; one sentence for each complaint."""
+    def audit(self, rows: Mapping[Key, Row], *, drained: bool, forgiven: frozenset[Key] = frozenset()) -> Iterator[str]:
+        """What only this engine can get wrong; one sentence for each complaint. `forgiven`: as for the ledger."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -117,9 +118,9 @@ class Crew:
         """Let the workers finish everything."""
         self.tally.drain_seconds = max(self.tally.drain_seconds, round(float(self.ask(drain)), 2))
 
-    def check(self, *, forgiven: frozenset[tuple[str, str]] = frozenset(), counted: bool = True) -> None:
+    def check(self, *, forgiven: frozenset[tuple[str, str]] = frozenset(), untouched: bool = True) -> None:
         """Read the books. Nobody may be at work."""
-        found = json.loads(self.ask(lambda scene: _books(scene, forgiven, counted)))
+        found = json.loads(self.ask(lambda scene: _books(scene, forgiven, untouched)))
         self.tally.blame(found.pop("violations"))
         for key, value in found.items():
             setattr(self.tally, key, value)
@@ -128,12 +129,12 @@ class Crew:
         """Have a question answered by a fork."""
         return answer_of(lambda: question(self.scene), self.scene.errors)
 
-    def close(self, *, troubles: bool = False) -> None:
-        """The end: what the processes said meanwhile. `troubles`: calls of producers may have failed."""
+    def close(self, *, excused: frozenset[str] = frozenset()) -> Counter[str]:
+        """The end: what the processes said meanwhile. Answers the troubles of producers that are `excused`."""
         self.tally.blame(ledger.noise(self.scene.errors))
-        failed = lines(self.scene.troubles)
-        if failed and not troubles:
-            self.tally.blame([f"refused: {len(failed)} calls of producers, such as {failed[0]}"])
+        met = Counter(line.partition(" ")[0] for line in lines(self.scene.troubles))
+        self.tally.blame([f"refused: {count} times {what}" for what, count in met.items() if what not in excused])
+        return met
 
 
 def drain(scene: Scene) -> str:
@@ -152,9 +153,9 @@ def drain(scene: Scene) -> str:
     return str(asyncio.run(watch()))
 
 
-def _books(scene: Scene, forgiven: frozenset[tuple[str, str]], counted: bool) -> str:
+def _books(scene: Scene, forgiven: frozenset[tuple[str, str]], untouched: bool) -> str:
     """Complaints and totals."""
-    books, found = ledger.check(scene, forgiven=forgiven, counted=counted)
+    books, found = ledger.check(scene, forgiven=forgiven, untouched=untouched)
     rows = books.rows.values()
     totals = {
         "violations": found,

@@ -58,6 +58,19 @@ class Actor:
 Work = Callable[[Callable[[], None]], int]
 
 
+_OURS: set[int] = set()
+
+
+def not_for_children(descriptor: int) -> None:
+    """Have it closed in every process that is forked from now on, until it is `gone`."""
+    _OURS.add(descriptor)
+
+
+def gone(descriptor: int) -> None:
+    """It is closed here: its number may be another's soon."""
+    _OURS.discard(descriptor)
+
+
 def start(role: str, work: Work, errors: Path) -> Actor:
     """Fork an actor. What it writes to standard error goes to the end of `errors`."""
     reader, writer = os.pipe()
@@ -72,7 +85,8 @@ def _be(work: Work, reader: int, writer: int, errors: Path) -> None:
     """The child's whole life. It never returns into the parent's code."""
     status = 70
     try:
-        os.close(reader)
+        for descriptor in (reader, *_OURS):
+            os.close(descriptor)
         os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
         status = work(lambda: _say_ready(writer))
     except BaseException as error:  # whatever it was, it belongs into the file and not into the parent

@@ -26,7 +26,7 @@ class Keys:
         """Hang up."""
         self._db.close()
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: str | bytes | int) -> Any:
         """Any command."""
         return self._db.execute_command(*words)
 

@@ -28,6 +28,8 @@ OWN = frozenset(
     "workers:seen".split()
 )
 OWN_FAMILIES = ("held:", "op:")
+#: How the ids begin that a harness puts into a queue to harm it. What was not a job before need not become one.
+JUNK = "junk-"
 #: How long the answer to a call is remembered, in milliseconds.
 MEMORY_MS = 60_000
 ENDS = ("completed", "failed")
@@ -149,12 +151,14 @@ class RedisBooks:
 
     # -- complaints ----------------------------------------------------------------------------------------------------
 
-    def audit(self, rows: Mapping[Key, Row], *, drained: bool) -> Iterator[str]:
+    def audit(self, rows: Mapping[Key, Row], *, drained: bool, forgiven: frozenset[Key] = frozenset()) -> Iterator[str]:
         """No orphans, no leftovers. `drained`: nobody works, so there is no lease and nothing is held."""
         yield from (f"orphan: nobody knows the key {key}" for key in self._unknown)
         yield from self._remembered()
         for queue in self._queues.values():
-            complaints = [*self._placed(queue), *_attached(queue), *self._locked(queue), *self._families(queue)]
+            spared = {job_id for name, job_id in forgiven if name == queue.name}
+            complaints = [*self._placed(queue, spared), *_attached(queue, spared), *self._locked(queue)]
+            complaints += self._families(queue)
             if drained:
                 complaints += _left(queue)
             yield from (f"{complaint} in {queue.name}" for complaint in complaints)
@@ -164,18 +168,20 @@ class RedisBooks:
             if not -2 <= left <= MEMORY_MS or left == -1:
                 yield f"orphan: the remembered call {key} stays for {left} ms"
 
-    def _placed(self, queue: QueueKeys) -> Iterator[str]:
-        """Every id in exactly one container, every one with a hash."""
+    def _placed(self, queue: QueueKeys, spared: set[str]) -> Iterator[str]:
+        """Every id in exactly one container, every one with a hash; `spared` are those whose hash was taken away."""
         where: defaultdict[str, list[str]] = defaultdict(list)
         for container, place in queue.places.items():
             for job_id in place:
                 where[job_id].append(container)
         yield from (f"orphan: {job_id} is in {', '.join(found)}" for job_id, found in where.items() if len(found) > 1)
-        yield from (f"orphan: {job_id} is {where[job_id][0]} and has no hash" for job_id in where.keys() - queue.hashes)
-        yield from (f"orphan: {job_id} is a hash and nowhere" for job_id in queue.hashes - where.keys())
-        named = self._hashes(queue.name, list(queue.hashes))
-        for job_id, stored in zip(queue.hashes, named, strict=True):
-            if stored[0] is None and job_id not in queue.quarantine and not job_id.startswith("junk"):
+        nothing = where.keys() - queue.hashes - spared
+        yield from (f"orphan: {job_id} is {where[job_id][0]} and has no hash" for job_id in nothing)
+        nowhere = queue.hashes - where.keys() - queue.quarantine
+        yield from (f"orphan: {job_id} is a hash and nowhere" for job_id in nowhere)
+        hashes = [job_id for job_id in queue.hashes if not job_id.startswith(JUNK)]
+        for job_id, stored in zip(hashes, self._hashes(queue.name, hashes), strict=True):
+            if stored[0] is None:
                 yield f"ghost: {job_id} has no name"
 
     def _locked(self, queue: QueueKeys) -> Iterator[str]:
@@ -206,11 +212,15 @@ class RedisBooks:
         return self._keys.lifetimes([key])[0][1] == -1
 
 
-def _attached(queue: QueueKeys) -> Iterator[str]:
+def _attached(queue: QueueKeys, spared: set[str]) -> Iterator[str]:
     """What belongs to a job goes with it; what is held is delayed as well."""
     for part, ids in queue.parts.items():
         if part != "lock":
-            yield from (f"orphan: {job_id} is gone and left its {part}" for job_id in ids - queue.hashes)
+            yield from (
+                f"orphan: {job_id} is gone and left its {part}"
+                for job_id in ids - queue.hashes
+                if not job_id.startswith(JUNK)
+            )
     yield from (f"orphan: {job_id} is held and not delayed" for job_id in queue.held - queue.ids("delayed"))
     by_name = set(queue.held_by_name)
     if by_name != queue.held or len(by_name) != len(queue.held_by_name):
@@ -224,5 +234,6 @@ def _left(queue: QueueKeys) -> Iterator[str]:
             yield f"leftover: {what} of {len(ids)} jobs: {sorted(ids)[:3]}"
 
 
-def _number(text: object) -> int:
-    return int(float(str(text))) if text not in (None, "") else 0
+def _number(text: str | None) -> int:
+    """A counter; what is none counts as nothing."""
+    return int(text) if text and text.isdecimal() else 0

@@ -58,8 +58,8 @@ class SqliteBooks:
             )
         }
 
-    def audit(self, rows: Mapping[Key, Row], *, drained: bool) -> Iterator[str]:
-        """The file is whole, the counters are the cardinalities, and nothing lies around. Drained or not."""
+    def audit(self, rows: Mapping[Key, Row], *, drained: bool, forgiven: frozenset[Key] = frozenset()) -> Iterator[str]:
+        """The file is whole, the counters are the cardinalities, and nothing lies around, drained or not."""
         for (verdict,) in self._db.execute("PRAGMA integrity_check"):
             if verdict != "ok":
                 yield f"integrity_check: {verdict}"

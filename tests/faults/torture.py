@@ -27,7 +27,8 @@ from corral.storage.connect import connect
 from tests.faults import crew
 from tests.faults.actors import Scene
 from tests.faults.forks import PATIENCE, Actor
-from tests.redis_server import RedisServer, fresh_prefix, with_prefix
+from tests.faults.servers import ToughServer
+from tests.redis_server import fresh_prefix, with_prefix
 
 #: Kills between two checks of the books.
 EVERY = 500
@@ -161,7 +162,7 @@ def a_server(engine: str, url: str | None) -> Iterator[str]:
     if url is not None or engine == "sqlite":
         yield url or ""
     else:
-        with RedisServer() as server:
+        with ToughServer() as server:
             yield with_prefix(server.url, fresh_prefix())
 
 

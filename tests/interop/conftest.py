@@ -73,7 +73,7 @@ def node_connection(url: str) -> dict[str, object]:
     """The same server in the words of Node's client."""
     parts = urlsplit(url)
     facts = {"host": parts.hostname, "port": parts.port, "username": parts.username, "password": parts.password}
-    return {key: value for key, value in facts.items() if value is not None} | {"db": int(parts.path.strip("/") or 0)}
+    return {"db": int(parts.path.strip("/") or 0), **{key: value for key, value in facts.items() if value is not None}}
 
 
 @pytest.fixture

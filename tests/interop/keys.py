@@ -23,8 +23,11 @@ SETS = ("prioritized", "delayed", "waiting-children", "completed", "failed")
 CONTAINERS = (*LISTS, *SETS)
 SUB_KEYS = ("lock", "logs", "dependencies", "processed", "failed", "unsuccessful")
 QUEUE_KEYS = frozenset(
-    (*CONTAINERS, *"pc marker id events meta stalled stalled-check limiter repeat".split())
-    + tuple(f"metrics:{state}{rest}" for state in ("completed", "failed") for rest in ("", ":data"))
+    (
+        *CONTAINERS,
+        *"pc marker id events meta stalled stalled-check limiter repeat".split(),
+        *(f"metrics:{state}{rest}" for state in ("completed", "failed") for rest in ("", ":data")),
+    )
 )
 
 
@@ -32,7 +35,7 @@ class Keys:
     """The keys under one prefix, and corral's own beside them."""
 
     def __init__(self, client: redis.asyncio.Redis, prefix: str) -> None:
-        self.client = client
+        self.client: Any = client  # its types know neither `decode_responses` nor that it is the asynchronous one
         self.prefix = prefix
 
     async def names(self) -> list[str]:
@@ -42,7 +45,9 @@ class Keys:
 
     async def expired(self) -> None:
         """Wait until no lock and no throttle of the stalled check is left: for those that were given a millisecond."""
-        while any(name.endswith((":lock", ":stalled-check")) for name in await self.names()):
+        while any(  # noqa: ASYNC110 # a key that expires tells nobody
+            name.endswith((":lock", ":stalled-check")) for name in await self.names()
+        ):
             await asyncio.sleep(0.001)
 
     async def clear(self) -> None:

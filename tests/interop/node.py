@@ -259,7 +259,8 @@ class Bull:
         return await self.worker(name, script, major=major, autorun=False, **opts)
 
     async def events(self, name: str = "mail", *, major: int = 6, **opts: object) -> NodeEvents:
-        made = NodeEvents(self.node, await self._make("QueueEvents", major, name, opts))
+        # From the beginning: a listener is ready before it listens, and what happens in between it would miss.
+        made = NodeEvents(self.node, await self._make("QueueEvents", major, name, {"lastEventId": "0-0", **opts}))
         self._made.append(made)
         return made
 

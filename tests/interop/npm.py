@@ -1,4 +1,7 @@
-"""Puts the npm packages of `package-lock.json` beside this file, once for all test processes."""
+"""Puts the npm packages of `package-lock.json` beside this file, once for all test processes.
+
+`python -m tests.interop.npm` does it before the tests, so that none of them waits for a download.
+"""
 
 import fcntl
 import os
@@ -24,7 +27,7 @@ def install() -> None:
     """
     lock_file = HERE / "package-lock.json"
     wanted = lock_file.read_text()
-    with (HERE / ".install.lock").open("w") as guard:
+    with (HERE / "package.json").open() as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # every process of pytest-xdist comes here at once
         if STAMP.exists() and STAMP.read_text() == wanted:
             return
@@ -37,3 +40,9 @@ def install() -> None:
         if ran.returncode != 0:
             raise RuntimeError(f"npm ci failed ({ran.returncode}): {ran.stdout}{ran.stderr}")
         STAMP.write_text(wanted)
+
+
+if __name__ == "__main__":
+    print(missing_program() or "installing the npm packages of the interop tests")
+    if missing_program() is None:
+        install()

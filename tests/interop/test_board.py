@@ -8,7 +8,10 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from corral.job import JobState
+from corral.outcome import Failed
 from corral.queue import Queue
+from corral.storage.port import Claim, Settlement, Storage, Token
+from corral.timing import now_ms
 from corral.worker.context import JobContext
 
 from .node import Bull
@@ -28,7 +31,7 @@ OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 async def page() -> AsyncIterator[Page]:
     """A tab of a headless Chromium."""
     async with async_playwright() as playwright:
-        # Containers: root, no GPU, little /dev/shm. And no look at anything outside: the board asks for its own newest version.
+        # For containers: root, no GPU, little /dev/shm. No name is looked up: the board asks for its newest version.
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", OFFLINE]
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=PATIENCE_MS)
         tab = await browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -112,7 +115,14 @@ async def test_it_promotes_a_delayed_job(page: Page, address: str, mail: Queue) 
     await until(promoted)
 
 
-async def test_it_cleans_failed_jobs(page: Page, address: str, mail: Queue, bull: Bull) -> None:
+async def test_it_cleans_failed_jobs(page: Page, mail: Queue, storage: Storage, bull: Bull) -> None:
+    then = now_ms() - 3_600_000  # the board leaves alone what has ended in the last five seconds
+    handles = await mail.add_bulk([("bad", {"n": number}) for number in range(3)])
+    token = Token("an-hour-ago")
+    await storage.claim("mail", Claim(count=3, token=token, lease_ms=60_000), now=then)
+    verdicts = [Settlement(job_id=handle.id, token=token, outcome=Failed("boom")) for handle in handles]
+    await storage.settle("mail", verdicts, now=then)
+    address = await bull.board({6: await bull.queue()})
     await page.goto(f"{address}queue/mail?status=failed")
     await confirm(page, "Clean all")
 

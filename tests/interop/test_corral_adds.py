@@ -25,7 +25,7 @@ async def test_a_job_of_corral_runs_in_node_and_its_result_is_awaited_here(bull:
 
 async def test_data_of_every_kind_arrives_and_comes_back_unchanged(bull: Bull, mail: Queue, major: int) -> None:
     odd = {name: data for name, data in ODD_DATA.items() if name != "data-half-surrogate"}
-    handles = await mail.add_bulk([(name, data) for name, data in odd.items()])
+    handles = await mail.add_bulk(list(odd.items()))
     await bull.worker(script={"*": {"echo": True}}, major=major, concurrency=4)
     for handle, (name, data) in zip(handles, odd.items(), strict=True):
         assert await handle.result(timeout=GUARD) == data, name

@@ -41,7 +41,7 @@ async def test_node_hears_the_life_of_a_job_that_fails_here(bull: Bull, mail: Qu
     handle = await mail.add("bad", attempts=3, backoff=0.05)
     async with working(mail, fails("bo\nom")):
         failed = await events.wait(event="failed", jobId=handle.id)
-    assert (failed["failedReason"], failed["prev"]) == ("bo\nom", "active")
+    assert (failed["failedReason"], failed["prev"]) == ("RuntimeError: bo\nom", "active")
     heard_here = await names(events, handle.id)
     assert heard_here.count("active") == 3
     assert heard_here.count("delayed") == 2
@@ -143,7 +143,8 @@ async def test_a_listener_in_node_survives_all_that_corral_can_say(bull: Bull, m
     await mail.cancel(handles[2].id, reason="no longer – needed")
 
     async def act(ctx: JobContext, data: Any) -> object:
-        for value in ("text", None, [], {"a": {}}, 1e300, True):
+        odd: tuple[object, ...] = ("text", None, [], {"a": {}}, 1e300, True)
+        for value in odd:
             await ctx.progress(value)
         return None
 
@@ -165,5 +166,6 @@ async def test_both_sides_hear_the_same_story(bull: Bull, mail: Queue, adder: st
     async with working(mail):
         await events.wait(event="completed", jobId=job_id)
     here, _ = await mail.storage.events("mail", after=OLDEST)
-    there = [event for event in await names(events, job_id)]
-    assert [event.type.value for event in here if event.job_id == job_id and event.type.value in there] == there
+    there = await names(events, job_id)
+    there.remove("waiting")  # of an added job: corral leaves it out, it says nothing new
+    assert [event.type.value for event in here if event.job_id == job_id] == there

@@ -55,5 +55,5 @@ async def test_retries_of_one_job_may_go_to_different_kinds_of_workers(bull: Bul
         assert await mail.result(job["id"], timeout=60) == "done"
     done = await queue.get(job["id"])
     assert done is not None
-    assert (done["attemptsMade"], done["attemptsStarted"], done["failedReason"]) == (4, 4, "corral")
+    assert (done["attemptsMade"], done["attemptsStarted"], done["failedReason"]) == (4, 4, "RuntimeError: corral")
     assert len(done["stacktrace"]) == 3

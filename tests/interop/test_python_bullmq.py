@@ -70,7 +70,7 @@ async def test_their_options_are_obeyed_here(theirs: Any, mail: Queue) -> None:
         await mail.result(late.id, timeout=GUARD)
     assert notes.ids.count(bad.id) == 3
     failed = await theirs.getJob(bad.id)
-    assert (failed.failedReason, failed.attemptsMade, len(failed.stacktrace)) == ("boom", 3, 3)
+    assert (failed.failedReason, failed.attemptsMade, len(failed.stacktrace)) == ("RuntimeError: boom", 3, 3)
     assert await theirs.getJobCounts("completed", "failed") == {"completed": 1, "failed": 1}
 
 

@@ -11,7 +11,7 @@ from .node import Bull
 from .work import until, working
 
 
-async def test_a_pause_of_node_holds_corrals_worker_until_node_resumes(bull: Bull, mail: Queue, major: int) -> None:
+async def test_a_pause_of_node_holds_corral_and_its_resume_loses_nothing(bull: Bull, mail: Queue, major: int) -> None:
     queue = await bull.queue(major=major)
     await queue.add("before")
     await queue.call("pause")
@@ -142,21 +142,24 @@ async def test_corral_obeys_a_global_rate_limit_of_node(bull: Bull, mail: Queue,
         runs = await notes.begun(9)
     starts = sorted(run.started_at or 0 for run in runs)
     # Three windows: the first job of each begins one, at least as long after the one before as a window lasts.
-    assert starts[3] - starts[0] >= 400
-    assert starts[6] - starts[3] >= 400
+    # (Both times are the server's; its expiry and its clock may differ by a millisecond or two.)
+    assert starts[3] - starts[0] >= 395
+    assert starts[6] - starts[3] >= 395
 
 
 async def test_node_obeys_a_rate_limit_of_corral(bull: Bull, mail: Queue, major: int) -> None:
     queue = await bull.queue(major=major)
-    await mail.limit(RateLimit(3, per=0.4))
-    assert await queue.call("getGlobalRateLimit") == {"max": 3, "duration": 400}
-    handles = await mail.add_bulk([("n", {}) for _ in range(7)])
-    worker = await bull.worker(major=major, concurrency=7)
-    await worker.runs(7)
-    jobs = [await handle.get() for handle in handles]
-    starts = sorted(job.started_at or 0 for job in jobs)
-    assert starts[3] - starts[0] >= 390  # Node writes its own clock, the window is the server's
-    assert starts[6] - starts[3] >= 390
+    await mail.limit(RateLimit(3, per=3600))
+    assert await queue.call("getGlobalRateLimit") == {"max": 3, "duration": 3_600_000}
+    await mail.add_bulk([("n", {}) for _ in range(7)])
+    worker = await bull.worker(major=major, concurrency=7, maximumRateLimitDelay=20)
+    hand = await bull.hand(major=major)
+    for begun in (3, 6, 7):
+        await worker.runs(begun)
+        if begun < 7:
+            assert await hand.serve(1) == 0  # the window is used up, for everybody
+        assert len(await worker.runs()) == begun
+        await queue.call("removeRateLimitKey")
 
 
 async def test_one_window_is_shared_by_workers_of_both_sides(bull: Bull, mail: Queue) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 from corral.app.app import Corral
 from corral.cron import next_after
@@ -33,10 +34,7 @@ async def test_corral_serves_a_scheduler_of_node_run_after_run(bull: Bull, mail:
     assert {run.name for run in runs} == {"beat"}
     assert all(json.loads(run.data) == {"n": [1]} and run.options.attempts == 2 for run in runs)
     slots = [int(run.id.rpartition(":")[2]) for run in runs]
-    assert all(
-        later - earlier >= 300 and (later - earlier) % 300 == 0
-        for earlier, later in zip(slots, slots[1:], strict=False)
-    )
+    assert all(later - earlier >= 300 and (later - earlier) % 300 == 0 for earlier, later in pairwise(slots))
     assert len(set(notes.ids)) == len(notes.ids)
     assert all((run.started_at or 0) >= slot for run, slot in zip(runs[1:], slots[1:], strict=False))
 
@@ -47,7 +45,7 @@ async def test_a_pattern_of_node_gets_its_next_run_when_corral_takes_one(bull: B
     (first,) = (await mail.page(JobState.DELAYED)).items
     assert first.schedule == "tick"
     async with working(mail) as notes:
-        await mail.promote(first.id)
+        await queue.job(first.id, "promote")
         await notes.begun(1)
     (second,) = (await mail.page(JobState.DELAYED)).items
     slot = int(first.id.rpartition(":")[2])
@@ -66,10 +64,13 @@ async def test_a_limit_of_node_ends_the_schedule_here(bull: Bull, mail: Queue, m
     await upsert(queue, {"every": 100, "limit": 3})
     async with working(mail) as notes:
         await notes.begun(3)
-        last = await mail.add("after")
-        await last.result(timeout=GUARD)
-        counts = await mail.counts()
-    assert (counts.delayed, counts.completed) == (0, 4)
+        await (await mail.add("after")).result(timeout=GUARD)
+
+        async def all_done() -> bool:
+            counts = await mail.counts()
+            return (counts.delayed, counts.completed) == (0, 4)
+
+        await until(all_done)
     assert len([run for run in notes.runs if run.name == "beat"]) == 3
 
 
@@ -139,7 +140,7 @@ async def test_a_schedule_of_corral_is_served_by_node_while_corral_is_away(
     assert all((run["name"], run["data"], run["opts"]["attempts"]) == ("beat", {"n": [1]}, 2) for run in runs)
     slots = [int(run["id"].rpartition(":")[2]) for run in runs]
     assert len(set(slots)) == 4
-    assert all((later - earlier) % 300 == 0 for earlier, later in zip(slots, slots[1:], strict=False))
+    assert all((later - earlier) % 300 == 0 for earlier, later in pairwise(slots))
 
 
 async def test_a_cron_schedule_of_corral_is_read_in_node_with_its_zone(

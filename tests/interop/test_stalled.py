@@ -16,8 +16,8 @@ from .keys import Keys
 from .node import Bull, Node
 from .work import GUARD, until, working
 
-#: Milliseconds: locks that are gone soon, and checks that come often.
-QUICK = {"lockDuration": 300, "stalledInterval": 200}
+#: Milliseconds: a lock of somebody who is about to die, and how often Node looks for such.
+LOCK, CHECK = 300, 200
 
 
 @pytest.fixture
@@ -29,14 +29,19 @@ def mortal(node_program: str, server_url: str, keys: Keys) -> Iterator[Bull]:
 
 
 async def test_a_job_of_a_killed_node_worker_is_finished_here(
-    bull: Bull, mortal: Bull, mail: Queue, major: int
+    bull: Bull, mortal: Bull, mail: Queue, storage: Storage, major: int
 ) -> None:
     queue, events = await bull.queue(major=major), await bull.events(major=major)
     job = await queue.add("welcome", {"n": 1})
-    worker = await mortal.worker(script={"*": {"hold": True}}, major=major, **QUICK)
+    worker = await mortal.worker(script={"*": {"hold": True}}, major=major, lockDuration=LOCK)
     await worker.runs(1)
     mortal.node.kill()
-    async with working(mail, lease=0.5) as notes:
+
+    async def recovered() -> bool:
+        return (await storage.recover("mail")).requeued == (job["id"],)
+
+    await until(recovered)
+    async with working(mail) as notes:
         await events.wait(event="completed", jobId=job["id"])
     await events.wait(event="stalled", jobId=job["id"])
     (run,) = notes.runs
@@ -49,10 +54,10 @@ async def test_a_live_node_worker_keeps_its_job_although_corral_looks(
 ) -> None:
     queue = await bull.queue()
     await queue.add("long")
-    worker = await bull.worker(script={"*": {"hold": True, "return": "mine"}}, lockDuration=600)
+    worker = await bull.worker(script={"*": {"hold": True, "return": "mine"}})
     await worker.runs(1)
-    async with working(mail, lease=0.3) as notes:
-        for _ in range(5):  # each finds the same: the lock is there, renewed in time
+    async with working(mail) as notes:
+        for _ in range(5):  # each finds the same: the lock is there
             await storage.recover("mail")
             await (await mail.add("other")).result(timeout=GUARD)
         assert "1" not in notes.ids
@@ -102,7 +107,9 @@ async def test_a_job_of_a_killed_corral_worker_is_finished_in_node(
     async with corral_worker_elsewhere(store_url, lease=0.5) as process:
         process.kill()
         await process.wait()
-        worker = await bull.worker(script={"*": {"return": "saved"}}, major=major, **QUICK)
+        worker = await bull.worker(
+            script={"*": {"return": "saved"}}, major=major, lockDuration=LOCK
+        )
         assert await handle.result(timeout=GUARD) == "saved"
     (run,) = await worker.runs(1)
     assert run["attemptsMade"] == 0
@@ -114,7 +121,7 @@ async def test_a_job_of_a_killed_corral_worker_is_finished_in_node(
 
 async def test_a_live_corral_worker_keeps_its_job_although_node_looks(bull: Bull, mail: Queue, store_url: str) -> None:
     handle = await mail.add("long")
-    async with corral_worker_elsewhere(store_url, lease=2.0):
+    async with corral_worker_elsewhere(store_url, lease=15):
         hand = await bull.hand(stalledInterval=1)
         for _ in range(5):
             await hand.call("moveStalledJobsToWait")

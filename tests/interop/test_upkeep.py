@@ -165,7 +165,7 @@ async def test_corral_promotes_and_changes_nodes_jobs(bull: Bull, mail: Queue, m
     assert (third["priority"], fifth["priority"], await queue.state("5")) == (9, 1, "prioritized")
     await mail.promote()
     assert await queue.counts() == {"prioritized": 5}
-    assert [run["id"] for run in await (await bull.worker(major=major)).runs(5)] == ["5", "1", "2", "4", "3"]
+    assert [run["id"] for run in await (await bull.worker(major=major)).runs(5)] == ["5", "1", "4", "2", "3"]
 
 
 async def test_corral_cancels_removes_and_cleans_nodes_jobs(bull: Bull, mail: Queue, major: int) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
+
+import pytest
 
 from corral.errors import CorralError, StorageUnavailableError
 from corral.storage.redis.connection import Server
@@ -70,6 +73,26 @@ async def insisting(call: Callable[[], Awaitable[T]]) -> T:
         while True:
             with contextlib.suppress(StorageUnavailableError):
                 return await call()
+
+
+async def fails(call: Callable[[], Awaitable[object]], match: str) -> str:
+    """Call until it fails for this reason, and not because the machine was too slow for the little patience it has."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with pytest.raises(StorageUnavailableError) as caught:
+                await call()
+            if re.search(match, str(caught.value)):
+                return str(caught.value)
+
+
+async def refused(url: str, match: str, patience: float = 1.0) -> str:
+    """Open until that fails for this reason; answers its words."""
+
+    async def opening() -> None:
+        async with opened(f"{url}{'&' if '?' in url else '?'}timeout={patience}"):
+            pass
+
+    return await fails(opening, match)
 
 
 async def counted(server: Server, queue: str = "q") -> int:

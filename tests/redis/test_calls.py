@@ -104,10 +104,10 @@ async def test_a_blocking_read_comes_back_empty_handed_when_its_time_is_up(serve
 
 async def test_a_blocking_connection_bears_the_name_it_was_given(server: Server) -> None:
     name = f"{server.place.prefix}:cQ==:w:one"
-    answer = await server.block(("CLIENT", "GETNAME"), timeout=1, name=name)
+    answer = await server.block(("CLIENT", "GETNAME"), timeout=30, name=name)
     assert answer == name.encode()
-    assert await server.block(("CLIENT", "GETNAME"), timeout=1) is None
-    assert await server.block(("CLIENT", "GETNAME"), timeout=1, name=name) == answer
+    assert await server.block(("CLIENT", "GETNAME"), timeout=30) is None
+    assert await server.block(("CLIENT", "GETNAME"), timeout=30, name=name) == answer
 
 
 async def test_a_cancelled_blocking_read_takes_nothing_that_comes_later(server: Server) -> None:
@@ -184,7 +184,7 @@ async def test_a_command_that_does_not_exist_is_an_error(server: Server) -> None
     with pytest.raises(StorageError, match="FROBNICATE"):
         await server.commands(("FROBNICATE", 1))
     with pytest.raises(StorageError, match="FROBNICATE"):
-        await server.block(("FROBNICATE", 1), timeout=1)
+        await server.block(("FROBNICATE", 1), timeout=30)
     assert await server.block(("BZPOPMIN", "none", 0.01), timeout=0.01) is None
 
 

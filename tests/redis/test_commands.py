@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from corral.event import EventType
 from corral.job import PENDING, JobState, NewJob, ParentRef
@@ -12,7 +13,7 @@ from corral.options import QueueSettings, RateLimit
 from corral.outcome import Completed, Failed, Retried
 from corral.schedule import Every, Schedule
 from corral.storage.connect import connect
-from corral.storage.port import JobPatch, Storage
+from corral.storage.port import JobPatch, Selection, Storage
 from corral.storage.redis.connection import Server
 from tests.redis_server import fresh_prefix, with_prefix
 from tests.storage.helpers import (
@@ -59,7 +60,7 @@ class Keys:
     async def texts(self, command: str, name: str, *words: str | int | float) -> list[str]:
         reply = await self.ask(command, name, *words)
         assert isinstance(reply, list)
-        return [word.decode() for word in reply]
+        return [word.decode() for word in reply if isinstance(word, bytes)]
 
     async def node_job(self, id: str, *more: str | int) -> None:
         fields = ("name", "welcome", "data", "{}", "opts", "{}", "timestamp", T0, "delay", 0, "priority", 0)
@@ -81,9 +82,9 @@ def keys(server: Server) -> Keys:
 async def fill(storage: Storage, count: int, *names: str, **fields: object) -> list[str]:
     """Add jobs j0, j1 …, of these names by turns."""
     ids = [f"j{n}" for n in range(count)]
-    await storage.add(
-        [new_job(id, (names or ("x",))[n % len(names or "x")], **fields) for n, id in enumerate(ids)], now=T0
-    )
+    turns = names or ("x",)
+    jobs = [replace(new_job(id, turns[n % len(turns)]), **fields) for n, id in enumerate(ids)]
+    await storage.add(jobs, now=T0)
     return ids
 
 
@@ -123,8 +124,8 @@ async def test_the_last_delayed_ones_are_spared(storage: Storage) -> None:
 async def test_ids_are_found_wherever_they_stand(storage: Storage) -> None:
     ids = await fill(storage, 1_600)
     wanted = [*ids[::2], "ghost", *ids[::2]]
-    which = these(*wanted)
-    assert await storage.remove(QUEUE, type(which)(ids=which.ids, limit=len(wanted)), now=T0) == ids[::2]
+    which = Selection(ids=tuple(wanted), limit=len(wanted))
+    assert await storage.remove(QUEUE, which, now=T0) == ids[::2]
     assert await storage.remove(QUEUE, all_in(JobState.WAITING, limit=9_999), now=T0) == ids[1::2]
 
 
@@ -135,7 +136,10 @@ async def test_a_filter_takes_what_it_says_and_leaves_the_order(
 ) -> None:
     shapes: dict[str, dict[str, object]] = {"urgent": {"priority": 3}, "low": {"priority": 2_000_000}}
     async with connect(with_prefix(shared_url, fresh_prefix())) as storage:
-        jobs = [new_job(f"j{n}", "y" if kind == "y" else "x", **shapes.get(kind, {})) for n, kind in enumerate(plan)]
+        jobs = [
+            replace(new_job(f"j{n}", "y" if kind == "y" else "x"), **shapes.get(kind, {}))
+            for n, kind in enumerate(plan)
+        ]
         await storage.add(jobs, now=T0)
         order = sorted(jobs, key=lambda job: (job.priority == 2_000_000, not job.priority))
         meant = [job.id for job in order if job.name == "x"][:limit]

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from corral.errors import ConfigError, StorageError, StorageUnavailableError, StorageVersionError
+from corral.errors import ConfigError, StorageError, StorageVersionError
 from corral.storage.redis.dial import version_of
 from tests.redis.fake import FakeServer, hello
-from tests.redis.helpers import ECHO, lua, opened, until
+from tests.redis.helpers import ECHO, lua, opened, refused, until
 from tests.redis_server import RedisServer, free_port
 
 
@@ -69,30 +69,22 @@ async def test_the_policy_is_read_from_the_configuration_where_info_does_not_tel
 
 async def test_nobody_there_is_an_error_naming_host_and_port() -> None:
     port = free_port()
-    with pytest.raises(StorageUnavailableError, match=rf"127\.0\.0\.1:{port} for 0\.5 s") as caught:
-        async with opened(f"redis://bob:s3cret@127.0.0.1:{port}?timeout=0.5"):
-            pass
-    assert "s3cret" not in str(caught.value)
+    said = await refused(f"redis://bob:s3cret@127.0.0.1:{port}", rf"127\.0\.0\.1:{port} for 1 s.*connect")
+    assert "s3cret" not in said
 
 
 async def test_a_name_that_does_not_resolve_is_an_error_naming_it() -> None:
-    with pytest.raises(StorageUnavailableError, match=r"nowhere\.invalid:6379"):
-        async with opened("redis://nowhere.invalid?timeout=0.5"):
-            pass
+    await refused("redis://nowhere.invalid", r"nowhere\.invalid:6379")
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     async with FakeServer(HELLO=None) as fake:
-        with pytest.raises(StorageUnavailableError, match=r"no answer for|did not answer within"):
-            async with opened(f"{fake.url}?timeout=0.5"):
-                pass
+        await refused(fake.url, "no answer for|did not answer within")
 
 
 async def test_a_server_that_hangs_up_is_given_up() -> None:
     async with FakeServer(HELLO=b"") as fake:
-        with pytest.raises(StorageUnavailableError, match="closed the connection"):
-            async with opened(f"{fake.url}?timeout=0.5"):
-                pass
+        await refused(fake.url, "closed the connection")
         assert fake.seen["HELLO"] > 1
 
 

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from corral.errors import ConfigError, StorageError, StorageUnavailableError
-from tests.redis.helpers import COUNT, ECHO, PATIENCE, hasty, insisting, lua, opened
+from tests.redis.helpers import COUNT, ECHO, PATIENCE, insisting, lua, opened
 from tests.redis.proxy import Proxy
 from tests.redis_server import RedisServer
 
@@ -141,7 +141,7 @@ async def test_a_wrong_password_and_a_missing_one_are_told_apart(own: RedisServe
 
 async def test_a_password_that_changes_while_we_work_is_an_outage_until_it_is_put_right(own: RedisServer) -> None:
     own.ask("ACL", "SETUSER", "worker", "on", ">first", "~*", "+@all")
-    async with hasty(f"redis://worker:first@127.0.0.1:{own.port}") as server:
+    async with opened(f"redis://worker:first@127.0.0.1:{own.port}?timeout={PATIENCE}") as server:
         own.ask("ACL", "SETUSER", "worker", "resetpass", ">second")
         own.ask("CLIENT", "KILL", "USER", "worker")
         with pytest.raises(StorageUnavailableError, match="user 'worker' may not log in"):

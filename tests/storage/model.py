@@ -201,7 +201,8 @@ class Model:
         if job.state not in FINISHED:
             return []
         self._back(job)
-        job.finished_at, job.result, job.crashes, job.made = None, None, 0, 0 if reset else job.made
+        job.started_at = job.finished_at = job.result = None
+        job.crashes, job.made = 0, 0 if reset else job.made
         job.lifespan_ms = None  # whoever runs it again wants it run, however late
         return [job.id]
 

@@ -30,7 +30,7 @@ def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
         path
         for folder in folders
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in suffixes and path.is_file() and "_build" not in path.parts
+        if path.suffix in suffixes and path.is_file() and not {"_build", "node_modules"} & set(path.parts)
     )
 
 

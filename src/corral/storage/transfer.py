@@ -47,7 +47,7 @@ class Packed(Struct, frozen=True, kw_only=True):
     """A job in a parcel, and what stands beside it."""
 
     stored: Stored
-    mark: str = ""  #: `<ledger id> <stamp>` of the store it was handed over to, as it was then
+    mark: str = ""  #: `<ledger id> <stamp>`: another store had the same job, and as what
     lines: int = 0  #: of its log
     is_parent: bool = False
     tied: bool = False  #: its parent knows of it
@@ -67,6 +67,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
     stored: Stored
     tied: bool = False
+    mark: str = ""
     #: The job that stands there now: its state and claims so far. It is replaced unless it has moved on meanwhile.
     over: tuple[JobState, int] | None = None
     place_only: bool = False  #: it is the same: only put it behind those that were written before it
@@ -135,7 +136,7 @@ class Transfer(Protocol):
         ...
 
     async def mark(self, queue: str, marks: Mapping[JobId, str]) -> None:
-        """Note on jobs to whom they were handed over, and as what."""
+        """Note on jobs that another store has the same, as `Packed.mark` says."""
         ...
 
     async def pack_notes(self, queue: str, *, after: str = "", limit: int = SLICE) -> Notes:

@@ -9,7 +9,7 @@ from . import CHILDREN, COMPLETED, DELAYED, FAILED, GONE, PRIORITIZED, WAITING, 
 HOUR = 3_600_000
 
 #: policy -> the option, the parent's state after its bad child failed, and once everything is served
-POLICIES: dict[str, tuple[dict[str, bool], str, str]] = {
+POLICIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "wait": ({}, CHILDREN, CHILDREN),
     "fail": ({"failParentOnFailure": True}, WAITING, FAILED),
     "continue": ({"continueParentOnFailure": True}, WAITING, COMPLETED),
@@ -38,7 +38,7 @@ async def plant(bull: Bull, tree: Mapping[str, Any], *, major: int = 6) -> None:
 SCRIPT = {"bad": {"throw": "boom"}, "*": {"return": {"fine": True}}}
 
 
-def policy_scenes(policy: str, option: dict[str, bool], after: str, end: str) -> None:
+def policy_scenes(policy: str, option: dict[str, Any], after: str, end: str) -> None:
     tree = node("top", node("bad", queue="parts", **option), node("good", queue="parts"))
 
     async def added(bull: Bull) -> None:
@@ -139,7 +139,7 @@ async def paused_parent(bull: Bull) -> None:
 
 @scene("failure-travels", {"top": WAITING, "mid": FAILED, "low": FAILED}, {"top": FAILED})
 async def failure_travels(bull: Bull) -> None:
-    fatal = {"failParentOnFailure": True}
+    fatal: dict[str, Any] = {"failParentOnFailure": True}
     await plant(bull, node("top", node("mid", node("low", name="bad", **fatal), **fatal)))
     await (await bull.hand(script=SCRIPT)).serve(2)
 

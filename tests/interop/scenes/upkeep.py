@@ -166,9 +166,9 @@ async def events_foreign(bull: Bull) -> None:
 # -- stalled -----------------------------------------------------------------------------------------------------------
 
 
-async def crashing(bull: Bull, **opts: object) -> NodeWorker:
+async def crashing(bull: Bull, *, forgives: int = 1) -> NodeWorker:
     """A worker whose locks are gone at once, and whose checks are never throttled."""
-    return await bull.hand(lockDuration=1, stalledInterval=1, **opts)
+    return await bull.hand(lockDuration=1, stalledInterval=1, maxStalledCount=forgives)
 
 
 async def check(bull: Bull, worker: NodeWorker) -> None:
@@ -217,7 +217,7 @@ async def stalled_too_often(bull: Bull) -> None:
     queue = await bull.queue()
     await queue.add("a", {"n": 1}, attempts=9)
     await queue.add("a", {"n": 2})
-    worker = await crashing(bull, maxStalledCount=0)
+    worker = await crashing(bull, forgives=0)
     await worker.take()
     await check(bull, worker)
 
@@ -225,7 +225,7 @@ async def stalled_too_often(bull: Bull) -> None:
 @scene("stalled-and-failed", {"1": FAILED})
 async def stalled_and_failed(bull: Bull) -> None:
     await (await bull.queue()).add("a", attempts=9)
-    worker = await crashing(bull, maxStalledCount=0)
+    worker = await crashing(bull, forgives=0)
     await worker.take()
     await check(bull, worker)
     await (await bull.hand()).serve(1)

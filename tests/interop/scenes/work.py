@@ -6,6 +6,7 @@ from ..node import Bull
 from . import ACTIVE, COMPLETED, DELAYED, FAILED, GONE, PRIORITIZED, WAITING, Play, many, scene
 
 HOUR = 3_600_000
+BAD = {"bad": {"throw": "boom"}}
 
 #: name -> what the handler returns
 RESULTS: dict[str, Any] = {
@@ -216,7 +217,7 @@ async def kept_not_at_all(bull: Bull) -> None:
     await queue.add("welcome", removeOnComplete=True)
     await queue.add("bad", removeOnFail=True)
     await queue.add("welcome", removeOnComplete=False)
-    await (await bull.hand(script={"bad": {"throw": "boom"}})).serve()
+    await (await bull.hand(script=BAD)).serve()
 
 
 @scene("kept-by-worker", {"1": GONE, "2": GONE, "3": COMPLETED, "4": FAILED})
@@ -224,8 +225,8 @@ async def kept_by_worker(bull: Bull) -> None:
     queue = await bull.queue()
     for name in ("welcome", "welcome", "welcome", "bad"):
         await queue.add(name)
-    keep = {"removeOnComplete": {"count": 1}, "removeOnFail": {"age": 3600}}
-    await (await bull.hand(script={"bad": {"throw": "boom"}}, **keep)).serve()
+    hand = await bull.hand(script=BAD, removeOnComplete={"count": 1}, removeOnFail={"age": 3600})
+    await hand.serve()
 
 
 @scene("metrics", {"1": COMPLETED, "2": COMPLETED, "3": FAILED})
@@ -233,7 +234,7 @@ async def metrics(bull: Bull) -> None:
     queue = await bull.queue()
     for name in ("welcome", "welcome", "bad"):
         await queue.add(name)
-    hand = await bull.hand(script={"bad": {"throw": "boom"}}, metrics={"maxDataPoints": 60})
+    hand = await bull.hand(script=BAD, metrics={"maxDataPoints": 60})
     await hand.serve()
 
 

@@ -235,7 +235,7 @@ def _job(
     due: Millis | None = None, pending: int = 0,
 ) -> Job:  # fmt: skip
     parent = stored.get("parent")
-    schedule = stored.get("rjk")
+    schedule = stored.get("rjk") or stored.get("sched")
     traces = stored.get("stacktrace")
     progress = stored.get("progress")
     finished = state.finished

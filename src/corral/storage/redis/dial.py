@@ -4,8 +4,9 @@ redis-py repeats nothing here: it makes one attempt, and whoever called decides 
 """
 
 import asyncio
-import contextlib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TypedDict
 
 from hiredis import ReplyError
@@ -65,6 +66,21 @@ async def dial(
     return link
 
 
+@contextmanager
+def heeding_cancellation() -> Iterator[None]:
+    """Cancel the task if that was asked for inside.
+
+    redis-py waits with asyncio.wait_for, which before Python 3.12 loses a cancellation that meets the end of its wait.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 async def ask(link: Link, *commands: Command) -> list[Answer]:
     """Send commands together and wait for all of their answers."""
     return [await future for future in [link.call(pack(command)) for command in commands]]
@@ -100,12 +116,13 @@ def _connection(address: Address, place: Place, context: ssl.SSLContext | None, 
 
 async def _connect(link: Link, connection: AbstractConnection, place: Place) -> None:
     try:
-        await connection.connect()
+        with heeding_cancellation():
+            await connection.connect()
         link.take_over(connection)
     except RedisError as error:
         raise _meaning(error, place) from error
     finally:  # after a hand-over there is nothing left to disconnect
-        with contextlib.suppress(RedisError):
+        with suppress(RedisError):
             await connection.disconnect(nowait=True)
 
 

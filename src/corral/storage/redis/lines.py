@@ -79,6 +79,8 @@ class Lines:
             return self.shared
         if self._closed:
             raise StorageUnavailableError(_CLOSED)
+        if self.shared is not None:
+            self._trouble = str(self.shared.lost)
         if self._dialling is None:  # whoever needs it waits for the same attempts: a crowd is no storm of connections
             self._dialling = asyncio.create_task(self._dial())
             self._dialling.add_done_callback(_take_note)
@@ -142,6 +144,8 @@ class Lines:
                 return await self.finder.connect(silence=silence, name=name)
             except UnreachableError as error:
                 self._trouble = str(error)
+            if self._closed:
+                raise StorageUnavailableError(_CLOSED)
             if until is not None and loop.time() + pause >= until:
                 raise self._gave_up()
             await asyncio.sleep(pause)

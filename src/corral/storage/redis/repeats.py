@@ -122,6 +122,7 @@ class NextRun(Struct, omit_defaults=True):
     key: str
     slot: Millis
     next_at: Millis
+    at: Millis
     opts: str
     priority: int
     data: str | None = None
@@ -151,7 +152,7 @@ def next_run(
     stored["repeat"] = {**plan, "count": count}
     stored |= {"repeatJobKey": key, "jobId": f"repeat:{key}:{at}", "delay": max(0, at - now), "timestamp": now}
     legacy = data if "ic" not in fields else None
-    return NextRun(key, slot, at, to_json(stored).decode(), number(stored.get("priority")) or 0, legacy)
+    return NextRun(key, slot, at, now, to_json(stored).decode(), number(stored.get("priority")) or 0, legacy)
 
 
 def _after_interval(slot: Millis, fields: Mapping[str, str], now: Millis) -> Millis:

@@ -29,8 +29,8 @@ from corral.timing import Millis
 logger = logging.getLogger("corral.storage")
 
 #: How much one script call is asked for, so that none runs for more than some milliseconds.
-PUTS = 100
-READS = 250
+PUTS = 50
+READS = 100
 LOOKS = 1_000
 #: How often a page is read anew because Node removed schedules meanwhile.
 TRIES = 3
@@ -207,20 +207,25 @@ class Schedules:
         return found
 
     async def _shown(self, name: Name, row: _Row) -> Schedule | None:
-        """The schedule in a row; None for one that means nothing here. One that Node has edited becomes ours again."""
+        """The schedule in a row; None for one that means nothing here. What Node has made of ours is put right."""
         queue, key = name
         try:
             ours = None if row.body is None else _decode_body(row.body)
-            if row.fields is None:
-                return ours
-            theirs = read_definition(queue, key, row.at or 0, pairs(row.fields), ours)
-        except (msgspec.MsgspecError, UnreadableScheduleError) as error:
+            schedule = ours
+            if row.fields is not None:
+                schedule = read_definition(queue, key, row.at or 0, pairs(row.fields), ours)
+        except (msgspec.MsgspecError, UnicodeDecodeError, UnreadableScheduleError) as error:
             logger.error("the stored schedule %r of queue %r cannot be read and is left out: %s", key, queue, error)
             return None
-        if ours is None:
-            return theirs
+        if schedule is None or ours is None:
+            return schedule
+        # A Node worker looks at the end only when it claims: the job it has made may lie behind it.
+        end, next_at = schedule.end_at, schedule.next_at
+        behind = end is not None and next_at is not None and next_at > end
+        if not behind and row.fields is None:
+            return schedule
         logger.info("schedule %r of queue %r was changed by a BullMQ client", key, queue)
-        [stored] = await self.put([theirs], None)
+        [stored] = await self.put([replace(schedule, next_at=None) if behind else schedule], None)
         return stored
 
     # -- following up --------------------------------------------------------------------------------------------------

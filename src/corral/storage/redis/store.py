@@ -84,6 +84,7 @@ class RedisStorage:
     ) -> Settled:
         settled = await self._turns.settle(queue, settlements, then, now)
         if then is not None:
+            self._waiter.names[queue] = then.worker
             await self._schedules.follow_up(queue, settled.claimed, now)
         return settled
 

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from corral.errors import ConfigError
-from corral.storage.redis.dial import UnreachableError, ask, dial, tls_context
+from corral.storage.redis.dial import UnreachableError, ask, dial, heeding_cancellation, tls_context
 from corral.storage.redis.link import Link, Lost, Reply
 from corral.storage.redis.slots import slot_of
 from corral.storage.redis.url import Address, Mode, Place, Tls, shown
@@ -86,7 +86,8 @@ class Finder:
             },
         )  # fmt: skip
         try:
-            host, port = await sentinels.discover_master(place.service)
+            with heeding_cancellation():
+                host, port = await sentinels.discover_master(place.service)
         except RedisError as error:
             text = str(error)
             if place.sentinel_password:  # redis-py 6 shows it

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from corral.job import Job, JobId, JobState
-from corral.options import JobOptions
+from corral.job import Job, JobId
+from corral.options import ParentPolicy
 from corral.storage.sqlite import unpack
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
@@ -26,7 +26,6 @@ from corral.storage.transfer import (
     Stored,
     Tie,
 )
-from corral.options import ParentPolicy
 from corral.timing import Millis, now_ms
 
 #: The states in the order they are packed; held jobs stand among the waiting ones.
@@ -147,7 +146,7 @@ class _Packer:
             lines=self._unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0,
             is_parent=one("SELECT 1 FROM corral_child WHERE parent = ? LIMIT 1", (pk,)) is not None,
             tied=parent is not None,
-            stays=parent is not None and self._runs(parent),
+            stays=parent is not None and row[_SHOWN + 4] not in (COMPLETED, FAILED) and self._runs(parent),
         )
 
     def _runs(self, pk: int | None) -> bool:
@@ -175,11 +174,6 @@ def stored(queue: str, row: Row) -> Stored:
         cancel=cancel,
         foreign=_decode_foreign(options).bullmq if options and '"bullmq"' in options else {},
     )
-
-
-def options_with(options: JobOptions, foreign: Mapping[str, tuple[str | None, str | None]]) -> str:
-    """The text of a job's options that also holds what only BullMQ knows; readers pass over it."""
-    return _encode({**msgspec.to_builtins(options), "bullmq": dict(foreign)}).decode()
 
 
 def look(unit: Unit, name: str, ids: Sequence[JobId]) -> list[Packed | None]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from corral.job import JobId, JobState
+from corral.event import EventType
+from corral.job import Job, JobId, JobState
 from corral.options import JobOptions, priority_rank
 from corral.storage.sqlite.flows import child_completed, child_failed, find_pk
 from corral.storage.sqlite.rows import options_text, parent_text
@@ -21,7 +22,7 @@ from corral.storage.sqlite.unit import (
     job_key,
 )
 from corral.storage.transfer import LEDGER_KEY, Figures, Item, Stored, Tie
-from corral.timing import Millis
+from corral.timing import Millis, now_ms
 
 CODES = {
     JobState.WAITING: WAITING,
@@ -50,6 +51,9 @@ CREATE TRIGGER IF NOT EXISTS corral_moved_gone AFTER DELETE ON corral_job
 _PENDING = "state = 0 OR (state = 5 AND policy IN ('wait', 'fail'))"
 _MINUTE = "INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?)"
 
+#: BullMQ's field for what a job is to fail of as soon as somebody claims it.
+CONDEMNED = "defa"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,13 +64,16 @@ def unpack(unit: Unit, name: str, items: Sequence[Item]) -> list[bool]:
     """Write jobs. Nobody hears of it as an event: nothing happened to them."""
     queue = unit.queue(name)
     unit.ready.add(name)
+    unit.db.execute(_MARKS)
     return [_unpack(unit, queue, item) for item in items]
 
 
 def _unpack(unit: Unit, queue: QueueRow, item: Item) -> bool:
     job = item.stored.job
     pk = find_pk(unit, queue, job.id)
-    before = None if pk is None else unit.row("SELECT state, attempts_started, parent FROM corral_job WHERE pk = ?", (pk,))
+    before = (
+        None if pk is None else unit.row("SELECT state, attempts_started, parent FROM corral_job WHERE pk = ?", (pk,))
+    )
     if before is None:
         if item.over is not None:
             return False
@@ -85,7 +92,23 @@ def _unpack(unit: Unit, queue: QueueRow, item: Item) -> bool:
         queue.count[WAITING if before[0] == HELD else before[0]] -= 1
     queue.count[state] += 1
     _put(unit, queue, item.stored, pk, state, parent=_parent(unit, item))
+    if item.mark:
+        unit.db.execute("INSERT OR REPLACE INTO corral_moved VALUES (?, ?)", (pk, item.mark))
+    condemned = item.stored.foreign.get(CONDEMNED)
+    if condemned is not None and condemned[1] is not None and not job.state.finished:
+        _fail(unit, queue, job, pk, state, condemned[1])
     return True
+
+
+def _fail(unit: Unit, queue: QueueRow, job: Job, pk: int, state: int, reason: str) -> None:
+    """Fail a job that BullMQ would fail when it is claimed. Its parent hears of it with its own ties."""
+    now = now_ms()
+    unit.db.execute(
+        "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ? WHERE pk = ?", (now, queue.take(), reason, pk)
+    )
+    queue.move(state, FAILED)
+    queue.failed_total += 1
+    queue.tell_text(EventType.FAILED, now, job.id, job.name, reason)
 
 
 def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, parent: int | None) -> None:
@@ -158,13 +181,12 @@ def unpack_ties(unit: Unit, name: str, parent: JobId, ties: Sequence[Tie], first
     pk = None if queue is None else find_pk(unit, queue, parent)
     if pk is None:
         return
-    known = dict(unit.rows("SELECT queue || char(0) || id, child FROM corral_child WHERE parent = ?", (pk,)))
     if first:
         unit.db.execute("DELETE FROM corral_child WHERE parent = ?", (pk,))
     keys = []
     for tie in ties:
         home = unit.queue(tie.queue)
-        child = known.get(f"{tie.queue}\0{tie.id}") or find_pk(unit, home, tie.id) or _key_of_gone(home, tie.id)
+        child = find_pk(unit, home, tie.id) or _key_of_gone(home, tie.id)
         keys.append(child)
         unit.db.execute(
             "INSERT OR REPLACE INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -230,7 +252,10 @@ def unpack_figures(unit: Unit, name: str, figures: Figures, replace: bool) -> No
     verb = "INSERT OR REPLACE" if replace else "INSERT OR IGNORE"
     unit.db.executemany(
         f"{verb} {_MINUTE}",
-        [(queue.pk, one.at, one.completed, one.failed, one.retried, one.wait_ms, one.run_ms) for one in figures.minutes],
+        [
+            (queue.pk, one.at, one.completed, one.failed, one.retried, one.wait_ms, one.run_ms)
+            for one in figures.minutes
+        ],
     )
     if figures.ledger is not None:
         unit.db.execute(

@@ -54,7 +54,7 @@ local function runs(s)
     local last = slot_id(req.key, req.slot)
     return { { last, false } }
   end
-  return insert_all(req.jobs)
+  return insert_all(as_runs(queue, req.key, s, req.jobs))
 end
 
 local function fire()

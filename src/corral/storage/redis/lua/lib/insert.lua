@@ -57,7 +57,7 @@ local function put_new(q, id, job, due, plain)
 end
 
 local function flush(q, plain)
-  for from = 1, #plain, 1000 do call('LPUSH', q.wait, unpack(plain, from, math.min(from + 999, #plain))) end
+  for from = 1, #plain, 1000 do call('LPUSH', ready_list(q), unpack(plain, from, math.min(from + 999, #plain))) end
   if #plain > 0 then wake(q) end
 end
 
@@ -72,7 +72,7 @@ local function insert(q, job, counter, plain)
   local delay = math.max(0, due - now)
   call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now, 'delay', delay, 'priority', job.priority or 0)
   if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
-  if job.schedule then call('HSET', key, 'rjk', job.schedule, 'slot', job.slot or 0) end
+  if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
   tell(q, 'added', 'jobId', id, 'name', job.name)
   put_new(q, id, job, due, plain)
   if job.parent then attach(key, key, job.parent) end

@@ -45,7 +45,7 @@ end
 local function meta(q)
   local known = rawget(q, 'known')
   if known then return known end
-  local found = call('HMGET', q.base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
+  local found = call('HMGET', q.base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version')
   known = {
     paused = found[1] and true or false,
     concurrency = tonumber(found[2] or nil),
@@ -53,6 +53,7 @@ local function meta(q)
     duration = tonumber(found[4] or nil),
     events = tonumber(found[5] or nil) or 10000,
     founded = found[5] and true or false,
+    version = found[6] or '',
   }
   rawset(q, 'known', known)
   return known

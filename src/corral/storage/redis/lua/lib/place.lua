@@ -34,10 +34,19 @@ local function front_score(q, priority)
   return math.max(priority * PRIORITY, tonumber(first[2]) - 1)
 end
 
+-- The list of ready jobs: `wait`. While BullMQ 5 has the queue paused it is `paused`, which its resume puts in the place of `wait`,
+-- whatever is there.
+local function ready_list(q)
+  local m = meta(q)
+  if not m.paused then return q.wait end
+  if m.legacy == nil then m.legacy = string.sub(m.version, 1, 8) == 'bullmq:5' or call('EXISTS', q.paused) == 1 end
+  return m.legacy and q.paused or q.wait
+end
+
 -- Put a job at the end of its rank, or before all others of it.
 local function put_ready(q, id, priority, in_front)
   if priority == 0 then
-    call(in_front and 'RPUSH' or 'LPUSH', q.wait, id)
+    call(in_front and 'RPUSH' or 'LPUSH', ready_list(q), id)
   else
     call('ZADD', q.prioritized, in_front and front_score(q, priority) or priority * PRIORITY + next_counter(q), id)
   end

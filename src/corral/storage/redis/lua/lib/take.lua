@@ -15,6 +15,18 @@ local function promote_one(q, id, score)
   tell(q, 'waiting', 'jobId', id, 'prev', 'delayed', 'name', job[2] or '')
 end
 
+-- When the next delayed job falls due; those that are only set aside do not count.
+local function next_due(q, limit)
+  local held = call('ZCARD', q.held) > 0
+  for from = 0, 900, 100 do
+    local some = call('ZRANGEBYSCORE', q.delayed, '(' .. limit, '+inf', 'WITHSCORES', 'LIMIT', from, held and 100 or 1)
+    for i = 1, #some, 2 do
+      if not held or not call('ZSCORE', q.held, some[i]) then return math.floor(tonumber(some[i + 1]) / 4096) end
+    end
+    if not held or #some < 200 then return nil end
+  end
+end
+
 -- Move due jobs to the end of their rank; answers when the next one falls due. What stands for the next run of a schedule stays:
 -- the scheduler turns it into a job.
 local function promote_due(q)
@@ -27,8 +39,7 @@ local function promote_due(q)
       promote_one(q, due[i], due[i + 1])
     end
   end
-  local next_one = call('ZRANGEBYSCORE', q.delayed, '(' .. limit, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return next_one[2] and math.floor(tonumber(next_one[2]) / 4096) or nil
+  return next_due(q, limit)
 end
 
 -- The rate limit: how many may still start, and when the window ends that says so.

@@ -1,0 +1,1 @@
+"""Moving a live application from one store to another."""

@@ -1,0 +1,68 @@
+-- unpack_ties.lua - what a parent knows of its children.
+--
+-- Keys     <id>:dependencies :processed :failed :unsuccessful, children's completed failed <id>, containers of the parent; own: op
+-- Request  { queue, prefix, now?, id, first, open = { key ... }, completed = { key, result ... }, failed = { key, reason ... },
+--          fatal = { key, reason ... }, later = { key, reason ... } }   `fatal`: failures that the parent fails of; `later`: those that
+--          let it run when it parks; `first`: what it knew is forgotten
+-- Reply    true, or false when there is no such parent
+-- Events   those of a parent whose last child had ended here before it came
+-- BullMQ   keeps neither the reason of a fatal failure nor what `later` says: that stands in the parent's hash, as
+--          `kid:<key>`; `kid:defa` and `kid:cont` say that these fields were derived here
+--! include lib/call.lua
+--! include lib/keys.lua
+--! include lib/events.lua
+--! include lib/place.lua
+--! include lib/tally.lua
+--! include lib/hold.lua
+--! include lib/parents.lua
+--! include lib/finish.lua
+
+local before = earlier()
+if before then return before end
+local key = queue.base .. req.id
+if call('EXISTS', key) == 0 then return reply(false) end
+
+local function write(command, suffix, values)
+  for from = 1, #values, 1000 do call(command, key .. suffix, unpack(values, from, math.min(from + 999, #values))) end
+end
+
+local function remember(word, failures)
+  for i = 1, #failures, 2 do call('HSET', key, 'kid:' .. failures[i], word .. ' ' .. failures[i + 1]) end
+end
+
+if req.first then
+  call('DEL', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful')
+  for _, field in ipairs(call('HKEYS', key)) do
+    if field == 'kid:defa' or field == 'kid:cont' then call('HDEL', key, string.sub(field, 5)) end
+    if string.sub(field, 1, 4) == 'kid:' then call('HDEL', key, field) end
+  end
+end
+write('SADD', ':dependencies', req.open)
+write('HSET', ':processed', req.completed)
+write('HSET', ':failed', req.failed)
+write('HSET', ':failed', req.later)
+for i = 1, #req.fatal, 2 do call('ZADD', key .. ':unsuccessful', now_text, req.fatal[i]) end
+remember('fail', req.fatal)
+remember('continue', req.later)
+local ended = call('ZSCORE', queue.completed, req.id) or call('ZSCORE', queue.failed, req.id)
+local function decide(field, value)
+  if not ended and call('HSETNX', key, field, value) == 1 then call('HSET', key, 'kid:' .. field, '') end
+end
+if #req.later > 0 then decide('cont', 1) end
+if #req.fatal > 0 then
+  local _, id = split_key(req.fatal[1])
+  decide('defa', 'child ' .. (id or '') .. ' failed: ' .. req.fatal[2])
+end
+
+-- A child that was moved before its parent may have ended here, when nobody could be told.
+for _, child in ipairs(req.open) do
+  local q, id = split_key(child)
+  if q and call('ZSCORE', q.completed, id) then
+    child_completed(key, child, call('HGET', child, 'returnvalue') or 'null')
+  elseif q and call('ZSCORE', q.failed, id) then
+    local job = call('HMGET', child, 'parent', 'failedReason')
+    child_failed(key, job[1], child, id, job[2] or '')
+  end
+end
+conclude()
+return reply(true)
