@@ -7,7 +7,7 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop check format bench torture torture-sqlite power-cut docs clean venv
+.PHONY: help demo test interop check format bench torture torture-sqlite torture-redis power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,15 @@ bench: $(VENV)/.has-bench ## corral against its rivals, in one run; QUICK=1 take
 torture-sqlite: $(VENV)/.has-test ## 10,000 worker kills on one SQLite file; KILLS=500 for fewer
 	$(BIN)/python -m tests.faults.torture --kills $(or $(KILLS),10000)
 
-torture: torture-sqlite ## everything that takes minutes to hours: the kills, then the tests marked `torture`
+torture-redis: $(VENV)/.has-test ## the same on Redis, lost replies, restarts, storms; KILLS=500 LOST=200 RESTARTS=5 STORM=3 for less
+	@status=0; \
+	$(BIN)/python -m tests.faults.torture --engine redis --kills $(or $(KILLS),10000) || status=1; \
+	$(BIN)/python -m tests.faults.lost_replies --lost $(or $(LOST),5000) || status=1; \
+	$(BIN)/python -m tests.faults.restarts --restarts $(or $(RESTARTS),50) || status=1; \
+	$(BIN)/python -m tests.faults.storms --seconds $(or $(STORM),20) || status=1; \
+	exit $$status
+
+torture: torture-sqlite torture-redis ## everything that takes minutes to hours: the kills, then the tests marked `torture`
 	$(BIN)/python -m pytest -m torture --timeout 0; status=$$?; [ $$status -eq 5 ] || exit $$status
 
 power-cut: $(VENV)/.has-test ## root only: cut the power of a file system in a loop file; CUTS=50

@@ -22,9 +22,15 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=ENGINES)
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine under test: a fixture for fixtures, never for a test."""
+    return str(request.param)
+
+
+@pytest.fixture
+def storage_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a fresh store of the engine under test lives."""
-    if request.param == "sqlite":
+    if engine == "sqlite":
         return f"sqlite:///{tmp_path / 'corral.db'}"
     return with_prefix(request.getfixturevalue("redis_url"), fresh_prefix())
 

@@ -1,7 +1,6 @@
-"""Fixtures of the engine's suite: an application on a fresh store, in memory or in a file."""
+"""Fixtures of the engine's suite: where a fresh store is, and an application on one, on each engine."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,19 @@ from corral import Corral
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store in a file, for tests with more than one process or application."""
-    return f"sqlite:///{tmp_path / 'corral.db'}"
+def url(storage_url: str) -> str:
+    """A store for tests with more than one process or application."""
+    return storage_url
 
 
 @pytest.fixture
-async def app() -> AsyncIterator[Corral]:
+def local_url(engine: str, storage_url: str) -> str:
+    """A store for one application in this process: in memory where the engine can, which is quicker than a file."""
+    return "sqlite:///:memory:" if engine == "sqlite" else storage_url
+
+
+@pytest.fixture
+async def app(local_url: str) -> AsyncIterator[Corral]:
     """An application in this process alone."""
-    async with Corral("sqlite:///:memory:") as app:
+    async with Corral(local_url) as app:
         yield app

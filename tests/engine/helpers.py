@@ -13,6 +13,8 @@ import corral
 from corral import BaseWorker, Corral, Event, EventType, Job, JobHandle, Queue, WorkerOptions
 from corral.errors import JobFailedError
 from corral.event import OLDEST
+from corral.testing import FakeClock
+from corral.testing.app import lent
 
 #: Seconds after which a test gives up. Nothing is ever waited for that long: tests await what they test.
 GUARD = 15.0
@@ -32,6 +34,13 @@ async def work_off(app: Corral, **options: Any) -> BaseWorker:
     async with asyncio.timeout(GUARD), working(app, burst=True, **options) as worker:
         await worker.wait()
     return worker
+
+
+@asynccontextmanager
+async def on_clock(app: Corral, *, clock: FakeClock | None = None) -> AsyncIterator[Corral]:
+    """`app_in_memory`, but on the store that the application names: the time is the test's on each engine."""
+    async with lent(app, app.url, clock or FakeClock(ticking=True)):
+        yield app
 
 
 async def ending(handle: JobHandle[Any]) -> Job:

@@ -19,8 +19,8 @@ from corral.errors import (
     UnknownOptionError,
 )
 from corral.storage.port import Claim, Token
-from corral.testing import FakeClock, app_in_memory, drain
-from tests.engine.helpers import ids, past, working
+from corral.testing import FakeClock, drain
+from tests.engine.helpers import ids, on_clock, past, working
 
 # -- what add answers --------------------------------------------------------------------------------------------------
 
@@ -51,15 +51,15 @@ async def test_m_ts_32_adding_is_logged_with_queue_and_id(app: Corral, caplog: p
     assert (facts["queue"], facts["jobId"], facts["job"]) == ("send-email", handle.id, "welcome-email")
 
 
-async def test_m_ts_21_a_delayed_job_runs_not_before_its_time() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_m_ts_21_a_delayed_job_runs_not_before_its_time(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("send-email")
 
     @queue.job("reminder")
     async def reminder() -> None: ...
 
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         handle = await reminder.add(delay=60)
         clock.advance(59.999)
         [event] = await past(await queue.open(), EventType.DELAYED)
@@ -239,7 +239,7 @@ async def test_a_bad_name_is_refused_for_jobs_queues_handlers_and_schedules(app:
     assert (await (await queue.open()).counts()).waiting == 0
 
 
-async def test_what_is_not_declared_is_not_found_and_the_nearest_name_is_offered(app: Corral) -> None:
+async def test_what_is_not_declared_is_not_found_and_the_nearest_name_is_offered(local_url: str, app: Corral) -> None:
     queue = app.queue("send-email")
 
     @queue.job("welcome-email")
@@ -254,7 +254,7 @@ async def test_what_is_not_declared_is_not_found_and_the_nearest_name_is_offered
     with pytest.raises(QueueNotFoundError, match="send-mail"):
         await app.worker(queues={"send-mail": None})
     with pytest.raises(ConfigError, match="nothing to work on"):
-        await Corral("sqlite:///:memory:").worker()
+        await Corral(local_url).worker()
 
 
 def test_a_second_registration_is_refused_and_the_first_stays() -> None:
@@ -285,7 +285,7 @@ def test_a_second_registration_is_refused_and_the_first_stays() -> None:
 
 @pytest.mark.parametrize("url", [
     "", "corral.db", "mysql://x/y", "sqlite:corral.db", "sqlite://", "sqlite:///", "://", b"sqlite:///x.db", 7,
-    "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon",
+    "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon", "redis://", "redis://x/a", "redis://x?prefx=y",
 ])  # fmt: skip
 def test_a_bad_url_is_refused_before_anything_is_opened(url: Any) -> None:
     with pytest.raises(ConfigError):
@@ -318,7 +318,7 @@ DECLARED_BADLY: dict[str, Callable[[Corral], object]] = {
     "unknown handler option": lambda app: app.queue("q").job("j", retries=3)(print),  # type: ignore[call-arg]
     "retry_on of no class": lambda app: app.queue("q").job("j", retry_on=cast(Any, "ValueError"))(lambda: None),
     "name cap 0": lambda app: app.queue("q").job("j", concurrency=0)(lambda: None),
-    "application name": lambda app: Corral("sqlite:///:memory:", name="a:b"),
+    "application name": lambda app: Corral(name="a:b"),
     "lease too short": lambda app: WorkerOptions(lease=0.01),
     "negative shutdown": lambda app: WorkerOptions(shutdown_timeout=-1),
 }

@@ -8,8 +8,8 @@ import pytest
 from corral import Corral, Cron, EventType, Every, JobContext, JobState, Missed, Overlap
 from corral.errors import ConfigError, PayloadError, RegistrationError, ScheduleNotFoundError
 from corral.schedule import Schedule
-from corral.testing import FakeClock, app_in_memory, assert_added, drain, fire_schedules
-from tests.engine.helpers import next_event, work_off, working
+from corral.testing import FakeClock, assert_added, drain, fire_schedules
+from tests.engine.helpers import next_event, on_clock, work_off, working
 
 #: What a run saw: its slot and its payload.
 Run: TypeAlias = tuple[datetime | None, dict[str, Any]]
@@ -17,7 +17,7 @@ Run: TypeAlias = tuple[datetime | None, dict[str, Any]]
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def metrics(url: str = "sqlite:///:memory:", **keywords: Any) -> tuple[Corral, Any, list[Run]]:
+def metrics(url: str, **keywords: Any) -> tuple[Corral, Any, list[Run]]:
     """An application with one job that keeps its payload and the slot it ran for."""
     app = Corral(url, **keywords)
     seen: list[Run] = []
@@ -36,8 +36,8 @@ async def stored(app: Corral) -> list[Schedule]:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-async def test_m_ts_24_a_schedule_is_a_key_a_timing_a_job_and_its_data() -> None:
-    app, engagement, _ = metrics()
+async def test_m_ts_24_a_schedule_is_a_key_a_timing_a_job_and_its_data(local_url: str) -> None:
+    app, engagement, _ = metrics(local_url)
     app.schedule("hourly", Cron("0 * * * *"), engagement, {"organizationId": "all"}, attempts=4, priority=2)
     async with app:
         await app.sync_schedules()
@@ -48,11 +48,11 @@ async def test_m_ts_24_a_schedule_is_a_key_a_timing_a_job_and_its_data() -> None
     assert (schedule.options.attempts, schedule.priority, schedule.owner) == (4, 2, "app")
 
 
-async def test_m_ts_25_the_daily_metrics_come_at_one_every_night() -> None:
-    app, engagement, seen = metrics()
+async def test_m_ts_25_the_daily_metrics_come_at_one_every_night(local_url: str) -> None:
+    app, engagement, seen = metrics(local_url)
     app.schedule("daily-engagement-metrics", Cron("0 1 * * *"), engagement, {"period": "daily"})
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         for _ in range(3):
             clock.advance(timedelta(days=1))
             await fire_schedules(app)
@@ -60,11 +60,11 @@ async def test_m_ts_25_the_daily_metrics_come_at_one_every_night() -> None:
     assert seen == [(START + timedelta(days=day, hours=1), {"period": "daily"}) for day in range(3)]
 
 
-async def test_m_ts_26_the_weekly_reports_come_on_monday_at_nine_in_the_zone_of_the_schedule() -> None:
-    app, report, seen = metrics()
+async def test_m_ts_26_the_weekly_reports_come_on_monday_at_nine_in_the_zone_of_the_schedule(local_url: str) -> None:
+    app, report, seen = metrics(local_url)
     app.schedule("weekly-team-reports", Cron("0 9 * * 1", tz="Europe/Oslo"), report, {})
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         for _ in range(5):
             clock.advance(timedelta(days=7))
             await fire_schedules(app)
@@ -141,12 +141,12 @@ async def test_a_worker_that_runs_no_schedules_leaves_the_table_alone(app: Corra
 # -- what becomes of a slot --------------------------------------------------------------------------------------------
 
 
-async def test_a_computed_payload_is_made_anew_for_each_run() -> None:
-    app, engagement, seen = metrics()
+async def test_a_computed_payload_is_made_anew_for_each_run(local_url: str) -> None:
+    app, engagement, seen = metrics(local_url)
     numbers = iter(range(10))
     app.schedule("counted", Every(60), engagement, lambda: {"number": next(numbers)})
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         for _ in range(3):
             clock.advance(60)
             await fire_schedules(app)
@@ -155,14 +155,15 @@ async def test_a_computed_payload_is_made_anew_for_each_run() -> None:
 
 
 async def test_a_computed_payload_that_is_refused_keeps_its_slot_and_stops_no_other(
+    local_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app, engagement, seen = metrics()
+    app, engagement, seen = metrics(local_url)
     payloads: list[Any] = ["no dict", {"now": "right"}]
     app.schedule("broken", Every(60), engagement, lambda: payloads.pop(0))
     app.schedule("whole", Every(60), engagement, {"whole": True})
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         clock.advance(60)
         assert [job.schedule for job in await fire_schedules(app)] == ["whole"]
         assert "schedule 'broken'" in caplog.text
@@ -174,11 +175,11 @@ async def test_a_computed_payload_that_is_refused_keeps_its_slot_and_stops_no_ot
     ]  # fmt: skip
 
 
-async def test_without_overlap_a_slot_is_left_out_while_the_previous_run_is_not_over() -> None:
-    app, engagement, seen = metrics()
+async def test_without_overlap_a_slot_is_left_out_while_the_previous_run_is_not_over(local_url: str) -> None:
+    app, engagement, seen = metrics(local_url)
     app.schedule("slow", Every(60), engagement, {}, overlap=Overlap.SKIP)
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         clock.advance(60)
         assert len(await fire_schedules(app)) == 1
         clock.advance(60)
@@ -191,24 +192,26 @@ async def test_without_overlap_a_slot_is_left_out_while_the_previous_run_is_not_
 
 
 @pytest.mark.parametrize(("missed", "hours"), [(Missed.SKIP, []), (Missed.ONCE, [6]), (Missed.ALL, [1, 2, 3, 4, 5, 6])])
-async def test_the_policy_decides_about_slots_that_nobody_served(missed: Missed, hours: list[int]) -> None:
-    app, engagement, seen = metrics()
+async def test_the_policy_decides_about_slots_that_nobody_served(
+    local_url: str, missed: Missed, hours: list[int]
+) -> None:
+    app, engagement, seen = metrics(local_url)
     app.schedule("hourly", Cron("0 * * * *"), engagement, {}, missed=missed)
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         clock.advance(timedelta(hours=6, minutes=30))
         await fire_schedules(app)
         await drain(app)
     assert [slot for slot, _ in seen] == [START + timedelta(hours=hour) for hour in hours]
 
 
-async def test_a_schedule_keeps_to_its_start_its_end_and_its_limit() -> None:
-    app, engagement, seen = metrics()
+async def test_a_schedule_keeps_to_its_start_its_end_and_its_limit(local_url: str) -> None:
+    app, engagement, seen = metrics(local_url)
     app.schedule("window", Every(3600), engagement, {"which": "window"}, start=START + timedelta(hours=2, minutes=5),
                  end=START + timedelta(hours=4, minutes=5), missed=Missed.ALL)  # fmt: skip
     app.schedule("twice", Every(3600), engagement, {"which": "twice"}, limit=2)
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         for _ in range(8):
             clock.advance(3600)
             await fire_schedules(app)
@@ -218,11 +221,11 @@ async def test_a_schedule_keeps_to_its_start_its_end_and_its_limit() -> None:
     assert slots["twice"] == [START + timedelta(hours=hour) for hour in (1, 2)]
 
 
-async def test_the_jobs_of_a_schedule_carry_its_options() -> None:
-    app, engagement, _ = metrics()
+async def test_the_jobs_of_a_schedule_carry_its_options(local_url: str) -> None:
+    app, engagement, _ = metrics(local_url)
     app.schedule("urgent", Every(60), engagement, {"a": 1}, priority=1, attempts=5, timeout=30)
     clock = FakeClock(START)
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         clock.advance(60)
         await fire_schedules(app)
         [job] = await assert_added(app, engagement, priority=1, attempts=5, schedule="urgent", data={"a": 1})
@@ -276,16 +279,16 @@ BAD: dict[str, tuple[Any, dict[str, Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_cannot_be_meant_is_refused_where_it_is_declared(what: str) -> None:
+def test_what_cannot_be_meant_is_refused_where_it_is_declared(local_url: str, what: str) -> None:
     timing, options, error = BAD[what]
-    app, engagement, _ = metrics()
+    app, engagement, _ = metrics(local_url)
     with pytest.raises(error):
         app.schedule("bad", timing, engagement, {}, **options)
     assert len(app.schedules) == 0
 
 
-def test_a_payload_that_the_job_refuses_is_refused_when_the_schedule_is_declared() -> None:
-    app, engagement, _ = metrics()
+def test_a_payload_that_the_job_refuses_is_refused_when_the_schedule_is_declared(local_url: str) -> None:
+    app, engagement, _ = metrics(local_url)
     with pytest.raises(PayloadError):
         app.schedule("bad", Every(60), engagement, [1, 2])
     with pytest.raises(PayloadError):
@@ -293,8 +296,8 @@ def test_a_payload_that_the_job_refuses_is_refused_when_the_schedule_is_declared
     assert len(app.schedules) == 0
 
 
-def test_a_key_is_declared_once() -> None:
-    app, engagement, _ = metrics()
+def test_a_key_is_declared_once(local_url: str) -> None:
+    app, engagement, _ = metrics(local_url)
     app.schedule("hourly", Every(3600), engagement, {})
     with pytest.raises(RegistrationError, match="declared already"):
         app.schedule("hourly", Every(60), engagement, {})

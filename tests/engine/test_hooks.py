@@ -308,7 +308,7 @@ async def test_middleware_may_report_progress_for_the_job(app: Corral) -> None:
 # -- lifespan ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_lifespan_is_entered_before_the_first_job_and_left_after_the_last() -> None:
+async def test_the_lifespan_is_entered_before_the_first_job_and_left_after_the_last(local_url: str) -> None:
     order: list[str] = []
 
     @asynccontextmanager
@@ -317,7 +317,7 @@ async def test_the_lifespan_is_entered_before_the_first_job_and_left_after_the_l
         yield
         order.append("closed")
 
-    app = Corral("sqlite:///:memory:", lifespan=lifespan)
+    app = Corral(local_url, lifespan=lifespan)
     queue = app.queue("work", concurrency=1)
 
     @queue.job("work")
@@ -331,13 +331,13 @@ async def test_the_lifespan_is_entered_before_the_first_job_and_left_after_the_l
     assert order == ["opened", "job 1", "job 2", "closed"]
 
 
-async def test_a_lifespan_that_fails_to_open_starts_no_worker() -> None:
+async def test_a_lifespan_that_fails_to_open_starts_no_worker(local_url: str) -> None:
     @asynccontextmanager
     async def lifespan(app: Corral) -> AsyncIterator[None]:
         raise ConnectionError("no database")
         yield
 
-    app = Corral("sqlite:///:memory:", lifespan=lifespan)
+    app = Corral(local_url, lifespan=lifespan)
     queue = app.queue("work")
 
     @queue.job("work")
@@ -352,13 +352,13 @@ async def test_a_lifespan_that_fails_to_open_starts_no_worker() -> None:
         assert await (await app.open()).workers() == []
 
 
-async def test_a_lifespan_that_fails_to_close_still_lets_the_jobs_end() -> None:
+async def test_a_lifespan_that_fails_to_close_still_lets_the_jobs_end(local_url: str) -> None:
     @asynccontextmanager
     async def lifespan(app: Corral) -> AsyncIterator[None]:
         yield
         raise ConnectionError("lost the database")
 
-    app = Corral("sqlite:///:memory:", lifespan=lifespan)
+    app = Corral(local_url, lifespan=lifespan)
     queue = app.queue("work")
 
     @queue.job("work")

@@ -8,8 +8,8 @@ import pytest
 
 from corral import Corral, EventType, Job, JobContext, JobState, Priority, RateLimit, connect
 from corral.queue import Queue
-from corral.testing import FakeClock, app_in_memory, drain
-from tests.engine.helpers import GUARD, Meter, answers, elsewhere, ending, line, next_event, past, working
+from corral.testing import FakeClock, drain
+from tests.engine.helpers import GUARD, Meter, answers, elsewhere, ending, line, next_event, on_clock, past, working
 
 
 def most_within(starts: Sequence[int], period_ms: int) -> int:
@@ -117,14 +117,14 @@ async def test_m_ts_12_the_rate_limit_is_a_total_over_two_worker_processes(url: 
     assert [later - before > period * 1000 - 20 for before, later in pairwise(windows)] == [True] * 3
 
 
-async def test_a_rate_limit_lets_exactly_so_many_start_in_each_window() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_rate_limit_lets_exactly_so_many_start_in_each_window(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", rate_limit=RateLimit(10, per=1))
 
     @queue.job("work")
     async def work() -> None: ...
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         handles = await work.add_bulk([None] * 35)
         done = await drain(app)
         starts = [(await handle.get()).started_at or 0 for handle in handles]
@@ -132,16 +132,16 @@ async def test_a_rate_limit_lets_exactly_so_many_start_in_each_window() -> None:
     assert sorted({starts.count(start) for start in starts}) == [5, 10]
 
 
-async def test_two_windows_may_meet_but_never_bring_more_than_twice_the_limit() -> None:
+async def test_two_windows_may_meet_but_never_bring_more_than_twice_the_limit(local_url: str) -> None:
     """One start opens a window, nine come at its very end, ten more start with the next: what the limit promises."""
-    app = Corral("sqlite:///:memory:")
+    app = Corral(local_url)
     queue = app.queue("work", rate_limit=RateLimit(10, per=1))
 
     @queue.job("work")
     async def work() -> None: ...
 
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         handles = [await work.add()]
         await drain(app)
         clock.advance(0.99)
@@ -247,7 +247,7 @@ async def test_a_delayed_job_that_falls_due_in_a_pause_waits_for_its_end(app: Co
     @queue.job("work")
     async def work() -> None: ...
 
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         live = await queue.open()
         handle = await work.add(delay=10)
         await live.pause()
@@ -288,7 +288,7 @@ async def test_m_ts_22_a_job_with_priority_one_runs_before_ordinary_jobs(app: Co
     async def work() -> None: ...
 
     urgent, reminder = queue.job("urgent")(work), queue.job("reminder")(work)
-    async with app_in_memory(app):
+    async with on_clock(app):
         await reminder.add()
         await reminder.add()
         await urgent.add(priority=1)
@@ -307,7 +307,7 @@ async def test_lower_numbers_go_first_ordinary_jobs_between_and_equals_in_order(
         ("million-and-one", 1_000_001, False),
     ]  # fmt: skip
     jobs = {name: queue.job(name)(work) for name, _, _ in added}
-    async with app_in_memory(app):
+    async with on_clock(app):
         for name, priority, lifo in added:
             await jobs[name].add(priority=priority, lifo=lifo)
         assert await served(app) == [
@@ -332,7 +332,7 @@ async def test_changing_the_priority_of_a_waiting_job_moves_it(app: Corral) -> N
     async def work() -> None: ...
 
     first, second = queue.job("first")(work), queue.job("second")(work)
-    async with app_in_memory(app):
+    async with on_clock(app):
         await first.add()
         handle = await second.add()
         await (await queue.open()).update(handle.id, priority=1)

@@ -2,7 +2,6 @@
 
 import gc
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ class NotAllowed(Exception):
     """An application's own refusal."""
 
 
-async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(tmp_path: Path) -> None:
-    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(url: str) -> None:
+    app = Corral(url)
     mail = app.queue("send-email")
     asked: list[str] = []
 
@@ -36,8 +35,8 @@ async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(tmp_pa
     assert asked == ["welcome-email"] * 3
 
 
-async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(tmp_path: Path) -> None:
-    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(url: str) -> None:
+    app = Corral(url)
     mail = app.queue("send-email", add_limit=RateLimit(2, per=3600))
 
     @mail.job("welcome-email")
@@ -52,11 +51,9 @@ async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(tmp_path: Path) 
         assert (await (await mail.open()).counts()).completed_total == 2
 
 
-async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "corral")  # pytest would keep every line
-    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+    app = Corral(url)
     queue = app.queue("q", concurrency=50, keep_completed=100)
 
     @queue.job("noop")
@@ -77,14 +74,14 @@ async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(
     assert after - before < 1_000, f"{after - before} objects more after 4,000 jobs"
 
 
-async def test_m_ts_10_a_worker_is_bound_to_a_queue_with_a_handler_that_receives_the_job(tmp_path: Path) -> None:
+async def test_m_ts_10_a_worker_is_bound_to_a_queue_with_a_handler_that_receives_the_job(url: str) -> None:
     seen: list[tuple[str, object]] = []
 
     async def process(ctx: JobContext, data: dict[str, object]) -> int:
         seen.append((ctx.name, data))
         return ctx.attempt
 
-    async with connect(f"sqlite:///{tmp_path}/corral.db") as storage:
+    async with connect(url) as storage:
         queue = Queue("send-email", storage)
         async with Worker(queue, process, concurrency=5):
             first = await queue.add("welcome", {"to": "ann"})

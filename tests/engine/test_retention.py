@@ -7,8 +7,8 @@ import pytest
 from corral import Corral, EventType, JobState, Keep
 from corral.options import KEEP_COMPLETED, KEEP_FAILED
 from corral.storage.port import Selection
-from corral.testing import FakeClock, app_in_memory, drain
-from tests.engine.helpers import ids, next_event, work_off, working
+from corral.testing import FakeClock, drain
+from tests.engine.helpers import ids, next_event, on_clock, work_off, working
 
 
 def finishing(app: Corral, **options: Any) -> Any:
@@ -46,11 +46,11 @@ async def test_one_job_may_be_kept_differently(app: Corral) -> None:
     assert gone.id != kept.id
 
 
-async def test_finished_jobs_older_than_their_age_go_when_another_one_finishes() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_finished_jobs_older_than_their_age_go_when_another_one_finishes(local_url: str) -> None:
+    app = Corral(local_url)
     work = finishing(app, keep_completed=Keep(age=60))
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         old = await work.add("good")
         await drain(app)
         clock.advance(61)
@@ -60,13 +60,13 @@ async def test_finished_jobs_older_than_their_age_go_when_another_one_finishes()
         assert old.id != new.id
 
 
-async def test_a_day_of_completed_and_a_week_of_failed_jobs_stay_when_nothing_is_said() -> None:
+async def test_a_day_of_completed_and_a_week_of_failed_jobs_stay_when_nothing_is_said(local_url: str) -> None:
     assert Keep(age=86_400, count=1_000) == KEEP_COMPLETED
     assert Keep(age=7 * 86_400, count=5_000) == KEEP_FAILED
-    app = Corral("sqlite:///:memory:")
+    app = Corral(local_url)
     work = finishing(app)
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         queue = await app.open_queue("work")
         await work.add_bulk(["good", "bad"])
         await drain(app)
@@ -103,11 +103,11 @@ async def test_the_sweeper_keeps_an_idle_queue_to_its_count(app: Corral) -> None
     assert (await queue.counts()).completed == 2
 
 
-async def test_cleaning_by_hand_takes_what_ended_long_enough_ago() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_cleaning_by_hand_takes_what_ended_long_enough_ago(local_url: str) -> None:
+    app = Corral(local_url)
     work = finishing(app)
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         queue = await app.open_queue("work")
         await work.add_bulk(["good", "good", "bad"])
         await drain(app)

@@ -22,9 +22,9 @@ from corral import (
     Snooze,
     SyncJobContext,
 )
-from corral.testing import FakeClock, app_in_memory, drain
+from corral.testing import FakeClock, drain
 from tests.engine import processes
-from tests.engine.helpers import ending, past, work_off, working
+from tests.engine.helpers import ending, on_clock, past, work_off, working
 
 
 class Flaky(ConnectionError):
@@ -105,10 +105,10 @@ async def test_options_of_one_add_win_over_the_handlers_and_those_over_the_queue
 # -- how soon ----------------------------------------------------------------------------------------------------------
 
 
-async def test_m_ts_44_three_attempts_with_two_and_four_seconds_between_them_never_earlier() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_m_ts_44_three_attempts_with_two_and_four_seconds_between_them_never_earlier(local_url: str) -> None:
+    app = Corral(local_url)
     fail = failing(app, attempts=3, backoff=Exponential(2))
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         for _ in range(20):
             await fail.add()
         done = await drain(app)
@@ -127,21 +127,21 @@ async def test_m_ts_44_three_attempts_with_two_and_four_seconds_between_them_nev
     (lambda attempt, error: attempt * 7, 4, [(7, 7), (14, 14), (21, 21)]),
 ])  # fmt: skip
 async def test_the_back_off_decides_how_long_a_retry_waits(
-    backoff: Any, attempts: int, bounds: list[tuple[float, float]]
+    local_url: str, backoff: Any, attempts: int, bounds: list[tuple[float, float]]
 ) -> None:
-    app = Corral("sqlite:///:memory:")
+    app = Corral(local_url)
     fail = failing(app, attempts=attempts, backoff=backoff)
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         await fail.add()
         await drain(app)
         found = await waits(await app.open_queue("work"))
     assert [low <= seconds <= high for seconds, (low, high) in zip(found, bounds, strict=True)] == [True] * len(bounds)
 
 
-async def test_jitter_spreads_the_retries_of_jobs_that_failed_together() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_jitter_spreads_the_retries_of_jobs_that_failed_together(local_url: str) -> None:
+    app = Corral(local_url)
     fail = failing(app, attempts=2, backoff=Fixed(100))
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         await fail.add_bulk([None] * 50)
         await drain(app)
         due = {event.at for event in await past(await app.open_queue("work"), EventType.FAILED)}
@@ -162,10 +162,10 @@ async def test_a_custom_back_off_is_told_the_attempt_and_the_error(app: Corral) 
 
 
 @pytest.mark.parametrize("answer", ["soon", -1, float("nan"), None])
-async def test_a_custom_back_off_that_makes_no_sense_is_replaced_and_noted(answer: Any) -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_custom_back_off_that_makes_no_sense_is_replaced_and_noted(local_url: str, answer: Any) -> None:
+    app = Corral(local_url)
     fail = failing(app, attempts=2, backoff=lambda attempt, error: answer)
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         handle = await fail.add()
         await drain(app)
         found = await waits(await app.open_queue("work"))
@@ -273,8 +273,8 @@ async def test_signals_steer_from_any_depth_and_in_every_kind_of_handler(
     assert (done.state, done.attempts_made, done.failed_reason) == (state, attempts_made, failed_reason)
 
 
-async def test_retry_waits_as_long_as_it_says_and_else_as_the_back_off_says() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_retry_waits_as_long_as_it_says_and_else_as_the_back_off_says(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", attempts=4, backoff=Fixed(50, jitter=0))
     delays = iter([7, timedelta(minutes=2), None])
 
@@ -283,7 +283,7 @@ async def test_retry_waits_as_long_as_it_says_and_else_as_the_back_off_says() ->
         if not ctx.is_last_attempt:
             raise Retry(after=next(delays))
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         await work.add()
         await drain(app)
         assert await waits(await app.open_queue("work")) == [7, 120, 50]
@@ -302,8 +302,8 @@ async def test_retry_is_obeyed_even_where_errors_are_not_retried(app: Corral) ->
         assert (await ending(handle)).attempts_made == 2
 
 
-async def test_snoozing_uses_no_attempt_however_often() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_snoozing_uses_no_attempt_however_often(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", attempts=1)
     runs: list[int] = []
 
@@ -316,7 +316,7 @@ async def test_snoozing_uses_no_attempt_however_often() -> None:
 
     clock = FakeClock()
     began = clock.now
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         handle = await wait.add()
         await drain(app)
         job = await handle.get()

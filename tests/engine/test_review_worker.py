@@ -1,23 +1,21 @@
 """What a close look at the worker turned up: second runs, lost slots, and a worker that went on without its leases."""
 
 import asyncio
-import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 import pytest
 
-from corral import BaseWorker, Corral, Event, EventType, Job, JobContext, JobState, WorkerOptions
-from corral.errors import StorageError
+from corral import BaseWorker, Corral, Event, EventType, Job, JobContext, JobState, Storage, WorkerOptions, connect
 from corral.options import KEEP_COMPLETED, Keep
 from corral.outcome import Completed
 from corral.storage.port import Claim, Lease, Pulse, Settled, Settlement, Token, WorkerInfo
-from corral.storage.sqlite.store import SqliteStorage
 from corral.timing import Millis
 from corral.worker import fetcher, hooks
 from corral.worker.upkeep import sweep
+from tests.engine.faulty import Faulty, lent_to
 from tests.engine.helpers import GUARD, ending, past, work_off, working
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -63,7 +61,7 @@ async def test_a_handler_that_cancels_its_own_task_harms_no_other_job(app: Corra
         assert [await handle.result(timeout=GUARD) for handle in handles] == ["whole"] * 10
 
 
-class Unstorable(SqliteStorage):
+class Unstorable(Faulty):
     """A store that cannot hold any verdict on job `bad`, not even its failure."""
 
     async def settle(
@@ -71,24 +69,22 @@ class Unstorable(SqliteStorage):
     ) -> Settled:
         if any(one.job_id == "bad" for one in settlements):
             raise OverflowError("it does not fit")
-        return await super().settle(queue, settlements, then=then, now=now)
+        return await self.inner.settle(queue, settlements, then=then, now=now)
 
 
-async def test_a_job_of_which_no_verdict_can_be_stored_does_not_keep_its_slot(app: Corral) -> None:
+async def test_a_job_of_which_no_verdict_can_be_stored_does_not_keep_its_slot(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", concurrency=1)
 
     @queue.job("work")
     async def work() -> str:
         return "done"
 
-    await app.close()
-    async with Unstorable("sqlite:///:memory:") as store:
-        app._storage = store
+    async with lent_to(app, Unstorable(connect(local_url))):
         await work.add(id="bad")
         good = await work.add()
         async with working(app):
             assert await good.result(timeout=GUARD) == "done"
-        app._storage = None
 
 
 async def test_a_log_line_with_half_a_surrogate_pair_fails_no_job(app: Corral) -> None:
@@ -107,7 +103,7 @@ async def test_a_log_line_with_half_a_surrogate_pair_fails_no_job(app: Corral) -
 # -- leases ------------------------------------------------------------------------------------------------------------
 
 
-class LateAnswers(SqliteStorage):
+class LateAnswers(Faulty):
     """A store whose first claim is answered, but the event loop is blocked before anybody reads the answer."""
 
     seconds = 0.0
@@ -115,14 +111,15 @@ class LateAnswers(SqliteStorage):
     async def settle(
         self, queue: str, settlements: Sequence[Settlement], *, then: Claim | None = None, now: Millis | None = None
     ) -> Settled:
-        settled = await super().settle(queue, settlements, then=then, now=now)
+        settled = await self.inner.settle(queue, settlements, then=then, now=now)
         if settled.claimed.jobs:
             time.sleep(self.seconds)  # noqa: ASYNC251  # what another handler may do
             self.seconds = 0.0
         return settled
 
 
-async def test_jobs_whose_lease_ran_out_before_the_worker_knew_of_them_are_not_begun(app: Corral) -> None:
+async def test_jobs_whose_lease_ran_out_before_the_worker_knew_of_them_are_not_begun(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work")
     fences: list[int] = []
 
@@ -130,70 +127,44 @@ async def test_jobs_whose_lease_ran_out_before_the_worker_knew_of_them_are_not_b
     async def work(ctx: JobContext) -> None:
         fences.append(ctx.fence)
 
-    await app.close()
-    async with LateAnswers("sqlite:///:memory:") as store:
-        app._storage = store
+    store = LateAnswers(connect(local_url))
+    async with lent_to(app, store):
         handle = await work.add()
         store.seconds = 0.3
         async with working(app, lease=0.4):
             job = await ending(handle)
         assert (job.state, job.crashes, fences) == (JobState.COMPLETED, 0, [2])
         assert len(await past(await queue.open(), EventType.RELEASED)) == 1
-        app._storage = None
 
 
-class NoSecondHandle(SqliteStorage):
-    """A store that the lease keeper cannot open."""
+class BrokenBeats(Faulty):
+    """A store in which the beats of the lease keeper's handle fail by a mistake, once `broken` is set."""
 
-    def sibling(self) -> SqliteStorage:
-        return NoSecondHandle("sqlite:////proc/nowhere/corral.db")
-
-
-class BrokenBeats(SqliteStorage):
-    """A store in which beats fail by a mistake, once `broken` is set."""
-
-    broken = False
+    def __init__(self, inner: Storage, broken: threading.Event | None = None) -> None:
+        super().__init__(inner)
+        self.broken = broken or threading.Event()
 
     def sibling(self) -> "BrokenBeats":
-        return self
+        return BrokenBeats(self.inner.sibling(), self.broken)
 
     async def heartbeat(
         self, worker: WorkerInfo, leases: Sequence[Lease], *, lease_ms: Millis, now: Millis | None = None
     ) -> Pulse:
-        if self.broken:
+        if self.broken.is_set():
             raise LookupError("a mistake")
-        return await super().heartbeat(worker, leases, lease_ms=lease_ms, now=now)
-
-
-async def test_a_worker_that_cannot_renew_leases_does_not_start_and_leaves_its_lifespan() -> None:
-    entered: list[str] = []
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Corral) -> AsyncIterator[None]:
-        entered.append("in")
-        yield
-        entered.append("out")
-
-    app = Corral("sqlite:///:memory:", lifespan=lifespan)
-    app.queue("work")
-    async with NoSecondHandle("sqlite:///:memory:") as store, asyncio.timeout(GUARD):
-        app._storage = store
-        worker = await app.worker(options=WorkerOptions())
-        with pytest.raises(StorageError, match="nowhere"):
-            await worker.__aenter__()
-        app._storage = None
-    assert entered == ["in", "out"]
+        return await self.inner.heartbeat(worker, leases, lease_ms=lease_ms, now=now)
 
 
 async def work_without_beats(worker: BaseWorker, store: BrokenBeats, begun: asyncio.Event) -> None:
     """Let the keeper die as soon as a job runs."""
     async with worker:
         await begun.wait()
-        store.broken = True
+        store.broken.set()
         await worker.wait()
 
 
-async def test_a_worker_whose_lease_keeper_dies_hands_its_jobs_back_and_says_why(app: Corral) -> None:
+async def test_a_worker_whose_lease_keeper_dies_hands_its_jobs_back_and_says_why(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work")
     begun = asyncio.Event()
 
@@ -202,16 +173,14 @@ async def test_a_worker_whose_lease_keeper_dies_hands_its_jobs_back_and_says_why
         begun.set()
         await asyncio.Event().wait()
 
-    await app.close()
-    async with BrokenBeats("sqlite:///:memory:") as store, asyncio.timeout(GUARD):
-        app._storage = store
+    store = BrokenBeats(connect(local_url))
+    async with lent_to(app, store), asyncio.timeout(GUARD):
         handle = await long.add()
         worker = await app.worker(options=WorkerOptions(stats_interval=0, lease=0.4))
         with pytest.raises(LookupError, match="a mistake"):
             await work_without_beats(worker, store, begun)
         job = await handle.get()
         assert (job.state, job.attempts_made, job.crashes) == (JobState.WAITING, 0, 0)
-        app._storage = None
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------

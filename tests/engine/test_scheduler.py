@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -26,8 +25,8 @@ QUEUE = "reports"
 
 
 @pytest.fixture
-async def storage() -> AsyncIterator[Storage]:
-    async with connect("sqlite:///:memory:") as store:
+async def storage(local_url: str) -> AsyncIterator[Storage]:
+    async with connect(local_url) as store:
         yield store
 
 
@@ -480,12 +479,12 @@ async def test_the_loop_heals_what_it_finds_and_lets_a_broken_schedule_rest(
 
 
 async def test_the_loop_waits_for_a_store_that_cannot_be_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("corral.scheduler.POLL_S", 0.05)
     warned = asyncio.Event()
     caplog.handler.addFilter(lambda record: warned.set() or True)  # type: ignore[func-returns-value]
-    store = connect(f"sqlite:///{tmp_path}/corral.db")
+    store = connect(url)
     async with store:
         await Scheduler(store).put(hourly(timing=Every(0.1)))
     stop = asyncio.Event()

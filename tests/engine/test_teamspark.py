@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from corral import Corral, Exponential, JobContext, JobHandle, JobState, Keep, RateLimit
 from corral.errors import PayloadError
-from corral.testing import FakeClock, app_in_memory, assert_added, drain
+from corral.testing import FakeClock, assert_added, drain
 from corral.worker.run import current_job
-from tests.engine.helpers import GUARD, reason, work_off, working
+from tests.engine.helpers import GUARD, on_clock, reason, work_off, working
 
 
 class JobType(StrEnum):
@@ -31,7 +31,7 @@ class OldJobType(str, Enum):  # noqa: UP042  # how many code bases write it
     WELCOME = "welcome-email"
 
 
-def teamspark(url: str = "sqlite:///:memory:", **options: Any) -> Corral:
+def teamspark(url: str, **options: Any) -> Corral:
     """The guide's queues with its default job options."""
     app = Corral(url, name="teamspark")
     for job_type in JobType:
@@ -70,9 +70,9 @@ async def test_m_ts_01_retries_schedules_priorities_progress_and_many_workers_wo
 
 
 @pytest.mark.parametrize("number", [f"{number:02}" for number in range(2, 9)])
-async def test_m_ts_02_to_08_each_of_the_seven_queues_takes_and_runs_its_jobs(number: str) -> None:
+async def test_m_ts_02_to_08_each_of_the_seven_queues_takes_and_runs_its_jobs(local_url: str, number: str) -> None:
     job_type = list(JobType)[int(number) - 2]
-    app = teamspark()
+    app = teamspark(local_url)
 
     @app.queues[job_type].job("work")
     async def work(data: dict[str, str]) -> str:
@@ -87,8 +87,10 @@ async def test_m_ts_02_to_08_each_of_the_seven_queues_takes_and_runs_its_jobs(nu
 @pytest.mark.parametrize(("queue_name", "job_name"), [
     (JobType.SEND_EMAIL, JobType.SEND_EMAIL), (OldJobType.SEND_EMAIL, OldJobType.WELCOME),
 ])  # fmt: skip
-async def test_m_ts_09_members_of_an_enum_are_names_of_queues_and_handlers(queue_name: Any, job_name: Any) -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_m_ts_09_members_of_an_enum_are_names_of_queues_and_handlers(
+    local_url: str, queue_name: Any, job_name: Any
+) -> None:
+    app = Corral(local_url)
     queue = app.queue(queue_name)
 
     @queue.job(job_name)
@@ -104,9 +106,9 @@ async def test_m_ts_09_members_of_an_enum_are_names_of_queues_and_handlers(queue
         assert (await (await app.open_queue("send-email")).counts()).completed == 3
 
 
-async def test_m_ts_23_the_guides_job_names_are_job_names() -> None:
+async def test_m_ts_23_the_guides_job_names_are_job_names(local_url: str) -> None:
     names = ["welcome-email", "reminder", "urgent", "team-update", "sync-users", "monthly-report", "engagement-metrics"]
-    app = teamspark()
+    app = teamspark(local_url)
     ran: list[str] = []
 
     async def work(ctx: JobContext) -> None:
@@ -114,7 +116,7 @@ async def test_m_ts_23_the_guides_job_names_are_job_names() -> None:
 
     for name in names:
         app.queues["send-email"].job(name)(work)
-    async with app_in_memory(app):
+    async with on_clock(app):
         for name in names:
             await app.definition("send-email", name).add()
             await assert_added(app, name, count=1, queue="send-email")
@@ -169,9 +171,9 @@ GUIDE: dict[str, tuple[type[BaseModel], dict[str, Any], dict[str, Any], int]] = 
 
 
 @pytest.mark.parametrize("line", GUIDE)
-async def test_m_ts_38_to_41_the_guides_payloads_are_checked_and_arrive_typed(line: str) -> None:
+async def test_m_ts_38_to_41_the_guides_payloads_are_checked_and_arrive_typed(local_url: str, line: str) -> None:
     model, good, bad, complaints = GUIDE[line]
-    app = Corral("sqlite:///:memory:")
+    app = Corral(local_url)
     seen: list[object] = []
 
     async def work(data: Any) -> None:
@@ -192,14 +194,14 @@ async def test_m_ts_38_to_41_the_guides_payloads_are_checked_and_arrive_typed(li
 # -- defaults, errors and logs -----------------------------------------------------------------------------------------
 
 
-async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_one_job() -> None:
-    app = teamspark()
+async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_one_job(local_url: str) -> None:
+    app = teamspark(local_url)
 
     @app.queues["send-email"].job("welcome-email")
     async def welcome() -> None:
         raise ConnectionError("SMTP server is busy")
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         usual, once = await welcome.add(), await welcome.add(attempts=1, backoff=60)
         done = await drain(app)
         jobs = [await usual.get(), await once.get()]
@@ -207,14 +209,16 @@ async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_o
     assert 6 <= done.seconds <= 6.6
 
 
-async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    app = teamspark()
+async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(
+    local_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = teamspark(local_url)
 
     @app.queues["send-email"].job("welcome-email")
     async def welcome() -> None:
         raise ConnectionError("SMTP server is busy")
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         handle = await welcome.add()
         with caplog.at_level(logging.WARNING, "corral.worker"):
             await drain(app)
@@ -229,8 +233,10 @@ async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(caplog: p
     assert "in welcome" in vars(caplog.records[-1])["stack"]
 
 
-async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(caplog: pytest.LogCaptureFixture) -> None:
-    app = teamspark()
+async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(
+    local_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = teamspark(local_url)
     log = logging.getLogger("teamspark.mail")
     ids: list[str | None] = []
 
@@ -247,7 +253,7 @@ async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(caplo
         log.info("Email sent successfully")
 
     log.addFilter(Remember())
-    async with app_in_memory(app):
+    async with on_clock(app):
         await welcome.add_bulk([{"to": "ann"}, {"to": "bob"}])
         with caplog.at_level(logging.INFO, "teamspark.mail"):
             async with working(app, burst=True) as worker:
@@ -258,8 +264,8 @@ async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(caplo
     ) == 2
 
 
-async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_was_added() -> None:
-    app = teamspark()
+async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_was_added(local_url: str) -> None:
+    app = teamspark(local_url)
     ran: list[object] = []
 
     @app.queues["sync-slack"].job("sync-users")
@@ -277,7 +283,7 @@ async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_w
 
 
 async def test_m_ts_29_and_30_the_six_counts_are_there_and_paused_means_held() -> None:
-    app = teamspark(rate_limit=RateLimit(10, per=1))
+    app = teamspark(local_url, rate_limit=RateLimit(10, per=1))
     queue = app.queues["send-email"]
 
     @queue.job("work")
@@ -285,7 +291,7 @@ async def test_m_ts_29_and_30_the_six_counts_are_there_and_paused_means_held() -
         if data == "bad":
             raise ValueError
 
-    async with app_in_memory(app):
+    async with on_clock(app):
         live = await queue.open()
         await work.add_bulk(["good", "good"])
         await work.add("bad", attempts=1)

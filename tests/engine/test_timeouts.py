@@ -10,10 +10,10 @@ import pytest
 
 from corral import Corral, EventType, JobContext, JobDefinition, JobState, RateLimit, SyncJobContext
 from corral.errors import JobCancelledError, LeaseLostError
-from corral.testing import FakeClock, app_in_memory, drain
+from corral.testing import FakeClock, drain
 from corral.worker import fetcher
 from tests.engine import processes
-from tests.engine.helpers import GUARD, ending, next_event, past, reason, working
+from tests.engine.helpers import GUARD, ending, next_event, on_clock, past, reason, working
 
 
 def alive(pid: int) -> bool:
@@ -248,8 +248,8 @@ async def test_a_process_that_runs_out_of_time_is_killed(app: Corral, handler: A
 # -- too late to start -------------------------------------------------------------------------------------------------
 
 
-async def test_a_job_that_is_not_started_within_its_lifespan_expires() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_job_that_is_not_started_within_its_lifespan_expires(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", lifespan=60)
     ran: list[str] = []
 
@@ -258,7 +258,7 @@ async def test_a_job_that_is_not_started_within_its_lifespan_expires() -> None:
         ran.append(ctx.id)
 
     clock = FakeClock()
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         late, longer = await work.add(), await work.add(lifespan=120)
         clock.advance(60)
         in_time = await work.add()
@@ -270,8 +270,8 @@ async def test_a_job_that_is_not_started_within_its_lifespan_expires() -> None:
     assert events[-2:] == [EventType.EXPIRED, EventType.FAILED]
 
 
-async def test_a_job_that_has_started_once_never_expires() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_job_that_has_started_once_never_expires(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", attempts=3, backoff=3600)
 
     @queue.job("work", lifespan=60)
@@ -280,20 +280,20 @@ async def test_a_job_that_has_started_once_never_expires() -> None:
             raise ValueError
         return ctx.attempt
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         handle = await work.add()
         await drain(app)
         assert await handle.result() == 3
 
 
-async def test_a_job_that_waits_behind_a_rate_limit_for_too_long_expires() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_job_that_waits_behind_a_rate_limit_for_too_long_expires(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("work", rate_limit=RateLimit(1, per=10), lifespan=15)
 
     @queue.job("work")
     async def work() -> None: ...
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         handles = await work.add_bulk([None] * 4)
         done = await drain(app)
         states = [(await handle.get()).state for handle in handles]

@@ -1,7 +1,5 @@
 """The turn at its smallest: verdict and claim may be answered without the event loop turning in between."""
 
-from pathlib import Path
-
 import pytest
 
 from corral import Corral
@@ -9,8 +7,8 @@ from tests.engine.helpers import work_off
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
-async def test_a_lane_with_few_slots_serves_every_job_though_its_turns_never_wait(tmp_path: Path, slots: int) -> None:
-    app = Corral(f"sqlite:///{tmp_path}/corral.db")
+async def test_a_lane_with_few_slots_serves_every_job_though_its_turns_never_wait(url: str, slots: int) -> None:
+    app = Corral(url)
     queue = app.queue("q", concurrency=slots)
     seen: list[int] = []
 

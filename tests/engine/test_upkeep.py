@@ -4,16 +4,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Self
 
 import pytest
 
-from corral import Corral, EventType, JobState, StorageError
+from corral import Corral, EventType, JobState, StorageError, connect
 from corral.storage.port import Claim, Settled, Settlement, Token
-from corral.storage.sqlite.store import SqliteStorage
 from corral.timing import Millis
 from corral.worker import upkeep
 from corral.worker.hooks import HookCalls, Hooks
 from corral.worker.upkeep import Recovery, Stats, every
+from tests.engine.faulty import Faulty, lent_to
 from tests.engine.helpers import GUARD, ending, next_event, working
 
 
@@ -140,7 +141,7 @@ async def test_upkeep_outlives_its_errors(caplog: pytest.LogCaptureFixture) -> N
     ]
 
 
-class Broken(SqliteStorage):
+class Broken(Faulty):
     """A store with a mistake in it that nobody foresaw."""
 
     async def settle(
@@ -152,19 +153,25 @@ class Broken(SqliteStorage):
 async def test_a_worker_that_cannot_fetch_any_more_stops_loudly(url: str, caplog: pytest.LogCaptureFixture) -> None:
     app = Corral(url)
     app.queue("work")
-    async with Broken(url) as store:
-        vars(app)["_storage"] = store
+    async with lent_to(app, Broken(connect(url))):
         with pytest.raises(RuntimeError, match="a bug in the adapter"):
             async with asyncio.timeout(GUARD), working(app) as worker:
                 await worker.wait()
     assert "the worker stops" in caplog.text
 
 
-class Lonely(SqliteStorage):
+class Nowhere(Faulty):
+    """A store that cannot be opened."""
+
+    async def __aenter__(self) -> Self:
+        raise StorageError("there is nothing here")
+
+
+class Lonely(Faulty):
     """A store that the lease keeper cannot open a second handle on."""
 
-    def sibling(self) -> SqliteStorage:
-        return SqliteStorage(f"{self._url}/below-a-file.db")
+    def sibling(self) -> Nowhere:
+        return Nowhere(self.inner)
 
 
 async def test_a_worker_that_cannot_keep_its_leases_does_not_start_and_leaves_its_lifespan(url: str) -> None:
@@ -178,9 +185,8 @@ async def test_a_worker_that_cannot_keep_its_leases_does_not_start_and_leaves_it
 
     app = Corral(url, lifespan=lifespan)
     app.queue("work")
-    async with Lonely(url) as store:
-        vars(app)["_storage"] = store
-        with pytest.raises(StorageError):
+    async with lent_to(app, Lonely(connect(url))):
+        with pytest.raises(StorageError, match="nothing here"):
             async with asyncio.timeout(GUARD), working(app):
                 order.append("working")
     assert order == ["opened", "closed"]

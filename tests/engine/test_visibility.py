@@ -9,8 +9,20 @@ import pytest
 from corral import NOW, OLDEST, Corral, EventType, JobContext, JobState, SyncJobContext, connect
 from corral.errors import JobFailedError, JobNotFoundError, JobTimeoutError
 from corral.queue import Queue
-from corral.testing import FakeClock, app_in_memory, drain
-from tests.engine.helpers import GUARD, answers, chosen, elsewhere, ending, line, next_event, past, work_off, working
+from corral.testing import FakeClock, drain
+from tests.engine.helpers import (
+    GUARD,
+    answers,
+    chosen,
+    elsewhere,
+    ending,
+    line,
+    next_event,
+    on_clock,
+    past,
+    work_off,
+    working,
+)
 
 # -- progress and logs -------------------------------------------------------------------------------------------------
 
@@ -275,7 +287,7 @@ async def test_m_ts_63_waiting_time_and_running_time_are_told_apart(app: Corral)
     async def work() -> None:
         clock.advance(3)
 
-    async with app_in_memory(app, clock=clock):
+    async with on_clock(app, clock=clock):
         await work.add()
         clock.advance(40)
         await drain(app)

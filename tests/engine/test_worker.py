@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from corral import BaseWorker, Corral, EventType, JobContext, JobState, RateLimit, Storage, WorkerOptions, connect
+from corral import BaseWorker, Corral, EventType, JobContext, JobState, RateLimit, WorkerOptions, connect
 from corral.errors import StorageUnavailableError
 from corral.options import KEEP_COMPLETED
 from corral.outcome import Completed
 from corral.queue import Queue
 from corral.storage.port import Claim, Settled, Settlement
-from corral.storage.sqlite.store import SqliteStorage
-from corral.testing import FakeClock, app_in_memory, drain
+from corral.testing import FakeClock, drain
 from corral.timing import Millis
 from corral.worker import fetcher
+from tests.engine.faulty import Faulty, lent_to
 from tests.engine.helpers import (
     GUARD,
     Meter,
@@ -28,6 +28,7 @@ from tests.engine.helpers import (
     ids,
     line,
     next_event,
+    on_clock,
     past,
     work_off,
     working,
@@ -242,14 +243,14 @@ async def test_a_handler_that_ignores_the_order_to_stop_does_not_hold_up_the_wor
 # -- names nobody knows ------------------------------------------------------------------------------------------------
 
 
-async def test_a_job_of_an_unknown_name_is_put_back_five_times_and_then_fails() -> None:
-    app = Corral("sqlite:///:memory:")
+async def test_a_job_of_an_unknown_name_is_put_back_five_times_and_then_fails(local_url: str) -> None:
+    app = Corral(local_url)
     queue = app.queue("send-email", attempts=3)
 
     @queue.job("welcome-email")
     async def welcome() -> None: ...
 
-    async with app_in_memory(app, clock=FakeClock()):
+    async with on_clock(app, clock=FakeClock()):
         live = await queue.open()
         handle = await live.add("welcome-mail", attempts=3)
         await welcome.add()
@@ -284,7 +285,7 @@ async def test_a_newer_worker_takes_what_an_older_one_does_not_know(url: str) ->
 # -- a store that fails ------------------------------------------------------------------------------------------------
 
 
-class Troubled(SqliteStorage):
+class Troubled(Faulty):
     """A store whose `settle` cannot be reached for a while: before it did anything, or after it did everything."""
 
     before = 0
@@ -296,14 +297,14 @@ class Troubled(SqliteStorage):
         if self.before and settlements:
             self.before -= 1
             raise StorageUnavailableError("no route to the store")
-        settled = await super().settle(queue, settlements, then=then, now=now)
+        settled = await self.inner.settle(queue, settlements, then=then, now=now)
         if self.after and (settlements or settled.claimed.jobs):
             self.after -= 1
             raise StorageUnavailableError("the answer got lost")
         return settled
 
 
-class Picky(SqliteStorage):
+class Picky(Faulty):
     """A store that cannot take one certain result."""
 
     async def settle(
@@ -311,11 +312,11 @@ class Picky(SqliteStorage):
     ) -> Settled:
         if any(one.outcome == Completed('"poison"', KEEP_COMPLETED) for one in settlements):
             raise ValueError("this cannot be stored")
-        return await super().settle(queue, settlements, then=then, now=now)
+        return await self.inner.settle(queue, settlements, then=then, now=now)
 
 
 async def test_a_verdict_that_cannot_be_stored_fails_its_job_and_no_other(url: str) -> None:
-    app = Corral("sqlite:///:memory:")
+    app = Corral(url)
     queue = app.queue("work", concurrency=5)
     together = Meter()
     together.full_at = 5
@@ -326,8 +327,7 @@ async def test_a_verdict_that_cannot_be_stored_fails_its_job_and_no_other(url: s
             await together.full.wait()
             return data
 
-    async with Picky(url) as store:
-        vars(app)["_storage"] = store
+    async with lent_to(app, Picky(connect(url))):
         handles = await work.add_bulk(["a", "b", "poison", "c", "d"])
         async with working(app):
             jobs = [await ending(handle) for handle in handles]
@@ -335,9 +335,9 @@ async def test_a_verdict_that_cannot_be_stored_fails_its_job_and_no_other(url: s
     assert jobs[2].failed_reason == "ValueError: this cannot be stored"
 
 
-async def run_on(store: Storage, runs: list[str], count: int, **options: Any) -> list[Any]:
+async def run_on(store: Faulty, runs: list[str], count: int, **options: Any) -> list[Any]:
     """Run so many jobs on this store; answers them as they stand in the end."""
-    app = Corral("sqlite:///:memory:")
+    app = Corral()
     queue = app.queue("work", concurrency=3)
 
     @queue.job("work")
@@ -345,8 +345,7 @@ async def run_on(store: Storage, runs: list[str], count: int, **options: Any) ->
         runs.append(ctx.id)
         return ctx.id
 
-    async with store:
-        vars(app)["_storage"] = store  # the application's own store is this one
+    async with lent_to(app, store):
         handles = await work.add_bulk([None] * count)
         async with working(app, **options):
             assert [await handle.result(timeout=GUARD) for handle in handles] == [handle.id for handle in handles]
@@ -356,7 +355,7 @@ async def run_on(store: Storage, runs: list[str], count: int, **options: Any) ->
 async def test_verdicts_that_cannot_be_handed_in_are_kept_until_the_store_is_back(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Troubled(url)
+    store = Troubled(connect(url))
     store.before = 4
     runs: list[str] = []
     jobs = await run_on(store, runs, 12)
@@ -368,7 +367,7 @@ async def test_verdicts_that_cannot_be_handed_in_are_kept_until_the_store_is_bac
 
 
 async def test_an_answer_that_is_lost_loses_no_job(url: str) -> None:
-    store = Troubled(url)
+    store = Troubled(connect(url))
     store.after = 2
     runs: list[str] = []
     jobs = await run_on(store, runs, 12, lease=0.4)

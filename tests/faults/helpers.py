@@ -1,6 +1,7 @@
 """What the fault tests share: processes that a test starts, hurts and ends, and small file systems."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -114,6 +115,16 @@ async def job_of(storage: Storage, job_id: str) -> Job:
     job = (await storage.get("work", [job_id]))[0]
     assert job is not None
     return job
+
+
+def torture(*words: object) -> dict[str, object]:
+    """Run a torture in a process of its own (it forks, and pytest has threads); its summary."""
+    command = [sys.executable, "-m", *map(str, words)]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.stdout, answer.stderr
+    tally: dict[str, object] = json.loads(answer.stdout)
+    assert answer.returncode == 0, tally
+    return tally
 
 
 @contextmanager

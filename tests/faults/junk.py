@@ -55,12 +55,12 @@ class Planter:
 
     def everything(self) -> Iterator[str]:
         """One kind after the other, each in one container; answers what it was."""
-        kinds = [*self._of_wrong_type(), *self._hashes(), *self._parts(), *self._without()]
+        kinds = [*self._of_wrong_type(), *self._hashes(), *self._parts(), *self._parents(), *self._without()]
         self._random.shuffle(kinds)
         yield from kinds
 
-    def plant(self, what: str) -> None:
-        """Plant one of `everything`."""
+    def plant(self, what: str, *, child: str = "") -> None:
+        """Plant one of `everything`; a parent gets this key of a good job for a child."""
         kind, container, detail = what.split("|", 2)
         job_id = f"{PREFIX}{len(self.planted)}"
         self.planted.append(job_id)
@@ -75,6 +75,12 @@ class Planter:
             self._keys.ask(command, f"{key}:{part}", *rest)
         elif kind == "hash":
             self._store(key, dict(hashes())[detail])
+        elif kind == "parent":
+            part, _, of = detail.partition(" ")
+            command, *rest = _TYPES[of]
+            self._keys.ask(command, key if part == "itself" else f"{key}:{part}", *rest)
+            if child:
+                self._keys.ask("HSET", child, "parentKey", key, "parent", f'{{"id":"{job_id}","fpof":true}}')
         self._put(container, job_id)
 
     def _store(self, key: str, fields: dict[str, str | bytes]) -> None:
@@ -109,6 +115,10 @@ class Planter:
     def _parts(self) -> Iterator[str]:
         for part in _PARTS:
             yield from (f"part|{self._place()}|{part} {name}" for name in _TYPES)
+
+    def _parents(self) -> Iterator[str]:
+        for part in ("itself", "dependencies", "processed", "unsuccessful"):
+            yield from (f"parent|waiting-children|{part} {name}" for name in _TYPES)
 
     def _without(self) -> Iterator[str]:
         for container in ("wait", "prioritized", "delayed", "active", "leased", "failed", "completed"):

@@ -51,8 +51,8 @@ def check(
 ) -> tuple[Books, list[str]]:
     """Every invariant, on a store that nobody uses.
 
-    `drained`: all work is supposed to be done. `forgiven`: jobs that somebody harmed by hand. Who did may have taken the
-    queues' totals and settings too (`untouched=False`): they say nothing then, and finished jobs may be gone.
+    `drained`: all work is supposed to be done. `forgiven`: jobs that somebody harmed by hand. The queues' totals and
+    settings may have gone with them (`untouched=False`): they say nothing then, and finished jobs may be missing.
     """
     with closing(store_books(scene)) as store:
         books = read(scene, store)

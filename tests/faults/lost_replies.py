@@ -25,9 +25,9 @@ from corral.storage.port import Storage
 from tests.faults import history
 from tests.faults.crowd import QUEUE, Crowd
 from tests.faults.keys import Keys
-from tests.faults.redis_books import RedisBooks
+from tests.faults.redis_books import RedisBooks, prefix_of
+from tests.faults.servers import ToughServer
 from tests.redis.proxy import Fault, Proxy
-from tests.redis_server import RedisServer, fresh_prefix, with_prefix
 
 #: The chance that a request with scripts in it is done and not answered, that it never arrives, that half of it does.
 REPLY, REQUEST, HALF = 0.06, 0.015, 0.005
@@ -152,8 +152,7 @@ async def _drained(storage: Storage, answers: history.Answers) -> None:
 
 def check(url: str, answers: history.Answers, tally: Tally) -> None:
     """Compare the answers with what happened, and look at every key."""
-    prefix = url.rpartition("prefix=")[2]
-    base = f"{prefix}:{QUEUE}:"
+    base = f"{prefix_of(url)}:{QUEUE}:"
     with closing(RedisBooks(url)) as books, Keys(url) as keys:
         real = history.happened(keys, f"{base}events")
         rows = books.rows()
@@ -184,9 +183,9 @@ def main() -> int:
     tally = Tally(arguments.seed)
     random.seed(arguments.seed)
     began = time.monotonic()
-    with RedisServer() as server:
-        url = with_prefix(server.url, prefix := fresh_prefix())
-        server.ask("HSET", f"{prefix}:{QUEUE}:meta", "opts.maxLenEvents", str(EVERYTHING))
+    with ToughServer() as server:
+        url = server.store
+        server.ask("HSET", f"{prefix_of(url)}:{QUEUE}:meta", "opts.maxLenEvents", str(EVERYTHING))
         answers = asyncio.run(storm(url, server.port, arguments.lost, tally))
         check(url, answers, tally)
     tally.seconds = round(time.monotonic() - began, 1)

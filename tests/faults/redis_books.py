@@ -59,11 +59,16 @@ class QueueKeys:
         return set(self.places.get(container, ()))
 
 
+def prefix_of(url: str) -> str:
+    """What every key of a store begins with."""
+    return dict(parse_qsl(urlsplit(url).query)).get("prefix", "bull")
+
+
 class RedisBooks:
     """The keys under one prefix, which nobody changes at the moment."""
 
     def __init__(self, url: str) -> None:
-        self._prefix = dict(parse_qsl(urlsplit(url).query)).get("prefix", "bull")
+        self._prefix = prefix_of(url)
         self._keys = Keys(url)
         self._unknown: list[str] = []
         self._memories: list[str] = []

@@ -21,7 +21,6 @@ from tests.faults import crew
 from tests.faults.actors import Scene
 from tests.faults.forks import PATIENCE
 from tests.faults.servers import DURABLE, ToughServer
-from tests.redis_server import fresh_prefix, with_prefix
 
 #: Long enough that no restart ends a lease: every job must run once, then.
 LEASE = 10.0
@@ -44,7 +43,7 @@ class Restarts:
     """One server, one crew."""
 
     def __init__(self, server: ToughServer, folder: Path, tally: Tally, *, workers: int, slowest_ms: float) -> None:
-        scene = Scene(folder, server=with_prefix(server.url, fresh_prefix()), lease=LEASE)
+        scene = Scene(folder, server=server.store, lease=LEASE)
         self._server = server
         self._crew = crew.Crew(scene, tally, workers=workers)
         self._tally = tally

@@ -6,7 +6,7 @@ import socket
 from typing import Self
 
 from tests.faults.forks import PATIENCE, gone, not_for_children
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, fresh_prefix, with_prefix
 
 #: What a server needs to have on its disk whatever it answers to.
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -35,6 +35,11 @@ class ToughServer(RedisServer):
         assert self._process is not None
         assert self._process.stdin is not None
         return -1 if self._process.stdin.closed else self._process.stdin.fileno()
+
+    @property
+    def store(self) -> str:
+        """The URL of a fresh store on it. Its calls insist for a minute: being slow is no failure."""
+        return f"{with_prefix(self.url, fresh_prefix())}&timeout=60"
 
     def shut_down(self) -> None:
         """Ask it to end in an orderly way, and wait."""

@@ -24,9 +24,9 @@ from tests.faults.forks import PATIENCE, lines
 from tests.faults.junk import Planter
 from tests.faults.keys import Keys
 from tests.faults.movable_clock import MovableClock
+from tests.faults.redis_books import prefix_of
 from tests.faults.renewal import add_one, renew_and_settle
 from tests.faults.servers import ToughServer, settled_port
-from tests.redis_server import fresh_prefix, with_prefix
 
 
 @dataclass
@@ -107,7 +107,7 @@ def flushed_scripts(place: Place) -> None:
 
 def cut_connections(place: Place) -> None:
     """The server hangs up on everybody."""
-    for _ in place.blows(0.1):
+    for _ in place.blows(0.2):
         place.keys.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
@@ -234,13 +234,14 @@ def rage(name: str, seconds: float, seed: int, workers: int) -> Tally:
     with tempfile.TemporaryDirectory(prefix="corral-storm-") as folder:
         clock = MovableClock(Path(folder)) if storm.clock else None
         with ToughServer(program=None if clock is None else clock.program) as server:
-            prefix = fresh_prefix()
-            scene = Scene(Path(folder), server=with_prefix(server.url, prefix), lease=storm.lease)
+            scene = Scene(Path(folder), server=server.store, lease=storm.lease)
             gang = crew.Crew(scene, tally, workers=workers)
             gang.start()
             gang.ready()
             with Keys(server.url) as keys:
-                place = Place(server, keys, prefix, gang, tally, random.Random(seed), seconds, clock=clock)
+                place = Place(
+                    server, keys, prefix_of(scene.url), gang, tally, random.Random(seed), seconds, clock=clock
+                )
                 place.grows(scene.verdicts, "the first completed job", by=20)
                 storm.blow(place)
             _calm_down(storm, place)

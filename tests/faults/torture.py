@@ -28,7 +28,6 @@ from tests.faults import crew
 from tests.faults.actors import Scene
 from tests.faults.forks import PATIENCE, Actor
 from tests.faults.servers import ToughServer
-from tests.redis_server import fresh_prefix, with_prefix
 
 #: Kills between two checks of the books.
 EVERY = 500
@@ -163,7 +162,7 @@ def a_server(engine: str, url: str | None) -> Iterator[str]:
         yield url or ""
     else:
         with ToughServer() as server:
-            yield with_prefix(server.url, fresh_prefix())
+            yield server.store
 
 
 def main() -> int:

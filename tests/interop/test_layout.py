@@ -45,6 +45,7 @@ def _shape(name: str, kind: str, value: Any) -> Any:
         return [member for member, _ in value]
     if kind == "stream":
         told = [(fields["event"], fields.get("jobId"), fields.get("prev")) for _, fields in value]
+        told = [(event, job_id, None if event == "delayed" else prev) for event, job_id, prev in told]  # corral adds it
         return [entry for entry in told if entry[0] not in OUR_EVENTS]
     return "token" if name.endswith(":lock") else value
 
@@ -64,7 +65,7 @@ async def run(queue: Queue, outcome: Completed | Failed | Retried | None) -> Non
         await queue.storage.settle(queue.name, [Settlement(job_id=job.id, token=token, outcome=outcome)])
 
 
-# -- the stories: (as corral tells it, as BullMQ tells it) ---------------------------------------------------------------
+# -- the stories: as corral tells them, as BullMQ tells them ------------------------------------------------------------
 
 
 async def plain(mail: Queue) -> None:

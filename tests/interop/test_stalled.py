@@ -107,9 +107,7 @@ async def test_a_job_of_a_killed_corral_worker_is_finished_in_node(
     async with corral_worker_elsewhere(store_url, lease=0.5) as process:
         process.kill()
         await process.wait()
-        worker = await bull.worker(
-            script={"*": {"return": "saved"}}, major=major, lockDuration=LOCK
-        )
+        worker = await bull.worker(script={"*": {"return": "saved"}}, major=major, stalledInterval=CHECK)
         assert await handle.result(timeout=GUARD) == "saved"
     (run,) = await worker.runs(1)
     assert run["attemptsMade"] == 0

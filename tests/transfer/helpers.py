@@ -9,19 +9,18 @@ from corral.move.verdict import Moved
 from corral.options import (
     CustomBackoff,
     Exponential,
-    Fixed,
     JobOptions,
     Keep,
     ParentPolicy,
     QueueSettings,
     RateLimit,
 )
-from corral.outcome import Completed, Crashed, Failed, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Released, Retried, Snoozed
 from corral.schedule import Cron, Every, Schedule
 from corral.storage.port import Bucket, JobPatch, QueueInfo, Storage
 from corral.storage.transfer import Movable, Note, Packed, Stored, Tie
 from corral.timing import Millis
-from tests.storage.helpers import LEASE, T0, add, end, new_job, run_through, start, start_one, these, wish
+from tests.storage.helpers import T0, add, end, new_job, run_through, start, start_one, these
 
 FAR: Millis = 4_000_000_000_000  #: in a hundred years: no note or job of a test ends by itself
 OTHER = "reports"
@@ -114,7 +113,8 @@ async def fill(store: Storage, queue: str = "mail") -> None:
     )  # fmt: skip
     await add(
         store,
-        job("later", delay_ms=50_000), job("late", run_at=T0 + 500_000), job("late-too", run_at=T0 + 500_000, priority=3),
+        job("later", delay_ms=50_000), job("late", run_at=T0 + 500_000),
+        job("late-too", run_at=T0 + 500_000, priority=3),
         job("repeat:daily:17", schedule="daily", scheduled_for=17), job(schedule="daily"),
         now=T0 + 90_000,
     )  # fmt: skip

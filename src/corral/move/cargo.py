@@ -108,8 +108,10 @@ class Cargo:
         return parcel.next, changes
 
     async def _compare(self, jobs: Sequence[Packed]) -> list[_Pair]:
-        there = await self._target.look(self.queue, [one.stored.job.id for one in jobs]) if jobs else []
-        return [_Pair(one, other, decide(one, other, self.sides)) for one, other in zip(jobs, there, strict=True)]
+        asked = [one for one in jobs if not self.sides.handed_over(one)]
+        there = await self._target.look(self.queue, [one.stored.job.id for one in asked]) if asked else []
+        pairs = [_Pair(one, other, decide(one, other, self.sides)) for one, other in zip(asked, there, strict=True)]
+        return [*pairs, *(_Pair(one, None, Verdict.BEFORE) for one in jobs if self.sides.handed_over(one))]
 
     def _tally(self, pair: _Pair) -> None:
         match pair.verdict:

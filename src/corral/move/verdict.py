@@ -83,6 +83,10 @@ class Sides(Struct, frozen=True):
         """What is noted on its copy in the target."""
         return f"{self.source.id} {here.stored.stamp}"
 
+    def handed_over(self, here: Packed) -> bool:
+        """Whether the target took this job over, and it has not changed here: what became of it is known there."""
+        return self.handed and here.mark == self.given(here)
+
     def untouched(self, there: Packed) -> bool:
         """Whether a job of the target is as it was when both sides had the same."""
         return there.mark == f"{self.source.id} {there.stored.stamp}"
@@ -90,7 +94,7 @@ class Sides(Struct, frozen=True):
 
 def decide(here: Packed, there: Packed | None, sides: Sides) -> Verdict:
     """What to do about a job of the source, by what stands in the target under its id."""
-    if sides.handed and here.mark == sides.given(here):
+    if sides.handed_over(here):
         return Verdict.BEFORE
     if there is None:
         return Verdict.NEW

@@ -1,7 +1,7 @@
 """`connect(url)`: from a URL to a store. The one place where adapters are named."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from corral.errors import ConfigError
 from corral.storage.port import Storage
@@ -56,9 +56,11 @@ def _redis(url: str) -> Storage:
 
 def safe_url(url: str) -> str:
     """The URL as it may be shown: without a password."""
-    parts = urlsplit(url)
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    netloc = f"{user}{colon}***{at}{hosts}" if colon else parts.netloc
-    query = re.sub(r"(password=)[^&]*", r"\1***", parts.query)
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    scheme, mark, rest = url.partition("://")  # by hand: urlunsplit makes sqlite:/file of sqlite:///file
+    place, ask, query = rest.partition("?")
+    if scheme != "sqlite":  # a password that should have been quoted may hold a slash; a file's name may hold an @
+        credentials, at, hosts = place.rpartition("@")
+        user, colon, _ = credentials.partition(":")
+        place = f"{user}{colon}***{at}{hosts}" if colon else place
+    query = re.sub(r"(password=)[^&]*", r"\1***", query)
+    return f"{scheme}{mark}{place}{ask}{query}"

@@ -26,8 +26,14 @@ async def app_in_memory(app: Corral, *, clock: FakeClock | None = None) -> Async
     Args:
         clock: what the store takes for the time. Without one it is the machine's, plus whatever `drain` skipped.
     """
-    time = clock or FakeClock(ticking=True)
-    async with ClockedStorage(connect(MEMORY), time) as store:
+    async with lent(app, MEMORY, clock or FakeClock(ticking=True)):
+        yield app
+
+
+@asynccontextmanager
+async def lent(app: Corral, url: str, clock: FakeClock) -> AsyncIterator[None]:
+    """Lend the application the store at `url`, as late as the clock says."""
+    async with ClockedStorage(connect(url), clock) as store:
         portal = Portal(store.sibling)
 
         async def lend() -> Storage:
@@ -40,8 +46,8 @@ async def app_in_memory(app: Corral, *, clock: FakeClock | None = None) -> Async
         # A lock belongs to one event loop, and tests have many.
         vars(app).update(open=lend, close=keep, _storage=store, _portal=portal, _live={}, _opening=asyncio.Lock())
         try:
-            await app.scheduler(store).reconcile(app.schedules.declared(), now=time())
-            yield app
+            await app.scheduler(store).reconcile(app.schedules.declared(), now=clock())
+            yield
         finally:
             vars(app).clear()
             vars(app).update(before)

@@ -337,6 +337,6 @@ def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:
     return job_id, started, pairs(fields)
 
 
-def millis(value: float | None) -> Millis | None:
-    """A time out of a script, where all numbers are doubles."""
-    return None if value is None else int(value)
+def millis(value: float | None, shift: Millis = 0) -> Millis | None:
+    """A time out of a script, where all numbers are doubles, moved by `shift`."""
+    return None if value is None else int(value) + shift

@@ -163,13 +163,21 @@ class Server:
     async def _run_on(
         self, script: Script, queue: str, request: bytes, lane: Lane | None, link: Link | None, first: Answer | None
     ) -> bytes:
+        missing = _is_missing(first)
+
         async def send(link: Link) -> Answer:
+            nonlocal missing
             packed = self._packed(link, script, queue, request, lane)
+            if not missing:
+                answer = await link.call(packed)
+                if not _is_missing(answer):
+                    return answer
+                missing = True
+            # Loaded and called in one go: between two round trips the next flush would find it.
             text, _ = script.spoken(link.version)
-            # Loaded before it is called, in one go: between two round trips the next flush would find it.
             load, call = link.call(pack(("SCRIPT", "LOAD", text))), link.call(packed)
             loaded, answer = await load, await call
-            return loaded if isinstance(loaded, ReplyError) and isinstance(answer, ReplyError) else answer
+            return loaded if _is_missing(answer) and isinstance(loaded, ReplyError) else answer
 
         answer = await self._persist(
             send, doing=f"script {script.name!r}", queue=queue, deadline=self._deadline(), link=link, answer=first,
@@ -252,3 +260,7 @@ class Server:
             raise
         finally:
             self._lines.give_back(name, link)
+
+
+def _is_missing(answer: Answer | None) -> bool:
+    return isinstance(answer, ReplyError) and remedy(str(answer)) is Remedy.LOAD

@@ -38,7 +38,7 @@ from corral.storage.redis.codec import (
 )
 from corral.storage.redis.connection import Server
 from corral.storage.redis.scripts import script
-from corral.timing import Millis
+from corral.timing import Millis, now_ms
 
 LOST = "the worker running it was lost"
 
@@ -317,10 +317,12 @@ class Turns:
         if unreadable:  # one that another program wrote: it must not stop those behind it
             request = _Settle(prefix=prefix, queue=queue, now=now, verdicts=unreadable)
             await self._server.run(script("settle"), queue, pack(request))
-        held_until = millis(reply.held_until)
+        # The store's times in this machine's: a worker sleeps by its own clock, which may be wrong.
+        shift = now_ms() - at if now is None else 0
+        next_at, held_until = millis(reply.next_at, shift), millis(reply.held_until, shift)
         if unreadable and not jobs and held_until is None:
-            held_until = at  # not idle: the next call goes on behind them
-        return Claimed(jobs=tuple(jobs), next_at=millis(reply.next_at), held_until=held_until, paused=reply.paused)
+            held_until = at + shift  # not idle: the next call goes on behind them
+        return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until, paused=reply.paused)
 
 
 # -- leases ------------------------------------------------------------------------------------------------------------

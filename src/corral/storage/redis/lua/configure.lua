@@ -63,10 +63,10 @@ local function merge_paused()
   call('LTRIM', queue.paused, #ids, -1)
 end
 
--- Serve again who was set aside, the last ones first: each goes before all others of its rank.
+-- Serve again who was set aside, the last ones first.
 local function unhold_all()
   for _, id in ipairs(call('ZREVRANGE', queue.held, 0, UNHELD - 1)) do
-    put_held(queue, id, tonumber(call('HGET', queue.base .. id, 'priority') or nil) or 0)
+    put_held(queue, id)
   end
 end
 

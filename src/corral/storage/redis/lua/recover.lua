@@ -60,8 +60,10 @@ if #ids > 0 then
   for _, id in ipairs(ids) do
     if places[id] then
       local job = look_closer(queue, look(queue, id))
-      job.position = places[id]
-      lost[#lost + 1] = job
+      if job then
+        job.position = places[id]
+        lost[#lost + 1] = job
+      end
     end
   end
   leave_active(queue, ids)

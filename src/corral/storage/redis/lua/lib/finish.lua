@@ -67,8 +67,8 @@ local function delete_finished(q, state, ids)
   if #ids == 0 then return end
   for _, id in ipairs(ids) do
     if state == 'failed' then
-      local job = call('HMGET', q.base .. id, 'parentKey', 'failedReason')
-      if job[1] then child_removed(job[1], q.base .. id, job[2] or '') end
+      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason')
+      if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, job[2] or '') end
     end
     delete_keys(q, id)
   end
@@ -99,7 +99,7 @@ fail_stored = function(q, id, reason, prev)
   tell(q, 'failed', 'jobId', id, 'failedReason', reason, 'prev', prev, 'name', job[1] or '')
   tally(q).failed = tally(q).failed + 1
   if job[4] then release_deduplication(q, id, job[4]) end
-  if job[2] then child_failed(job[2], job[3], key, id, reason) end
+  if job[2] then tell_parent(q, child_failed, job[2], job[3], key, id, reason) end
   unhold(q, job[1])
 end
 

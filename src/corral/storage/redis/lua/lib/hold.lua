@@ -4,6 +4,7 @@
 -- back by themselves after a minute. `held` (all) and `held:<name>` have their places in the serving order.
 
 local HOLD_MS = 60000
+local IN_LINE = 100 -- so many jobs at the front are looked at for the place of one that comes back
 
 -- How many of each name may run at a time; nil when there are no caps.
 local function caps(q)
@@ -16,19 +17,18 @@ local function caps(q)
   return known or nil
 end
 
--- The place of a waiting job among all of them.
-local function place_of(q, id, priority)
-  if priority == 0 then return (URGENT + 1) * PRIORITY + call('HINCRBY', q.state, 'holds', 1) % PRIORITY end
-  local score = tonumber(call('ZSCORE', q.prioritized, id) or nil) or priority * PRIORITY + next_counter(q)
-  return priority <= URGENT and score or score + PRIORITY
-end
-
--- Set a job aside. It keeps its place, also when it is set aside again.
-local function hold(q, id, job, place)
-  place = tonumber(job.hold or nil) or place
+-- Set a job aside, that stood at `score` if it was prioritized. It keeps its place, also when it is set aside again.
+local function hold(q, id, job, score)
+  local priority, place = tonumber(job.priority or nil) or 0, tonumber(job.hold or nil)
+  if not place and priority == 0 then
+    call('HSETNX', q.state, 'fronts', 0)
+    place = PLAIN + call('HINCRBY', q.state, 'holds', 1)
+  elseif not place then
+    place = place_at(priority, score or priority * PRIORITY + next_counter(q))
+  end
   call('HSET', q.base .. id, 'hold', string.format('%.0f', place))
   call('ZADD', q.held, place, id)
-  call('ZADD', q.held .. ':' .. job.name, place, id)
+  call('ZADD', q.held .. ':' .. (job.name or ''), place, id)
   call('ZADD', q.delayed, due_score(q, now + HOLD_MS), id)
 end
 
@@ -40,11 +40,41 @@ local function release_hold(q, id)
   return true
 end
 
--- Serve a job that was set aside again; false when a Node worker has done so meanwhile.
-local function put_held(q, id, priority)
+-- Put a job back into the list, behind those at the front whose places are better.
+local function put_in_line(q, id, place)
+  local list, better = ready_list(q), {}
+  for i = 1, IN_LINE do
+    local other = call('LINDEX', list, -i)
+    local at = other and redis.pcall('HGET', q.base .. other, 'hold')
+    at = at and not at.err and tonumber(at)
+    if not at or at > place then break end
+    better[i] = other
+  end
+  if #better > 0 then call('RPOP', list, #better) end
+  call('RPUSH', list, id)
+  for i = #better, 1, -1 do call('RPUSH', list, better[i]) end
+  wake(q)
+end
+
+-- Serve a job again, that was set aside, where it stood.
+local function put_where_it_stood(q, id)
+  local job = call('HMGET', q.base .. id, 'priority', 'hold')
+  local priority, place = tonumber(job[1] or nil) or 0, tonumber(job[2] or nil)
+  if not place or math.floor(place / PRIORITY) ~= rank_of(priority) then
+    put_ready(q, id, priority, true) -- somebody changed its priority meanwhile
+  elseif priority == 0 then
+    put_in_line(q, id, place)
+  else
+    call('ZADD', q.prioritized, score_at(priority, place), id)
+    wake(q)
+  end
+end
+
+-- The same for one that is set aside still; false when a Node worker has served it meanwhile.
+local function put_held(q, id)
   release_hold(q, id)
   if call('ZREM', q.delayed, id) == 0 then return false end
-  put_ready(q, id, priority, true)
+  put_where_it_stood(q, id)
   return true
 end
 
@@ -54,7 +84,7 @@ local function unhold(q, name)
   if not (limits and name and limits[name]) then return end
   for _ = 1, 100 do
     local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
-    if not id or put_held(q, id, tonumber(call('HGET', q.base .. id, 'priority') or nil) or 0) then return end
+    if not id or put_held(q, id) then return end
     call('ZREM', q.held .. ':' .. name, id)
   end
 end

@@ -3,6 +3,14 @@
 
 local fail_stored -- lib/finish.lua
 
+-- Something else stands in the place of a job's keys: the job is set apart, and the queue goes on.
+local function set_apart(q, id) call('SADD', q.quarantine, id) end
+
+-- Tell a parent something. What is wrong with its keys must not hold up the child's verdict, nor those beside it.
+local function tell_parent(q, tell_it, parent, ...)
+  if not pcall(tell_it, parent, ...) then set_apart(q, parent) end
+end
+
 local function place_parent(q, id)
   local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name')
   local delay = tonumber(job[2] or nil) or 0

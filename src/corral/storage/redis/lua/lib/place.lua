@@ -27,11 +27,39 @@ local function next_counter(q)
   return counter % PRIORITY
 end
 
+-- Jobs of a lower rank are served first. A waiting job's place among all others, also those that are set aside, is its score in
+-- `prioritized` with the rank in the priority's stead; the jobs of the lists have the rank between urgent and later ones.
+local PLAIN = URGENT * PRIORITY + FIRST_COUNTER
+
+local function rank_of(priority)
+  if priority == 0 then return URGENT end
+  return priority <= URGENT and priority - 1 or priority
+end
+
+local function place_at(priority, score) return score + (rank_of(priority) - priority) * PRIORITY end
+local function score_at(priority, place) return place - (rank_of(priority) - priority) * PRIORITY end
+
+local function first_of(key, from)
+  local first = call('ZRANGEBYSCORE', key, from, from + PRIORITY - 1, 'WITHSCORES', 'LIMIT', 0, 1)
+  return tonumber(first[2] or nil)
+end
+
 -- The place before all others of a priority.
 local function front_score(q, priority)
-  local first = call('ZRANGEBYSCORE', q.prioritized, priority * PRIORITY, (priority + 1) * PRIORITY - 1, 'WITHSCORES', 'LIMIT', 0, 1)
-  if not first[2] then return priority * PRIORITY + next_counter(q) end
-  return math.max(priority * PRIORITY, tonumber(first[2]) - 1)
+  local low = priority * PRIORITY
+  local ready, aside = first_of(q.prioritized, low), first_of(q.held, place_at(priority, low))
+  if not (ready or aside) then return low + next_counter(q) end
+  return math.max(low, math.min(ready or math.huge, aside and score_at(priority, aside) or math.huge) - 1)
+end
+
+-- A list has no places. Once jobs were set aside, those that go to its front note theirs, or nobody could say who was first.
+local function note_front(q, id)
+  local counts = rawget(q, 'counts_fronts')
+  if counts == nil then
+    counts = call('HEXISTS', q.state, 'fronts') == 1
+    q.counts_fronts = counts
+  end
+  if counts then call('HSET', q.base .. id, 'hold', string.format('%.0f', PLAIN - call('HINCRBY', q.state, 'fronts', 1))) end
 end
 
 -- The list of ready jobs: `wait`. While BullMQ 5 has the queue paused it is `paused`, which its resume puts in the place of `wait`,
@@ -46,6 +74,7 @@ end
 -- Put a job at the end of its rank, or before all others of it.
 local function put_ready(q, id, priority, in_front)
   if priority == 0 then
+    if in_front then note_front(q, id) end
     call(in_front and 'RPUSH' or 'LPUSH', ready_list(q), id)
   else
     call('ZADD', q.prioritized, in_front and front_score(q, priority) or priority * PRIORITY + next_counter(q), id)

@@ -1,8 +1,6 @@
 -- lib/sources.lua - the jobs of a queue as sorted runs, one for each key that has some. A run answers any stretch of itself as
 -- { id, k1, k2, due } by place; merged by (k1, k2) the runs are one list.
 
-local MILLION = URGENT + 1 -- the rank of jobs without a priority
-
 local function zset(q, state, key, first, size, place)
   local run = { state = state, size = size, pos = 0 }
   run.read = function(from, count)
@@ -38,10 +36,7 @@ local function list(q, state, key, place)
   return run
 end
 
-local function by_priority(score)
-  local priority = math.floor(score / PRIORITY)
-  return priority <= URGENT and priority or priority + 1, score % PRIORITY
-end
+local function by_priority(score) return rank_of(math.floor(score / PRIORITY)), score % PRIORITY end
 
 local function by_hold(place) return math.floor(place / PRIORITY), place % PRIORITY end
 
@@ -52,15 +47,25 @@ end
 
 local function by_time(score) return math.floor(score), score % 1 end
 
+-- Places in a list: behind those of set aside jobs, but for who went to its front after some were.
+local function in_list(q, behind)
+  local noted = call('HEXISTS', q.state, 'fronts') == 1
+  return function(id, i)
+    local at = noted and redis.pcall('HGET', q.base .. id, 'hold')
+    at = at and not at.err and tonumber(at)
+    return URGENT, at and at % PRIORITY or behind + i
+  end
+end
+
 local SOURCES = {
   waiting = function(q)
     local all = call('ZCARD', q.prioritized)
-    local urgent = call('ZCOUNT', q.prioritized, '-inf', string.format('(%.17g', MILLION * PRIORITY))
+    local urgent = call('ZCOUNT', q.prioritized, '-inf', string.format('(%.17g', (URGENT + 1) * PRIORITY))
     return {
       zset(q, 'waiting', q.prioritized, 0, urgent, by_priority),
       zset(q, 'waiting', q.held, 0, call('ZCARD', q.held), by_hold),
-      list(q, 'waiting', q.paused, function(_, i) return MILLION, PRIORITY + i end),
-      list(q, 'waiting', q.wait, function(_, i) return MILLION, 2 * PRIORITY + i end),
+      list(q, 'waiting', q.paused, in_list(q, PRIORITY)),
+      list(q, 'waiting', q.wait, in_list(q, 2 * PRIORITY)),
       zset(q, 'waiting', q.prioritized, urgent, all - urgent, by_priority),
     }
   end,

@@ -7,9 +7,11 @@ local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own
 
 local function promote_one(q, id, score)
   call('ZREM', q.delayed, id)
-  local job = call('HMGET', q.base .. id, 'priority', 'name')
+  local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name')
+  if job.err then return set_apart(q, id) end
+  if not (job[1] or job[2]) then return nil end -- nothing behind the id: a hash is not made for it
   local priority = tonumber(job[1] or nil) or 0
-  if release_hold(q, id) then return put_ready(q, id, priority, true) end
+  if release_hold(q, id) then return put_where_it_stood(q, id) end
   call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
   put_ready(q, id, priority, false)
   tell(q, 'waiting', 'jobId', id, 'prev', 'delayed', 'name', job[2] or '')
@@ -65,12 +67,13 @@ local function count_starts(q, started)
   end
 end
 
--- Take up to `count` ids out of the queue, best first: urgent ones, the list, the rest.
-local function pop(q, count)
+-- Take up to `count` ids out of the queue, best first: urgent ones, the list, the rest. Notes their `scores` when asked to.
+local function pop(q, count, scores)
   local ids = {}
   local prioritized = call('ZCARD', q.prioritized)
   if prioritized > 0 then
     ids = call('ZRANGEBYSCORE', q.prioritized, '-inf', string.format('(%.17g', (URGENT + 1) * PRIORITY), 'LIMIT', 0, count)
+    for i = 1, scores and #ids or 0 do scores[ids[i]] = tonumber(call('ZSCORE', q.prioritized, ids[i])) end
     if #ids > 0 then call('ZREM', q.prioritized, unpack(ids)) end
   end
   if #ids < count then
@@ -81,7 +84,10 @@ local function pop(q, count)
   end
   if #ids < count and prioritized > 0 then
     local rest = call('ZPOPMIN', q.prioritized, count - #ids)
-    for i = 1, #rest, 2 do ids[#ids + 1] = rest[i] end
+    for i = 1, #rest, 2 do
+      ids[#ids + 1] = rest[i]
+      if scores then scores[rest[i]] = tonumber(rest[i + 1]) end
+    end
   end
   return ids
 end
@@ -90,8 +96,8 @@ end
 local function running_by_name(q)
   local running = {}
   for _, id in ipairs(call('LRANGE', q.active, 0, -1)) do
-    local name = call('HGET', q.base .. id, 'name')
-    if name then running[name] = (running[name] or 0) + 1 end
+    local name = redis.pcall('HGET', q.base .. id, 'name')
+    if type(name) == 'string' then running[name] = (running[name] or 0) + 1 end
   end
   return running
 end
@@ -111,7 +117,7 @@ end
 -- Why a job that came out of the queue does not run; nil when it does.
 local function pass_over(q, id, fields, seen)
   if fields.err then -- the key is not a hash
-    call('SADD', q.quarantine, id)
+    set_apart(q, id)
   elseif #fields == 0 or string.sub(id, 1, 2) == '0:' then -- nothing behind the id, or a marker of BullMQ 4
     return 'orphan'
   elseif seen.defa then
@@ -143,8 +149,9 @@ local function start(q, wish, chosen)
       texts[job[2]] = ats
     end
     ids[i], leases[2 * i + 1], leases[2 * i + 2] = id, ends, id
-    call('HSET', base .. id, 'processedOn', now_text, 'pb', worker, 'ats', ats)
-    call('SET', base .. id .. ':lock', token, 'PX', lock_ms)
+    local key = base .. id
+    call('HSET', key, 'processedOn', now_text, 'pb', worker, 'ats', ats)
+    call('SET', key .. ':lock', token, 'PX', lock_ms)
     tell(q, 'active', 'jobId', id, 'prev', 'waiting', 'name', job[4])
     job[4] = nil
   end
@@ -154,25 +161,26 @@ end
 
 -- Choose up to `count` jobs. Also answers whether it stopped after passing over many although more wait.
 local function choose(q, count)
-  local chosen, passed = {}, 0
+  local chosen, passed, base = {}, 0, q.base
   local limits = caps(q)
-  local running = limits and running_by_name(q)
+  local running, scores = limits and running_by_name(q), limits and {} or nil
   while #chosen < count do
-    local ids = pop(q, count - #chosen)
+    local ids = pop(q, count - #chosen, scores)
     if #ids == 0 then return chosen, false end
-    for _, id in ipairs(ids) do
-      local fields = redis.pcall('HGETALL', q.base .. id)
+    for i = 1, #ids do
+      local id = ids[i]
+      local fields = redis.pcall('HGETALL', base .. id)
       local seen = fields.err and {} or glance(fields)
       local name = seen.name or ''
       if pass_over(q, id, fields, seen) then
         passed = passed + 1
       elseif limits and limits[name] and (running[name] or 0) >= limits[name] then
-        hold(q, id, seen, place_of(q, id, tonumber(seen.priority or nil) or 0))
+        hold(q, id, seen, scores[id])
         passed = passed + 1
       else
         if limits then running[name] = (running[name] or 0) + 1 end
-        if seen.exp or seen.hold or seen.cancel then call('HDEL', q.base .. id, 'exp', 'hold', 'cancel') end
-        chosen[#chosen + 1] = { id, (tonumber(seen.ats or nil) or 0) + 1, fields, name }
+        if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
+        chosen[#chosen + 1] = { id, seen.ats and tonumber(seen.ats) + 1 or 1, fields, name }
       end
     end
     if passed >= PASS_OVER then return chosen, #chosen == 0 end
@@ -183,8 +191,8 @@ end
 -- Claim; answers { jobs = { { id, ats, { field, value … } } }, next_at, held_until, paused }.
 local function take(q, wish)
   local m = meta(q)
-  local next_at = promote_due(q)
   if m.paused then return { paused = true, jobs = {}, now = now } end
+  local next_at = promote_due(q)
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, m.concurrency and m.concurrency - call('LLEN', q.active) or 256)
   local chosen, more = {}, false

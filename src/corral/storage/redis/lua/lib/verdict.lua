@@ -1,17 +1,20 @@
 -- lib/verdict.lua - what becomes of runs that ended.
 
--- Of a run that completed, and what the others need beside it.
 local FIELDS = { 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp' }
 local MORE = { 'priority', 'parent', 'cancel' }
 local TRACES = 10 -- newest tracebacks kept with a job
 
+-- What is known of an active job; nil when its hash is gone, which must not be written anew.
 local function look(q, id)
-  local f = call('HMGET', q.base .. id, unpack(FIELDS))
+  local f = redis.pcall('HMGET', q.base .. id, unpack(FIELDS))
+  if f.err then return set_apart(q, id) end
+  if not (f[1] or f[5]) then return nil end
   return { id = id, name = f[1] or '', atm = f[2] or nil, parentKey = f[3] or nil, deid = f[4] or nil, processedOn = f[5] or nil,
     rdy = f[6] or nil, timestamp = f[7] or nil }
 end
 
 local function look_closer(q, job)
+  if not job then return nil end
   local f = call('HMGET', q.base .. job.id, unpack(MORE))
   job.priority, job.parent, job.cancel = tonumber(f[1] or nil) or 0, f[2] or nil, f[3] or nil
   return job
@@ -28,25 +31,11 @@ end
 
 -- Out of the lease: the lock is checked before, the place in `active` has gone already.
 local function leave_active(q, ids)
-  local locks = {}
-  for i, id in ipairs(ids) do locks[i] = q.base .. id .. ':lock' end
+  local locks, base = {}, q.base
+  for i = 1, #ids do locks[i] = base .. ids[i] .. ':lock' end
   call('DEL', unpack(locks))
   call('ZREM', q.leases, unpack(ids))
   call('SREM', q.stalled, unpack(ids))
-end
-
-local function complete(q, job, verdict)
-  local key = q.base .. job.id
-  local made = job.atm and tostring(tonumber(job.atm) + 1) or '1'
-  call('HSET', key, 'atm', made, 'returnvalue', verdict.a, 'finishedOn', now_text)
-  if job.parentKey then
-    call('HDEL', key, 'defa', 'cont')
-    child_completed(job.parentKey, key, verdict.a)
-  end
-  if job.deid then release_deduplication(q, job.id, job.deid) end
-  tell(q, 'completed', 'jobId', job.id, 'returnvalue', verdict.a, 'prev', 'active', 'name', job.name)
-  count_attempt(q, 'completed', job)
-  tally(q).completed = tally(q).completed + 1
 end
 
 local function attempts_of(q, id)
@@ -115,15 +104,10 @@ end
 
 local function cancelled(reason) return reason == '' and 'cancelled' or 'cancelled: ' .. reason end
 
-local function rank(priority)
-  if priority == 0 then return URGENT + 1 end
-  return priority <= URGENT and priority or priority + 1
-end
-
 -- Best first, as they stood in the queue: those claimed earlier are further towards the tail of `active`.
 local function sort_back(jobs)
   table.sort(jobs, function(a, b)
-    if rank(a.priority) ~= rank(b.priority) then return rank(a.priority) < rank(b.priority) end
+    if a.priority ~= b.priority then return rank_of(a.priority) < rank_of(b.priority) end
     return a.position > b.position
   end)
 end
@@ -147,8 +131,9 @@ local function take_out(q, ids)
     return found
   end
   local active, found, rest, leaving = call('LRANGE', q.active, 0, -1), {}, {}, {}
-  for _, id in ipairs(ids) do leaving[id] = true end
-  for place, id in ipairs(active) do
+  for i = 1, #ids do leaving[ids[i]] = true end
+  for place = 1, #active do
+    local id = active[place]
     if leaving[id] then
       found[id], leaving[id] = place, nil -- once: an id that is there twice was put there by somebody else
     else
@@ -160,31 +145,31 @@ local function take_out(q, ids)
   return found
 end
 
--- Which verdicts still hold: their lock is theirs and their job is active.
+-- Which verdicts still hold: their lock is theirs and their job is active. Also answers their ids.
 local function accept(q, verdicts, refused)
-  local locks, ids, accepted = {}, {}, {}
-  for i, one in ipairs(verdicts) do locks[i] = q.base .. one.id .. ':lock' end
+  local locks, ids, held, accepted, base = {}, {}, {}, {}, q.base
+  for i = 1, #verdicts do locks[i] = base .. verdicts[i].id .. ':lock' end
   local tokens = call('MGET', unpack(locks))
-  for i, one in ipairs(verdicts) do
-    if tokens[i] == one.token then ids[#ids + 1] = one.id end
+  for i = 1, #verdicts do
+    if tokens[i] == verdicts[i].token then held[#held + 1] = verdicts[i].id end
   end
-  local found = #ids > 0 and take_out(q, ids) or {}
-  for i, one in ipairs(verdicts) do
-    if tokens[i] == one.token and found[one.id] then
-      one.position = found[one.id]
-      found[one.id] = nil -- a second verdict of the same run finds nothing
-      accepted[#accepted + 1] = one
+  local found = #held > 0 and take_out(q, held) or {}
+  for i = 1, #verdicts do
+    local one = verdicts[i]
+    local id = one.id
+    one.position = tokens[i] == one.token and found[id]
+    if one.position then
+      found[id] = nil -- a second verdict of the same run finds nothing
+      accepted[#accepted + 1], ids[#ids + 1] = one, id
     else
-      local there = call('EXISTS', q.base .. one.id) == 1
-      refused[#refused + 1] = { one.id, there and 'lease-lost' or 'job-missing' }
+      refused[#refused + 1] = { id, call('EXISTS', base .. id) == 1 and 'lease-lost' or 'job-missing' }
     end
   end
-  return accepted
+  return accepted, ids
 end
 
 local function settle_one(q, job, one, back)
-  look_closer(q, job)
-  if job.cancel and one.kind ~= 'c' and one.kind ~= 'f' then
+  if job.cancel and one.kind ~= 'f' then
     return fail(q, job, cancelled(job.cancel), nil, stored_keep(q), 1)
   end
   if one.kind == 'f' then
@@ -206,38 +191,70 @@ local function settle_one(q, job, one, back)
   end
 end
 
-local function keep_completed(q, done)
-  local scores, by_keep = {}, {}
-  for _, one in ipairs(done) do
-    scores[#scores + 1] = finish_score(q, 'completed')
-    scores[#scores + 1] = one.id
-    local kind = tostring(one.count) .. '/' .. tostring(one.age_ms)
-    local same = by_keep[kind] or { keep = one, own = {} }
-    same.own[#same.own + 1] = one.id
-    by_keep[kind] = same
+-- Write down that a run completed; `f` is what its hash had.
+local function complete(q, one, key, f)
+  local id, result, name = one.id, one.a, f[1] or ''
+  call('HSET', key, 'atm', f[2] and tostring((tonumber(f[2]) or 0) + 1) or '1', 'returnvalue', result, 'finishedOn', now_text)
+  if f[3] then tell_parent(q, child_completed, f[3], key, result) end
+  if f[4] then release_deduplication(q, id, f[4]) end
+  tell(q, 'completed', 'jobId', id, 'returnvalue', result, 'prev', 'active', 'name', name)
+  local started = tonumber(f[5] or nil) or now
+  local a = tally(q).attempts
+  a.wait = a.wait + math.max(0, started - (tonumber(f[6] or f[7] or nil) or started))
+  a.run = a.run + math.max(0, now - started)
+  return name
+end
+
+-- The runs that completed. Nearly all do, so this is the loop that the speed of a queue hangs on: a µs here is 4 % of it.
+local function complete_all(q, done, names, refused)
+  local base, t, last = q.base, tally(q), #names
+  local members, groups, same = {}, {}, nil
+  for i = 1, #done do
+    local one = done[i]
+    local id, key = one.id, base .. one.id
+    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp')
+    if f.err or not (f[1] or f[5]) then
+      if f.err then set_apart(q, id) end
+      refused[#refused + 1] = { id, 'job-missing' }
+    else
+      names[#names + 1] = complete(q, one, key, f)
+      members[#members + 1] = finish_score(q, 'completed')
+      members[#members + 1] = id
+      if not same or same.keep.count ~= one.count or same.keep.age_ms ~= one.age_ms then
+        same = { keep = one, own = {} }
+        groups[#groups + 1] = same
+      end
+      same.own[#same.own + 1] = id
+    end
   end
-  call('ZADD', q.completed, unpack(scores))
-  for _, same in pairs(by_keep) do retain(q, 'completed', same.keep, same.own) end
+  if #members == 0 then return end
+  call('ZADD', q.completed, unpack(members))
+  t.completed = t.completed + #names - last
+  t.attempts.completed = t.attempts.completed + #names - last
+  for _, group in ipairs(groups) do retain(q, 'completed', group.keep, group.own) end
 end
 
 -- Apply the verdicts; answers those that changed nothing.
 local function settle(q, verdicts)
-  local refused, done, back, ids, names = {}, {}, {}, {}, {}
-  local accepted = accept(q, verdicts, refused)
+  local refused, done, back, names = {}, {}, {}, {}
+  local accepted, ids = accept(q, verdicts, refused)
   if #accepted == 0 then return refused end
-  for i, one in ipairs(accepted) do ids[i] = one.id end
   leave_active(q, ids)
-  for i, one in ipairs(accepted) do
-    local job = look(q, one.id)
-    names[i] = job.name
+  for i = 1, #accepted do
+    local one = accepted[i]
     if one.kind == 'c' then
-      complete(q, job, one)
       done[#done + 1] = one
     else
-      settle_one(q, job, one, back)
+      local job = look_closer(q, look(q, one.id))
+      if job then
+        names[#names + 1] = job.name
+        settle_one(q, job, one, back)
+      else
+        refused[#refused + 1] = { one.id, 'job-missing' }
+      end
     end
   end
-  if #done > 0 then keep_completed(q, done) end
+  if #done > 0 then complete_all(q, done, names, refused) end
   if #back > 0 then
     sort_back(back)
     for _, job in ipairs(back) do call('HSET', q.base .. job.id, 'rdy', now) end

@@ -1,0 +1,54 @@
+"""One piece of junk among good jobs: whoever works there must finish the good ones and be rid of it."""
+
+import random
+from collections.abc import Iterator
+
+from corral.errors import CorralError
+from corral.job import NewJob
+from corral.outcome import Completed
+from corral.storage.port import Claim, Settlement, Storage, Token
+from tests.faults.junk import Planter
+from tests.faults.keys import Keys
+
+#: Rounds of a worker's life: junk may need a few until it was given up.
+ROUNDS = 12
+GOOD = ("good-1", "good-2", "good-3")
+#: Where nothing may lie in the end: here it is in somebody's way, or would be looked at for ever.
+_IN_THE_WAY = ("wait", "prioritized", "delayed", "active")
+
+
+async def complaints(storage: Storage, keys: Keys, prefix: str, queue: str, what: str) -> list[str]:
+    """What goes wrong with one kind of junk, in sentences. The queue must be a fresh one."""
+    base = f"{prefix}:{queue}:"
+    planter = Planter(keys, base, f"corral:{base}", random.Random(what))
+    await storage.add([NewJob(queue=queue, name="quick", id=job_id) for job_id in GOOD[:2]])
+    planter.plant(what, child=f"{base}{GOOD[0]}")
+    await storage.add([NewJob(queue=queue, name="quick", id=GOOD[2])])
+    found: list[str] = []
+    for turn in range(ROUNDS):
+        try:
+            await _turn(storage, queue, Token(f"t{turn}"))
+        except (CorralError, ValueError) as error:  # ValueError: a reply that cannot be read
+            found.append(f"{type(error).__name__}: {error}")
+    return [f"{what}: {complaint}" for complaint in (*dict.fromkeys(found), *_left(keys, base, planter.planted[0]))]
+
+
+async def _turn(storage: Storage, queue: str, token: Token) -> None:
+    claimed = (await storage.claim(queue, Claim(count=2, token=token, lease_ms=60_000, worker="w"))).jobs
+    verdicts = [Settlement(job_id=job.id, token=token, outcome=Completed()) for job in claimed]
+    if verdicts:
+        await storage.settle(queue, verdicts)
+    await storage.recover(queue)
+    await storage.counts([queue])
+
+
+def _left(keys: Keys, base: str, job_id: str) -> Iterator[str]:
+    done = set(keys.members(f"{base}completed"))
+    if missing := set(GOOD) - done:
+        yield f"{sorted(missing)} never came through"
+    for place in _IN_THE_WAY:
+        if job_id in keys.members(f"{base}{place}"):
+            yield f"it is still in {place}"
+    for place in ("leases", "held"):
+        if job_id in keys.members(f"corral:{base}{place}"):
+            yield f"it is still in {place}"
