@@ -1,5 +1,6 @@
 """Things that have no business in a queue: keys of the wrong type, hashes that are no jobs, ids with nothing behind."""
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -80,8 +81,11 @@ class Planter:
             command, *rest = _TYPES[of]
             self._keys.ask(command, key if part == "itself" else f"{key}:{part}", *rest)
             if child:
-                self._keys.ask("HSET", child, "parentKey", key, "parent", f'{{"id":"{job_id}","fpof":true}}')
+                self._keys.ask("HSET", child, "parentKey", key, "parent", self._reference(job_id))
         self._put(container, job_id)
+
+    def _reference(self, job_id: str) -> str:
+        return json.dumps({"id": job_id, "queueKey": self._base.removesuffix(":"), "fpof": True})
 
     def _store(self, key: str, fields: dict[str, str | bytes]) -> None:
         self._keys.ask("HSET", key, *(word for pair in fields.items() for word in pair))
@@ -113,8 +117,12 @@ class Planter:
         yield from (f"hash|{self._place('failed')}|{name}" for name, _ in hashes())
 
     def _parts(self) -> Iterator[str]:
-        for part in _PARTS:
-            yield from (f"part|{self._place()}|{part} {name}" for name in _TYPES)
+        for part in _PARTS:  # an active job with a lock is Node's, whatever the lock is like
+            places = [self._place() for _ in _TYPES]
+            yield from (
+                f"part|{'leased' if place == 'active' else place}|{part} {name}"
+                for place, name in zip(places, _TYPES, strict=True)
+            )
 
     def _parents(self) -> Iterator[str]:
         for part in ("itself", "dependencies", "processed", "unsuccessful"):

@@ -55,7 +55,7 @@ async def test_node_lists_corrals_workers_by_name(bull: Bull, mail: Queue, major
         await until(listed)
         (worker,) = await queue.call("getWorkers")
         assert worker["name"] == "mail"
-        assert worker["rawname"].endswith(":w:box-1")
+        assert ":w:box-1-" in worker["rawname"]  # and a few characters that tell two workers of one name apart
         assert await queue.call("getWorkersCount") == 1
 
     async def gone() -> bool:
@@ -75,4 +75,4 @@ async def test_corrals_events_reader_is_not_counted_as_a_worker(bull: Bull, mail
 
         await until(both)
         names = sorted(worker["rawname"].rpartition(":w:")[2] for worker in await queue.call("getWorkers"))
-        assert names == ["box-1", "node-1"]
+        assert [name.rpartition("-")[0] for name in names] == ["box-1", "node"]

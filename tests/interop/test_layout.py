@@ -65,7 +65,7 @@ async def run(queue: Queue, outcome: Completed | Failed | Retried | None) -> Non
         await queue.storage.settle(queue.name, [Settlement(job_id=job.id, token=token, outcome=outcome)])
 
 
-# -- the stories: as corral tells them, as BullMQ tells them ------------------------------------------------------------
+# -- the stories: as corral tells them, as BullMQ tells them -----------------------------------------------------------
 
 
 async def plain(mail: Queue) -> None:

@@ -70,7 +70,7 @@ class Keys:
         """The names of all keys of the queue, but for the memory of calls."""
         [found] = await self._server.commands(("KEYS", f"*{self.base}*"))
         assert isinstance(found, list)
-        names = {key.decode().removeprefix(self.base).replace(self.base, "") for key in found}
+        names = {key.decode().replace(self.base, "") for key in found if isinstance(key, bytes)}
         return {name for name in names if not name.startswith("corral:op:")}
 
 

@@ -124,10 +124,8 @@ local function take_out(q, ids)
   local length = call('LLEN', q.active)
   if length > 1000 or (length > FEW and length > 4 * #ids) then
     local found = {}
-    for _, id in ipairs(ids) do
-      local place = call('LPOS', q.active, id, 'RANK', -1)
-      if place and call('LREM', q.active, -1, id) > 0 then found[id] = place end
-    end
+    for _, id in ipairs(ids) do found[id] = call('LPOS', q.active, id, 'RANK', -1) or nil end
+    for id in pairs(found) do call('LREM', q.active, -1, id) end
     return found
   end
   local active, found, rest, leaving = call('LRANGE', q.active, 0, -1), {}, {}, {}
