@@ -319,6 +319,8 @@ class ClaimedReply(Struct):
 
 
 class SettledReply(Struct):
+    """What `settle.lua` answers: `(job id, Refusal)` for verdicts that changed nothing, and the claim if one was asked."""
+
     refused: list[tuple[JobId, str]]
     claimed: ClaimedReply | None = None
 

@@ -3,6 +3,7 @@
 -- Keys     <id> <id>:lock stalled of every queue; own: leases; shared: workers workers:seen
 -- Request  { prefix, now?, id, seen (the worker as JSON) | goodbye, lease, leases = { { queue, id, token } ... } }
 -- Reply    { now, lost = { n ... }, cancelled = { { n, reason } ... } }   (n counts the leases from 1)
+-- Events   none
 -- BullMQ   extends the same locks; Node finds workers by their connections' names instead
 --! flags allow-oom
 --! include lib/call.lua

@@ -16,6 +16,7 @@
 --! include lib/parents.lua
 --! include lib/finish.lua
 --! include lib/discard.lua
+--! include lib/own.lua
 
 local SLICE_OF_ALL = 250 -- jobs deleted per call: 5 ms
 local PLACES = { 'active', 'wait', 'paused', 'prioritized', 'delayed', 'children', 'completed', 'failed' }
@@ -24,11 +25,6 @@ local ENDS = { -- of no use to anybody without jobs
   'pc', 'marker', 'meta', 'stalled', 'stalled-check', 'limiter', 'delay', 'priority', 'added', 'metrics:completed',
   'metrics:completed:data', 'metrics:failed', 'metrics:failed:data',
 }
-local OWN_ENDS = {
-  'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules',
-  'slots', 'scan',
-}
-
 local before = earlier()
 if before then return before end
 local active = call('LLEN', queue.active)
@@ -73,8 +69,7 @@ end
 
 local function delete_rest()
   for _, name in ipairs(ENDS) do call('UNLINK', queue.base .. name) end
-  for _, name in ipairs(OWN_ENDS) do call('UNLINK', queue.own .. name) end
-  call('SREM', 'corral:' .. req.prefix .. '::queues', req.queue)
+  forget_queue(queue, req.queue)
   if call('EXISTS', queue.events) == 1 then call('XTRIM', queue.events, 'MAXLEN', 0) end
 end
 

@@ -1,6 +1,6 @@
 -- recover.lua - take back the jobs of dead workers, a slice at a time.
 --
--- Keys     active wait prioritized failed events stalled marker <id> <id>:lock; own: leases scan settings
+-- Keys     active wait prioritized failed events stalled marker <id> <id>:lock; own: leases scan settings, all of them
 -- Request  { queue, prefix, now?, crashes, limit, reason, expect? }   `expect`: what time it should be here, by the caller's own clock
 -- Reply    { now, jumped?, requeued = { id ... }, quarantined = { id ... }, more }
 -- Events   stalled, then waiting | failed
@@ -16,6 +16,7 @@
 --! include lib/parents.lua
 --! include lib/finish.lua
 --! include lib/verdict.lua
+--! include lib/own.lua
 
 local JUMP_MS = 2000 -- a clock that is so far from where it should be has jumped: no lease may end by that
 
@@ -92,5 +93,6 @@ if #ids > 0 then
     if ready_count(queue) > 0 then wake(queue) end
   end
 end
+tidy_after_node(queue, req.queue)
 conclude()
 return reply({ now = now, requeued = requeued, quarantined = quarantined, more = more })

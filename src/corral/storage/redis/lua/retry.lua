@@ -2,7 +2,8 @@
 --
 -- Keys     completed failed wait prioritized pc events marker <id>, dependencies processed failed unsuccessful of parents
 --          own: op
--- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, reset }     (reset: attempts count from 0)
+-- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, reset }
+--          `reset`: attempts count from 0
 -- Reply    { ids = { id ... }, step?, skip?, left? }      (lib/select.lua)
 -- Events   waiting
 -- BullMQ   its retry; but the reason of the failure stays readable

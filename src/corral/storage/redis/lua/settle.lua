@@ -2,7 +2,8 @@
 --
 -- Keys     as claim.lua, and stalled metrics:* de:* dn:* repeat <id>:* of parents, also in other queues
 --          own: leases minutes op
--- Request  { queue, prefix, now?, verdicts = { { id, token, kind, a?, b?, count?, age_ms? } ... }, claim? = { count, token, lease, worker } }
+-- Request  { queue, prefix, now?, verdicts = { { id, token, kind, a?, b?, count?, age_ms? } ... },
+--          claim? = { count, token, lease, worker } }
 --          kind c completed (a result) · f failed (a reason, b trace) · r retried (after, a reason, b trace) · s snoozed (after)
 --          · p parked · l released · x crashed (a reason, limit); count and age_ms bound what is kept
 -- Reply    { refused = { { id, reason } ... }, claimed? }

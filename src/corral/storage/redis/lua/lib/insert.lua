@@ -1,4 +1,4 @@
--- lib/insert.lua - new jobs.
+-- lib/insert.lua - new jobs: their hashes, their places, their parents, and the limit for producers.
 
 -- Which queue's limit for producers this group would exceed. Counts it when it does not. Jobs of schedules are not counted.
 local function add_limit_hit(group)
@@ -84,6 +84,7 @@ local function found(q, name)
   if meta(q).founded then return end
   q.known.founded = true
   call('HSET', q.base .. 'meta', 'opts.maxLenEvents', meta(q).events)
+  call('HSET', q.state, 'founded', 1)
   call('SADD', 'corral:' .. req.prefix .. '::queues', name)
 end
 
