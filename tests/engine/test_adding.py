@@ -285,7 +285,7 @@ def test_a_second_registration_is_refused_and_the_first_stays() -> None:
 
 @pytest.mark.parametrize("url", [
     "", "corral.db", "mysql://x/y", "sqlite:corral.db", "sqlite://", "sqlite:///", "://", b"sqlite:///x.db", 7,
-    "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon", "redis://", "redis://x/a", "redis://x?prefx=y",
+    "sqlite:///x.db?sync=off", "sqlite:///x.db?busy=soon", "redis://x/a", "redis://x?prefx=y",
 ])  # fmt: skip
 def test_a_bad_url_is_refused_before_anything_is_opened(url: Any) -> None:
     with pytest.raises(ConfigError):

@@ -282,7 +282,7 @@ async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_w
     assert ran == []
 
 
-async def test_m_ts_29_and_30_the_six_counts_are_there_and_paused_means_held() -> None:
+async def test_m_ts_29_and_30_the_six_counts_are_there_and_paused_means_held(local_url: str) -> None:
     app = teamspark(local_url, rate_limit=RateLimit(10, per=1))
     queue = app.queues["send-email"]
 

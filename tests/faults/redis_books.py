@@ -210,7 +210,8 @@ class RedisBooks:
                 yield f"stuck: {job_id} waits for no child"
             for child in children:
                 name, _, child_id = child[len(self._prefix) + 1 :].partition(":")
-                if child_id in self._of(name).ids("completed") or child_id not in self._of(name).hashes:
+                home = self._queues.get(name) or QueueKeys(name)
+                if child_id in home.ids("completed") or child_id not in home.hashes:
                     yield f"stuck: {job_id} waits for {child}, which has ended or is gone"
 
     def _lives_for_ever(self, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""One job that is claimed, renewed and settled while memory is used up."""
+"""Single jobs that a harness adds: one that is renewed and settled while memory is used up, and one that wakes."""
 
 import asyncio
 import os
@@ -16,13 +16,18 @@ JOB = NewJob(queue=QUEUE, name="job")
 
 
 def add_one(scene: Scene) -> str:
-    """While there is room."""
+    """The one that will be renewed, while there is room."""
+    return asyncio.run(_add(scene, JOB))
 
-    async def add() -> str:
-        async with connect(scene.url) as storage:
-            return (await storage.add([JOB]))[0].id
 
-    return asyncio.run(add())
+def wake(scene: Scene) -> str:
+    """A worker that sleeps until a time by a clock that has moved since begins to look again."""
+    return asyncio.run(_add(scene, NewJob(queue="main", name="quick")))
+
+
+async def _add(scene: Scene, job: NewJob) -> str:
+    async with connect(scene.url) as storage:
+        return (await storage.add([job]))[0].id
 
 
 def renew_and_settle(scene: Scene) -> str:

@@ -1,4 +1,4 @@
-"""Reads what Lua 5.1 makes of a script, as `string.dump` tells it: enough to know which globals are read and written."""
+"""Reads what Lua 5.1 makes of a script, as `string.dump` tells it: enough to know which globals it reads and writes."""
 
 import struct
 from typing import NamedTuple

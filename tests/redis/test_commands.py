@@ -262,11 +262,10 @@ async def test_the_next_run_of_one_of_nodes_schedulers_is_spared(storage: Storag
     earlier = f"repeat:daily:{T0 + 100}"
     await keys.node_job(earlier, "rjk", "daily")
     await keys.ask("ZADD", "delayed", (T0 + 100) * 4096, earlier)
-    for verb in (storage.cancel, storage.remove, storage.promote):
+    for verb in (storage.cancel, storage.remove):
         assert await verb(QUEUE, these(pending), now=T0) == []
     assert await storage.promote(QUEUE, all_in(JobState.DELAYED), now=T0) == [earlier]
-    await keys.ask("ZREM", "delayed", pending)
-    await keys.ask("LPUSH", "wait", pending)
+    assert await storage.promote(QUEUE, these(pending), now=T0) == [pending]  # as Node's own promote does
     assert await storage.remove(QUEUE, all_in(*PENDING), now=T0) == [earlier]
     assert await storage.remove(QUEUE, these(pending), now=T0) == []
     assert await keys.texts("LRANGE", "wait", 0, -1) == [pending]
@@ -310,6 +309,17 @@ async def test_a_job_in_active_without_a_lock_is_active_all_the_same(storage: St
     assert await storage.remove(QUEUE, these("stalled"), now=T0) == []
     assert await storage.cancel(QUEUE, these("stalled"), reason="why", now=T0) == ["stalled"]
     assert await keys.texts("HMGET", "stalled", "cancel") == ["why"]
+
+
+async def test_a_parent_of_the_wrong_kind_stops_nothing(storage: Storage, keys: Keys) -> None:
+    await keys.node_job("kid", "parentKey", keys.base + "text", "parent", "{}", "finishedOn", T0)
+    await keys.node_job("later", "parentKey", keys.base + "text", "parent", "{}")
+    for name in ("text", "text:dependencies", "text:processed"):
+        await keys.ask("SET", name, "no job")
+    await keys.ask("ZADD", "failed", T0, "kid")
+    await keys.ask("LPUSH", "wait", "later")
+    assert await storage.retry(QUEUE, these("kid"), now=T0) == ["kid"]
+    assert await storage.remove(QUEUE, all_in(JobState.WAITING), now=T0) == ["later", "kid"]
 
 
 # -- fields ------------------------------------------------------------------------------------------------------------

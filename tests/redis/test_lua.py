@@ -1,4 +1,4 @@
-"""The folder of Lua: what each script says of itself is there, what it asks for exists, and it leaves nothing behind."""
+"""The folder of Lua: each script says what it must of itself, what it asks for exists, and it leaves nothing behind."""
 
 import re
 from itertools import groupby
@@ -17,10 +17,10 @@ FILES = SCRIPTS | LIBRARY
 CONTRACT = ["Keys", "Request", "Reply", "Events", "BullMQ"]
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 60
-#: All that scripts may use of what the server offers. What is not here is a slip of the pen, or differs between servers.
+#: All that scripts may use of what servers offer. What is not here is a slip of the pen, or differs between servers.
 WORLD = {
-    "ARGV", "KEYS", "cjson", "cmsgpack", "error", "ipairs", "math", "next", "pairs", "pcall", "rawget", "rawset", "redis",
-    "select", "setmetatable", "string", "table", "tonumber", "tostring", "type", "unpack",
+    "ARGV", "KEYS", "cjson", "cmsgpack", "error", "ipairs", "math", "next", "pairs", "pcall", "rawget", "rawset",
+    "redis", "select", "setmetatable", "string", "table", "tonumber", "tostring", "type", "unpack",
 }  # fmt: skip
 
 

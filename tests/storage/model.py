@@ -71,7 +71,8 @@ class Model:
         job.state, job.run_at, job.token, job.place = DELAYED if run_at else WAITING, run_at, None, self._next()
 
     def _front(self, jobs: Sequence[Record]) -> None:
-        for job in sorted(jobs, key=lambda job: job.order, reverse=True):
+        """Those that were started first go first of their rank."""
+        for job in sorted(jobs, key=lambda job: (job.rank, job.started_at or 0, job.place), reverse=True):
             self._back(job)
             job.place = -job.place
 

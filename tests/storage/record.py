@@ -34,8 +34,12 @@ class Record:
     cancelled: bool = False
 
     @property
+    def rank(self) -> int:
+        return priority_rank(self.priority)
+
+    @property
     def order(self) -> tuple[int, int]:
-        return priority_rank(self.priority), self.place
+        return self.rank, self.place
 
     def expired(self, now: Millis) -> bool:
         return self.started == 0 and self.lifespan_ms is not None and self.created_at + self.lifespan_ms <= now

@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from corral.job import JobState
+from corral.outcome import Completed
+from corral.schedule import Every
 from corral.storage.movable import movable
+from corral.storage.transfer import Movable
+from corral.timing import now_ms
 from tests.interop.dumps import golden
 from tests.interop.keys import Keys
 from tests.interop.scenes import Scene, scenes
-from tests.redis_server import fresh_prefix, with_prefix
+from tests.redis_server import RedisServer, fresh_prefix, with_prefix
+from tests.storage.helpers import new_job, run_through, the
 
 from .helpers import carry
 
@@ -84,3 +90,94 @@ async def test_jobs_of_bullmq_come_back_to_the_letter(
     assert {name: value for name, value in after.items() if name not in left_out} == {
         name: value for name, value in expected.items() if name not in left_out
     }
+
+
+async def test_a_job_that_bullmq_has_condemned_fails_in_sqlite_at_once(
+    redis_url: str, databases: tuple[Any, Any], prefix: str, tmp_path: Path
+) -> None:
+    keys = Keys(databases[0], prefix)
+    [scene] = [scene for scene in scenes() if str(scene) == "flows-fail-child-failed"]
+    await keys.load(golden(scene, prefix).keys)
+    await there_and_back(redis_url, prefix, tmp_path)
+    async with movable(f"sqlite:///{tmp_path}/between.db") as between:
+        top = await the(between, "top")
+        assert (top.state, top.failed_reason) == (JobState.FAILED, f"child {prefix}:parts:bad failed")
+    assert (await Keys(databases[1], prefix).ids("mail"))["failed"] == ["top"]
+
+
+async def test_a_job_scheduler_of_node_becomes_a_schedule_and_runs_once(
+    redis_url: str, databases: tuple[Any, Any], prefix: str, tmp_path: Path
+) -> None:
+    keys = Keys(databases[0], prefix)
+    [scene] = [scene for scene in scenes() if str(scene) == "schedulers-every-third"]
+    recorded = golden(scene, prefix)
+    await keys.load(recorded.keys)
+    [told] = recorded.queues["mail"]["schedulers"]
+    await there_and_back(redis_url, prefix, tmp_path)
+    for url in (f"sqlite:///{tmp_path}/between.db", with_prefix(in_database(redis_url, 1), prefix)):
+        async with movable(url) as store:
+            [schedule] = (await store.schedules(queue="mail")).items
+            assert (schedule.key, schedule.timing, schedule.next_at) == ("tick", Every(3_600), told["next"])
+            assert f"repeat:tick:{told['next']}" not in [job.id for job in await all_jobs(store)]
+    there = Keys(databases[1], prefix)
+    assert (await there.dump())["mail:repeat"][1] == [["tick", told["next"]]]
+    assert (await there.ids("mail"))["delayed"] == [f"repeat:tick:{told['next']}"]
+
+
+async def all_jobs(store: Movable) -> list[Any]:
+    return list((await store.page("mail", tuple(JobState), limit=1_000)).items)
+
+
+async def test_a_deduplication_id_stays_taken(
+    redis_url: str, databases: tuple[Any, Any], prefix: str, tmp_path: Path
+) -> None:
+    here, there = databases
+    fields = {"name": "n", "data": "{}", "opts": '{"de":{"id":"d"}}', "timestamp": "1", "delay": "0", "priority": "0"}
+    for job_id, deid in (("1", "for-ever"), ("2", "a-while"), ("3", "not-mine")):
+        await here.hset(f"{prefix}:mail:{job_id}", mapping={**fields, "deid": deid})
+        await here.lpush(f"{prefix}:mail:wait", job_id)
+    await here.set(f"{prefix}:mail:id", 3)
+    await here.hset(f"{prefix}:mail:meta", "opts.maxLenEvents", 10_000)
+    await here.set(f"{prefix}:mail:de:for-ever", "1")
+    await here.set(f"{prefix}:mail:de:a-while", "2", px=600_000)
+    await here.set(f"{prefix}:mail:de:not-mine", "9")
+    assert await there_and_back(redis_url, prefix, tmp_path) == [True, True]
+    assert await there.mget(*(f"{prefix}:mail:de:{one}" for one in ("for-ever", "a-while", "not-mine"))) == [
+        "1", "2", None,
+    ]  # fmt: skip
+    assert await there.ttl(f"{prefix}:mail:de:for-ever") == -1
+    assert 0 < await there.pttl(f"{prefix}:mail:de:a-while") <= 600_000
+
+
+async def test_what_nobody_can_read_is_reported_and_stops_nothing(
+    redis_url: str, databases: tuple[Any, Any], prefix: str, tmp_path: Path
+) -> None:
+    async with (
+        movable(with_prefix(redis_url, prefix)) as here,
+        movable(f"sqlite:///{tmp_path}/there.db") as there,
+    ):
+        await here.add([new_job(name) for name in ("good", "latin", "odd", "ghost")])
+        raw = databases[0]
+        await raw.hset(f"{prefix}:mail:latin", "data", b'"\xe9"')
+        await raw.delete(f"{prefix}:mail:odd", f"{prefix}:mail:ghost")
+        await raw.set(f"{prefix}:mail:odd", "no hash")
+        [done] = await carry(here, there)
+        assert (done.new, sorted(done.unreadable), done.complete) == (1, ["latin", "odd"], False)
+        assert await run_through(there, Completed("1"), now=now_ms()) == "good"
+
+
+async def test_no_step_keeps_the_server_longer_than_ten_milliseconds(tmp_path: Path) -> None:
+    with RedisServer() as server:
+        async with (
+            movable(f"sqlite:///{tmp_path}/here.db") as here,
+            movable(server.url) as there,
+            redis.asyncio.Redis.from_url(server.url) as raw,
+        ):
+            for number in range(5):
+                await here.add([new_job(delay_ms=number % 2 * 1_000_000) for _ in range(1_000)])
+            await carry(here, there)
+            await carry(there, here)
+            usage = await raw.info("commandstats")
+            slowest = usage["cmdstat_evalsha"]["usec_per_call"]
+            # The mean, as a single call may be held up by anything on a busy machine.
+            assert slowest < 10_000

@@ -144,7 +144,7 @@ def test_the_core_needs_these_eight_libraries_and_no_others() -> None:
 
 def test_the_extra_all_contains_every_run_time_extra() -> None:
     extras = pyproject()["optional-dependencies"]
-    for_development = {"all", "bench", "dev", "docs", "lint", "test"}
+    for_development = {"all", "bench", "dev", "docs", "interop", "lint", "test"}
     everything = ",".join(sorted(extras.keys() - for_development))
     assert extras["all"] == [f"corral[{everything}]"]
 

@@ -11,7 +11,8 @@ What each adapter promises, and `tests/storage` checks on each of them:
 7. No optional methods and no capability flags.
 
 Order: lower `priority_rank` first, then first in, first out; `lifo`, recovered and released jobs go before the others
-of their rank. Instants are integer milliseconds since the epoch, durations integer milliseconds.
+of their rank, and of those that go back together the ones that were started first. Instants are integer milliseconds
+since the epoch, durations integer milliseconds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -79,7 +79,7 @@ class Tie(Struct, frozen=True, kw_only=True):
     queue: str
     id: JobId
     state: JobState  #: waiting (not ended), completed or failed
-    policy: ParentPolicy = ParentPolicy.WAIT  #: of a failed one: what is left of it
+    policy: ParentPolicy = ParentPolicy.WAIT  #: of a failed one: what is left of it; others' own tell theirs
     value: str | None = None  #: result or reason
 
 

@@ -105,7 +105,7 @@ class Commands:
         return await self._selector.apply("retry", command, which, _ENDED)
 
     async def promote(self, queue: str, which: Selection, now: Millis | None) -> list[JobId]:
-        command = Command(prefix=self._prefix, queue=queue, now=now)
+        command = Command(prefix=self._prefix, queue=queue, now=now, promoting=True)
         return await self._selector.apply("promote", command, which, (JobState.DELAYED,))
 
     async def cancel(self, queue: str, which: Selection, reason: str, now: Millis | None) -> list[JobId]:

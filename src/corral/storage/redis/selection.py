@@ -31,6 +31,7 @@ class Command(Call, omit_defaults=True, kw_only=True):
     skip: int = 0
     orphans: bool = False  #: take ids that have no job out of the queue, too
     count: bool = False
+    promoting: bool = False  #: ids may be next runs of Node's schedulers
     reset: bool = False
     reason: str | None = None
     text: str | None = None

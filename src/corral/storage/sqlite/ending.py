@@ -105,9 +105,9 @@ def retain(unit: Unit, queue: QueueRow, state: int, keep: Keep, now: Millis, *, 
         delete(unit, queue, state, rows, now)
 
 
-def serving_order(priority: int, order: int) -> tuple[int, int]:
-    """Sorts active jobs the way they stood in the queue: k2 is kept while a job runs."""
-    return priority_rank(priority), order
+def serving_order(priority: int, started_at: Millis, order: int) -> tuple[int, Millis, int]:
+    """Sorts active jobs by when they were started, those of one claim as they stood: k2 is kept while a job runs."""
+    return priority_rank(priority), started_at, order
 
 
 def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Millis) -> None:

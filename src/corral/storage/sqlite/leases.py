@@ -63,7 +63,7 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     if not pks:
         return Recovered()
     rows: list[Row] = unit.rows(LOOK, (numbers_in(pks), queue.pk))
-    rows.sort(key=lambda row: serving_order(row[5], row[10]))
+    rows.sort(key=lambda row: serving_order(row[5], row[3], row[10]))
     requeued, quarantined, front = [], [], []
     keep = queue.info.keep_failed or Keep()
     for row in rows:

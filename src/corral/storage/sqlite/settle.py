@@ -235,7 +235,7 @@ def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
 def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Crashed]], now: Millis) -> None:
     """Released and crashed jobs go to the front together, so that they keep the order they were claimed in."""
     front = []
-    for row, outcome in sorted(back, key=lambda one: serving_order(one[0][_PRIORITY], one[0][_ORDER])):
+    for row, outcome in sorted(back, key=_serving_order):
         if isinstance(outcome, Crashed):
             crashes = row[_CRASHES] + 1
             unit.db.execute(
@@ -250,6 +250,11 @@ def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Cra
         front.append((row[_PK], row[_PRIORITY]))
     if front:
         to_front(unit, queue, front, now)
+
+
+def _serving_order(one: tuple[Row, Outcome]) -> tuple[int, Millis, int]:
+    row = one[0]
+    return serving_order(row[_PRIORITY], row[_STARTED], row[_ORDER])
 
 
 def quarantine_reason(crashes: int, reason: str) -> str:

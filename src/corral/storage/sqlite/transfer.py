@@ -198,10 +198,13 @@ def ties(unit: Unit, name: str, parent: JobId) -> tuple[Tie, ...]:
     queue = unit.look(name)
     pk = None if queue is None else find_pk(unit, queue, parent)
     sql = "SELECT queue, id, state, policy, value FROM corral_child WHERE parent = ? ORDER BY child"
-    return tuple(
-        Tie(queue=row[0], id=row[1], state=TIE_STATES[row[2]], policy=ParentPolicy(row[3]), value=row[4])
-        for row in unit.rows(sql, (pk,))
-    )
+    return tuple(_tie(row) for row in unit.rows(sql, (pk,)))
+
+
+def _tie(row: Row) -> Tie:
+    queue, job_id, state, policy, value = row
+    left = ParentPolicy(policy) if state == FAILED else ParentPolicy.WAIT
+    return Tie(queue=queue, id=job_id, state=TIE_STATES[state], policy=left, value=value)
 
 
 def notes(unit: Unit, name: str, after: str, limit: int, now: Millis) -> Notes:

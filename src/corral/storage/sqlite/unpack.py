@@ -6,9 +6,9 @@ import msgspec
 
 from corral.event import EventType
 from corral.job import Job, JobId, JobState
-from corral.options import JobOptions, priority_rank
+from corral.options import JobOptions, ParentPolicy, priority_rank
 from corral.storage.sqlite.flows import child_completed, child_failed, find_pk
-from corral.storage.sqlite.rows import options_text, parent_text
+from corral.storage.sqlite.rows import options_text, parent_text, read_parent
 from corral.storage.sqlite.unit import (
     ACTIVE,
     CHILDREN,
@@ -190,7 +190,7 @@ def unpack_ties(unit: Unit, name: str, parent: JobId, ties: Sequence[Tie], first
         keys.append(child)
         unit.db.execute(
             "INSERT OR REPLACE INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (pk, child, tie.queue, tie.id, _TIE_CODES[tie.state], tie.policy.value, tie.value),
+            (pk, child, tie.queue, tie.id, _TIE_CODES[tie.state], _policy(unit, tie, child).value, tie.value),
         )
         unit.db.execute("UPDATE corral_job SET parent = ? WHERE pk = ? AND parent_ref IS NOT NULL", (pk, child))
     count = f"SELECT count(*) FROM corral_child WHERE parent = ? AND ({_PENDING})"  # noqa: S608
@@ -198,6 +198,14 @@ def unpack_ties(unit: Unit, name: str, parent: JobId, ties: Sequence[Tie], first
     for child, tie in zip(keys, ties, strict=True):
         if tie.state is JobState.WAITING:
             _catch_up(unit, pk, child, now)
+
+
+def _policy(unit: Unit, tie: Tie, child: int) -> ParentPolicy:
+    """What is left of a failed child's policy; of others, what the child itself says."""
+    reference = unit.one("SELECT parent_ref FROM corral_job WHERE pk = ?", (child,))
+    if tie.state is JobState.FAILED or reference is None:
+        return tie.policy
+    return read_parent(str(reference)).policy
 
 
 def _key_of_gone(queue: QueueRow, job_id: JobId) -> int:

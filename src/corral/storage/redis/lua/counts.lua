@@ -47,8 +47,8 @@ local function count(q)
     children = call('ZCARD', q.children),
     completed = call('ZCARD', q.completed),
     failed = call('ZCARD', q.failed),
-    completed_total = tonumber(call('HGET', q.base .. 'metrics:completed', 'count') or nil) or 0,
-    failed_total = tonumber(call('HGET', q.base .. 'metrics:failed', 'count') or nil) or 0,
+    completed_total = whole(call('HGET', q.base .. 'metrics:completed', 'count')),
+    failed_total = whole(call('HGET', q.base .. 'metrics:failed', 'count')),
     paused = call('HEXISTS', q.base .. 'meta', 'paused') == 1,
     oldest = waiting > 0 and oldest(q) or nil,
   }

@@ -79,7 +79,7 @@ end
 local function pack_run()
   local runs = SOURCES[req.state](queue)
   local run = runs[req.run]
-  local entries = run.read(req.pos, req.limit)
+  local entries = req.pos < run.size and run.read(req.pos, req.limit) or {}
   for i, entry in ipairs(entries) do
     local id = entry[1]
     local left_out = run.left_out and run.left_out(id) or PENDING[req.state] and is_pending_run(queue, id)

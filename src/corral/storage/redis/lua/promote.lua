@@ -1,7 +1,7 @@
 -- promote.lua - delayed jobs run now, from the end of their rank.
 --
 -- Keys     delayed wait prioritized pc events marker <id>; own: held schedules op
--- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip? }
+-- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, promoting }
 -- Reply    { ids = { id ... }, step?, skip?, left? }      (lib/select.lua)
 -- Events   waiting
 -- BullMQ   its promote, for many jobs at once, each by its priority

@@ -34,7 +34,7 @@ end
 -- Active jobs of Node's workers that lost their lock before the last look; the others are looked at again next time.
 local function abandoned()
   local found = {}
-  local from = tonumber(call('GET', queue.scan) or nil) or 0
+  local from = whole(call('GET', queue.scan))
   local ids = call('LRANGE', queue.active, from, from + req.limit - 1)
   for _, id in ipairs(ids) do
     if not call('ZSCORE', queue.leases, id) and call('EXISTS', queue.base .. id .. ':lock') == 0
@@ -64,13 +64,15 @@ if #ids > 0 then
       if job then
         job.position = places[id]
         lost[#lost + 1] = job
+      else
+        unhold_all(queue)
       end
     end
   end
   leave_active(queue, ids)
   sort_back(lost)
   for _, job in ipairs(lost) do
-    local crashes = call('HINCRBY', queue.base .. job.id, 'stc', 1)
+    local crashes = count_crash(queue, job.id)
     tell(queue, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', req.reason)
     if job.cancel or crashes >= req.crashes then
       local reason = job.cancel and cancelled(job.cancel)

@@ -24,5 +24,5 @@ return each_meant(function(job, key)
   call('HSET', key, 'delay', 0, 'rdy', now_text)
   put_ready(queue, job.id, job.priority, false)
   tell(queue, 'waiting', 'jobId', job.id, 'prev', job.state, 'name', job.name)
-  if job.parent then child_retried(job.parent, key) end
+  if job.parent then tell_parent(queue, child_retried, job.parent, key) end
 end)

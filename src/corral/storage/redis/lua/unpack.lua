@@ -76,7 +76,7 @@ local function make_room(job)
     if not is_pending_run(queue, job.id) then return false end
   else
     local ats = redis.pcall('HGET', key, 'ats')
-    if type(ats) == 'table' or (WORDS[where] or where) ~= job.over[1] or (tonumber(ats or nil) or 0) ~= job.over[2] then
+    if type(ats) == 'table' or (WORDS[where] or where) ~= job.over[1] or (whole(ats)) ~= job.over[2] then
       return false
     end
   end

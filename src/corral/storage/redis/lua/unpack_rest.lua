@@ -27,7 +27,7 @@ for i = 1, #marks, 2 do
 end
 
 if req.last_id then
-  local last = tonumber(call('GET', queue.base .. 'id') or nil) or 0
+  local last = whole(call('GET', queue.base .. 'id'))
   if req.last_id > last then call('SET', queue.base .. 'id', string.format('%.0f', req.last_id)) end
 end
 

@@ -4,12 +4,12 @@
 local function leave_parent(q, job)
   if job.state == 'completed' then return end
   local reason = job.state == 'failed' and call('HGET', q.base .. job.id, 'failedReason') or nil
-  child_removed(job.parent, q.base .. job.id, reason)
+  tell_parent(q, child_removed, job.parent, q.base .. job.id, reason)
 end
 
 local function discard(q, job)
   if job.parent then leave_parent(q, job) end
-  if job.deid and call('GET', q.base .. 'de:' .. job.deid) == job.id then
+  if job.deid and redis.pcall('GET', q.base .. 'de:' .. job.deid) == job.id then
     call('DEL', q.base .. 'de:' .. job.deid, q.base .. 'dn:' .. job.deid)
   end
   delete_keys(q, job.id)

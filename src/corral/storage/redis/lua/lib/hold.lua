@@ -19,7 +19,7 @@ end
 
 -- Set a job aside, that stood at `score` if it was prioritized. It keeps its place, also when it is set aside again.
 local function hold(q, id, job, score)
-  local priority, place = tonumber(job.priority or nil) or 0, tonumber(job.hold or nil)
+  local priority, place = whole(job.priority), tonumber(job.hold or nil)
   if not place and priority == 0 then
     call('HSETNX', q.state, 'fronts', 0)
     place = PLAIN + call('HINCRBY', q.state, 'holds', 1)
@@ -59,7 +59,7 @@ end
 -- Serve a job again, that was set aside, where it stood.
 local function put_where_it_stood(q, id)
   local job = call('HMGET', q.base .. id, 'priority', 'hold')
-  local priority, place = tonumber(job[1] or nil) or 0, tonumber(job[2] or nil)
+  local priority, place = whole(job[1]), tonumber(job[2] or nil)
   if not place or math.floor(place / PRIORITY) ~= rank_of(priority) then
     put_ready(q, id, priority, true) -- somebody changed its priority meanwhile
   elseif priority == 0 then
@@ -87,4 +87,9 @@ local function unhold(q, name)
     if not id or put_held(q, id) then return end
     call('ZREM', q.held .. ':' .. name, id)
   end
+end
+
+-- A job left whose name nobody knows any more.
+local function unhold_all(q)
+  for name in pairs(caps(q) or {}) do unhold(q, name) end
 end

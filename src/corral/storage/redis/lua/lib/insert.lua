@@ -17,7 +17,7 @@ local function add_limit_hit(group)
     end
     if limit then
       local state = call('HMGET', q.state, 'add_at', 'add_used')
-      local at, used = tonumber(state[1] or nil) or 0, tonumber(state[2] or nil) or 0
+      local at, used = whole(state[1]), whole(state[2])
       if math.abs(now - at) >= limit.per then at, used = now, 0 end
       if used + count > limit.count then
         return { full = { queue = name, count = limit.count, per_ms = limit.per, retry_ms = at + limit.per - now } }

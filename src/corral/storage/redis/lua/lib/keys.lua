@@ -1,5 +1,12 @@
 -- lib/keys.lua - a queue: its keys by name, and its settings, read at most once a call.
 
+-- A stored number that counts something or says when: anything else than a whole one, as other programs may write it, is 0.
+local function whole(text)
+  local number = tonumber(text or nil)
+  if number and number >= 0 and number < 9007199254740992 then return math.floor(number) end
+  return 0
+end
+
 local NAMES = { children = 'waiting-children', stalled_check = 'stalled-check' }
 local OWN = { leases = true, held = true, settings = true, state = true, minutes = true, notes = true, quarantine = true,
   schedules = true, slots = true, scan = true }

@@ -13,13 +13,13 @@ end
 
 local function place_parent(q, id)
   local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name')
-  local delay = tonumber(job[2] or nil) or 0
+  local delay = whole(job[2])
   if delay > 0 then
     put_delayed(q, id, now + delay)
     tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[3] or '')
   else
     call('HSET', q.base .. id, 'rdy', now)
-    put_ready(q, id, tonumber(job[1] or nil) or 0, false)
+    put_ready(q, id, whole(job[1]), false)
     tell(q, 'waiting', 'jobId', id, 'prev', 'waiting-children', 'name', job[3] or '')
   end
 end

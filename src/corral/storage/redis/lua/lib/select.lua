@@ -28,7 +28,7 @@ local function look_at(q, id, state, place)
   if found.err or not (found[1] or found[2]) then return nil end -- nothing behind the id, or something that is no job
   return {
     id = id, state = state, place = place, name = found[1] or '', timestamp = tonumber(found[2] or nil),
-    parent = found[3] or nil, deid = found[4] or nil, priority = tonumber(found[5] or nil) or 0,
+    parent = found[3] or nil, deid = found[4] or nil, priority = whole(found[5]),
   }
 end
 
@@ -80,6 +80,7 @@ local function is_meant(q, wish, job)
   local ended = job.state == 'completed' or job.state == 'failed'
   if wish.older and not ended and (job.timestamp or 0) > now - wish.older then return false end
   if job.place == 'delayed' and call('ZSCORE', q.held, job.id) then return false end
+  if job.place == 'held' and not call('ZSCORE', q.delayed, job.id) then return false end -- a Node worker has served it meanwhile
   return ended or not is_pending_run(q, job.id)
 end
 
@@ -161,15 +162,17 @@ local function take_listed(q, id)
 end
 
 -- Take a job out of its place when that is one of these states'; answers its state and place, and whether `wait` was searched.
-local function take_one(q, id, states)
+-- `promoting`: the next run of one of Node's schedulers may run early, as Node's own promote lets it.
+local function take_one(q, id, states, promoting)
+  local spared = promoting and is_slot or is_pending_run
   local place = place_in_sets(q, id)
   local state = place == 'children' and 'waiting-children' or (place == 'urgent' or place == 'held') and 'waiting' or place
   if place then
-    if not states[state] or ((state == 'waiting' or state == 'delayed') and is_pending_run(q, id)) then return nil end
+    if not states[state] or ((state == 'waiting' or state == 'delayed') and spared(q, id)) then return nil end
     take_out(q, place, { { id = id } })
     return state, place
   end
-  if not states.waiting or is_pending_run(q, id) then return states.active and is_active(q, id) and 'active' or nil, 'active' end
+  if not states.waiting or spared(q, id) then return states.active and is_active(q, id) and 'active' or nil, 'active' end
   if is_active(q, id) then return states.active and 'active' or nil, 'active' end
   place = take_listed(q, id)
   return place and 'waiting' or nil, place, true
@@ -188,12 +191,16 @@ local function find(q, wish)
     local job = look_at(q, id)
     if job then
       local in_list
-      job.state, job.place, in_list = take_one(q, id, states)
+      job.state, job.place, in_list = take_one(q, id, states, wish.promoting)
       if job.state then found.jobs[#found.jobs + 1] = job end
       if in_list then searched = searched + length end
     end
   end
   return found
+end
+
+local function came_in(q)
+  return call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized), call('ZCARD', q.delayed)
 end
 
 -- The whole of a command: do this to each of the jobs that are meant. Answers { ids, step?, skip?, left?, again? }: `again` when
@@ -202,13 +209,13 @@ local function each_meant(act)
   local before = earlier()
   if before then return before end
   local found = req.ids and find(queue, req) or walk(queue, req)
-  local ready, delayed = call('LLEN', queue.wait) + call('ZCARD', queue.prioritized), call('ZCARD', queue.delayed)
+  local ready, delayed = came_in(queue)
   local ids = {}
   for i, job in ipairs(found.jobs) do
     ids[i] = job.id
     act(job, queue.base .. job.id)
   end
-  local again = call('LLEN', queue.wait) + call('ZCARD', queue.prioritized) > ready or call('ZCARD', queue.delayed) > delayed
+  local more_ready, more_delayed = came_in(queue)
   conclude()
-  return reply({ ids = ids, step = found.step, skip = found.skip, left = found.left, again = again })
+  return reply({ ids = ids, step = found.step, skip = found.skip, left = found.left, again = more_ready > ready or more_delayed > delayed })
 end

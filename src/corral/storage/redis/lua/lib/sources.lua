@@ -78,7 +78,7 @@ local SOURCES = {
     return { run }
   end,
   active = function(q)
-    return { list(q, 'active', q.active, function(id) return tonumber(call('ZSCORE', q.leases, id) or nil) or 0, 0 end) }
+    return { list(q, 'active', q.active, function(id) return whole(call('ZSCORE', q.leases, id)), 0 end) }
   end,
   ['waiting-children'] = function(q) return { zset(q, 'waiting-children', q.children, 0, call('ZCARD', q.children), by_time) } end,
   completed = function(q) return { zset(q, 'completed', q.completed, 0, call('ZCARD', q.completed), by_time) } end,

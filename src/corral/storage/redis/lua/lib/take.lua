@@ -10,7 +10,7 @@ local function promote_one(q, id, score)
   local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name')
   if job.err then return set_apart(q, id) end
   if not (job[1] or job[2]) then return nil end -- nothing behind the id: a hash is not made for it
-  local priority = tonumber(job[1] or nil) or 0
+  local priority = whole(job[1])
   if release_hold(q, id) then return put_where_it_stood(q, id) end
   call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
   put_ready(q, id, priority, false)
@@ -180,7 +180,7 @@ local function choose(q, count)
       else
         if limits then running[name] = (running[name] or 0) + 1 end
         if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
-        chosen[#chosen + 1] = { id, seen.ats and tonumber(seen.ats) + 1 or 1, fields, name }
+        chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, fields, name }
       end
     end
     if passed >= PASS_OVER then return chosen, #chosen == 0 end
@@ -220,7 +220,7 @@ local function taken(q, ids, token)
   for _, id in ipairs(ids) do
     if call('GET', q.base .. id .. ':lock') == token then
       local fields = call('HGETALL', q.base .. id)
-      jobs[#jobs + 1] = { id, tonumber(call('HGET', q.base .. id, 'ats')), fields }
+      jobs[#jobs + 1] = { id, whole(call('HGET', q.base .. id, 'ats')), fields }
     end
   end
   return jobs

@@ -16,7 +16,7 @@ end
 local function look_closer(q, job)
   if not job then return nil end
   local f = call('HMGET', q.base .. job.id, unpack(MORE))
-  job.priority, job.parent, job.cancel = tonumber(f[1] or nil) or 0, f[2] or nil, f[3] or nil
+  job.priority, job.parent, job.cancel = whole(f[1]), f[2] or nil, f[3] or nil
   return job
 end
 
@@ -45,7 +45,7 @@ end
 
 -- Fail an active job for good. `attempt` is 0 when the run does not count as one.
 local function fail(q, job, reason, trace, keep, attempt)
-  local made = (tonumber(job.atm) or 0) + attempt
+  local made = whole(job.atm) + attempt
   call('HSET', q.base .. job.id, 'atm', made)
   if trace then add_trace(q, job.id, trace) end
   fail_stored(q, job.id, reason, 'active')
@@ -70,7 +70,7 @@ local function to_later(q, job, after, word, ...)
 end
 
 local function retry(q, job, verdict)
-  call('HSET', q.base .. job.id, 'atm', (tonumber(job.atm) or 0) + 1, 'failedReason', verdict.a)
+  call('HSET', q.base .. job.id, 'atm', whole(job.atm) + 1, 'failedReason', verdict.a)
   if verdict.b then add_trace(q, job.id, verdict.b) end
   count_attempt(q, 'retried', job)
   to_later(q, job, verdict.after, 'retrying', 'reason', verdict.a)
@@ -93,8 +93,14 @@ local function park(q, job)
   end
 end
 
+local function count_crash(q, id)
+  local crashes = whole(call('HGET', q.base .. id, 'stc')) + 1
+  call('HSET', q.base .. id, 'stc', crashes)
+  return crashes
+end
+
 local function crash(q, job, verdict)
-  local crashes = call('HINCRBY', q.base .. job.id, 'stc', 1)
+  local crashes = count_crash(q, job.id)
   call('HSET', q.base .. job.id, 'failedReason', verdict.a)
   tell(q, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', verdict.a)
   if crashes < verdict.limit then return true end
@@ -192,13 +198,13 @@ end
 -- Write down that a run completed; `f` is what its hash had.
 local function complete(q, one, key, f)
   local id, result, name = one.id, one.a, f[1] or ''
-  call('HSET', key, 'atm', f[2] and tostring((tonumber(f[2]) or 0) + 1) or '1', 'returnvalue', result, 'finishedOn', now_text)
+  call('HSET', key, 'atm', f[2] and tostring(whole(f[2]) + 1) or '1', 'returnvalue', result, 'finishedOn', now_text)
   if f[3] then tell_parent(q, child_completed, f[3], key, result) end
   if f[4] then release_deduplication(q, id, f[4]) end
   tell(q, 'completed', 'jobId', id, 'returnvalue', result, 'prev', 'active', 'name', name)
-  local started = tonumber(f[5] or nil) or now
+  local started = f[5] and whole(f[5]) or now
   local a = tally(q).attempts
-  a.wait = a.wait + math.max(0, started - (tonumber(f[6] or f[7] or nil) or started))
+  a.wait = a.wait + math.max(0, started - whole(f[6] or f[7] or started))
   a.run = a.run + math.max(0, now - started)
   return name
 end
@@ -214,6 +220,7 @@ local function complete_all(q, done, names, refused)
     if f.err or not (f[1] or f[5]) then
       if f.err then set_apart(q, id) end
       refused[#refused + 1] = { id, 'job-missing' }
+      unhold_all(q)
     else
       names[#names + 1] = complete(q, one, key, f)
       members[#members + 1] = finish_score(q, 'completed')
@@ -249,6 +256,7 @@ local function settle(q, verdicts)
         settle_one(q, job, one, back)
       else
         refused[#refused + 1] = { one.id, 'job-missing' }
+        unhold_all(q)
       end
     end
   end

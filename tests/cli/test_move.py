@@ -1,0 +1,95 @@
+"""`corral move`."""
+
+from pathlib import Path
+
+import pytest
+
+from corral.job import NewJob
+from corral.storage.port import Claim, Storage, Token
+from tests.redis_server import fresh_prefix, with_prefix
+
+from .helpers import FAILED, HOUR, call, columns, finish, put, succeed, told, with_store
+
+
+@pytest.fixture
+def other(redis_url: str) -> str:
+    """A store on the other engine."""
+    return with_prefix(redis_url, fresh_prefix())
+
+
+def run_one(url: str, queue: str) -> None:
+    """Have a job running, whose worker is alive."""
+
+    async def work(storage: Storage) -> None:
+        await storage.claim(queue, Claim(count=1, token=Token("t"), lease_ms=HOUR))
+
+    with_store(url, work)
+
+
+def test_an_application_moves_to_redis_and_back(url: str, other: str, folder: Path) -> None:
+    finish(url, "mail", 2)
+    finish(url, "mail", 1, FAILED)
+    put(url, NewJob(queue="mail", name="a"), NewJob(queue="reports", name="b", delay_ms=HOUR))
+    lines = columns(succeed("move", url, other))
+    assert lines == [
+        ["QUEUE", "NEW", "UPDATED", "THERE", "NEWER", "STALE", "LEFT", "SCHEDULES", "NOTES", "COMPLETE"],
+        ["mail", "4", "0", "0", "0", "0", "0", "0", "0", "yes"],
+        ["reports", "1", "0", "0", "0", "0", "0", "0", "0", "yes"],
+    ]
+    here, there = (told("queues", "list", "--url", one) for one in (url, other))
+    shown = ("queue", "waiting", "delayed", "completed", "failed")
+    assert [[row[key] for key in shown] for row in there] == [["mail", 1, 0, 2, 1], ["reports", 0, 1, 0, 0]]
+    assert [row["paused"] for row in here] == [True, True]
+    assert [row["paused"] for row in there] == [False, False]
+    succeed("jobs", "remove", "4", "--queue", "mail", "--yes", "--url", other)
+    assert [row["stale"] for row in told("move", other, url)] == [1, 0]
+    assert [row["waiting"] for row in told("queues", "list", "--url", url)] == [0, 0]
+
+
+def test_it_says_where_to_go_on(url: str, folder: Path) -> None:
+    put(url, NewJob(queue="mail", name="a"))
+    result = call("move", url, f"sqlite:///{folder}/new.db")
+    assert (result.exit_code, "CORRAL_URL=sqlite:///" in result.stderr) == (0, True)
+    assert call("move", url, f"sqlite:///{folder}/new.db", "-q").stderr == ""
+
+
+def test_what_still_runs_is_reported_and_the_exit_code_says_so(url: str, folder: Path) -> None:
+    put(url, NewJob(queue="mail", name="a"), NewJob(queue="mail", name="b"))
+    run_one(url, "mail")
+    result = call("move", url, f"sqlite:///{folder}/new.db", "--timeout", "0", "-o", "ndjson")
+    assert result.exit_code == 1
+    assert '"new": 1' in result.stdout
+    assert '"running": 1' in result.stdout
+    assert "mail: 1 jobs stay behind" in result.stderr
+    assert "run it again" in result.stderr
+
+
+def test_a_dry_run_and_a_first_pass(url: str, folder: Path) -> None:
+    new = f"sqlite:///{folder}/new.db"
+    put(url, NewJob(queue="mail", name="a"), NewJob(queue="reports", name="b"))
+    [row] = told("move", url, new, "--queue", "mail", "--dry-run")
+    assert (row["queue"], row["new"]) == ("mail", 1)
+    assert told("queues", "list", "--url", new) == []
+    assert [row["new"] for row in told("move", url, new, "--keep-running")] == [1, 1]
+    assert [row["paused"] for row in told("queues", "list", "--url", url)] == [False, False]
+    assert [row["paused"] for row in told("queues", "list", "--url", new)] == [True, True]
+    assert [row["there"] for row in told("move", url, new)] == [1, 1]
+    assert [row["paused"] for row in told("queues", "list", "--url", new)] == [False, False]
+
+
+def test_an_empty_store_is_moved_in_no_time(url: str, folder: Path) -> None:
+    with_store(url, lambda storage: storage.queues())
+    assert told("move", url, f"sqlite:///{folder}/new.db") == []
+
+
+def test_what_cannot_be_meant(url: str, folder: Path) -> None:
+    new = f"sqlite:///{folder}/new.db"
+    assert call("move", url, new).exit_code == 3  # there is no such file, and none is made
+    assert not (folder / "new.db").exists()
+    put(url, NewJob(queue="mail", name="a"))
+    assert call("move", url, url).exit_code == 2
+    assert call("move", url, "mysql://box").exit_code == 2
+    assert call("move", url, new, "--timeout", "soon").exit_code == 2
+    result = call("move", url, new, "--queue", "mial")
+    assert (result.exit_code, "'mail'" in result.stderr) == (4, True)
+    assert call("move", url, "redis://127.0.0.1:1/0?timeout=0.2").exit_code == 3
