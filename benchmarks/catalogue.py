@@ -42,7 +42,7 @@ class Peer:
 
 # The fast parser for everyone on redis-py, and uvloop for everyone on asyncio: corral runs with both.
 _FAST = ("redis[hiredis]", "uvloop")
-_BULLMQ = Environment("bullmq", ("bullmq@6", "ioredis@5"), node=True)
+_BULLMQ = Environment("bullmq", ("bullmq@6", "ioredis@5", "redis@5"), node=True)
 _BULL = Environment("bull", ("bull@4",), node=True)
 _BULLMQ_PYTHON = Environment("bullmq", ("bullmq", *_FAST))
 _DRAMATIQ = Environment("dramatiq", ("dramatiq", "redis[hiredis]"))

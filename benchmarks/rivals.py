@@ -35,9 +35,11 @@ def add_concurrent(folder: str, url: str, server: int, peer: str, jobs: int, cal
     return call(PEERS[peer], "add_concurrent", parameters)
 
 
-def add_bulk(folder: str, url: str, server: int, peer: str, jobs: int, size: int) -> Numbers:
-    """So many jobs a call."""
-    parameters = {"folder": folder, "url": url, "server": server, "jobs": jobs, "size": size}
+def add_bulk(folder: str, url: str, server: int, peer: str, jobs: int, size: int, client: str = "") -> Numbers:
+    """So many jobs a call. BullMQ may choose between two clients."""
+    parameters: dict[str, object] = {"folder": folder, "url": url, "server": server, "jobs": jobs, "size": size}
+    if client:
+        parameters["client"] = client
     return call(PEERS[peer], "add_bulk", parameters)
 
 

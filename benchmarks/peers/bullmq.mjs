@@ -3,12 +3,20 @@
 import { finished, load, main, note, noteLater, now, percentile, redisAddress, settings } from "./driver.mjs";
 
 const { Queue, Worker } = load("bullmq");
-const connection = redisAddress();
+const address = redisAddress();
+const connection = settings.client === "node-redis" ? await nodeRedis() : address;
 
 /** By default BullMQ keeps every completed job. */
 const KEEP = { all: {}, none: { removeOnComplete: { count: 0 } }, "1000": { removeOnComplete: { count: 1000 } } };
 
 let queue, worker;
+
+/** Its other client: less work per bulk, more per job of a worker. */
+async function nodeRedis() {
+  const client = load("redis").createClient({ socket: address });
+  await client.connect();
+  return client;
+}
 
 /** The milliseconds of many calls: two percentiles, as backlog.py gives them. */
 function percentiles(name, values) {

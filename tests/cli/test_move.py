@@ -1,5 +1,9 @@
 """`corral move`."""
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ from corral.job import NewJob
 from corral.storage.port import Claim, Storage, Token
 from tests.redis_server import fresh_prefix, with_prefix
 
-from .helpers import FAILED, HOUR, call, columns, finish, put, succeed, told, with_store
+from .helpers import FAILED, HOUR, PATIENCE, call, columns, finish, put, succeed, surroundings, told, with_store
 
 
 @pytest.fixture
@@ -39,8 +43,8 @@ def test_an_application_moves_to_redis_and_back(url: str, other: str, folder: Pa
     here, there = (told("queues", "list", "--url", one) for one in (url, other))
     shown = ("queue", "waiting", "delayed", "completed", "failed")
     assert [[row[key] for key in shown] for row in there] == [["mail", 1, 0, 2, 1], ["reports", 0, 1, 0, 0]]
-    assert [row["paused"] for row in here] == [True, True]
-    assert [row["paused"] for row in there] == [False, False]
+    assert [row["state"] for row in here] == ["paused", "paused"]
+    assert [row["state"] for row in there] == ["active", "active"]
     succeed("jobs", "remove", "4", "--queue", "mail", "--yes", "--url", other)
     assert [row["stale"] for row in told("move", other, url)] == [1, 0]
     assert [row["waiting"] for row in told("queues", "list", "--url", url)] == [0, 0]
@@ -69,12 +73,12 @@ def test_a_dry_run_and_a_first_pass(url: str, folder: Path) -> None:
     put(url, NewJob(queue="mail", name="a"), NewJob(queue="reports", name="b"))
     [row] = told("move", url, new, "--queue", "mail", "--dry-run")
     assert (row["queue"], row["new"]) == ("mail", 1)
-    assert told("queues", "list", "--url", new) == []
+    assert not (folder / "new.db").exists()
     assert [row["new"] for row in told("move", url, new, "--keep-running")] == [1, 1]
-    assert [row["paused"] for row in told("queues", "list", "--url", url)] == [False, False]
-    assert [row["paused"] for row in told("queues", "list", "--url", new)] == [True, True]
+    assert [row["state"] for row in told("queues", "list", "--url", url)] == ["active", "active"]
+    assert [row["state"] for row in told("queues", "list", "--url", new)] == ["paused", "paused"]
     assert [row["there"] for row in told("move", url, new)] == [1, 1]
-    assert [row["paused"] for row in told("queues", "list", "--url", new)] == [False, False]
+    assert [row["state"] for row in told("queues", "list", "--url", new)] == ["active", "active"]
 
 
 def test_an_empty_store_is_moved_in_no_time(url: str, folder: Path) -> None:
@@ -93,3 +97,27 @@ def test_what_cannot_be_meant(url: str, folder: Path) -> None:
     result = call("move", url, new, "--queue", "mial")
     assert (result.exit_code, "'mail'" in result.stderr) == (4, True)
     assert call("move", url, "redis://127.0.0.1:1/0?timeout=0.2").exit_code == 3
+
+
+def test_a_terminal_sees_how_far_each_queue_has_come(url: str, folder: Path) -> None:
+    put(url, *(NewJob(queue="mail", name="a") for _ in range(300)))
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "corral.cli", "move", url, f"sqlite:///{folder}/new.db"],
+        stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=surroundings(TERM="xterm", COLUMNS="160"),
+    ) as process:  # fmt: skip
+        os.close(slave)
+        seen = b""
+        while chunk := _read(master):
+            seen += chunk
+        assert process.wait(PATIENCE) == 0
+    os.close(master)
+    assert b"300/300" in seen
+    assert b"QUEUE" in seen
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4_096)
+    except OSError:  # the other side is closed: that is how Linux says so
+        return b""

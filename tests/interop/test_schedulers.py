@@ -59,6 +59,19 @@ async def test_a_pattern_of_node_gets_its_next_run_when_corral_takes_one(bull: B
     assert third.run_at == next_after("0 12 1 1 *", "Europe/Oslo", second.run_at or 0)
 
 
+async def test_corral_lets_the_pending_run_of_node_start_at_once(bull: Bull, mail: Queue, major: int) -> None:
+    await upsert(await bull.queue(major=major), {"pattern": "0 12 1 1 *"})
+    (pending,) = (await mail.page(JobState.DELAYED)).items
+    assert await mail.promote(pending.id) == [pending.id]
+    worker = await bull.worker(major=major)
+    assert [run["id"] for run in await worker.runs(1)] == [pending.id]
+
+    async def next_one_is_there() -> bool:
+        return (await mail.counts()).delayed == 1
+
+    await until(next_one_is_there)
+
+
 async def test_a_limit_of_node_ends_the_schedule_here(bull: Bull, mail: Queue, major: int) -> None:
     queue = await bull.queue(major=major)
     await upsert(queue, {"every": 100, "limit": 3})

@@ -69,7 +69,7 @@ async def test_all_places_of_waiting_jobs_are_one_list(keys: Keys, queries: Quer
     await keys.lists("wait", ["plain", "next"])
     await keys.lists("paused", ["legacy"])
     await keys.sorted_set("prioritized", {"urgent": 1 * RANK + 5, "low": 2_000_000 * RANK + 1})
-    held = {"held-urgent": 1 * RANK + 9, "held": 1_000_001 * RANK + 1}
+    held = {"held-urgent": 0 * RANK + 9, "held": 1_000_000 * RANK + 2**31 + 1}
     await keys.sorted_set("held", held)
     await keys.sorted_set("delayed", dict.fromkeys(held, (T0 + 60_000) * 4096))
     assert await page(queries, JobState.WAITING) == ids

@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.job import NewJob, ParentRef
+from corral.job import JobId, NewJob, ParentRef
 from corral.move.mover import Mover
 from corral.move.verdict import Moved
 from corral.options import (
@@ -90,7 +90,10 @@ async def carry(source: Movable, target: Movable, *queues: str, **how: bool) -> 
 
 async def fill(store: Storage, queue: str = "mail") -> None:
     """Jobs in every state, with everything that a job can have."""
-    job = lambda id=None, name="welcome", **fields: new_job(id, name, queue=queue, **fields)  # noqa: E731
+
+    def job(id: JobId | None = None, name: str = "welcome", **fields: object) -> NewJob:
+        return new_job(id, name, queue=queue, **fields)
+
     options = JobOptions(
         attempts=5, backoff=Exponential(2, maximum=60), timeout_ms=1500, lifespan_ms=None, keep_completed=Keep(5, 6),
         keep_failed=Keep(count=0), keep_logs=7,

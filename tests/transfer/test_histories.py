@@ -71,7 +71,7 @@ async def _run(store: Movable, outcomes: list[Outcome], now: Millis) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @given(steps=st.lists(STEPS, min_size=4, max_size=25))
 def test_any_history_arrives_in_the_other_engine_and_comes_back(engine: str, redis_url: str, steps: list[Step]) -> None:
     async def there_and_back(folder: Path) -> None:

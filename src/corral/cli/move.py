@@ -53,10 +53,12 @@ def move_command(
     file = sqlite_file(source)
     if file is not None and not file.exists():
         fail(f"there is no store at {safe_url(source)}", UNREACHABLE)
+    fresh = sqlite_file(target)
+    where = "sqlite:///:memory:" if dry_run and fresh is not None and not fresh.exists() else target
     with ExitStack() as stack:
         progress = _bar(printer, stack)
         done = run(
-            move(source, target, queues=queue, timeout=timeout, keep_running=keep_running, dry_run=dry_run,
+            move(source, where, queues=queue, timeout=timeout, keep_running=keep_running, dry_run=dry_run,
                  progress=progress)
         )  # fmt: skip
     printer.rows(COLUMNS, [_row(one) for one in done])

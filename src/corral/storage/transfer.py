@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corral.job import Job, JobId, JobState
 from corral.options import ParentPolicy
@@ -22,6 +23,8 @@ SLICE = 250
 SLICE_BYTES = 1_000_000
 #: Where a store keeps what it knows about moves, among the notes of `remember`.
 LEDGER_KEY = "corral:move"
+#: Under this name `Stored.foreign` says until when (ms, "" for ever) a job owns its deduplication id.
+DEDUPLICATION = "de:until"
 
 _encode = msgspec.msgpack.Encoder(order="sorted").encode
 
@@ -40,7 +43,10 @@ class Stored(Struct, frozen=True, kw_only=True):
     @property
     def stamp(self) -> str:
         """Changes with anything that happens to the job."""
-        return blake2b(_encode(self), digest_size=8).hexdigest()
+        lasting = self
+        if DEDUPLICATION in self.foreign:  # a remaining time, told in ms, never comes out twice the same
+            lasting = replace(self, foreign={k: v for k, v in self.foreign.items() if k != DEDUPLICATION})
+        return blake2b(_encode(lasting), digest_size=8).hexdigest()
 
 
 class Packed(Struct, frozen=True, kw_only=True):

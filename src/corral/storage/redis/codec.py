@@ -301,8 +301,9 @@ def _parent(text: str, prefix: str, *, strict: bool) -> ParentRef | None:
 
 def _slot(job_id: JobId, stored: Mapping[str, str]) -> Millis | None:
     """Which slot a scheduled job was made for: corral notes it, BullMQ has it in the id."""
-    slot = _number(stored.get("slot"))
-    return slot or _number(job_id.rpartition(":")[2])
+    if "slot" in stored or not job_id.startswith("repeat:"):
+        return _number(stored.get("slot")) or None
+    return _number(job_id.rpartition(":")[2])
 
 
 # -- replies -----------------------------------------------------------------------------------------------------------

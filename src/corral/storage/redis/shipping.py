@@ -6,11 +6,8 @@ from msgspec.structs import replace
 
 from corral.job import Job, JobId, JobState
 from corral.storage.redis.codec import options_text, pairs, parent_text, shown_job, to_json
-from corral.storage.transfer import Stored
+from corral.storage.transfer import DEDUPLICATION, Stored
 from corral.timing import Millis
-
-#: Under this name `foreign` says until when (ms, "" for ever) a job owns its deduplication id.
-DEDUPLICATION = "de:until"
 
 
 def stored_job(

@@ -10,10 +10,11 @@ from corral.storage.redis.codec import pack, to_json
 from corral.storage.redis.dispatch import Call
 from corral.storage.redis.families import Families, read_text
 from corral.storage.redis.scripts import script
-from corral.storage.redis.shipping import DEDUPLICATION, fields_of, stored_job
+from corral.storage.redis.shipping import fields_of, stored_job
 from corral.storage.redis.store import RedisStorage
 from corral.storage.redis.texts import text
 from corral.storage.transfer import (
+    DEDUPLICATION,
     LEDGER_KEY,
     SLICE,
     Figures,

@@ -4,14 +4,14 @@ from corral.event import EventType
 from corral.job import ParentRef
 from corral.options import ParentPolicy, priority_rank
 from corral.storage.sqlite.rows import read_parent
-from corral.storage.sqlite.unit import CHILDREN, COMPLETED, FAILED, WAITING, QueueRow, Unit, id_of, job_key
+from corral.storage.sqlite.unit import CHILDREN, COMPLETED, FAILED, WAITING, QueueRow, Unit, id_of, is_number, job_key
 from corral.timing import Millis
 
 
 def find_pk(unit: Unit, queue: QueueRow, job_id: str) -> int | None:
     """The key of the job with this id: one the caller chose, or else the number it was given."""
     pk = unit.number("SELECT pk FROM corral_job WHERE queue = ? AND id = ?", (queue.pk, job_id))
-    if pk is None and job_id.isascii() and job_id.isdecimal() and len(job_id) < 13:
+    if pk is None and is_number(job_id):
         pk = unit.number("SELECT pk FROM corral_job WHERE pk = ? AND id IS NULL", (job_key(queue.pk, int(job_id)),))
     return pk
 

@@ -22,6 +22,7 @@ from corral.storage.sqlite.unit import (
     Row,
     Unit,
     id_of,
+    is_number,
     job_key,
     numbers_in,
 )
@@ -127,7 +128,7 @@ def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dic
     keys = {}
     chosen = []
     for one in settlements:
-        if one.job_id.isascii() and one.job_id.isdecimal() and len(one.job_id) < 13:
+        if is_number(one.job_id):
             keys[one.job_id] = job_key(queue.pk, int(one.job_id))
         else:
             chosen.append(one.job_id)

@@ -58,6 +58,11 @@ def job_key(queue: int, number: int) -> int:
     return queue << NUMBER_BITS | number
 
 
+def is_number(job_id: str) -> bool:
+    """Whether an id may be a job's number: "007" is what another program chose."""
+    return job_id.isascii() and job_id.isdecimal() and len(job_id) < 13 and job_id[0] != "0"
+
+
 def id_of(key: int, chosen: str | None) -> str:
     """What a job is called: the id its caller chose, or its number."""
     return str(key & NUMBER_MASK) if chosen is None else chosen

@@ -18,6 +18,7 @@
 --! include lib/verdict.lua
 --! include lib/own.lua
 
+local SLICE = 150 -- jobs taken back per call: 4 ms, 7 when they all end in quarantine
 local JUMP_MS = 2000 -- a clock that is so far from where it should be has jumped: no lease may end by that
 
 local before = earlier()
@@ -26,24 +27,26 @@ if req.expect and not given and now - req.expect > JUMP_MS then
   return reply({ now = now, jumped = true, requeued = {}, quarantined = {}, more = false })
 end
 
+local slice = math.min(req.limit, SLICE)
+
 -- Leases that have run out.
 local function expired()
-  return call('ZRANGEBYSCORE', queue.leases, '-inf', now, 'LIMIT', 0, req.limit)
+  return call('ZRANGEBYSCORE', queue.leases, '-inf', now, 'LIMIT', 0, slice)
 end
 
 -- Active jobs of Node's workers that lost their lock before the last look; the others are looked at again next time.
 local function abandoned()
   local found = {}
   local from = whole(call('GET', queue.scan))
-  local ids = call('LRANGE', queue.active, from, from + req.limit - 1)
+  local ids = call('LRANGE', queue.active, from, from + slice - 1)
   for _, id in ipairs(ids) do
     if not call('ZSCORE', queue.leases, id) and call('EXISTS', queue.base .. id .. ':lock') == 0
       and call('SADD', queue.stalled, id) == 0 then
       found[#found + 1] = id
     end
   end
-  if #ids == req.limit then
-    call('SET', queue.scan, from + req.limit - #found, 'PX', 60000)
+  if #ids == slice then
+    call('SET', queue.scan, from + slice - #found, 'PX', 60000)
   elseif from > 0 then
     call('DEL', queue.scan)
   end
@@ -51,7 +54,7 @@ local function abandoned()
 end
 
 local ids, more = expired(), false
-more = #ids == req.limit
+more = #ids == slice
 if not more then
   for _, id in ipairs(abandoned()) do ids[#ids + 1] = id end
 end

@@ -82,12 +82,17 @@ local function put_ready(q, id, priority, in_front)
   wake(q)
 end
 
--- The score of a job due at a time: 4,096 places in a millisecond.
+-- The score of a job due at a time: 4,096 places in a millisecond. The last one is kept: a bulk falls due at once.
 local function due_score(q, due)
-  local low = due * 4096
-  local last = call('ZREVRANGEBYSCORE', q.delayed, low + 4095, low, 'WITHSCORES', 'LIMIT', 0, 1)
-  if not last[2] then return low end
-  return math.min(tonumber(last[2]) + 1, low + 4095)
+  local low, score = due * 4096, nil
+  if rawget(q, 'last_due') == due then
+    score = q.last_due_score + 1
+  else
+    local last = call('ZREVRANGEBYSCORE', q.delayed, low + 4095, low, 'WITHSCORES', 'LIMIT', 0, 1)
+    score = last[2] and tonumber(last[2]) + 1 or low
+  end
+  q.last_due, q.last_due_score = due, math.min(score, low + 4095)
+  return q.last_due_score
 end
 
 local function put_delayed(q, id, due)

@@ -1,6 +1,6 @@
 -- lib/take.lua - claim the best jobs that may run: the one body behind `claim` and the second half of `settle`.
 
-local PROMOTE = 500 -- due jobs moved per call: 5 ms
+local PROMOTE = 300 -- due jobs moved per call: 4 ms
 local PASS_OVER = 300 -- jobs passed over per call (set aside, expired or unreadable): 5 ms
 local LOCK_SLACK = 2 -- a lock outlives its lease, so that a verdict that is a little late still counts
 local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own clock must not end locks
