@@ -23,8 +23,11 @@ class Case:
 SLOTS = (50, 100, 200)
 WORKERS = (1, 4, 8)
 BULK = 1_000
-#: What commits once per job hangs on the disk's mood of the second: it is measured in this many slices a round.
-SLICES = 3
+
+
+def _slices(quick: bool) -> int:
+    """What commits once per job hangs on the disk's mood of the second: it is measured in so many slices a round."""
+    return 2 if quick else 3
 
 
 def plan(quick: bool) -> list[Case]:
@@ -50,7 +53,7 @@ def _draining(quick: bool) -> list[Case]:
         Case("drain-kept/ours", "ours", "drain", keep),
         Case("drain-two/ours", "ours", "drain", {"jobs": jobs, "slots": 100, "processes": 2}),
         Case("drain-two/theirs", "theirs", "drain", {"jobs": their_jobs, "workers": 4, "processes": 2}),
-        *(one_by_one * SLICES),
+        *(one_by_one * _slices(quick)),
         Case("drain-10ms/ours", "ours", "drain", {"jobs": 2_000, "slots": 100, "pause": 0.01}),
     ]
 
@@ -63,7 +66,7 @@ def _adding(quick: bool) -> list[Case]:
         Case("add-one/theirs", "theirs", "add_one", {"jobs": jobs}),
     ]
     return [
-        *(one_by_one * SLICES),
+        *(one_by_one * _slices(quick)),
         Case("add-concurrent/ours", "ours", "add_concurrent", {"jobs": many, "callers": 100}),
         Case("add-bulk/ours", "ours", "add_bulk", {"jobs": many, "size": BULK}),
     ]

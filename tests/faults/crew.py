@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 from corral.storage.connect import connect
 from tests.faults import ledger
@@ -63,6 +64,15 @@ class Crew:
         tally.engine = scene.engine
         connect(scene.url)  # imports the engine before anybody is forked, and opens nothing
         prepare()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nobody outlives the harness, whatever became of it."""
+        for actor in (*self.workers, *([self.producer] if self.producer else [])):
+            actor.kill()
+        self.workers, self.producer = [], None
 
     def start(self) -> None:
         """Everybody begins."""

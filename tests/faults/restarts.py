@@ -54,6 +54,10 @@ class Restarts:
 
     def run(self, restarts: int) -> None:
         """Blow after blow, then the books."""
+        with self._crew:
+            self._run(restarts)
+
+    def _run(self, restarts: int) -> None:
         began = time.monotonic()
         self._crew.start()
         self._crew.ready()

@@ -236,16 +236,15 @@ def rage(name: str, seconds: float, seed: int, workers: int) -> Tally:
         clock = MovableClock(Path(folder)) if storm.clock else None
         with ToughServer(program=None if clock is None else clock.program) as server:
             scene = Scene(Path(folder), server=server.store, lease=storm.lease)
-            gang = crew.Crew(scene, tally, workers=workers)
-            gang.start()
-            gang.ready()
-            with Keys(server.url) as keys:
+            with crew.Crew(scene, tally, workers=workers) as gang, Keys(server.url) as keys:
+                gang.start()
+                gang.ready()
                 place = Place(
                     server, keys, prefix_of(scene.url), gang, tally, random.Random(seed), seconds, clock=clock
                 )
                 place.grows(scene.verdicts, "the first completed job", by=20)
                 storm.blow(place)
-            _calm_down(storm, place)
+                _calm_down(storm, place)
     tally.seconds = round(time.monotonic() - began, 1)
     return tally
 

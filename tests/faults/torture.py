@@ -66,6 +66,10 @@ class Torture:
 
     def run(self, kills: int, every: int) -> Tally:
         """Kill, check, and kill again."""
+        with self._crew:
+            return self._run(kills, every)
+
+    def _run(self, kills: int, every: int) -> Tally:
         began = time.monotonic()
         self._crew.start()
         while self.tally.kills < kills and not self.tally.violations:

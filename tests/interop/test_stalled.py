@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from corral.job import JobState
+from corral.outcome import Completed
 from corral.queue import Queue
-from corral.storage.port import Storage
+from corral.storage.port import Claim, Refusal, Settlement, Storage, Token
 
 from .conftest import node_connection
 from .keys import Keys
@@ -144,28 +145,16 @@ async def test_a_job_that_node_gave_up_on_fails_here_without_being_run(bull: Bul
 
 async def test_a_verdict_of_corral_that_comes_too_late_is_refused(bull: Bull, mail: Queue, storage: Storage) -> None:
     """Node has taken the job over and finished it: what the first run answers changes nothing."""
-    queue = await bull.queue()
     handle = await mail.add("welcome")
-    started, go_on = asyncio.Event(), asyncio.Event()
-
-    async def act(ctx: object, data: object) -> object:
-        started.set()
-        await go_on.wait()
-        return "too late"
-
-    async with working(mail, act, lease=60, concurrency=1):
-        await started.wait()
-        await bull.keys.client.delete(f"{bull.prefix}:mail:{handle.id}:lock")  # the lease ends
-        hand = await bull.hand(script={"*": {"return": "in time"}}, stalledInterval=1)
-        for _ in range(2):
-            await bull.keys.expired()
-            await hand.call("moveStalledJobsToWait")
-        assert await hand.serve(1) == 1
-        go_on.set()
-
-    async def finished() -> bool:
-        return await queue.state(handle.id) == "completed"
-
-    await until(finished)
+    token = Token("the-first-run")
+    assert len((await storage.claim("mail", Claim(count=1, token=token, lease_ms=60_000))).jobs) == 1
+    await bull.keys.client.delete(f"{bull.prefix}:mail:{handle.id}:lock")  # its lease ends
+    hand = await bull.hand(script={"*": {"return": "in time"}}, stalledInterval=1)
+    for _ in range(2):
+        await bull.keys.expired()
+        await hand.call("moveStalledJobsToWait")
+    assert await hand.serve(1) == 1
+    late = Settlement(job_id=handle.id, token=token, outcome=Completed('"too late"'))
+    assert (await storage.settle("mail", [late])).refused == {handle.id: Refusal.LEASE_LOST}
     assert await handle.result(timeout=GUARD) == "in time"
     assert await bull.keys.faults("mail", idle=True) == []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from corral.errors import ConfigError, QueueNotFoundError, StorageUnavailableError
+from corral.event import EventType
 from corral.job import JobState, ParentRef
 from corral.move.mover import Mover, move
 from corral.move.verdict import REASON
@@ -231,9 +232,10 @@ async def test_what_runs_stays_behind_and_comes_with_the_next_run(source: Movabl
 async def test_a_running_job_is_waited_for(source: Movable, target: Movable) -> None:
     await add(source, new_job("runs"))
     run = await start_one(source, now=now_ms(), lease_ms=HOUR)
+    _, cursor = await source.events(QUEUE, after="$")
     moving = asyncio.create_task(Mover(source, target).run(timeout=60))
-    while not (await paused(source))[0]:  # noqa: ASYNC110 # there is no event for it on every engine
-        await asyncio.sleep(0.01)
+    heard, _ = await source.events(QUEUE, after=cursor, timeout=60)
+    assert [event.type for event in heard] == [EventType.PAUSED]
     await end(source, run, Completed('"done"'), now=now_ms())
     [done] = await moving
     assert (done.new, done.complete) == (1, True)
@@ -363,6 +365,22 @@ async def test_on_the_way_back_old_copies_do_not_run_again(source: Movable, targ
     assert await content(target, QUEUE) == await content(source, QUEUE)
 
 
+async def test_a_first_pass_back_and_then_the_last_one(source: Movable, target: Movable) -> None:
+    await fill(source)
+    await source.configure(QUEUE, QueueSettings(rate_limit=None, concurrency=None, name_concurrency={}))
+    await carry(source, target)
+    now = T0 + 300_000
+    await target.drop_schedules(QUEUE, ["tick"])
+    for _ in range(2):
+        await run_through(target, Completed("1", Keep(count=0)), now=now)
+        await run_through(target, Completed("2"), now=now)
+        await carry(target, source, keep_running=True)
+    assert (await paused(source))[0] is True
+    await run_through(target, Completed("1", Keep(count=0)), now=now)
+    assert all(one.complete for one in await carry(target, source))
+    assert await content(source, QUEUE) == await content(target, QUEUE)
+
+
 # -- how it is called --------------------------------------------------------------------------------------------------
 
 
@@ -394,3 +412,11 @@ async def test_a_move_by_urls(urls: Pair) -> None:
         assert (await the(store, "a")).state is JobState.WAITING
     with pytest.raises(ConfigError, match="to itself"):
         await move(urls.source, urls.source)
+
+
+async def test_two_names_of_one_store_are_found_out(source: Movable, urls: Pair) -> None:
+    await add(source, new_job("a"))
+    async with movable(urls.source) as again:
+        with pytest.raises(ConfigError, match="one store"):
+            await carry(source, again)
+    assert await paused(source) == (False, "")

@@ -75,7 +75,7 @@ class Corral:
         if name in self.queues:
             raise RegistrationError(f"queue {name!r} is declared already")
         queue = AppQueue(self, name, keywords)
-        self.queues[name] = queue
+        self.queues[queue.name] = queue  # not `name`, which may be an enum's member and prints as such
         return queue
 
     def include(self, bundle: Bundle, *, queue: str | None = None, **keywords: Unpack[QueueKeywords]) -> AppQueue:
@@ -91,7 +91,7 @@ class Corral:
             raise RegistrationError(f"queue {name!r} is declared already: give {', '.join(keywords)} there")
         target = self.queues.get(name) or self.queue(name, **keywords)
         for definition in bundle:
-            target.register(definition.bind(self, name))
+            target.register(definition.bind(self, target.name))
         return target
 
     def schedule(
@@ -235,7 +235,7 @@ class Corral:
             queue = self.queues[name]
             lanes.append(
                 Lane(
-                    queue=name,
+                    queue=queue.name,
                     slots=queue.concurrency if slots is None else slots,
                     find=queue.handler,
                     settings=queue.settings(),

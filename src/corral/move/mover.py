@@ -85,7 +85,7 @@ class Mover:
     async def run(
         self, queues: Sequence[str] = (), *, timeout: float = 30.0, keep_running: bool = False, dry_run: bool = False
     ) -> list[Moved]:
-        """Move; see `move`. Raises: what it says."""
+        """Move; see `move`, also for what it raises."""
         moving = await self._select(queues, dry_run=dry_run)
         used = {now.queue for now in await self._target.counts([one.name for one in moving]) if _jobs_in(now)}
         if not dry_run:
@@ -103,8 +103,9 @@ class Mover:
                 await self._schedules(one, dry_run=dry_run)
             if not dry_run:
                 await self._minutes(one)
-                await self._totals(one)
-            if not dry_run and not keep_running:
+                await self._totals(one, last=not keep_running)
+        if not dry_run and not keep_running:
+            for one in moving:
                 await self._hand_over(one)
         return [replace(one.cargo.done, elsewhere=tuple(sorted(one.cargo.elsewhere))) for one in moving]
 
@@ -123,6 +124,8 @@ class Mover:
                 await self._ledger(self._source, name, make=not dry_run),
                 await self._ledger(self._target, name, make=not dry_run),
             )
+            if sides.source.id and sides.source.id == sides.target.id:
+                raise ConfigError("the two URLs lead to one store, or to a store and its copy", key="url")
             cargo = Cargo(self._source, self._target, name, sides, selected, dry_run=dry_run)
             chosen.append(_Queue(infos[name], there.get(name), cargo))
         return chosen
@@ -201,8 +204,12 @@ class Mover:
 
     async def _schedules(self, one: _Queue, *, dry_run: bool) -> None:
         """What the target has of its own, once it took over, counts; before, what the source has."""
-        there = {schedule.key: schedule for schedule in await self._all_schedules(self._target, one.name)}
-        for schedule in await self._all_schedules(self._source, one.name):
+        there = {schedule.key: schedule for schedule in (await self._all_schedules(self._target, one.name))[0]}
+        schedules, unreadable = await self._all_schedules(self._source, one.name)
+        if unreadable:
+            names = (*one.cargo.done.unreadable, f"({unreadable} schedules)")
+            one.cargo.done = replace(one.cargo.done, unreadable=names)
+        for schedule in schedules:
             known = there.pop(schedule.key, None)
             if known == schedule or (known is not None and one.cargo.sides.handed):
                 continue
@@ -215,13 +222,16 @@ class Mover:
         if there and one.cargo.sides.returns and not dry_run:
             await self._target.drop_schedules(one.name, sorted(there))
 
-    async def _all_schedules(self, store: Movable, queue: str) -> list[Schedule]:
+    async def _all_schedules(self, store: Movable, queue: str) -> tuple[list[Schedule], int]:
+        """A queue's schedules, and how many there are beside them that mean nothing on this machine."""
         found: list[Schedule] = []
+        start = 0
         while True:
-            page = await store.schedules(queue=queue, start=len(found), limit=SLICE)
+            page = await store.schedules(queue=queue, start=start, limit=SLICE)
             found += page.items
-            if not page.items or len(found) >= page.total:
-                return found
+            start += SLICE
+            if start >= page.total:
+                return found, page.total - len(found)
 
     async def _notes(self, one: _Queue, *, dry_run: bool) -> None:
         after: str | None = ""
@@ -251,7 +261,7 @@ class Mover:
             some = tuple(minutes[start : start + SLICE])
             await self._target.unpack_figures(one.name, Figures(minutes=some), replace=not one.cargo.sides.handed)
 
-    async def _totals(self, one: _Queue) -> None:
+    async def _totals(self, one: _Queue, *, last: bool) -> None:
         """Add to the lifetime totals what was not added yet. On the way back they contain the target's own."""
         sides = one.cargo.sides
         here = await self._source.pack_figures(one.name)
@@ -259,7 +269,7 @@ class Mover:
         ledger = _decode_ledger(await self._target.remember(one.name, LEDGER_KEY) or sides.target.text())
         base = (there.completed, there.failed) if sides.returns else ledger.totals.get(sides.source.id, (0, 0))
         counted = {**ledger.totals, sides.source.id: (here.completed, here.failed)}
-        text = replace(ledger, to="" if sides.returns else ledger.to, totals=counted).text()
+        text = replace(ledger, to="" if sides.returns and last else ledger.to, totals=counted).text()
         more = Figures(
             last_id=here.last_id,
             completed=max(0, here.completed - base[0]),

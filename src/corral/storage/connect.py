@@ -49,7 +49,8 @@ def _redis(url: str) -> Storage:
         if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
             raise
         raise ConfigError(
-            f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'", key="url"
+            f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'",
+            key="url",
         ) from error
     return RedisStorage(url)
 

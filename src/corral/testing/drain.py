@@ -11,7 +11,7 @@ from msgspec import Struct
 from corral.app.app import Corral
 from corral.app.queues import AppQueue
 from corral.errors import CorralError, QueueNotFoundError
-from corral.job import Job
+from corral.job import Job, JobState
 from corral.outcome import Completed, Failed, Outcome, Released, Retried
 from corral.storage.port import Claim, Claimed, Refusal, Settlement, Token
 from corral.testing.clock import FakeClock
@@ -166,11 +166,16 @@ class _Bench:
             await self._run(executor, claimed.jobs[0], token)
 
     async def _next_time(self, queue: str, claimed: Claimed) -> Millis | None:
-        times = [] if claimed.next_at is None else [claimed.next_at]
+        times = [] if claimed.next_at is None else await self._due(queue)
         # A window that holds nobody back is not worth waiting for.
         if claimed.held_until is not None and (await self._store.counts([queue]))[0].waiting:
             times.append(claimed.held_until)
         return min(times, default=None)
+
+    async def _due(self, queue: str) -> list[Millis]:
+        """When the first delayed job falls due. A claim may name an earlier time, the next run of a schedule."""
+        first = await self._store.page(queue, [JobState.DELAYED], limit=1, newest_first=False)
+        return [job.run_at for job in first.items if job.run_at is not None]
 
     async def _run(self, executor: Executor, job: Job, token: Token) -> None:
         loop = asyncio.get_running_loop()

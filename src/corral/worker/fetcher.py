@@ -74,6 +74,7 @@ class Fetcher:
         self._bell = asyncio.Event()
         self._half = min(BATCH, max(CROWD, (lane.slots + 1) // 2))
         self._crowd = asyncio.Event()  #: so many verdicts wait that a second turn is worth it
+        self._second: asyncio.Task[None]
         self._wished = 0  #: empty slots that turns on their way have asked to fill
         self._wake: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -111,30 +112,31 @@ class Fetcher:
 
     async def serve(self) -> None:
         """Turn until stopped and empty."""
-        second = asyncio.create_task(self._serve_crowds(), name=f"corral-fetch-more-{self.lane.queue}")
+        self._second = asyncio.create_task(self._serve_crowds(), name=f"corral-fetch-more-{self.lane.queue}")
         try:
             while not self.stopping or self._runs or self._finished:
-                if second.done():
-                    second.result()  # it never ends by itself: raises
+                self._bell.clear()  # before the turn: what rings while it is on its way is not among what it saw
                 claimed = await self._turn()
                 await self._rest(claimed)
+                if self._second.done():
+                    self._second.result()  # it never ends by itself: raises
         finally:
-            second.cancel()
-        if self._wake is not None:
-            self._wake.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+            helpers = [self._second] if self._wake is None else [self._second, self._wake]
+            for task in helpers:
+                task.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _serve_crowds(self) -> None:
-        """The second turn. It rings when it leaves something to do that only the first one looks after."""
+        """The second turn. It rings, for resting and stopping are looked after by the first one."""
         try:
             while True:
                 await self._crowd.wait()
                 self._crowd.clear()
                 while len(self._finished) >= self._half:
                     await self._turn()
-                    if self._free() or (self.stopping and not self._runs):
-                        self._bell.set()
+                    self._bell.set()
         finally:
             self._bell.set()
 
@@ -187,7 +189,8 @@ class Fetcher:
         for run, _ in batch:
             self._forget(run)
         self._take(settled.claimed, token, asked_at)
-        self.quiet = not self._runs and not self._finished and settled.claimed.held_until is None
+        # Not while the other turn is on its way with a wish, for it may bring jobs.
+        self.quiet = not self._runs and not self._wished and settled.claimed.held_until is None
         for run, outcome in batch:
             self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
         return settled.claimed
@@ -327,12 +330,17 @@ class Fetcher:
 
     async def _rest(self, claimed: Claimed | None) -> None:
         """Sleep until another turn would do something: a job ended, a wake-up, a due time, or the order to stop."""
-        if claimed is None or self._finished or (self.stopping and not self._runs):
+        if claimed is None:
             return
-        self._bell.clear()
-        if self._free() > 0:
+        if not self._finished and self._free() > 0:
             self._arm(claimed)
-        await self._bell.wait()
+        while not (self._bell.is_set() and self._something_to_do()):
+            self._bell.clear()
+            await self._bell.wait()
+
+    def _something_to_do(self) -> bool:
+        ended = self.stopping and not self._runs
+        return ended or bool(self._finished) or self._free() > 0 or self._second.done()
 
     def _arm(self, claimed: Claimed) -> None:
         loop = asyncio.get_running_loop()

@@ -218,7 +218,7 @@ def claimed_job(
     if len(stored) == _PLAIN and stored.get("priority") == "0":
         # Most jobs: a first attempt with nothing special.
         return Job(
-            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=stored["data"] or "{}",
+            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=stored.get("data", "{}"),
             options=read_options(stored["opts"]), created_at=_number(stored["timestamp"]) or 0,
             started_at=now, attempts_started=attempts_started, worker=worker,
         )  # fmt: skip
@@ -244,7 +244,7 @@ def _job(
         queue=queue,
         name=stored.get("name", ""),
         state=state,
-        data=stored.get("data") or "{}",
+        data=stored.get("data", "{}"),
         options=read_options(stored.get("opts") or "{}") if strict else _shown_options(stored.get("opts") or "{}"),
         priority=_number(stored.get("priority")) or 0,
         created_at=_number(stored.get("timestamp")) or 0,
@@ -320,7 +320,7 @@ class ClaimedReply(Struct):
 
 
 class SettledReply(Struct):
-    """What `settle.lua` answers: `(job id, Refusal)` for verdicts that changed nothing, and the claim if one was asked."""
+    """What `settle.lua` answers: `(job id, Refusal)` for verdicts that changed nothing, and the claim."""
 
     refused: list[tuple[JobId, str]]
     claimed: ClaimedReply | None = None
@@ -335,8 +335,8 @@ def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:
     try:
         job_id, started, fields = _decode_row(row)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        job_id, started, _ = _decode_id(row)
-        return text(job_id), started, {}
+        raw_id, started, _ = _decode_id(row)
+        return text(raw_id), started, {}
     return job_id, started, pairs(fields)
 
 

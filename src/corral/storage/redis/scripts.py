@@ -16,7 +16,7 @@ from msgspec import Struct
 from corral.errors import StorageError
 
 _FLAGS = ("allow-oom", "allow-stale", "no-writes")
-#: Before 7.0 memory is asked for by the first command that writes, and not again: deleting what never exists needs none.
+#: Before 7.0 memory is asked for by the first command that writes, not again: deleting what never exists needs none.
 _FREEING = "redis.call('DEL', KEYS[2] .. 'op:')\n"
 #: The first version that reads a `#!lua` line; for those before it the line is a syntax error.
 SHEBANG = (7, 0)

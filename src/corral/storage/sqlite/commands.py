@@ -122,7 +122,8 @@ def retry(unit: Unit, name: str, which: Selection, reset_attempts: bool, now: Mi
         for index, row in enumerate(rows):
             unit.db.execute(
                 "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ?, result = NULL, crashes = 0, "
-                "expires_at = NULL, started_at = NULL, attempts_made = CASE WHEN ? THEN 0 ELSE attempts_made END WHERE pk = ?",
+                "expires_at = NULL, started_at = NULL, "
+                "attempts_made = CASE WHEN ? THEN 0 ELSE attempts_made END WHERE pk = ?",
                 (priority_rank(row[5]), order + index, now, reset_attempts, row[0]),
             )
             queue.move(row[4], WAITING)
