@@ -17,7 +17,7 @@ GOOD = ("good-1", "good-2", "good-3")
 _IN_THE_WAY = ("wait", "prioritized", "delayed", "active")
 
 
-async def complaints(storage: Storage, keys: Keys, prefix: str, queue: str, what: str) -> list[str]:
+async def harm_done(storage: Storage, keys: Keys, prefix: str, queue: str, what: str) -> list[str]:
     """What goes wrong with one kind of junk, in sentences. The queue must be a fresh one."""
     base = f"{prefix}:{queue}:"
     planter = Planter(keys, base, f"corral:{base}", random.Random(what))
@@ -25,12 +25,16 @@ async def complaints(storage: Storage, keys: Keys, prefix: str, queue: str, what
     planter.plant(what, child=f"{base}{GOOD[0]}")
     await storage.add([NewJob(queue=queue, name="quick", id=GOOD[2])])
     found: list[str] = []
+    left = ["nobody has looked yet"]
     for turn in range(ROUNDS):
         try:
             await _turn(storage, queue, Token(f"t{turn}"))
         except (CorralError, ValueError) as error:  # ValueError: a reply that cannot be read
             found.append(f"{type(error).__name__}: {error}")
-    return [f"{what}: {complaint}" for complaint in (*dict.fromkeys(found), *_left(keys, base, planter.planted[0]))]
+        left = list(_left(keys, base, planter.planted[0]))
+        if not left:
+            break
+    return [f"{what}: {complaint}" for complaint in (*dict.fromkeys(found), *left)]
 
 
 async def _turn(storage: Storage, queue: str, token: Token) -> None:

@@ -1,9 +1,17 @@
 """The tortures of `make torture-redis`, short enough for every day. None of them looks at the clock."""
 
+import random
+
 import pytest
 
+from corral.storage.connect import connect
 from tests.faults.helpers import torture
+from tests.faults.junk import Planter
+from tests.faults.keys import Keys
 from tests.faults.movable_clock import compiler
+from tests.faults.quarantine import harm_done
+from tests.faults.redis_books import prefix_of
+from tests.redis_server import fresh_prefix, with_prefix
 
 KILLS, LOST, RESTARTS = 60, 60, 3
 
@@ -46,6 +54,17 @@ def test_a_storm_passes_over_the_server(storm: str) -> None:
     tally = torture("tests.faults.storms", storm, "--seconds", 1, "--seed", 7)
     assert (tally["storm"], tally["violations"]) == (storm, [])
     assert int(str(tally["blows"])) >= 2
+
+
+async def test_no_kind_of_junk_is_in_the_way_of_others(redis_url: str) -> None:
+    url, complaints = with_prefix(redis_url, fresh_prefix()), []
+    with Keys(url) as keys:
+        async with connect(url) as storage:
+            kinds = list(Planter(keys, "", "", random.Random(7)).everything())
+            for number, what in enumerate(kinds):
+                complaints += await harm_done(storage, keys, prefix_of(url), f"q{number}", what)
+    assert complaints == []
+    assert len(kinds) > 400
 
 
 @pytest.mark.skipif(compiler() is None, reason="moving a server's clock needs a C compiler")

@@ -175,6 +175,7 @@ class Machine(RuleBasedStateMachine):
         claim = None if then is None else wish(then, lease_ms=LEASE)
         settled = self.do(self.storage.settle(self.queue, verdicts, then=claim, now=self.now))
         assert settled.refused == self.model.settle(verdicts, self.now) == {}
+        self.model.follow([job.id for job in settled.claimed.jobs])
         if claim is None:
             assert settled.claimed == Claimed()
             self.check()
@@ -317,7 +318,9 @@ class Machine(RuleBasedStateMachine):
         jobs = zip(ids, await self.storage.get(self.queue, ids), strict=True)
         self._compare_jobs({id: job for id, job in jobs if job is not None})
         page = await self.storage.page(self.queue, [WAITING], limit=1_000, newest_first=False)
+        self.model.follow([job.id for job in page.items])
         assert [job.id for job in page.items] == [job.id for job in self.model.waiting()]
+        self.model.undecided.clear()
         [counts] = await self.storage.counts([self.queue])
         assert replace(counts, oldest_waiting_at=None) == self.model.counts(self.queue)
         assert (counts.oldest_waiting_at is None) == (counts.waiting == 0)

@@ -1,7 +1,8 @@
 """The port of one queue as a few dicts: what an adapter must do, short enough to be read.
 
 The model is told the time and the ids an adapter gave, and computes everything else. Where the port leaves an adapter a
-choice (when an expired job is dropped, the wording of a reason) the model takes over what the adapter chose.
+choice (when an expired job is dropped, the wording of a reason, who goes first of jobs that one claim started and whose
+priority changed while they ran) the model takes over what the adapter chose.
 """
 
 from collections import Counter
@@ -35,6 +36,7 @@ class Model:
         self.name_concurrency: dict[str, int] = {}
         self.window_at, self.window_used = 0, 0
         self.ended: Counter[JobState] = Counter()
+        self.undecided: list[list[Record]] = []
         self._places = 0
 
     def among(self, *states: JobState) -> list[Record]:
@@ -75,6 +77,18 @@ class Model:
         for job in sorted(jobs, key=lambda job: (job.rank, job.started_at or 0, job.place), reverse=True):
             self._back(job)
             job.place = -job.place
+        started: dict[tuple[int, Millis | None], list[Record]] = {}
+        for job in jobs:
+            started.setdefault((job.rank, job.started_at), []).append(job)
+        self.undecided = [group for group in started.values() if any(job.reranked for job in group)]
+
+    def follow(self, order: Sequence[JobId]) -> None:
+        """Decide what the port leaves open as the adapter did, which has served or shows jobs in this order."""
+        for group in self.undecided:
+            places = sorted(job.place for job in group)
+            group.sort(key=lambda job: (order.index(job.id) if job.id in order else len(order), job.place))
+            for job, place in zip(group, places, strict=True):
+                job.place = place
 
     def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep = ALL) -> None:
         job.state, job.run_at, job.token, job.finished_at, job.place = state, None, None, now, self._next()
@@ -134,7 +148,7 @@ class Model:
                 taken.append(job)
         for job in taken:
             job.state, job.token, job.lease_until, job.cancelled = ACTIVE, wish.token, now + wish.lease_ms, False
-            job.started, job.started_at = job.started + 1, now
+            job.started, job.started_at, job.reranked = job.started + 1, now, False
             self.tell(EventType.ACTIVE, job)
         if taken and self.rate_limit and now >= self.window_at + self.rate_limit.per_ms:
             self.window_at, self.window_used = now, 0
@@ -240,6 +254,7 @@ class Model:
             self.tell(EventType.PROGRESS, job)
         if isinstance(patch.priority, int):
             job.priority, job.place = patch.priority, self._next() if job.state is WAITING else job.place
+            job.reranked = job.state is ACTIVE
         if isinstance(patch.delay_ms, int) and job.state is DELAYED:
             self._back(job, now + patch.delay_ms)
         return [job.id]

@@ -32,6 +32,7 @@ class Record:
     token: Token | None = None
     lease_until: Millis = 0
     cancelled: bool = False
+    reranked: bool = False  #: its priority changed while it ran
 
     @property
     def rank(self) -> int:

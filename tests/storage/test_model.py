@@ -22,7 +22,7 @@ BASE = settings(
 ROUND = settings(BASE, max_examples=20)
 TORTURE = settings(BASE, max_examples=max(1, STEPS // LENGTH))
 #: A seeded bug needs to be found, not to be made small.
-HUNT = settings(BASE, max_examples=200, phases=[Phase.generate])
+HUNT = settings(BASE, max_examples=1_000, phases=[Phase.generate])
 
 #: Every way a job can go, and every answer that is not "yes": histories that miss one of them prove nothing about it.
 MUST_REACH = frozenset(

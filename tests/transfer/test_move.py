@@ -1,7 +1,7 @@
 """Moves from each engine to each: nothing is lost, nothing runs twice, and a move may be broken off and run again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -13,6 +13,7 @@ from corral.move.verdict import REASON
 from corral.options import Keep, QueueSettings
 from corral.outcome import Completed, Failed, Parked, Released
 from corral.storage.movable import movable
+from corral.storage.port import QueueCounts
 from corral.storage.transfer import Movable
 from corral.timing import now_ms
 from tests.storage.helpers import (
@@ -207,6 +208,25 @@ async def test_a_first_pass_leaves_the_source_running_and_a_second_one_brings_wh
     assert reports[0].stale == 2
     assert await content(target, QUEUE) == await content(source, QUEUE)
     assert await content(target, FAR_QUEUE) == await content(source, FAR_QUEUE)
+
+
+async def test_a_source_that_is_added_to_all_the_time_is_reported(source: Movable, target: Movable) -> None:
+    await add(source, new_job())
+
+    class Busy:
+        """A store to which somebody adds a job whenever it is asked for its counts."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(source, name)
+
+        async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
+            await add(source, new_job())
+            return await source.counts(queues)
+
+    [done] = await Mover(Busy(), target).run(timeout=0)  # type: ignore[arg-type]
+    assert (done.settled, done.complete) == (False, False)
+    assert (await tally(target)).waiting == (await tally(source)).waiting == done.new
+    assert (await paused(target))[0] is False
 
 
 # -- running jobs ------------------------------------------------------------------------------------------------------

@@ -163,7 +163,9 @@ class Fetcher:
         self._number += 1
         token = Token(f"{self._worker}:{self.lane.queue}:{self._number}")
         batch, rest = self._finished[: self._half], self._finished[self._half :]
-        count = min(BATCH, max(0, self._free() - len(rest)))  # the slots of the rest are refilled by the turn that has it
+        count = min(
+            BATCH, max(0, self._free() - len(rest))
+        )  # the slots of the rest are refilled by the turn that has it
         self._finished = rest
         wished = max(0, count - len(batch))
         self._wished += wished
@@ -330,17 +332,19 @@ class Fetcher:
 
     async def _rest(self, claimed: Claimed | None) -> None:
         """Sleep until another turn would do something: a job ended, a wake-up, a due time, or the order to stop."""
-        if claimed is None:
+        if claimed is None or self._must_go_on():
             return
-        if not self._finished and self._free() > 0:
+        if self._free() > 0:
             self._arm(claimed)
-        while not (self._bell.is_set() and self._something_to_do()):
-            self._bell.clear()
+        while True:
             await self._bell.wait()
+            if self._must_go_on() or self._free() > 0:
+                return
+            self._bell.clear()
 
-    def _something_to_do(self) -> bool:
-        ended = self.stopping and not self._runs
-        return ended or bool(self._finished) or self._free() > 0 or self._second.done()
+    def _must_go_on(self) -> bool:
+        """Whether there is something to hand in, or an end to be noticed."""
+        return bool(self._finished) or self._second.done() or (self.stopping and not self._runs)
 
     def _arm(self, claimed: Claimed) -> None:
         loop = asyncio.get_running_loop()

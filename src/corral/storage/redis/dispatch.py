@@ -369,7 +369,7 @@ class Leases:
         self._prefix = prefix
         self._monotonic = monotonic
         self._clock: tuple[Millis, float] | None = None  #: the server's time, and ours when it told it
-        self._lease_ms: Millis = 15_000
+        self.lease_ms: Millis = 15_000  #: of the latest claim here
         self._quiet_until = 0.0
 
     async def heartbeat(
@@ -380,7 +380,6 @@ class Leases:
             leases=[(one.queue, one.job_id, one.token) for one in leases], goodbye=not worker.queues,
         )  # fmt: skip
         pulse = _decode_pulse(await self._server.run(script("heartbeat"), "", pack(request)))
-        self._lease_ms = lease_ms
         if now is None:
             self._watch(int(pulse.now))
         return Pulse(
@@ -403,7 +402,7 @@ class Leases:
         if now is None:
             self._watch(int(done.now))
         if done.jumped:
-            self._quiet_until = self._monotonic() + self._lease_ms / 1000
+            self._quiet_until = self._monotonic() + self.lease_ms / 1000
         return Recovered(requeued=tuple(done.requeued), quarantined=tuple(done.quarantined), more=done.more)
 
     def _watch(self, store_now: Millis) -> None:

@@ -75,7 +75,7 @@ class RedisStorage:
         return await self._adder.add(jobs, now)
 
     async def claim(self, queue: str, claim: Claim, *, now: Millis | None = None) -> Claimed:
-        self._waiter.names[queue] = claim.worker
+        self._serving(queue, claim)
         claimed = await self._turns.claim(queue, claim, now)
         return await self._schedules.follow_up(queue, claimed, now)
 
@@ -84,9 +84,13 @@ class RedisStorage:
     ) -> Settled:
         settled = await self._turns.settle(queue, settlements, then, now)
         if then is not None:
-            self._waiter.names[queue] = then.worker
+            self._serving(queue, then)
             await self._schedules.follow_up(queue, settled.claimed, now)
         return settled
+
+    def _serving(self, queue: str, claim: Claim) -> None:
+        self._waiter.names[queue] = claim.worker
+        self._leases.lease_ms = claim.lease_ms
 
     async def heartbeat(
         self, worker: WorkerInfo, leases: Sequence[Lease], *, lease_ms: Millis, now: Millis | None = None

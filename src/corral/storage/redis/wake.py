@@ -1,9 +1,14 @@
 """Sleeping until there is something to claim: BullMQ's `marker`, popped with a blocking read."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Sequence
 
 from corral.storage.redis.connection import Server
+
+
+#: By so many seconds a server may end a read before its time, as its clock and ours are not the same.
+EARLY = 0.05
 
 
 class Waiter:
@@ -20,7 +25,11 @@ class Waiter:
             return False
         seconds = max(0.001, timeout)
         command = ("BZPOPMIN", *(f"{self._prefix}:{queue}:marker" for queue in queues), f"{seconds:.3f}")
-        return await self._server.block(command, timeout=seconds, name=self._name(queues[0])) is not None
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        answer = await self._server.block(command, timeout=seconds, name=self._name(queues[0]))
+        # Nothing, but too soon: the connection was lost, or the server's clock jumped. What came meanwhile is not known.
+        return answer is not None or clock() - began < seconds - EARLY
 
     def _name(self, queue: str) -> str:
         base = f"{self._prefix}:{b64encode(queue.encode()).decode()}"

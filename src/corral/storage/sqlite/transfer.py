@@ -9,9 +9,21 @@ from corral.job import Job, JobId
 from corral.options import ParentPolicy
 from corral.storage.sqlite import unpack
 from corral.storage.sqlite.flows import find_pk
-from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
+from corral.storage.sqlite.rows import JOB_COLUMNS, read_options, to_job
 from corral.storage.sqlite.store import SqliteStorage
-from corral.storage.sqlite.unit import ACTIVE, CHILDREN, COMPLETED, DELAYED, FAILED, HELD, WAITING, QueueRow, Row, Unit
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    CHILDREN,
+    COMPLETED,
+    DELAYED,
+    FAILED,
+    HELD,
+    WAITING,
+    QueueRow,
+    Row,
+    Unit,
+    id_of,
+)
 from corral.storage.sqlite.unpack import TIE_STATES
 from corral.storage.transfer import (
     LEDGER_KEY,
@@ -121,27 +133,37 @@ class _Packer:
         self._queue = queue
         self._marks = unit.one("SELECT 1 FROM sqlite_schema WHERE name = 'corral_moved'") is not None
         self._jobs: list[Packed] = []
+        self._unreadable: list[JobId] = []
         self._bytes = 0
 
     @property
     def count(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs) + len(self._unreadable)
 
     def full(self, limit: int) -> bool:
-        return len(self._jobs) >= limit or self._bytes >= SLICE_BYTES
+        return self.count >= limit or self._bytes >= SLICE_BYTES
 
     def parcel(self, place: str | None) -> Parcel:
-        return Parcel(jobs=tuple(self._jobs), next=place)
+        return Parcel(jobs=tuple(self._jobs), unreadable=tuple(self._unreadable), next=place)
 
     def add(self, row: Row) -> None:
         self._bytes += sum(len(row[column] or "") for column in _SIZE)
-        self._jobs.append(self.packed(row))
+        packed = self.packed(row)
+        if packed is None:
+            self._unreadable.append(id_of(row[0], row[1]))
+        else:
+            self._jobs.append(packed)
 
-    def packed(self, row: Row) -> Packed:
+    def packed(self, row: Row) -> Packed | None:
+        """The job in a row; None for one that another version or another program wrote unreadably."""
+        try:
+            whole = stored(self._queue.name, row)
+        except msgspec.MsgspecError:
+            return None
         pk, parent = row[0], row[_SHOWN + 2]
         one = self._unit.one
         return Packed(
-            stored=stored(self._queue.name, row),
+            stored=whole,
             mark=str(one("SELECT stamp FROM corral_moved WHERE job = ?", (pk,)) or "") if self._marks else "",
             lines=self._unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0,
             is_parent=one("SELECT 1 FROM corral_child WHERE parent = ? LIMIT 1", (pk,)) is not None,
@@ -162,10 +184,12 @@ class _Packer:
 
 
 def stored(queue: str, row: Row) -> Stored:
-    """A job from its row (`_COLUMNS`)."""
+    """A job from its row (`_COLUMNS`). Raises: msgspec.MsgspecError when it cannot be read."""
     expires_at, cancel, _, _, state = row[_SHOWN:]
     job: Job = replace(to_job(queue, row[:_SHOWN]), pending_children=0)
     options = row[6]
+    if options is not None:
+        read_options(options)  # what is shown to people as none must not be carried as none
     return Stored(
         job=job,
         ready_at=row[9],

@@ -1,6 +1,6 @@
 -- recover.lua - take back the jobs of dead workers, a slice at a time.
 --
--- Keys     active wait prioritized failed events stalled marker <id> <id>:lock; own: leases scan settings, all of them
+-- Keys     active wait prioritized failed events stalled marker <id> <id>:lock; own: leases held scan settings, all of them
 -- Request  { queue, prefix, now?, crashes, limit, reason, expect? }   `expect`: what time it should be here, by the caller's own clock
 -- Reply    { now, jumped?, requeued = { id ... }, quarantined = { id ... }, more }
 -- Events   stalled, then waiting | failed
@@ -98,6 +98,7 @@ if #ids > 0 then
     if ready_count(queue) > 0 then wake(queue) end
   end
 end
+drop_stale_holds(queue)
 tidy_after_node(queue, req.queue)
 conclude()
 return reply({ now = now, requeued = requeued, quarantined = quarantined, more = more })

@@ -17,9 +17,16 @@ local function caps(q)
   return known or nil
 end
 
+-- The place that a job has noted; nil when there is none, or its priority has changed since.
+local function noted_place(text, priority)
+  local place = tonumber(text or nil)
+  return place and math.floor(place / PRIORITY) == rank_of(priority) and place or nil
+end
+
 -- Set a job aside, that stood at `score` if it was prioritized. It keeps its place, also when it is set aside again.
 local function hold(q, id, job, score)
-  local priority, place = whole(job.priority), tonumber(job.hold or nil)
+  local priority = whole(job.priority)
+  local place = noted_place(job.hold, priority)
   if not place and priority == 0 then
     call('HSETNX', q.state, 'fronts', 0)
     place = PLAIN + call('HINCRBY', q.state, 'holds', 1)
@@ -35,8 +42,8 @@ end
 -- Forget that a job was set aside; true when it was.
 local function release_hold(q, id)
   if call('ZREM', q.held, id) == 0 then return false end
-  local name = call('HGET', q.base .. id, 'name')
-  if name then call('ZREM', q.held .. ':' .. name, id) end
+  local name = redis.pcall('HGET', q.base .. id, 'name')
+  if type(name) == 'string' then call('ZREM', q.held .. ':' .. name, id) end
   return true
 end
 
@@ -56,26 +63,28 @@ local function put_in_line(q, id, place)
   wake(q)
 end
 
--- Serve a job again, that was set aside, where it stood.
+-- Serve a job again, that was set aside, where it stood; false when there is no such job.
 local function put_where_it_stood(q, id)
-  local job = call('HMGET', q.base .. id, 'priority', 'hold')
-  local priority, place = whole(job[1]), tonumber(job[2] or nil)
-  if not place or math.floor(place / PRIORITY) ~= rank_of(priority) then
-    put_ready(q, id, priority, true) -- somebody changed its priority meanwhile
+  local job = redis.pcall('HMGET', q.base .. id, 'name', 'priority', 'hold')
+  if job.err then call('SADD', q.quarantine, id) end
+  if not (job[1] or job[2]) then return false end
+  local priority = whole(job[2])
+  local place = noted_place(job[3], priority)
+  if not place then
+    put_ready(q, id, priority, true)
   elseif priority == 0 then
     put_in_line(q, id, place)
   else
     call('ZADD', q.prioritized, score_at(priority, place), id)
     wake(q)
   end
+  return true
 end
 
--- The same for one that is set aside still; false when a Node worker has served it meanwhile.
+-- The same for one that is set aside still; false also when a Node worker has served it meanwhile.
 local function put_held(q, id)
   release_hold(q, id)
-  if call('ZREM', q.delayed, id) == 0 then return false end
-  put_where_it_stood(q, id)
-  return true
+  return call('ZREM', q.delayed, id) == 1 and put_where_it_stood(q, id)
 end
 
 -- A job of this name ran, or left the queue, and made room. One too many does no harm: it is set aside once more.
@@ -92,4 +101,12 @@ end
 -- A job left whose name nobody knows any more.
 local function unhold_all(q)
   for name in pairs(caps(q) or {}) do unhold(q, name) end
+end
+
+-- A Node worker serves held jobs that nobody of ours made room for in time. Some are looked at now and then.
+local function drop_stale_holds(q)
+  if call('ZCARD', q.held) == 0 then return end
+  for _, id in ipairs(call('ZRANDMEMBER', q.held, 100)) do
+    if not call('ZSCORE', q.delayed, id) then release_hold(q, id) end
+  end
 end

@@ -7,26 +7,28 @@ local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own
 
 local function promote_one(q, id, score)
   call('ZREM', q.delayed, id)
+  if release_hold(q, id) then return put_where_it_stood(q, id) end
   local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name')
   if job.err then return set_apart(q, id) end
   if not (job[1] or job[2]) then return nil end -- nothing behind the id: a hash is not made for it
   local priority = whole(job[1])
-  if release_hold(q, id) then return put_where_it_stood(q, id) end
   call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
   put_ready(q, id, priority, false)
   tell(q, 'waiting', 'jobId', id, 'prev', 'delayed', 'name', job[2] or '')
 end
 
--- When the next delayed job falls due; those that are only set aside do not count.
+-- When the next delayed job falls due; those that are only set aside do not count. Behind a thousand of them it may be later.
 local function next_due(q, limit)
-  local held = call('ZCARD', q.held) > 0
+  local held, last = call('ZCARD', q.held) > 0, nil
   for from = 0, 900, 100 do
     local some = call('ZRANGEBYSCORE', q.delayed, '(' .. limit, '+inf', 'WITHSCORES', 'LIMIT', from, held and 100 or 1)
     for i = 1, #some, 2 do
       if not held or not call('ZSCORE', q.held, some[i]) then return math.floor(tonumber(some[i + 1]) / 4096) end
     end
     if not held or #some < 200 then return nil end
+    last = some[#some]
   end
+  return math.floor(tonumber(last) / 4096)
 end
 
 -- Move due jobs to the end of their rank; answers when the next one falls due. What stands for the next run of a schedule stays:
@@ -179,6 +181,7 @@ local function choose(q, count)
         passed = passed + 1
       else
         if limits then running[name] = (running[name] or 0) + 1 end
+        if seen.hold then release_hold(q, id) end -- a Node worker had promoted it
         if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
         chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, fields, name }
       end

@@ -8,7 +8,10 @@ local TRACES = 10 -- newest tracebacks kept with a job
 local function look(q, id)
   local f = redis.pcall('HMGET', q.base .. id, unpack(FIELDS))
   if f.err then return set_apart(q, id) end
-  if not (f[1] or f[5]) then return nil end
+  if not (f[1] or f[5]) then
+    if call('EXISTS', q.base .. id) == 1 then set_apart(q, id) end
+    return nil
+  end
   return { id = id, name = f[1] or '', atm = f[2] or nil, parentKey = f[3] or nil, deid = f[4] or nil, processedOn = f[5] or nil,
     rdy = f[6] or nil, timestamp = f[7] or nil }
 end
