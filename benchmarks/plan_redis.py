@@ -64,11 +64,13 @@ def _draining() -> list[Case]:
     for peer in peers(quick=False):
         if peer is not bullmq:
             cases += [_theirs("drain-all", slots, "drain", peer, jobs=peer.jobs, slots=slots) for slots in peer.slots]
-    cases.append(_ours("drain-two", 100, "drain", jobs=DRAIN, slots=100, keep="all", processes=2))
+    for slots in SLOTS:
+        cases.append(_ours("drain-two", slots, "drain", jobs=DRAIN, slots=slots, keep="all", processes=2))
+        cases.append(_theirs("drain-two", slots, "drain", bullmq, jobs=DRAIN, slots=slots, processes=2))
     cases += [
         _theirs("drain-two", peer.best, "drain", peer, jobs=peer.jobs, slots=peer.best, processes=2)
         for peer in peers(quick=False)
-        if peer.name in ("bullmq", "bull", "bullmq-py", "dramatiq", "huey", "pgqueuer")
+        if peer.name in ("bull", "bullmq-py", "dramatiq", "huey", "pgqueuer")
     ]
     return [
         *cases,
@@ -129,13 +131,10 @@ def _backlog() -> list[Case]:
 
 
 def _quick() -> list[Case]:
-    cases = [_ours("drain-all", 100, "drain", jobs=DRAIN, slots=100, keep="all")]
-    cases += [
-        _theirs(
-            "drain-all", peer.best, "drain", peer, jobs=peer.jobs if peer.name == "bullmq" else 2_000, slots=peer.best
-        )
-        for peer in peers(quick=True)
-    ]
+    cases = [_ours("drain-all", 200, "drain", jobs=DRAIN, slots=200, keep="all")]
+    for peer in peers(quick=True):
+        jobs, slots = (DRAIN, 200) if peer.name == "bullmq" else (2_000, peer.best)
+        cases.append(_theirs("drain-all", slots, "drain", peer, jobs=jobs, slots=slots))
     cases.append(_ours("add-one", 1, "add_one", jobs=2_000))
     cases += [_theirs("add-one", 1, "add_one", PEERS[name], jobs=2_000) for name in ("bullmq", "bullmq-py")]
     cases.append(_ours("add-concurrent", 100, "add_concurrent", jobs=10_000, callers=100))

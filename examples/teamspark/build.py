@@ -14,8 +14,10 @@ from .team import Team
 
 
 def beside(url: str) -> Path:
-    """A folder next to the store: whoever may write the one may write the other."""
-    return Path(unquote(urlsplit(url).path)[1:]).parent / "teamspark-data"
+    """A folder next to the store: whoever may write the one may write the other. Beside a server, it is here."""
+    parts = urlsplit(url)
+    folder = Path(unquote(parts.path)[1:]).parent if parts.scheme == "sqlite" else Path()
+    return folder / "teamspark-data"
 
 
 class Common(TypedDict):

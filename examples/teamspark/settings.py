@@ -11,8 +11,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
-    #: The store. Without one it is `url` in `corral.toml`, or `corral.db` here.
-    url: str | None = Field(default=None, validation_alias=AliasChoices("CORRAL_URL", "REDIS_URL"))
+    #: The store. Without one corral looks: CORRAL_URL, REDIS_URL or REDIS_HOST, `corral.toml`, and `corral.db` here.
+    url: str | None = Field(default=None, validation_alias=AliasChoices("CORRAL_URL"))
     worker_concurrency: int = Field(default=5, ge=1, le=1_000)  #: jobs at once in each queue of each worker
     job_retention_hours: float = Field(default=24, gt=0)  #: how long finished jobs stay readable
     teamspark_home: Path | None = None  #: where the platform keeps its own files; beside the store when not given

@@ -6,7 +6,7 @@ lists every complaint at once; `msgspec.Struct`s through msgspec.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin, is_typeddict
 
@@ -34,9 +34,30 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
-_encode: Callable[[object], str] = json.JSONEncoder(
-    allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain
-).encode
+_CODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _ready_made() -> Callable[[object, int], Sequence[str]] | None:
+    """The encoder that the standard library makes anew for every call, which takes as long as encoding a small payload.
+
+    Without its own memory of circles, which would be shared: a circle then ends as a RecursionError.
+    """
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return None
+    encoder: Callable[[object, int], Sequence[str]] = make(
+        None, _plain, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return encoder
+
+
+_READY = _ready_made()
+
+
+def _encode(value: object) -> str:
+    if _READY is None or isinstance(value, str | int | float):
+        return _CODER.encode(value)
+    return "".join(_READY(value, 0))
 
 
 def _depth(text: str) -> int:

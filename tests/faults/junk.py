@@ -95,10 +95,10 @@ class Planter:
             case "wait" | "active":
                 self._keys.ask("LPUSH", f"{self._base}{container}", job_id)
             case "leased":  # as a worker that died with it
-                self._keys.ask("LPUSH", f"{self._base}active", job_id)
-                self._keys.ask("ZADD", f"{self._own}leases", now_ms(), job_id)
                 if self._random.random() < 0.5:
                     self._keys.ask("SET", f"{self._base}{job_id}:lock", "somebody", "PX", 1_000)
+                self._keys.ask("LPUSH", f"{self._base}active", job_id)
+                self._keys.ask("ZADD", f"{self._own}leases", now_ms(), job_id)
             case "delayed":
                 self._keys.ask("ZADD", f"{self._base}delayed", now_ms() * 4096, job_id)
             case "prioritized":

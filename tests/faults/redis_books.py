@@ -241,5 +241,5 @@ def _left(queue: QueueKeys) -> Iterator[str]:
 
 
 def _number(text: str | None) -> int:
-    """A counter; what is none counts as nothing."""
-    return int(text) if text and text.isdecimal() else 0
+    """A counter; what cannot be one counts as nothing."""
+    return int(text) if text and text.isdecimal() and len(text) < 16 else 0

@@ -47,6 +47,7 @@ class Corral:
 
     def __init__(self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None) -> None:
         self.url = configured_url() if url is None else url
+        self.names_store = url is not None  #: the code says where it is, so variables for anybody do not move it
         check_url(self.url)
         self.name = check_name(name, "application name")
         self.lifespan = lifespan

@@ -5,11 +5,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import quote
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from corral.app.place import redis_url
 from corral.cli.values import duration
 from corral.errors import ConfigError, UnknownOptionError
 
@@ -77,10 +77,11 @@ class Settings(BaseSettings):
     @property
     def redis(self) -> str | None:
         """The Redis server that the environment names."""
-        if self.redis_url is not None or not self.redis_host:
-            return self.redis_url
-        login = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
-        return f"redis://{login}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+        given = {
+            "REDIS_URL": self.redis_url, "REDIS_HOST": self.redis_host, "REDIS_PORT": str(self.redis_port),
+            "REDIS_PASSWORD": self.redis_password, "REDIS_DB": str(self.redis_db),
+        }  # fmt: skip
+        return redis_url({name: value for name, value in given.items() if value})
 
     @classmethod
     def settings_customise_sources(

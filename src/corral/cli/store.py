@@ -49,12 +49,11 @@ def store_url(settings: Settings, app: Corral | None = None) -> str:
 
     REDIS_URL is often there for somebody else, so an application that names its own store is not moved by it.
     """
-    named = app.url if app is not None and app.url != DEFAULT_URL else None
     if settings.url:
         return settings.url
-    if settings.redis and named is None:
-        return settings.redis
-    return settings.file_url or named or DEFAULT_URL
+    if app is not None and app.names_store:
+        return settings.file_url or app.url
+    return settings.redis or settings.file_url or DEFAULT_URL
 
 
 def sqlite_file(url: str) -> Path | None:

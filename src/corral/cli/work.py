@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from corral._version import __version__
 from corral.app.app import Corral
-from corral.app.place import DEFAULT_URL
 from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
 from corral.cli.load import load_app
@@ -57,12 +56,12 @@ def work(job: Work) -> int:
     app = load_app(job.target)
     own = app.url
     app.url = store_url(job.settings, app)
-    if own not in (DEFAULT_URL, app.url):
+    if app.names_store and own != app.url:
         logger.warning(
             "the worker's store is %s, but the application names %s: other code that adds jobs with it uses that one",
             safe_url(app.url), safe_url(own),
         )  # fmt: skip
-    if job.settings.processes > 1 and sqlite_file(app.url) is None:
+    if job.settings.processes > 1 and app.url.startswith("sqlite:") and sqlite_file(app.url) is None:
         fail(f"{safe_url(app.url)} lives in one process: it cannot be shared by {job.settings.processes}", USAGE)
     if job.settings.retention_hours is not None:
         retain(app, job.settings.retention_hours)

@@ -326,6 +326,8 @@ class SettledReply(Struct):
     claimed: ClaimedReply | None = None
 
 
+#: The texts of a job with nothing special: values alone, without their names.
+_COMPACT = len(("name", "data", "opts", "timestamp", "delay"))
 _decode_row = msgspec.msgpack.Decoder(tuple[str, int, list[str]]).decode
 _decode_id = msgspec.msgpack.Decoder(tuple[Raw, int, Raw]).decode
 
@@ -337,6 +339,10 @@ def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raw_id, started, _ = _decode_id(row)
         return text(raw_id), started, {}
+    if len(fields) == _COMPACT:
+        name, data, opts, timestamp, delay = fields
+        stored = {"name": name, "data": data, "opts": opts, "timestamp": timestamp, "delay": delay, "priority": "0"}
+        return job_id, started, stored
     return job_id, started, pairs(fields)
 
 

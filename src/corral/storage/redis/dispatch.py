@@ -93,7 +93,7 @@ class _Refused(Struct):
     full: _Full
 
 
-_decode_added = msgspec.msgpack.Decoder(list[list[tuple[JobId, bool]] | _Refused]).decode
+_decode_added = msgspec.msgpack.Decoder(list[int | list[tuple[JobId, bool]] | _Refused]).decode
 
 
 def new_job(job: NewJob, prefix: str) -> _NewJob:
@@ -197,7 +197,7 @@ class _Letter:
 
     def __init__(self, jobs: list[_NewJob]) -> None:
         self.jobs = jobs
-        self.answer: list[tuple[JobId, bool]] | _Refused | None = None
+        self.answer: int | list[tuple[JobId, bool]] | _Refused | None = None
         self.error: CorralError | None = None
         self.read: asyncio.Future[None] | None = None
 
@@ -209,6 +209,8 @@ class _Letter:
             raise _full(self.answer.full)
         if self.answer is None:
             raise StorageUnavailableError("the store was closed before these jobs were added")
+        if isinstance(self.answer, int):
+            return [Added(str(number), True) for number in range(self.answer, self.answer + len(self.jobs))]
         return [Added(job_id, fresh) for job_id, fresh in self.answer]
 
 

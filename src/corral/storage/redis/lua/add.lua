@@ -5,7 +5,7 @@
 -- Request  { queue, prefix, now?, register = { queue ... }, groups = { { job ... } ... } }
 --          job = { queue, name, data, opts, id?, delay?, at?, priority?, lifo?, parent? = { queue, id, json }, children?, lifespan?,
 --          schedule?, slot? }
--- Reply    { { { id, fresh } ... } | { full = { queue, count, per_ms, retry_ms } } ... }, one for each group
+-- Reply    { { { id, fresh } ... } | first number | { full = { queue, count, per_ms, retry_ms } } ... }, one for each group
 -- Events   added, then waiting | delayed | waiting-children; duplicated
 -- BullMQ   its add scripts, for many jobs at once; Node workers of the queue are woken by the same marker
 --! include lib/call.lua
@@ -22,7 +22,7 @@ if before then return before end
 if #req.register > 0 then call('SADD', 'corral:' .. req.prefix .. '::queues', unpack(req.register)) end
 local answers = {}
 for i, group in ipairs(req.groups) do
-  answers[i] = add_limit_hit(group) or insert_all(group)
+  answers[i] = add_limit_hit(group) or insert_all(group, true)
 end
 conclude()
 return reply(answers)

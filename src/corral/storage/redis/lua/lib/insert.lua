@@ -69,8 +69,9 @@ local function insert(q, job, counter, plain)
     return id, false
   end
   local due = job.at or now + (job.delay or 0)
-  local delay = math.max(0, due - now)
-  call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now, 'delay', delay, 'priority', job.priority or 0)
+  local delay = due > now and due - now or '0'
+  call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now_text, 'delay', delay,
+    'priority', job.priority or '0')
   if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
   if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
   tell(q, 'added', 'jobId', id, 'name', job.name)
@@ -88,11 +89,15 @@ local function found(q, name)
   call('SADD', 'corral:' .. req.prefix .. '::queues', name)
 end
 
--- Add all jobs of a group; answers { id, fresh } for each.
-local function insert_all(group)
+-- Add all jobs of a group; answers { id, fresh } for each, or (`short`) the first number where all are new and in a row.
+local function insert_all(group, short)
   local answers, passed_over, plain, last = {}, {}, {}, nil
-  local counts = {}
-  for _, job in ipairs(group) do counts[job.queue] = (counts[job.queue] or 0) + 1 end
+  local counts, numbered = {}, short
+  for i = 1, #group do
+    local name = group[i].queue
+    counts[name] = (counts[name] or 0) + 1
+    numbered = numbered and not group[i].id and name == group[1].queue
+  end
   local counters = {}
   for name, count in pairs(counts) do
     found(queue_named(name), name)
@@ -106,11 +111,12 @@ local function insert_all(group)
     end
     counters[job.queue] = counters[job.queue] + 1
     local id, fresh = insert(q, job, counters[job.queue], plain)
-    answers[i] = { id, fresh }
+    if not numbered then answers[i] = { id, fresh } end
     if not fresh and job.parent then passed_over[#passed_over + 1] = job.parent end
   end
   if last then flush(last, plain) end
   -- A parent whose children were all there already would wait for ever.
   for _, parent in ipairs(passed_over) do one_less(queue_named(parent.queue), parent.id) end
+  if numbered and #group > 0 then return counters[group[1].queue] - #group + 1 end
   return answers
 end

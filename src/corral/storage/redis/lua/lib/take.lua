@@ -116,6 +116,15 @@ local function glance(fields)
   return seen
 end
 
+-- What the caller gets of a job with nothing special: the values alone, an odd number of texts where names and values are even.
+local function compact(fields)
+  if #fields == 12 and fields[12] == '0' and fields[1] == 'name' and fields[3] == 'data' and fields[5] == 'opts'
+    and fields[7] == 'timestamp' and fields[9] == 'delay' and fields[11] == 'priority' then
+    return { fields[2], fields[4], fields[6], fields[8], fields[10] }
+  end
+  return fields
+end
+
 -- Why a job that came out of the queue does not run; nil when it does.
 local function pass_over(q, id, fields, seen)
   if fields.err then -- the key is not a hash
@@ -183,7 +192,7 @@ local function choose(q, count)
         if limits then running[name] = (running[name] or 0) + 1 end
         if seen.hold then release_hold(q, id) end -- a Node worker had promoted it
         if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
-        chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, fields, name }
+        chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, compact(fields), name }
       end
     end
     if passed >= PASS_OVER then return chosen, #chosen == 0 end

@@ -162,8 +162,20 @@ local function take_out(q, ids)
     if count > 0 then call('LREM', q.active, -count, LEFT) end
     return found
   end
-  local active, found, rest, leaving = call('LRANGE', q.active, 0, -1), {}, {}, {}
-  for i = 1, #ids do leaving[ids[i]] = true end
+  local found, leaving, count = {}, {}, #ids
+  for i = 1, count do leaving[ids[i]] = true end
+  -- Mostly they are the ones that have been there longest, and nothing else has: then the tail is cut off.
+  local tail, before = call('LRANGE', q.active, -count, -1), math.max(0, length - count)
+  for i = 1, #tail do
+    if leaving[tail[i]] then found[tail[i]], leaving[tail[i]] = before + i, nil end
+  end
+  if next(leaving) == nil then
+    call('LTRIM', q.active, 0, -count - 1)
+    return found
+  end
+  local active, rest = call('LRANGE', q.active, 0, -1), {}
+  found = {}
+  for i = 1, count do leaving[ids[i]] = true end
   for place = 1, #active do
     local id = active[place]
     if leaving[id] then
