@@ -130,7 +130,7 @@ async def test_minutes_are_kept_for_two_weeks(storage: Storage) -> None:
 async def test_a_bound_that_was_lowered_is_reached_in_steps(storage: Storage) -> None:
     await complete(storage, 1_600, Keep())
     await complete(storage, 1, Keep(count=10))
-    assert 600 < (await tally(storage)).completed < 1_600  # one verdict deletes some hundred: nobody waits for a million
+    assert 600 < (await tally(storage)).completed < 1_600  # one verdict deletes some: nobody waits for a million
     for _ in range(4):
         await complete(storage, 1, Keep(count=10))
     assert (await tally(storage)).completed == 10
