@@ -32,7 +32,7 @@ format: $(VENV)/.has-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.has-bench ## corral against its rivals, in one run; QUICK=1 takes a minute
+bench: $(VENV)/.has-bench ## corral against its rivals, in one run; QUICK=1 takes under three minutes
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 torture-sqlite: $(VENV)/.has-test ## 10,000 worker kills on one SQLite file; KILLS=500 for fewer

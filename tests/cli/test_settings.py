@@ -140,3 +140,24 @@ def test_m_ts_55_somebody_elses_redis_does_not_move_an_application_that_names_it
     monkeypatch.setenv("REDIS_URL", "redis://localhost:6379")
     assert store_url(load_settings(), Corral("sqlite:///code.db")) == "sqlite:///code.db"
     assert store_url(load_settings(url="sqlite:///flag.db")) == "sqlite:///flag.db"
+
+
+def test_an_application_without_a_store_and_the_command_line_find_the_same_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each order of the sources: file, REDIS_HOST in `.env`, REDIS_URL, CORRAL_URL in `.env`, CORRAL_URL."""
+
+    def both() -> set[str]:
+        return {Corral().url, store_url(load_settings(), Corral()), store_url(load_settings())}
+
+    assert both() == {DEFAULT_URL}
+    write(folder, 'url = "sqlite:///file.db"\n')
+    assert both() == {"sqlite:///file.db"}
+    (folder / ".env").write_text("REDIS_HOST=written\nREDIS_PASSWORD=p@ss\n")
+    assert both() == {"redis://:p%40ss@written:6379/0"}
+    monkeypatch.setenv("REDIS_URL", "redis://cache/1")
+    assert both() == {"redis://cache/1"}
+    (folder / ".env").write_text("CORRAL_URL=sqlite:///written.db\n")
+    assert both() == {"sqlite:///written.db"}
+    monkeypatch.setenv("CORRAL_URL", "sqlite:///variable.db")
+    assert both() == {"sqlite:///variable.db"}

@@ -1,12 +1,14 @@
 """The application itself: where its store is when nobody says, how often it opens, and what it shows of itself."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from corral import Corral
 from corral.errors import ConfigError
+from corral.storage.connect import safe_url
 from tests.engine.helpers import GUARD
 
 
@@ -14,7 +16,8 @@ from tests.engine.helpers import GUARD
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, with nothing in the environment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CORRAL_URL", raising=False)
+    for name in [name for name in os.environ if name.startswith(("CORRAL_", "REDIS_"))]:
+        monkeypatch.delenv(name)
     return tmp_path
 
 
@@ -24,9 +27,45 @@ def test_the_url_is_what_the_code_says_then_the_environment_then_the_file_then_a
     assert Corral().url == "sqlite:///corral.db"
     (folder / "corral.toml").write_text('url = "sqlite:///file.db"\n')
     assert Corral().url == "sqlite:///file.db"
+    monkeypatch.setenv("REDIS_HOST", "cache")
+    assert Corral().url == "redis://cache:6379/0"
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere/3")
+    assert Corral().url == "redis://elsewhere/3"
     monkeypatch.setenv("CORRAL_URL", "sqlite:///environment.db")
     assert Corral().url == "sqlite:///environment.db"
     assert Corral("sqlite:///code.db").url == "sqlite:///code.db"
+
+
+def test_what_the_environment_says_may_stand_in_a_file_and_an_empty_variable_says_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("REDIS_HOST=cache\nREDIS_PORT=7000\nREDIS_PASSWORD='p@ss'\nREDIS_DB=2\n")
+    assert Corral().url == "redis://:p%40ss@cache:7000/2"
+    monkeypatch.setenv("REDIS_HOST", "other")
+    monkeypatch.setenv("REDIS_PORT", "")
+    assert Corral().url == "redis://:p%40ss@other:7000/2"
+    monkeypatch.setenv("CORRAL_URL", "")
+    assert Corral().url == "redis://:p%40ss@other:7000/2"
+    (folder / ".env").write_text("CORRAL_URL=sqlite:///written.db\n")
+    assert Corral().url == "sqlite:///written.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///corral.db", "sqlite:///corral.db"),
+        ("sqlite:////var/a@b/corral.db", "sqlite:////var/a@b/corral.db"),
+        ("redis://ann:s3cret@cache:6379/0", "redis://ann:***@cache:6379/0"),
+        ("redis://:s3/cret@cache", "redis://:***@cache"),
+        ("redis+unix:///run/redis.sock?db=1", "redis+unix:///run/redis.sock?db=1"),
+        (
+            "redis+sentinel://:s3cret@a:1,b:2/main?sentinel_password=s3cret&db=1",
+            "redis+sentinel://:***@a:1,b:2/main?sentinel_password=***&db=1",
+        ),
+    ],
+)
+def test_a_url_is_shown_as_it_is_but_for_its_passwords(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
 
 
 @pytest.mark.parametrize("text", ["url = ", "url = 7", 'url = "nowhere"'])

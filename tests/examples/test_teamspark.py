@@ -10,14 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from corral import ConfigError, Corral, Cron, Exponential, JobContext, Keep, PayloadError, RateLimit, UnknownJobError
+from corral import (
+    Corral,
+    Cron,
+    Exponential,
+    JobContext,
+    Keep,
+    PayloadError,
+    RateLimit,
+    UnknownJobError,
+    WorkerOptions,
+)
 from corral.handlers.email import EmailSettings
 from corral.testing import FakeClock, added, app_in_memory, assert_added, drain, fire_schedules, run_job
+from corral.testing.app import lent
 from examples.teamspark.build import add_job, beside, make_app
 from examples.teamspark.payloads import JobType, SyncSlackJobData
 from examples.teamspark.schedules import TABLE
 from examples.teamspark.settings import Settings
 from examples.teamspark.team import Span, Team
+from tests.redis_server import RedisServer
 
 WELCOME = {
     "to": "user@example.com",
@@ -39,21 +51,24 @@ MONDAY_AT_NINE = datetime(2026, 11, 23, 9, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody's own settings, nor a `.env` or `corral.toml` of the folder the tests are started in."""
-    for name in ("CORRAL_URL", "REDIS_URL", "WORKER_CONCURRENCY", "JOB_RETENTION_HOURS", "SMTP_HOST", "RESEND_API_KEY"):
+    for name in [name for name in os.environ if name.startswith("REDIS_")]:
+        monkeypatch.delenv(name)
+    for name in ("CORRAL_URL", "WORKER_CONCURRENCY", "JOB_RETENTION_HOURS", "SMTP_HOST", "RESEND_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
 
-def platform(folder: Path) -> Corral:
+def platform(folder: Path, url: str = "sqlite:///corral.db") -> Corral:
     email = EmailSettings(email_from="TeamSpark <team@example.com>", mail_dir=folder / "mail")
-    return make_app(Settings(url="sqlite:///corral.db", teamspark_home=folder), email=email)
+    return make_app(Settings(url=url, teamspark_home=folder), email=email)
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[Corral]:
-    """The platform on an empty store in memory, its files in a folder of the test's own."""
-    async with app_in_memory(platform(tmp_path), clock=FakeClock(SUNDAY)) as lent:
-        yield lent
+async def app(tmp_path: Path, storage_url: str) -> AsyncIterator[Corral]:
+    """The platform on an empty store of each engine, its files in a folder of the test's own."""
+    app = platform(tmp_path, storage_url)
+    async with lent(app, storage_url, FakeClock(SUNDAY)):
+        yield app
 
 
 def mails(folder: Path) -> list[EmailMessage]:
@@ -359,6 +374,26 @@ def test_m_ts_55_redis_url_names_the_store_unless_corral_url_does(monkeypatch: p
     assert make_app(Settings()).url == "sqlite:///named.db"
 
 
+async def test_m_ts_55_the_platform_serves_the_redis_of_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a deployment has it: only REDIS_HOST and REDIS_PORT are set, one application adds and another one works."""
+    with RedisServer() as server:
+        monkeypatch.setenv("REDIS_HOST", "127.0.0.1")
+        monkeypatch.setenv("REDIS_PORT", str(server.port))
+        web, background = make_app(Settings()), make_app(Settings())
+        assert web.url == background.url == server.url
+        async with web, background, await background.worker(options=WorkerOptions(stats_interval=0)):
+            welcome = await add_job(web.queues["send-email"], "welcome-email", WELCOME)
+            await welcome.result(timeout=30)
+            assert [one.key for one in (await (await web.open()).schedules()).items] == sorted(
+                line.key for line in background.schedules.declared()
+            )
+        assert server.ask("ZCARD", "bull:send-email:completed") == b":1\r\n"
+        assert server.ask("HGET", f"bull:send-email:{welcome.id}", "name") == b"$13\r\nwelcome-email\r\n"
+    assert [mail["To"] for mail in mails(tmp_path / "teamspark-data")] == ["user@example.com"]
+
+
 def test_m_ts_56_worker_concurrency_sets_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_CONCURRENCY", "12")
     assert {queue.concurrency for queue in make_app(Settings()).queues.values()} == {12}
@@ -373,6 +408,7 @@ def test_m_ts_57_job_retention_hours_sets_how_long_finished_jobs_stay(monkeypatc
 def test_the_platform_keeps_its_files_beside_its_store() -> None:
     assert beside("sqlite:////var/lib/teamspark/corral.db") == Path("/var/lib/teamspark/teamspark-data")
     assert beside("sqlite:///corral.db") == Path("teamspark-data")
+    assert beside("redis://cache:6379/0") == Path("teamspark-data")
 
 
 def test_putting_the_platform_together_writes_nothing(tmp_path: Path) -> None:

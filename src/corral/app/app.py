@@ -36,8 +36,9 @@ class Corral:
     """An application. Making one does no I/O; the store is opened by `async with`, or by the first `add`.
 
     Args:
-        url: `sqlite:///path/to/file.db`, or `sqlite:///:memory:` for tests. Without one: `CORRAL_URL` of the
-            environment, else `url` in `corral.toml` here, else `sqlite:///corral.db`.
+        url: `sqlite:///path/to/file.db`, `sqlite:///:memory:` for tests, or `redis://host:6379/0`. Without one:
+            `CORRAL_URL`, `REDIS_URL` or `REDIS_HOST` of the environment or of `.env`, else `url` in `corral.toml`,
+            else `sqlite:///corral.db`.
         name: names the application among others on the same store; schedules declared in code belong to it.
         lifespan: an async context manager entered before a worker takes its first job and left after its last one.
 

@@ -1,9 +1,9 @@
 """The fetcher: one queue's conversation with the store. Hand in what finished, take what fits: that is a turn.
 
-There is no timer in it. Whatever finishes while a turn is on its way goes with the next one, so at low load a verdict is
-written at once and at high load the batches grow by themselves. When half of the slots have finished meanwhile, they do
-not wait: a second turn sets out, so that handlers run here while the store works there. On Redis that is 35 to 60 % more
-jobs per second, because each side otherwise waits for the other.
+There is no timer in it. Whatever finishes while a turn is on its way goes with the next one, so at low load a verdict
+is written at once and at high load the batches grow by themselves. When half of the slots have finished meanwhile, they
+do not wait: a second turn sets out, so that handlers run here while the store works there. On Redis that is 35 to 60 %
+more jobs per second, because each side otherwise waits for the other.
 """
 
 import asyncio

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from corral.storage.redis.connection import Server
 
-
 #: By so many seconds a server may end a read before its time, as its clock and ours are not the same.
 EARLY = 0.05
 
