@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.faults import crew
@@ -187,12 +188,24 @@ _FLUSH = "redis.call('FLUSHALL') for i = 2, #ARGV do redis.call('SET', ARGV[i], 
 
 def emptied(place: Place) -> None:
     """Everything is deleted at once."""
+    acks = place.crew.scene.acks
     for blow in place.blows(1.0):
-        place.keys.ask("EVAL", _FLUSH, 0, blow * EPOCH, f"{place.base()}id", f"{place.base('lean')}id")
-        time.sleep(0.3)  # whoever added just before has written it down by now
-        place.forgiven |= {(queue, job_id) for queue, job_id in map(str.split, lines(place.crew.scene.acks))}
-        place.grows(place.crew.scene.acks, "the next job after all were gone")
+        epoch = blow * EPOCH
+        place.keys.ask("EVAL", _FLUSH, 0, epoch, f"{place.base()}id", f"{place.base('lean')}id")
+        place.wait(partial(_added_since, epoch, acks), "the next job after all were gone")
+        place.grows(acks, "the next few jobs", by=40)  # more than one step adds: what was added before is written down
+        place.forgiven |= {key for key in map(_key, lines(acks)) if not key[1].isdecimal() or int(key[1]) < epoch}
         place.grows(place.crew.scene.verdicts, "the next completed job after all were gone")
+
+
+def _key(line: str) -> Key:
+    queue, job_id = line.split()
+    return queue, job_id
+
+
+def _added_since(epoch: int, acks: Path) -> bool:
+    """Whether a job was added since the numbers began anew."""
+    return any(job_id.isdecimal() and int(job_id) >= epoch for _, job_id in map(_key, lines(acks)))
 
 
 def moved_clock(place: Place) -> None:

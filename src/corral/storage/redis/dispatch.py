@@ -119,7 +119,7 @@ class Adder:
     """Adds travel together: those that come while a call is under way share the next one."""
 
     #: The most jobs of several callers in one call; one caller's own batch is never cut.
-    SHARED = 1000
+    SHARED = 500
 
     def __init__(self, server: Server, prefix: str) -> None:
         self._server = server

@@ -27,7 +27,7 @@ class Waiter:
         clock = asyncio.get_running_loop().time
         began = clock()
         answer = await self._server.block(command, timeout=seconds, name=self._name(queues[0]))
-        # Nothing, but too soon: the connection was lost, or the server's clock jumped. What came meanwhile is not known.
+        # Nothing, but too soon: the connection was lost, or the server's clock jumped. What came meanwhile is unknown.
         return answer is not None or clock() - began < seconds - EARLY
 
     def _name(self, queue: str) -> str:
