@@ -73,7 +73,7 @@ class Watched:
         """Wait until it has ended, at most 10 s."""
         loop = asyncio.get_running_loop()
         over = loop.create_future()
-        loop.add_reader(self._pidfd, over.set_result, None)
+        loop.add_reader(self._pidfd, lambda: over.done() or over.set_result(None))  # it is told until it is removed
         try:
             await asyncio.wait_for(over, 10)
         finally:

@@ -16,7 +16,7 @@ from tests.engine.helpers import GUARD
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, with nothing in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("CORRAL_", "REDIS_"))]:
+    for name in [name for name in os.environ if name.startswith(("CORRAL_URL", "REDIS_"))]:
         monkeypatch.delenv(name)
     return tmp_path
 

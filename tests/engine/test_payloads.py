@@ -209,7 +209,9 @@ async def test_a_stored_payload_that_is_refused_fails_at_once_with_every_complai
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "NaN", '{"a":1}}', "\x00", "[" * 100_000], ids=["empty", "cut", "NaN", "too much", "zero", "deep"]
+    "text",
+    [" ", "{", "NaN", '{"a":1}}', "\x00", "[" * 100_000],
+    ids=["blank", "cut", "NaN", "too much", "zero", "deep"],
 )
 async def test_stored_data_that_is_not_json_fails_at_once_and_the_next_job_runs(app: Corral, text: str) -> None:
     seen: list[object] = []

@@ -15,6 +15,7 @@ from corral.cli.store import current_app, current_settings, open_url, run, store
 from corral.errors import CorralError
 from corral.job import Job, JobState
 from corral.schedule import Schedule
+from corral.storage.checkup import checkup
 from corral.storage.connect import safe_url
 from corral.storage.port import Storage, WorkerInfo
 from corral.timing import Millis, now_ms
@@ -77,13 +78,25 @@ async def _examine() -> list[Check]:
     url = store_url(settings, current_app(settings))
     try:
         async with open_url(url) as storage:
-            return [Check("store", Verdict.OK, f"{safe_url(url)} answers"), *await examine(storage)]
+            return [
+                Check("store", Verdict.OK, f"{safe_url(url)} answers"),
+                *await _vitals(url),
+                *await examine(storage),
+            ]
     except CorralError as error:
-        fix = "check the URL, the file's permissions and the disk; CORRAL_URL or --url names another store"
+        fix = "check the URL, the server or the file and its disk; CORRAL_URL or --url names another store"
         return [Check("store", Verdict.FAILED, f"{safe_url(url)}: {error}", fix)]
     except click.ClickException as error:
         fix = "start a worker or add a job to make it, or name another store with CORRAL_URL or --url"
         return [Check("store", Verdict.FAILED, error.format_message(), fix)]
+
+
+async def _vitals(url: str) -> list[Check]:
+    """What the store says about itself."""
+    return [
+        Check(one.name, Verdict.FAILED if one.grave else Verdict.WARNING if one.fix else Verdict.OK, one.text, one.fix)
+        for one in await checkup(url)
+    ]
 
 
 async def examine(storage: Storage, *, now: Millis | None = None) -> list[Check]:

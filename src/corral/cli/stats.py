@@ -9,8 +9,9 @@ from corral.cli.failures import NOT_FOUND, fail
 from corral.cli.figures import STATS_COLUMNS, Figures, figures
 from corral.cli.render import Printer
 from corral.cli.shared import command, reads
-from corral.cli.store import open_store, run
+from corral.cli.store import chosen_url, open_store, open_url, run
 from corral.cli.values import duration
+from corral.storage.checkup import checkup
 from corral.storage.port import Storage
 
 
@@ -29,7 +30,9 @@ def stats(queue: str | None, window: float, watch: float | None) -> None:
         raise click.BadParameter("the figures are kept by the minute: at least 1m", param_hint="--window")
     printer = Printer.current()
     if watch is None:
-        printer.rows(STATS_COLUMNS, [one.row() for one in run(_once(queue, window))])
+        found, store = run(_once(queue, window))
+        printer.rows(STATS_COLUMNS, [one.row() for one in found])
+        printer.note(store)
         return
     try:
         run(_watch(printer, queue, window, max(0.1, watch)))
@@ -37,9 +40,12 @@ def stats(queue: str | None, window: float, watch: float | None) -> None:
         return  # the way out, not an accident
 
 
-async def _once(queue: str | None, window: float) -> Sequence[Figures]:
-    async with open_store() as storage:
-        return await _figures(storage, queue, window)
+async def _once(queue: str | None, window: float) -> tuple[Sequence[Figures], str]:
+    """The figures, and the store in a line."""
+    url = chosen_url()
+    async with open_url(url) as storage:
+        found = await _figures(storage, queue, window)
+    return found, "; ".join(f"{one.name}: {one.text}" for one in await checkup(url))
 
 
 async def _figures(storage: Storage, queue: str | None, window: float) -> Sequence[Figures]:

@@ -70,12 +70,16 @@ async def open_store(*, create: bool = False) -> AsyncIterator[Storage]:
     Raises:
         Failure: there is no such file (exit 3).
     """
+    async with open_url(chosen_url(), create=create) as storage:
+        yield storage
+
+
+def chosen_url() -> str:
+    """The URL of the store that the options mean."""
     settings = current_settings()
     # Only the application knows its own URL; it is not imported when somebody has already named the store.
     app = current_app(settings) if settings.app and not settings.url else None
-    url = app.url if app is not None else store_url(settings)
-    async with open_url(url, create=create) as storage:
-        yield storage
+    return app.url if app is not None else store_url(settings)
 
 
 @asynccontextmanager

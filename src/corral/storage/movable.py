@@ -1,4 +1,4 @@
-"""`movable(url)`: a store that can be moved. Beside `connect` the one place where adapters are named."""
+"""`movable(url)`: a store that can be moved. Beside `connect` and `checkup` the one place where adapters are named."""
 
 from urllib.parse import urlsplit
 

@@ -218,7 +218,7 @@ def claimed_job(
     if len(stored) == _PLAIN and stored.get("priority") == "0":
         # Most jobs: a first attempt with nothing special.
         return Job(
-            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=stored.get("data", "{}"),
+            id=job_id, queue=queue, name=name, state=JobState.ACTIVE, data=stored.get("data") or "{}",
             options=read_options(stored["opts"]), created_at=_number(stored["timestamp"]) or 0,
             started_at=now, attempts_started=attempts_started, worker=worker,
         )  # fmt: skip
@@ -244,7 +244,7 @@ def _job(
         queue=queue,
         name=stored.get("name", ""),
         state=state,
-        data=stored.get("data", "{}"),
+        data=stored.get("data") or "{}",
         options=read_options(stored.get("opts") or "{}") if strict else _shown_options(stored.get("opts") or "{}"),
         priority=_number(stored.get("priority")) or 0,
         created_at=_number(stored.get("timestamp")) or 0,

@@ -33,7 +33,9 @@ from corral.storage.redis.eventlog import EventLog
 from corral.storage.redis.queries import Queries
 from corral.storage.redis.schedules import Schedules
 from corral.storage.redis.url import parse
+from corral.storage.redis.vitals import vitals
 from corral.storage.redis.wake import Waiter
+from corral.storage.vital import Vital
 from corral.timing import Millis
 
 
@@ -167,6 +169,9 @@ class RedisStorage:
 
     async def workers(self, *, stale_ms: Millis = 60_000, now: Millis | None = None) -> list[WorkerInfo]:
         return await self._queries.workers(stale_ms, now)
+
+    async def vitals(self) -> list[Vital]:
+        return await vitals(self._server)
 
     # -- schedules -----------------------------------------------------------------------------------------------
 
