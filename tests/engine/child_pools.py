@@ -72,10 +72,10 @@ class Watched:
     async def ended(self) -> None:
         """Wait until it has ended, at most 10 s."""
         loop = asyncio.get_running_loop()
-        over = loop.create_future()
-        loop.add_reader(self._pidfd, lambda: over.done() or over.set_result(None))  # it is told until it is removed
+        over = asyncio.Event()  # set again and again until the reader is removed
+        loop.add_reader(self._pidfd, over.set)
         try:
-            await asyncio.wait_for(over, 10)
+            await asyncio.wait_for(over.wait(), 10)
         finally:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)

@@ -222,11 +222,8 @@ def _attached(queue: QueueKeys, spared: set[str]) -> Iterator[str]:
     """What belongs to a job goes with it; what is held is delayed as well."""
     for part, ids in queue.parts.items():
         if part != "lock":
-            yield from (
-                f"orphan: {job_id} is gone and left its {part}"
-                for job_id in ids - queue.hashes
-                if not job_id.startswith(JUNK)
-            )
+            gone = ids - queue.hashes - spared
+            yield from (f"orphan: {job_id} is gone and left its {part}" for job_id in gone)
     yield from (f"orphan: {job_id} is held and not delayed" for job_id in queue.held - queue.ids("delayed"))
     by_name = set(queue.held_by_name)
     if by_name != queue.held or len(by_name) != len(queue.held_by_name):
