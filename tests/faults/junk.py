@@ -54,11 +54,11 @@ class Planter:
         self._random = rng
         self.planted: list[str] = []
 
-    def everything(self) -> Iterator[str]:
-        """One kind after the other, each in one container; answers what it was."""
+    def everything(self) -> list[str]:
+        """Every kind, each as a text that `plant` understands; in any order."""
         kinds = [*self._of_wrong_type(), *self._hashes(), *self._parts(), *self._parents(), *self._without()]
         self._random.shuffle(kinds)
-        yield from kinds
+        return kinds
 
     def plant(self, what: str, *, child: str = "") -> None:
         """Plant one of `everything`; a parent gets this key of a good job for a child."""
@@ -106,15 +106,16 @@ class Planter:
             case _:
                 self._keys.ask("ZADD", f"{self._base}{container}", now_ms(), job_id)
 
-    def _place(self, *more: str) -> str:
-        return self._random.choice(("wait", "prioritized", "delayed", "active", "leased", *more))
+    def _place(self) -> str:
+        return self._random.choice(("wait", "prioritized", "delayed", "active", "leased"))
 
     def _of_wrong_type(self) -> Iterator[str]:
         for container in ("wait", "prioritized", "delayed", "active", "leased", "failed", "completed"):
             yield from (f"type|{container}|{name}" for name in _TYPES)
 
     def _hashes(self) -> Iterator[str]:
-        yield from (f"hash|{self._place('failed')}|{name}" for name, _ in hashes())
+        for container in ("wait", "prioritized", "delayed", "active", "leased"):
+            yield from (f"hash|{container}|{name}" for name, _ in hashes())
 
     def _parts(self) -> Iterator[str]:
         for part in _PARTS:  # an active job with a lock is Node's, whatever the lock is like

@@ -34,7 +34,7 @@ async def harm_done(storage: Storage, keys: Keys, prefix: str, queue: str, what:
         try:
             await _look(storage, queue, planter.planted[0])
             await _turn(storage, queue, Token(f"t{turn}"))
-        except (CorralError, ValueError) as error:  # ValueError: a reply that cannot be read
+        except (CorralError, ValueError, ArithmeticError) as error:  # ValueError: a reply that cannot be read
             found.append(f"{type(error).__name__}: {error}")
         left = list(_left(keys, base, planter.planted[0]))
         if not left:
@@ -46,7 +46,7 @@ async def _alone(storage: Storage, queue: str, job_id: str) -> list[str]:
     """Nothing else is there to be shown."""
     try:
         await _look(storage, queue, job_id)
-    except (CorralError, ValueError) as error:
+    except (CorralError, ValueError, ArithmeticError) as error:
         return [f"{type(error).__name__}: {error}"]
     return []
 

@@ -144,15 +144,17 @@ def full(place: Place) -> None:
         place.grows(place.crew.scene.acks, "the next job after there was room again")
 
 
+#: Pieces of junk that are planted at once.
+HANDFUL = 4
+
+
 def junk(place: Place) -> None:
     """Foreign things lie in the queue; the queue goes on."""
     planter = Planter(place.keys, place.base(), f"corral:{place.base()}", place.random)
     # Parents would wait for ever. A job with a name that nobody knows is no junk: it waits for another worker.
     kinds = [what for what in planter.everything() if not re.match(r"parent\||hash\|\w+\|name =", what)]
-    share = max(1, len(kinds) // max(1, round(place.seconds / 0.02)))
     for blow in place.blows(0.02):
-        batch = kinds[(blow - 1) * share : blow * share]
-        for what in batch:
+        for what in kinds[(blow - 1) * HANDFUL : blow * HANDFUL]:
             planter.plant(what)
     place.tally.blows = len(planter.planted)
     place.forgiven |= {("main", job_id) for job_id in planter.planted}

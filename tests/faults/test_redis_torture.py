@@ -60,11 +60,11 @@ async def test_no_kind_of_junk_is_in_the_way_of_others(redis_url: str) -> None:
     url, complaints = with_prefix(redis_url, fresh_prefix()), []
     with Keys(url) as keys:
         async with connect(url) as storage:
-            kinds = list(Planter(keys, "", "", random.Random(7)).everything())
+            kinds = Planter(keys, "", "", random.Random(7)).everything()[::3]  # the storm plants all of them
             for number, what in enumerate(kinds):
                 complaints += await harm_done(storage, keys, prefix_of(url), f"q{number}", what)
     assert complaints == []
-    assert len(kinds) > 400
+    assert len(kinds) > 500
 
 
 @pytest.mark.skipif(compiler() is None, reason="moving a server's clock needs a C compiler")

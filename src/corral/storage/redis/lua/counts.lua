@@ -16,7 +16,9 @@ local HEADS = 25 -- waiting jobs looked at, of each key, to find the oldest
 local function ready_since(q, id)
   local job = redis.pcall('HMGET', q.base .. id, 'rdy', 'timestamp')
   if job.err then return nil end
-  return tonumber(job[1] or nil) or tonumber(job[2] or nil)
+  local at = whole(job[1])
+  if at == 0 then at = whole(job[2]) end
+  return at > 0 and at or nil
 end
 
 -- Front jobs are old, but the oldest of all may stand behind: only the first of each key are asked.
@@ -32,7 +34,7 @@ local function oldest(q)
       if at and (not first or at < first) then first = at end
     end
   end
-  return first and math.floor(first)
+  return first
 end
 
 local function count(q)
