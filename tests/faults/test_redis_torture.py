@@ -20,9 +20,9 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-#: Storms after which every job must have run once, and those that may end a lease by themselves.
-STEADY = ("scripts", "connections", "replica", "frozen", "full")
-ROUGH = ("junk", "deleted", "emptied")
+#: Storms of every day, and those of `make torture-redis`, in which minutes of chance show more than a second does.
+DAILY = ("scripts", "connections", "full")
+LONG = ("replica", "frozen", "junk", "deleted", "emptied")
 
 
 def test_killed_workers_lose_nothing_and_finish_nothing_twice() -> None:
@@ -49,7 +49,7 @@ def test_restarts_of_the_server_lose_nothing() -> None:
     assert (tally["restarts"], tally["violations"]) == (RESTARTS, [])
 
 
-@pytest.mark.parametrize("storm", [*STEADY, *ROUGH])
+@pytest.mark.parametrize("storm", [*DAILY, *(pytest.param(storm, marks=pytest.mark.torture) for storm in LONG)])
 def test_a_storm_passes_over_the_server(storm: str) -> None:
     tally = torture("tests.faults.storms", storm, "--seconds", 1, "--seed", 7)
     assert (tally["storm"], tally["violations"]) == (storm, [])
@@ -67,6 +67,7 @@ async def test_no_kind_of_junk_is_in_the_way_of_others(redis_url: str) -> None:
     assert len(kinds) > 500
 
 
+@pytest.mark.torture
 @pytest.mark.skipif(compiler() is None, reason="moving a server's clock needs a C compiler")
 def test_the_servers_clock_jumps() -> None:
     tally = torture("tests.faults.storms", "clock", "--seconds", 1, "--seed", 7)
