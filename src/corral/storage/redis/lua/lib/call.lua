@@ -10,7 +10,7 @@ local call = redis.call
 local req = cmsgpack.unpack(ARGV[1])
 local lane, number = ARGV[2], ARGV[3]
 local memory = KEYS[2] .. 'op:' .. lane
-local MEMORY_MS = 60000
+local MEMORY_MS = '60000'
 
 local given = req.now ~= nil -- a test says what time it is
 local now = req.now

@@ -1,5 +1,6 @@
 -- lib/parents.lua - what a child's end means for the job that waits for it. BullMQ's keys: `dependencies` (not ended, or failed
 -- with nobody to decide), `processed` (results), `failed` (failures that count as done), `unsuccessful` (failures that count).
+--! include lib/release.lua
 
 local fail_stored -- lib/finish.lua
 
@@ -9,28 +10,6 @@ local function set_apart(q, id) call('SADD', q.quarantine, id) end
 -- Tell a parent something. What is wrong with its keys must not hold up the child's verdict, nor those beside it.
 local function tell_parent(q, tell_it, parent, ...)
   if not pcall(tell_it, parent, ...) then set_apart(q, parent) end
-end
-
-local function place_parent(q, id)
-  local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name')
-  local delay = whole(job[2])
-  if delay > 0 then
-    put_delayed(q, id, now + delay)
-    tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[3] or '')
-  else
-    call('HSET', q.base .. id, 'rdy', now)
-    put_ready(q, id, whole(job[1]), false)
-    tell(q, 'waiting', 'jobId', id, 'prev', 'waiting-children', 'name', job[3] or '')
-  end
-end
-
--- Let a parent that waits for its children run.
-local function release_parent(q, id)
-  if call('ZREM', q.children, id) == 1 then place_parent(q, id) end
-end
-
-local function one_less(q, id)
-  if call('SCARD', q.base .. id .. ':dependencies') == 0 then release_parent(q, id) end
 end
 
 local function child_completed(parent, child, result)

@@ -14,7 +14,7 @@ end
 local function wake(q)
   if not rawget(q, 'woken') then
     q.woken = true
-    if is_open(q) then call('ZADD', q.marker, 0, '0') end
+    if is_open(q) then call('ZADD', q.marker, '0', '0') end
   end
 end
 

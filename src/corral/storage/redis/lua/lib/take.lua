@@ -10,7 +10,10 @@ local function promote_one(q, id, score)
   if release_hold(q, id) then return put_where_it_stood(q, id) end
   local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name')
   if job.err then return set_apart(q, id) end
-  if not (job[1] or job[2]) then return nil end -- nothing behind the id: a hash is not made for it
+  if not (job[1] or job[2]) then -- nothing behind the id: a hash is not made for it
+    if call('EXISTS', q.base .. id) == 1 then set_apart(q, id) end
+    return nil
+  end
   local priority = whole(job[1])
   call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
   put_ready(q, id, priority, false)
