@@ -46,13 +46,16 @@ def _redis(url: str) -> Storage:
     try:
         from corral.storage.redis.store import RedisStorage  # redis-py takes 80 ms to import
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
-            raise
-        raise ConfigError(
-            f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'",
-            key="url",
-        ) from error
+        raise driver_missing(url, error) from None
     return RedisStorage(url)
+
+
+def driver_missing(url: str, error: ModuleNotFoundError) -> Exception:
+    """What to raise when an adapter cannot be imported; the error itself when it is about something else."""
+    if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
+        return error
+    text = f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'"
+    return ConfigError(text, key="url")
 
 
 def safe_url(url: str) -> str:

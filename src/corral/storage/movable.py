@@ -2,8 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from corral.errors import ConfigError
-from corral.storage.connect import check_url, safe_url
+from corral.storage.connect import check_url, driver_missing
 from corral.storage.transfer import Movable
 
 
@@ -21,10 +20,5 @@ def movable(url: str) -> Movable:
     try:
         from corral.storage.redis.transfer import RedisTransfer
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("redis", "hiredis"):
-            raise
-        raise ConfigError(
-            f"{safe_url(url)} needs redis-py and hiredis, which are not installed: pip install 'corral[redis]'",
-            key="url",
-        ) from error
+        raise driver_missing(url, error) from None
     return RedisTransfer(url)

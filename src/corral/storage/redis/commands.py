@@ -10,9 +10,9 @@ from corral.errors import StorageError
 from corral.job import JobId, JobState
 from corral.options import QueueSettings
 from corral.storage.port import JobPatch, QueueInfo, Selection
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.info import queue_info
 from corral.storage.redis.scripts import script
 from corral.storage.redis.selection import SLICE, Command, Selector

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from corral.event import NOW, Event, EventCursor, EventType
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, to_json
 from corral.storage.redis.connection import Server
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.scripts import script
 
 #: A result or reason longer than this stays with the job and is not copied into its event.

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from corral.job import JobId, JobState
 from corral.options import ParentPolicy
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.scripts import script
 from corral.storage.transfer import Tie
 

@@ -8,10 +8,10 @@ from msgspec import Raw, Struct
 
 from corral.job import Job, JobId, JobState
 from corral.storage.port import Bucket, Children, Page, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, shown_job
 from corral.storage.redis.connection import Server
 from corral.storage.redis.discovery import Discovery
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.info import queue_info
 from corral.storage.redis.scripts import script
 from corral.storage.redis.texts import text, text_pairs, texts

@@ -18,10 +18,11 @@ from corral.job import Job, JobId, NewJob
 from corral.schedule import Schedule
 from corral.slots import next_slot, slot_id
 from corral.storage.port import Added, Claimed, Page
+from corral.storage.redis.adding import new_job
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, pairs, to_json
 from corral.storage.redis.connection import Server
 from corral.storage.redis.discovery import Discovery
-from corral.storage.redis.dispatch import Call, new_job
 from corral.storage.redis.repeats import NextRun, UnreadableScheduleError, definition, next_run, number, read_definition
 from corral.storage.redis.scripts import script
 from corral.timing import Millis

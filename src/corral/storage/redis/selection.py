@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from corral.job import JobId, JobState
 from corral.storage.port import Selection
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.scripts import script
 from corral.timing import Millis
 

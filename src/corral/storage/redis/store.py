@@ -26,12 +26,14 @@ from corral.storage.port import (
     Settlement,
     WorkerInfo,
 )
+from corral.storage.redis.adding import Adder
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
-from corral.storage.redis.dispatch import Adder, Leases, Turns
 from corral.storage.redis.eventlog import EventLog
+from corral.storage.redis.leases import Leases
 from corral.storage.redis.queries import Queries
 from corral.storage.redis.schedules import Schedules
+from corral.storage.redis.turns import Turns
 from corral.storage.redis.url import parse
 from corral.storage.redis.vitals import vitals
 from corral.storage.redis.wake import Waiter

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from corral.job import JobId, JobState
+from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, to_json
-from corral.storage.redis.dispatch import Call
 from corral.storage.redis.families import Families, read_text
 from corral.storage.redis.scripts import script
 from corral.storage.redis.shipping import fields_of, stored_job

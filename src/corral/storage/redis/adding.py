@@ -1,0 +1,180 @@
+"""add: new jobs, those of several callers in one call."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from corral.errors import CorralError, QueueFullError, StorageUnavailableError
+from corral.job import JobId, NewJob, ParentRef
+from corral.storage.port import Added
+from corral.storage.redis.call import Call
+from corral.storage.redis.codec import options_text, pack, parent_text
+from corral.storage.redis.connection import Server
+from corral.storage.redis.scripts import script
+from corral.timing import Millis
+
+
+class _Parent(Struct):
+    queue: str
+    id: JobId
+    json: str
+
+
+class _NewJob(Struct, omit_defaults=True):
+    queue: str
+    name: str
+    data: str
+    opts: str
+    id: JobId | None = None
+    delay: Millis = 0
+    at: Millis | None = None
+    priority: int = 0
+    lifo: bool = False
+    parent: _Parent | None = None
+    children: int = 0
+    lifespan: Millis | None = None
+    schedule: str | None = None
+    slot: Millis | None = None
+
+
+class _Add(Call, omit_defaults=True, kw_only=True):
+    register: Sequence[str]
+    groups: list[list[_NewJob]]
+
+
+class _Full(Struct):
+    queue: str
+    count: int
+    per_ms: float
+    retry_ms: float
+
+
+class _Refused(Struct):
+    full: _Full
+
+
+_decode_added = msgspec.msgpack.Decoder(list[int | list[tuple[JobId, bool]] | _Refused]).decode
+
+
+def new_job(job: NewJob, prefix: str) -> _NewJob:
+    """A job as `add.lua` and `fire_schedule.lua` read it."""
+    opts = options_text(job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix)
+    if not (job.parent or job.children or job.schedule or job.run_at is not None):
+        return _NewJob(
+            job.queue, job.name, job.data, opts, job.id, job.delay_ms, None, job.priority, job.lifo, None, 0,
+            job.options.lifespan_ms,
+        )  # fmt: skip
+    return _NewJob(
+        job.queue, job.name, job.data, opts, job.id, job.delay_ms, job.run_at, job.priority, job.lifo,
+        None if job.parent is None else _parent(job.parent, prefix), job.children, job.options.lifespan_ms,
+        job.schedule, job.scheduled_for,
+    )  # fmt: skip
+
+
+def _parent(parent: ParentRef, prefix: str) -> _Parent:
+    return _Parent(parent.queue, parent.id, parent_text(parent, prefix))
+
+
+class Adder:
+    """Adds travel together: those that come while a call is under way share the next one."""
+
+    #: The most jobs of several callers in one call; one caller's own batch is never cut.
+    SHARED = 500
+
+    def __init__(self, server: Server, prefix: str) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._known: set[str] = set()  #: queues that were entered in the list of all
+        self._inbox: list[_Letter] = []
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, jobs: Sequence[NewJob], now: Millis | None) -> list[Added]:
+        if not jobs:
+            return []
+        letter = _Letter([new_job(job, self._prefix) for job in jobs])
+        if now is not None:
+            await self._send([letter], now)
+        elif self._busy:
+            letter.read = asyncio.get_running_loop().create_future()
+            self._inbox.append(letter)
+            await letter.read
+        else:
+            self._busy = True
+            try:
+                await self._send([letter], None)
+            finally:
+                self._busy = False
+                self._go_on()
+        return letter.opened()
+
+    def _go_on(self) -> None:
+        if self._inbox:
+            self._busy = True
+            self._task = asyncio.create_task(self._serve())  # kept: the loop itself has only weak references
+
+    async def _serve(self) -> None:
+        try:
+            while self._inbox:
+                await self._send_some()
+        finally:
+            self._busy = False
+            self._go_on()
+
+    async def _send_some(self) -> None:
+        size = count = 0
+        for letter in self._inbox:
+            if count and size + len(letter.jobs) > self.SHARED:
+                break
+            size += len(letter.jobs)
+            count += 1
+        batch, self._inbox = self._inbox[:count], self._inbox[count:]
+        try:
+            await self._send(batch, None)
+        except CorralError as error:
+            for letter in batch:
+                letter.error = error
+        finally:
+            for letter in batch:
+                if letter.read is not None and not letter.read.done():
+                    letter.read.set_result(None)
+
+    async def _send(self, letters: Sequence["_Letter"], now: Millis | None) -> None:
+        fresh = tuple({job.queue for letter in letters for job in letter.jobs} - self._known)
+        queue = letters[0].jobs[0].queue
+        groups = [letter.jobs for letter in letters]
+        request = _Add(prefix=self._prefix, queue=queue, now=now, register=fresh, groups=groups)
+        answers = _decode_added(await self._server.run(script("add"), queue, pack(request)))
+        self._known.update(fresh)
+        for letter, answer in zip(letters, answers, strict=True):
+            letter.answer = answer
+
+
+class _Letter:
+    """One caller's jobs on their way."""
+
+    __slots__ = ("answer", "error", "jobs", "read")
+
+    def __init__(self, jobs: list[_NewJob]) -> None:
+        self.jobs = jobs
+        self.answer: int | list[tuple[JobId, bool]] | _Refused | None = None
+        self.error: CorralError | None = None
+        self.read: asyncio.Future[None] | None = None
+
+    def opened(self) -> list[Added]:
+        """What became of them. Raises: QueueFullError, or what kept the call from being made."""
+        if self.error is not None:
+            raise self.error
+        if isinstance(self.answer, _Refused):
+            raise _full(self.answer.full)
+        if self.answer is None:
+            raise StorageUnavailableError("the store was closed before these jobs were added")
+        if isinstance(self.answer, int):
+            return [Added(str(number), True) for number in range(self.answer, self.answer + len(self.jobs))]
+        return [Added(job_id, fresh) for job_id, fresh in self.answer]
+
+
+def _full(full: _Full) -> QueueFullError:
+    return QueueFullError(full.queue, full.count, full.per_ms / 1000, max(0.001, full.retry_ms / 1000))

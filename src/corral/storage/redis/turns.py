@@ -1,0 +1,129 @@
+"""claim and settle: a worker's turn."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from corral.job import Job, JobId
+from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.storage.port import BATCH, Claim, Claimed, Refusal, Settled, Settlement
+from corral.storage.redis.call import Call
+from corral.storage.redis.codec import (
+    ClaimedReply,
+    SettledReply,
+    UnreadableJobError,
+    claimed_job,
+    millis,
+    pack,
+    read_row,
+)
+from corral.storage.redis.connection import Server
+from corral.storage.redis.scripts import script
+from corral.timing import Millis, now_ms
+
+
+class _Wish(Struct):
+    count: int
+    token: str
+    lease: Millis
+    worker: str
+
+
+class _Claim(Call, omit_defaults=True, kw_only=True):
+    count: int
+    token: str
+    lease: Millis
+    worker: str = ""
+
+
+class _Verdict(Struct, omit_defaults=True):
+    id: JobId
+    token: str
+    kind: str
+    a: str = ""
+    b: str | None = None
+    after: Millis | None = None
+    count: int | None = None
+    age_ms: Millis | None = None
+    limit: int | None = None
+
+
+class _Settle(Call, omit_defaults=True, kw_only=True):
+    verdicts: list[_Verdict]
+    claim: _Wish | None = None
+
+
+_decode_claimed = msgspec.msgpack.Decoder(ClaimedReply).decode
+_decode_settled = msgspec.msgpack.Decoder(SettledReply).decode
+
+
+def _verdict(one: Settlement) -> _Verdict:
+    return _told_verdict(one.job_id, one.token, one.outcome)
+
+
+def _told_verdict(job_id: JobId, token: str, outcome: Outcome) -> _Verdict:
+    match outcome:
+        case Completed(result, keep):
+            return _Verdict(job_id, token, "c", result, None, None, keep.count, keep.age_ms)
+        case Failed(reason, trace, keep):
+            return _Verdict(job_id, token, "f", reason, trace, None, keep.count, keep.age_ms)
+        case Retried(after_ms, reason, trace):
+            return _Verdict(job_id, token, "r", reason, trace, after_ms)
+        case Snoozed(after_ms):
+            return _Verdict(job_id, token, "s", after=after_ms)
+        case Parked():
+            return _Verdict(job_id, token, "p")
+        case Released():
+            return _Verdict(job_id, token, "l")
+        case Crashed(reason, limit, keep):
+            return _Verdict(job_id, token, "x", reason, None, None, keep.count, keep.age_ms, limit)
+
+
+class Turns:
+    """claim and settle."""
+
+    def __init__(self, server: Server, prefix: str) -> None:
+        self._server = server
+        self._prefix = prefix
+
+    async def claim(self, queue: str, claim: Claim, now: Millis | None) -> Claimed:
+        request = _Claim(
+            prefix=self._prefix, queue=queue, now=now, count=min(claim.count, BATCH), token=claim.token,
+            lease=claim.lease_ms, worker=claim.worker,
+        )  # fmt: skip
+        reply = _decode_claimed(await self._server.run(script("claim"), queue, pack(request)))
+        return await self._claimed(queue, claim, reply, now)
+
+    async def settle(
+        self, queue: str, settlements: Sequence[Settlement], then: Claim | None, now: Millis | None
+    ) -> Settled:
+        wish = None if then is None else _Wish(min(then.count, BATCH), then.token, then.lease_ms, then.worker)
+        verdicts = [_verdict(one) for one in settlements]
+        request = _Settle(prefix=self._prefix, queue=queue, now=now, verdicts=verdicts, claim=wish)
+        reply = _decode_settled(await self._server.run(script("settle"), queue, pack(request)))
+        refused = {job_id: Refusal(reason) for job_id, reason in reply.refused} if reply.refused else {}
+        if then is None or reply.claimed is None:
+            return Settled(refused=refused)
+        return Settled(claimed=await self._claimed(queue, then, reply.claimed, now), refused=refused)
+
+    async def _claimed(self, queue: str, claim: Claim, reply: ClaimedReply, now: Millis | None) -> Claimed:
+        jobs: list[Job] = []
+        unreadable: list[_Verdict] = []
+        prefix, worker, at = self._prefix, claim.worker, int(reply.now)
+        for row in reply.jobs:
+            job_id, started, stored = read_row(row)
+            try:
+                jobs.append(claimed_job(queue, prefix, job_id, started, stored, worker, at))
+            except (UnreadableJobError, KeyError) as error:
+                reason = f"its stored form cannot be read: {error}"
+                unreadable.append(_Verdict(job_id, claim.token, "f", reason))
+        if unreadable:  # one that another program wrote: it must not stop those behind it
+            request = _Settle(prefix=prefix, queue=queue, now=now, verdicts=unreadable)
+            await self._server.run(script("settle"), queue, pack(request))
+        # The store's times in this machine's: a worker sleeps by its own clock, which may be wrong.
+        shift = now_ms() - at if now is None else 0
+        next_at, held_until = millis(reply.next_at, shift), millis(reply.held_until, shift)
+        if unreadable and not jobs and held_until is None:
+            held_until = at + shift  # not idle: the next call goes on behind them
+        return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until, paused=reply.paused)
