@@ -18,7 +18,8 @@ class EventType(StrEnum):
     """`FAILED` means finally failed; each failed attempt before that is `RETRYING`."""
 
     ADDED = "added"
-    DUPLICATED = "duplicated"
+    DUPLICATED = "duplicated"  #: an add whose id was there already
+    DEDUPLICATED = "deduplicated"  #: an add that another job kept out, or that took another's place
     WAITING = "waiting"
     DELAYED = "delayed"
     ACTIVE = "active"
@@ -30,6 +31,7 @@ class EventType(StrEnum):
     CANCELLED = "cancelled"  #: asked to stop, or taken out of the queue; a FAILED follows
     STALLED = "stalled"  #: its worker died; it is back in the queue or, at the limit, FAILED
     SNOOZED = "snoozed"
+    LIMITED = "limited"  #: handed back because the other side asked for a pause; its group or queue is held
     RELEASED = "released"  #: handed back by a stopping worker
     WAITING_CHILDREN = "waiting-children"
     REMOVED = "removed"

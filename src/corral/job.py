@@ -7,7 +7,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from corral.errors import ConfigError
-from corral.options import JobOptions, ParentPolicy
+from corral.options import Dedup, JobOptions, ParentPolicy, RateLimit
 from corral.timing import Millis
 
 JobId: TypeAlias = str
@@ -42,6 +42,14 @@ class ParentRef(Struct, frozen=True):
     policy: ParentPolicy = ParentPolicy.WAIT
 
 
+class After(Struct, frozen=True):
+    """A job that has to end before this one may start, and what its failure means for this one."""
+
+    queue: str
+    id: JobId
+    policy: ParentPolicy = ParentPolicy.FAIL
+
+
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to be added. Made by `Queue`, which has checked every field."""
 
@@ -56,6 +64,12 @@ class NewJob(Struct, frozen=True, kw_only=True):
     options: JobOptions = NO_OPTIONS
     parent: ParentRef | None = None
     children: int = 0  #: how many children will be added for it: it starts in WAITING_CHILDREN when > 0
+    after: tuple[
+        After, ...
+    ] = ()  #: it starts in WAITING_CHILDREN until all of these have ended; they count as children
+    group: str | None = None  #: whose turn it takes; None: it stands in the queue itself
+    group_rates: tuple[RateLimit, ...] = ()  #: the group's rate limits from now on; () leaves them
+    dedup: Dedup | None = None
     schedule: str | None = None  #: key of the schedule that made it
     scheduled_for: Millis | None = None  #: the slot it was made for
 
@@ -84,6 +98,9 @@ class Job(Struct, frozen=True, kw_only=True):
     worker: str | None = None  #: who has or had it
     parent: ParentRef | None = None
     pending_children: int = 0
+    group: str | None = None
+    dedup_id: str | None = None
+    fingerprint: str | None = None  #: of the last failed attempt: which kind of failure it was
     schedule: str | None = None
     scheduled_for: Millis | None = None
 

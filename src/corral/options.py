@@ -119,6 +119,66 @@ class RateLimit(Struct, frozen=True):
         return to_ms(self.per, "rate limit period")
 
 
+class GroupLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a group may do. Groups are served in turn; each of these bounds one group and leaves the others alone."""
+
+    concurrency: int | None = None  #: its jobs at once, over all workers
+    rate_limits: tuple[RateLimit, ...] = ()  #: its starts; every window must have room
+    max_size: int | None = None  #: its waiting jobs: an add beyond it is refused with QueueFullError
+
+    def __post_init__(self) -> None:
+        for key in ("concurrency", "max_size"):
+            value = getattr(self, key)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f"group {key} must be 1 or more, not {value!r}", key=key)
+
+
+class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stop for a while: nothing of the queue or group starts for `for_ms` from now, whatever else would let it.
+
+    With `probe` the time after that begins carefully: at most one job of it runs at once until the hold is lifted.
+    """
+
+    for_ms: Millis
+    reason: str = ""
+    probe: bool = False
+
+
+class GroupChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change to one group. `UNSET` leaves a field as it is."""
+
+    limits: GroupLimits | None | UnsetType = UNSET  #: instead of those the queue has for all groups; None: those again
+    paused: bool | UnsetType = UNSET
+    hold: Hold | None | UnsetType = UNSET  #: None lifts it
+
+
+class Dedup(Struct, frozen=True, omit_defaults=True):
+    """Keeps a job out while another one with this `id` is there (BullMQ's deduplication, all its modes).
+
+    Simple (`Dedup("report-7")`): until that job has ended. Throttle (`ttl`, seconds): until so long after it was added,
+    whether it has ended or not. Debounce (`ttl`, `extend` and `replace`): a job that is still delayed gives way to the
+    new one, and the time begins again. `keep_last`: what comes while the job runs is added when it has ended, and of
+    several the newest only. `reschedule` moves a delayed job to the newcomer's time in place of the newcomer.
+    """
+
+    id: str
+    ttl: float | None = None
+    extend: bool = False
+    replace: bool = False
+    keep_last: bool = False
+    reschedule: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not 0 < len(self.id) <= 512:
+            raise ConfigError(f"deduplication id must be a text of 1 to 512 characters, not {self.id!r}", key="dedup")
+        if self.ttl is not None:
+            force_setattr(self, "ttl", to_seconds(self.ttl, "deduplication ttl", minimum=0.001))
+
+    @property
+    def ttl_ms(self) -> Millis | None:
+        return None if self.ttl is None else to_ms(self.ttl, "deduplication ttl")
+
+
 class ParentPolicy(StrEnum):
     """What a child's final failure means for its parent (BullMQ's four flags as one choice)."""
 
@@ -139,6 +199,11 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
     keep_completed: Keep | None = None
     keep_failed: Keep | None = None
     keep_logs: int | None = None
+    max_crashes: int | None = (
+        None  #: workers that may die with it before it is quarantined; 1 with one attempt: at most once
+    )
+    sensitive: tuple[str, ...] = ()  #: payload fields (dotted paths) that are never shown
+    dead_letter: str | None = None  #: queue that gets a copy of the job when it fails for good
 
     def over(self, defaults: "JobOptions") -> "JobOptions":
         """These options, with what they leave open taken from `defaults`."""
@@ -146,7 +211,7 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
             return defaults
         if defaults == _NOTHING:
             return self
-        return replace(defaults, **{key: value for key, value in asdict(self).items() if value is not None})
+        return replace(defaults, **{key: value for key, value in asdict(self).items() if value not in (None, ())})
 
 
 _NOTHING = JobOptions()
@@ -265,6 +330,11 @@ class QueueSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate_limit: RateLimit | None | UnsetType = UNSET  #: None lifts the limit
     add_limit: RateLimit | None | UnsetType = UNSET  #: how many jobs producers may add; None lifts it
     concurrency: int | None | UnsetType = UNSET  #: over all workers; None lifts the cap
+    more_limits: tuple[RateLimit, ...] | UnsetType = UNSET  #: further windows beside `rate_limit`: all must have room
     name_concurrency: dict[str, int] | UnsetType = UNSET  #: over all workers, per job name; replaces the whole table
+    name_limits: dict[str, tuple[RateLimit, ...]] | UnsetType = UNSET  #: starts per job name; replaces the whole table
+    group_limits: GroupLimits | None | UnsetType = UNSET  #: for every group that has none of its own
+    groups: dict[str, GroupChange] | UnsetType = UNSET  #: changes to single groups; those not named stay
+    hold: Hold | None | UnsetType = UNSET  #: None lifts it
     keep_completed: Keep | UnsetType = UNSET  #: what the sweeper enforces on an idle queue
     keep_failed: Keep | UnsetType = UNSET

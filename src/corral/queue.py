@@ -34,7 +34,8 @@ from corral.options import (
     job_options,
 )
 from corral.payload import from_json, to_json
-from corral.storage.port import JobPatch, Page, QueueCounts, QueueInfo, Selection, Storage
+from corral.storage.insight import Page
+from corral.storage.port import JobPatch, QueueCounts, QueueInfo, Selection, Storage
 from corral.timing import Seconds, instant_ms, to_ms, to_seconds
 
 logger = logging.getLogger("corral.queue")

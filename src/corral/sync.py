@@ -17,7 +17,8 @@ from corral.job import Job, JobId, JobState
 from corral.options import AddKeywords
 from corral.queue import Queue as AsyncQueue
 from corral.storage.connect import connect
-from corral.storage.port import Page, QueueCounts, Storage
+from corral.storage.insight import Page
+from corral.storage.port import QueueCounts, Storage
 from corral.timing import Seconds
 
 R = TypeVar("R")

@@ -6,7 +6,7 @@ import pytest
 
 from corral.event import EventType
 from corral.job import JobState
-from corral.storage.port import Page
+from corral.storage.insight import Page
 from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
 from corral.storage.redis.queries import Queries

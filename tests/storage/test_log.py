@@ -1,7 +1,8 @@
 """log and logs: a job's own lines, the newest so many, read oldest first."""
 
 from corral.outcome import Completed
-from corral.storage.port import Page, Storage
+from corral.storage.insight import Page
+from corral.storage.port import Storage
 
 from .helpers import QUEUE, T0, Tape, add_ids, run_through
 

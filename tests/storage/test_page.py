@@ -2,7 +2,8 @@
 
 from corral.job import FINISHED, JobState
 from corral.outcome import Completed, Failed, Released
-from corral.storage.port import Page, Storage
+from corral.storage.insight import Page
+from corral.storage.port import Storage
 
 from .helpers import QUEUE, T0, Clock, add, add_ids, end, ids_of, new_job, run_through, served, start, start_one
 

@@ -18,19 +18,19 @@ since the epoch, durations integer milliseconds.
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
-from typing import Generic, NewType, Protocol, Self, TypeVar
+from typing import NewType, Protocol, Self
 
 from msgspec import UNSET, Struct, UnsetType
 
 from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
-from corral.options import Keep, QueueSettings, RateLimit
+from corral.options import GroupLimits, Keep, QueueSettings, RateLimit
 from corral.outcome import Outcome
 from corral.schedule import Schedule
+from corral.storage.insight import Insight, Page
 from corral.timing import Millis
 
 Token = NewType("Token", str)
-T = TypeVar("T")
 
 #: The most jobs one call may settle or claim: bounds how long one step can hold the store.
 BATCH = 256
@@ -64,7 +64,7 @@ class Lease(Struct, frozen=True, kw_only=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Which jobs a command means: these ids, or the first in these states.
+    """Which jobs a command means: these ids, or the first in these states. Every filter given must hold.
 
     Waiting jobs stand in the order they will be served in, delayed ones by due time, finished ones longest ended first.
     """
@@ -72,6 +72,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     ids: tuple[JobId, ...] = ()
     states: frozenset[JobState] = frozenset()
     name: str | None = None
+    group: str | None = None
+    fingerprint: str | None = None  #: failed for this kind of failure
     older_than_ms: Millis | None = None  #: in their state for at least this long (pending: created that long ago)
     beyond: int | None = None  #: spare the last so many of each state: of finished jobs, the newest
     limit: int = 1000
@@ -92,17 +94,21 @@ class JobPatch(Struct, frozen=True, kw_only=True):
 
 
 class Added(Struct, frozen=True):
-    """`fresh` is False when a job with this id existed: it is left as it was."""
+    """`fresh` is False when a job was there already: one with this id, or the one that deduplication found.
+
+    That one is left as it was, and `id` names it.
+    """
 
     id: JobId
     fresh: bool
+    deduplicated: bool = False
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
     """What a claim brought, best first."""
 
     jobs: tuple[Job, ...] = ()
-    next_at: Millis | None = None  #: when the next delayed job falls due
+    next_at: Millis | None = None  #: when something will be claimable by itself: a delayed job, a group whose hold ends
     held_until: Millis | None = None  #: rate limited: nothing before then
     paused: bool = False
 
@@ -174,18 +180,17 @@ class QueueInfo(Struct, frozen=True, kw_only=True):
     paused: bool = False
     pause_reason: str = ""
     rate_limit: RateLimit | None = None
+    more_limits: tuple[RateLimit, ...] = ()
     add_limit: RateLimit | None = None
     concurrency: int | None = None
     name_concurrency: Mapping[str, int] = {}
+    name_limits: Mapping[str, tuple[RateLimit, ...]] = {}
+    group_limits: GroupLimits | None = None
+    held_until: Millis | None = None  #: the end of a hold; it may be over
+    hold_reason: str = ""
+    probing: bool = False  #: after the hold's end one job at once, until it is lifted
     keep_completed: Keep | None = None
     keep_failed: Keep | None = None
-
-
-class Page(Struct, Generic[T], frozen=True):
-    """A stretch of a list, and how long the whole list is."""
-
-    items: tuple[T, ...]
-    total: int
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -216,8 +221,12 @@ class Dispatch(Protocol):
     async def add(self, jobs: Sequence[NewJob], *, now: Millis | None = None) -> list[Added]:
         """Add jobs of any queues, parents before their children, all or none; answers in order.
 
+        A job that deduplication keeps out is answered with the job that does; see `Dedup`. A job's `after` may name
+        jobs of the same call that stand before it.
+
         Raises:
-            QueueFullError: a queue's `add_limit` is used up; jobs of schedules do not count.
+            QueueFullError: a queue's `add_limit` is used up (jobs of schedules do not count), or a group is full.
+            JobNotFoundError: a job that `after` names is not there.
         """
         ...
 
@@ -262,9 +271,10 @@ class Commands(Protocol):
         ...
 
     async def retry(
-        self, queue: str, which: Selection, *, reset_attempts: bool = True, now: Millis | None = None
-    ) -> list[JobId]:
-        """Put finished jobs back into the queue."""
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, after_ms: Millis = 0, every_ms: Millis = 0,
+        now: Millis | None = None,
+    ) -> list[JobId]:  # fmt: skip
+        """Put finished jobs back into the queue: the first one after `after_ms`, and then one each `every_ms`."""
         ...
 
     async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
@@ -297,11 +307,15 @@ class Commands(Protocol):
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
-        now: Millis | None = None,
+        lease: Lease | None = None, now: Millis | None = None,
     ) -> str | None:  # fmt: skip
         """Note `value` under `key` unless a note is there (or `replace` it); answers the note as it was before.
 
-        Without a value it only looks. The ledger of effects (`sent`, `charged` …) is built on it.
+        Without a value it only looks. The ledger of effects (`sent`, `charged` …) is built on it: with a `lease`,
+        only its holder may write.
+
+        Raises:
+            LeaseLostError: the lease is not held any more; nothing was written.
         """
         ...
 
@@ -315,9 +329,12 @@ class Queries(Protocol):
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None,
+        name: str | None = None, group: str | None = None,
     ) -> Page[Job]:  # fmt: skip
-        """Jobs in these states: finished ones by when they ended, delayed by due time, waiting in serving order."""
+        """Jobs in these states: finished ones by when they ended, delayed by due time, waiting in serving order.
+
+        Jobs of groups come after the other waiting ones, by group and then in their group's order.
+        """
         ...
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
@@ -325,7 +342,7 @@ class Queries(Protocol):
         ...
 
     async def children(self, queue: str, job_id: JobId) -> Children:
-        """How a parent's children stand."""
+        """How a parent's children stand, and the jobs it comes `after`."""
         ...
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
@@ -390,7 +407,7 @@ class EventLog(Protocol):
         ...
 
 
-class Storage(Dispatch, Commands, Queries, Schedules, EventLog, Protocol):
+class Storage(Dispatch, Commands, Queries, Schedules, EventLog, Insight, Protocol):
     """Opened once with `async with`, then shared by everything on that event loop."""
 
     async def __aenter__(self) -> Self: ...

@@ -10,6 +10,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
+from corral.storage.insight import Page
 from corral.storage.port import (
     Added,
     Bucket,
@@ -18,7 +19,6 @@ from corral.storage.port import (
     Claimed,
     JobPatch,
     Lease,
-    Page,
     Pulse,
     QueueCounts,
     QueueInfo,

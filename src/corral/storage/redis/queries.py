@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from corral.job import Job, JobId, JobState
-from corral.storage.port import Bucket, Children, Page, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.insight import Page
+from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, shown_job
 from corral.storage.redis.connection import Server

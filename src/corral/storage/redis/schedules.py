@@ -17,7 +17,8 @@ from corral.errors import ConfigError
 from corral.job import Job, JobId, NewJob
 from corral.schedule import Schedule
 from corral.slots import next_slot, slot_id
-from corral.storage.port import Added, Claimed, Page
+from corral.storage.insight import Page
+from corral.storage.port import Added, Claimed
 from corral.storage.redis.adding import new_job
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, pairs, to_json

@@ -7,7 +7,8 @@ import msgspec
 from corral.event import NOW, Event, EventCursor
 from corral.job import Job, JobState
 from corral.schedule import Schedule
-from corral.storage.port import Bucket, Children, Page, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.insight import Page
+from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.sqlite.commands import CODES
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
