@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = sorted(path for path in (ROOT / "examples" / "snippets").glob("*.py") if path.name != "__init__.py")
-PAGES = [ROOT / "docs" / "quickstart.md", ROOT / "docs" / "guides" / "teamspark.md"]
+QUICK_START = ROOT / "docs" / "quickstart.md"
+PAGES = [QUICK_START, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def quoted() -> list[tuple[str, str]]:
@@ -46,6 +47,6 @@ def test_the_documents_quote_every_snippet_as_it_is() -> None:
 
 
 def test_every_python_block_of_the_quick_start_is_a_snippet() -> None:
-    page = PAGES[0].read_text()
+    page = QUICK_START.read_text()
     marks = re.findall(r"^<!-- snippet: ", page, re.MULTILINE)
     assert len(re.findall(r"^```python$", page, re.MULTILINE)) == len(marks)
