@@ -1,0 +1,230 @@
+"""Rates and turns under real workers: are limits exact, is nobody left behind?
+
+    python -m tests.faults.rates --engine redis --workers 4 --seconds 60
+
+*Windows*: several worker processes share a queue with two rate limits, a group with its own and a job name with its own,
+and always have more to do than they may. A fixed window may meet its neighbour, so in any stretch as long as a window
+there may be the limit and one burst of it, and never more; and the queue must not fall behind either: at least
+`BUSY` of what the limits allow has to start.
+
+*Turns*: a hundred tenants, of whom one has a thousand times as much to do as each other. In a fair round the n-th job of
+a small tenant starts when n rounds are over; its p99 wait may be `FAIR` times that share.
+
+Prints one line of JSON; ends with 1 when a promise was broken.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corral import Corral, Queue, RateLimit, WorkerOptions, connect
+from corral.job import Job, JobState
+from corral.options import AddKeywords, GroupChange, GroupLimits, QueueSettings
+from tests.redis_server import RedisServer, fresh_prefix, with_prefix
+
+BUSY = 0.9
+FAIR = 3.0
+QUEUE = "limited"
+FAIR_QUEUE = "tenants"
+TENANTS, SMALL, SKEW = 100, 10, 1000
+#: The queue's windows, those of the group "tight", and those of the name "rare": (count, seconds).
+WIDE, LONG = RateLimit(100, per=1), RateLimit(900, per=10)
+TIGHT, RARE = RateLimit(7, per=0.5), RateLimit(5, per=1)
+KEPT = AddKeywords(keep_completed=True)
+
+
+@dataclass
+class Tally:
+    """What was seen."""
+
+    engine: str
+    workers: int
+    started: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)  #: starts in the fullest stretch as long as the window
+    fair_share_ms: float = 0.0
+    p99_wait_ms: float = 0.0
+    throughput: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+
+def application(url: str) -> Corral:
+    """One worker's application: handlers that do nothing, for as long as it takes to be fair about turns."""
+    app = Corral(url)
+    limited = app.queue(QUEUE, concurrency=20)
+    tenants = app.queue(FAIR_QUEUE, concurrency=5)
+
+    @limited.job("plain")
+    async def plain() -> None: ...
+
+    @limited.job("rare")
+    async def rare() -> None: ...
+
+    @tenants.job("step")
+    async def step() -> None:
+        await asyncio.sleep(0.002)
+
+    return app
+
+
+def work(url: str, queue: str, name: str) -> None:
+    """A worker process, until SIGTERM."""
+
+    async def run() -> None:
+        app = application(url)
+        async with app:
+            await app.work(queues={queue: None}, options=WorkerOptions(name=name, stats_interval=0))
+
+    asyncio.run(run())
+
+
+@contextmanager
+def workers(url: str, queue: str, count: int) -> Iterator[None]:
+    """So many worker processes."""
+    spawn = multiprocessing.get_context("spawn")
+    crew = [spawn.Process(target=work, args=(url, queue, f"w{index}"), daemon=True) for index in range(count)]
+    for one in crew:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in crew:
+            one.terminate()
+        for one in crew:
+            one.join(60)
+
+
+# -- windows -----------------------------------------------------------------------------------------------------------
+
+
+async def windows(url: str, tally: Tally, seconds: float) -> None:
+    """More work than the limits allow, for so long; then look at when it started."""
+    async with connect(url) as store:
+        queue = Queue(QUEUE, store)
+        settings = QueueSettings(
+            rate_limit=WIDE, more_limits=(LONG,), name_limits={"rare": (RARE,)},
+            groups={"tight": GroupChange(limits=GroupLimits(rate_limits=(TIGHT,)))},
+        )  # fmt: skip
+        await store.configure(QUEUE, settings)
+        enough = int(seconds * WIDE.count * 1.2)
+        for _ in range(0, enough, 1000):
+            await queue.add_bulk([("plain", None, KEPT)] * 1000)
+        quarter = int(seconds * 20)
+        tight = AddKeywords(group="tight", keep_completed=True)
+        for _ in range(0, quarter, 500):
+            await queue.add_bulk([("plain", None, tight)] * 500)
+            await queue.add_bulk([("rare", None, KEPT)] * 500)
+        with workers(url, QUEUE, tally.workers):
+            await asyncio.sleep(seconds)
+        done = [job async for job in _completed(queue)]
+    _judge(tally, "queue 1 s", WIDE, done, seconds)
+    _judge(tally, "queue 10 s", LONG, done, seconds, busy=True)
+    _judge(tally, "group", TIGHT, [job for job in done if job.group == "tight"], seconds, busy=True)
+    _judge(tally, "name", RARE, [job for job in done if job.name == "rare"], seconds, busy=True)
+
+
+async def _completed(queue: Queue) -> AsyncIterator[Job]:
+    start = 0
+    while True:
+        page = await queue.page(JobState.COMPLETED, start=start, limit=500)
+        for job in page.items:
+            yield job
+        start += len(page.items)
+        if not page.items:
+            return
+
+
+def _judge(
+    tally: Tally, what: str, limit: RateLimit, jobs: Sequence[Job], seconds: float, *, busy: bool = False
+) -> None:
+    starts = sorted(job.started_at or 0 for job in jobs)
+    most = fullest(starts, limit.per_ms)
+    tally.started[what], tally.most[what] = len(starts), most
+    if most > 2 * limit.count:
+        tally.violations.append(f"{what}: {most} starts within {limit.per:g} s, of {limit.count}")
+    # The workers need a moment to come up, which is taken off.
+    allowed = limit.count * (seconds - 3) / limit.per
+    if busy and len(starts) < BUSY * allowed:
+        tally.violations.append(f"{what}: only {len(starts)} starts of {allowed:.0f} that were allowed")
+
+
+def fullest(starts: Sequence[int], per_ms: int) -> int:
+    """The most starts in any stretch of this length. `starts` are in order."""
+    most = first = 0
+    for last, start in enumerate(starts):
+        while start - starts[first] >= per_ms:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+async def turns(url: str, tally: Tally) -> None:
+    """The big tenant's jobs first, then the small ones' on top."""
+    async with connect(url) as store:
+        queue = Queue(FAIR_QUEUE, store)
+        await store.configure(FAIR_QUEUE, QueueSettings(paused=True))
+        for _ in range(SKEW * SMALL // 1000):
+            await queue.add_bulk([("step", None, AddKeywords(group="t0", keep_completed=True))] * 1000)
+        for tenant in range(1, TENANTS):
+            await queue.add_bulk([("step", None, AddKeywords(group=f"t{tenant}", keep_completed=True))] * SMALL)
+        with workers(url, FAIR_QUEUE, tally.workers):
+            await asyncio.sleep(2)  # until all of them are there: they must not begin one after the other
+            await queue.resume()
+            while (await queue.counts()).waiting + (await queue.counts()).active:
+                await asyncio.sleep(0.2)
+        done = [job async for job in _completed(queue)]
+    began = min(job.started_at or 0 for job in done)
+    by_tenant: defaultdict[str, list[int]] = defaultdict(list)
+    for job in done:
+        by_tenant[job.group or ""].append((job.started_at or 0) - began)
+    small = sorted(wait for tenant, waits in by_tenant.items() if tenant != "t0" for wait in waits)
+    lengths = Counter({tenant: len(waits) for tenant, waits in by_tenant.items()})
+    if lengths != Counter({"t0": SKEW * SMALL, **{f"t{tenant}": SMALL for tenant in range(1, TENANTS)}}):
+        tally.violations.append("jobs are missing or were run twice")
+    span = max(max(waits) for waits in by_tenant.values())
+    tally.throughput = round(len(done) / span * 1000, 1)
+    tally.p99_wait_ms = float(small[int(len(small) * 0.99)])
+    tally.fair_share_ms = round(TENANTS * SMALL / tally.throughput * 1000, 1)
+    if tally.p99_wait_ms > FAIR * tally.fair_share_ms:
+        tally.violations.append(f"a small tenant waits {tally.p99_wait_ms} ms, its share is {tally.fair_share_ms} ms")
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def measure(url: str, tally: Tally, seconds: float) -> None:
+    """Both, one after the other, on one store."""
+    asyncio.run(windows(url, tally, seconds))
+    asyncio.run(turns(url, tally))
+
+
+def main() -> int:
+    """Run by the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.rates", description=__doc__)
+    parser.add_argument("--engine", choices=("sqlite", "redis"), default="sqlite")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    tally = Tally(arguments.engine, arguments.workers)
+    if arguments.engine == "redis":
+        with RedisServer() as server:
+            measure(with_prefix(server.url, fresh_prefix()), tally, arguments.seconds)
+    else:
+        with tempfile.TemporaryDirectory(prefix="corral-rates-") as folder:
+            measure(f"sqlite:///{Path(folder) / 'corral.db'}", tally, arguments.seconds)
+    print(json.dumps(vars(tally)))
+    return 1 if tally.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
