@@ -8,7 +8,7 @@ from importlib import import_module
 
 #: Each public name and the module that defines it.
 _HOME = {
-    "AddKeywords": "corral.options",
+    "AddKeywords": "corral.keywords",
     "AppQueue": "corral.app.queues",
     "BaseWorker": "corral.worker.worker",
     "Bundle": "corral.app.bundle",

@@ -23,7 +23,7 @@ from corral.event import EventType as EventType
 from corral.job import Job as Job
 from corral.job import JobState as JobState
 from corral.job import NewJob as NewJob
-from corral.options import AddKeywords as AddKeywords
+from corral.keywords import AddKeywords as AddKeywords
 from corral.options import Exponential as Exponential
 from corral.options import Fixed as Fixed
 from corral.options import Keep as Keep

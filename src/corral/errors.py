@@ -19,6 +19,9 @@ CorralError
 ├── ScheduleNotFoundError    (+ LookupError)
 ├── PayloadError             (+ ValueError)        data not JSON, or refused; `errors` lists all complaints
 ├── ResultError              (+ ValueError)        the handler's return value is not JSON
+├── EffectError                                    about something that is to happen once; carries `key`
+│   ├── EffectInProgressError                      another run is at it: the job snoozes and looks again
+│   └── EffectUncertainError                       it was begun and may have happened: a person decides
 ├── UnknownJobError                                no handler has this name
 ├── JobTimeoutError          (+ TimeoutError)      the handler ran out of its time
 ├── JobCancelledError                              the run was cancelled by a person
@@ -184,6 +187,34 @@ class PayloadError(CorralError, ValueError):
 
 class ResultError(CorralError, ValueError):
     """The handler did its work but returned something that is not JSON."""
+
+
+class EffectError(CorralError):
+    """Something about an effect that is to happen once. `key` names it."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        self.key = key
+        super().__init__(message)
+
+
+class EffectInProgressError(EffectError):
+    """Another run is busy with the effect. A handler that lets it pass is snoozed and uses up no attempt."""
+
+    def __init__(self, key: str, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"effect {key!r} is in progress in {owner}", key=key)
+
+
+class EffectUncertainError(EffectError):
+    """The effect was begun at most once and nobody knows whether it happened: look, then resolve or forget it."""
+
+    def __init__(self, key: str, owner: str) -> None:
+        self.owner = owner
+        super().__init__(
+            f"effect {key!r} was begun in {owner}, which did not live to say whether it happened; find out, then call "
+            "queue.resolve_effect(key, result) or queue.forget_effect(key)",
+            key=key,
+        )
 
 
 class UnknownJobError(CorralError):

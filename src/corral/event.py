@@ -40,6 +40,8 @@ class EventType(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     CLEANED = "cleaned"
+    CUSTOM = "custom"  #: of somebody's own making, told with `Queue.publish`; `name` is the event's
+
 
 
 class Event(Struct, frozen=True, kw_only=True):

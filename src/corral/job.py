@@ -5,9 +5,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corral.errors import ConfigError
 from corral.options import Dedup, JobOptions, ParentPolicy, RateLimit
+from corral.sensitive import shown_repr, shown_text
 from corral.timing import Millis
 
 JobId: TypeAlias = str
@@ -73,6 +75,9 @@ class NewJob(Struct, frozen=True, kw_only=True):
     schedule: str | None = None  #: key of the schedule that made it
     scheduled_for: Millis | None = None  #: the slot it was made for
 
+    def __repr__(self) -> str:
+        return shown_repr(self, ("data",), self.options.sensitive)
+
 
 class Job(Struct, frozen=True, kw_only=True):
     """One job as it was stored when it was read."""
@@ -104,10 +109,26 @@ class Job(Struct, frozen=True, kw_only=True):
     schedule: str | None = None
     scheduled_for: Millis | None = None
 
+    def __repr__(self) -> str:
+        return shown_repr(self, ("data", "result", "progress"), self.options.sensitive)
+
     @property
     def fence(self) -> int:
         """A number that only grows with each run of this job: pass it to systems that can refuse older ones."""
         return self.attempts_started
+
+
+def redact(job: Job, *, by_name: bool = True) -> Job:
+    """The job as people may see it: sensitive values of its payload, progress and result are `••••`.
+
+    Its name, reason, traces and log lines are left as they are: nobody knows which words in them are sensitive.
+    """
+    hidden = {
+        field: shown_text(text, job.options.sensitive, by_name=by_name)
+        for field, text in (("data", job.data), ("result", job.result), ("progress", job.progress))
+        if text is not None
+    }
+    return replace(job, **hidden)
 
 
 #: Key names that BullMQ keeps beside its jobs. A job with such an id would brick the queue for Node.

@@ -1,7 +1,6 @@
 """Options: what a caller may ask of a job, and how a queue is set up. Frozen values, checked where they are made."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from enum import IntEnum, StrEnum
 from typing import TypeAlias, TypedDict
 
@@ -189,6 +188,18 @@ class ParentPolicy(StrEnum):
     REMOVE = "remove"  #: the child is forgotten (removeDependencyOnFailure)
 
 
+class Letter(Struct, frozen=True, omit_defaults=True):
+    """Where a dead letter came from: the job that failed for good, and why."""
+
+    queue: str
+    id: str
+    reason: str = ""
+    attempts: int = 0
+    group: str | None = None
+    dead_letter: str | None = None  #: the option of the failed job, which its copy does not have
+    lifespan_ms: Millis | None = None  #: likewise: a letter does not expire
+
+
 class JobOptions(Struct, frozen=True, omit_defaults=True):
     """What is stored with a job. `None` means: not said here, ask the handler's declaration, then the queue."""
 
@@ -204,6 +215,7 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
     )
     sensitive: tuple[str, ...] = ()  #: payload fields (dotted paths) that are never shown
     dead_letter: str | None = None  #: queue that gets a copy of the job when it fails for good
+    letter: Letter | None = None  #: it is such a copy, of that job
 
     def over(self, defaults: "JobOptions") -> "JobOptions":
         """These options, with what they leave open taken from `defaults`."""
@@ -211,10 +223,13 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
             return defaults
         if defaults == _NOTHING:
             return self
-        return replace(defaults, **{key: value for key, value in asdict(self).items() if value not in (None, ())})
+        said = {key: value for key, value in asdict(self).items() if value not in (None, ())}
+        if self.sensitive and defaults.sensitive:  # what one of them hides, the other must not show
+            said["sensitive"] = tuple(dict.fromkeys((*defaults.sensitive, *self.sensitive)))
+        return replace(defaults, **said)
 
 
-_NOTHING = JobOptions()
+NO_JOB_OPTIONS = _NOTHING = JobOptions()
 
 
 class JobKeywords(TypedDict, total=False):
@@ -228,19 +243,13 @@ class JobKeywords(TypedDict, total=False):
     keep_failed: Keep | int | bool
     keep_logs: int
     priority: int
-
-
-class AddKeywords(JobKeywords, total=False):
-    """The further keywords of `add`."""
-
-    id: str
-    delay: Seconds
-    at: datetime | float
-    lifo: bool
+    max_crashes: int  #: workers that may die with it before it is quarantined
+    at_most_once: bool  #: one attempt, and none after a crash: rather not at all than twice
+    sensitive: Sequence[str]  #: payload fields (dotted paths) that are never shown
+    dead_letter: str  #: queue that gets a copy of the job when it fails for good
 
 
 JOB_KEYWORDS = frozenset(JobKeywords.__annotations__)
-ADD_KEYWORDS = JOB_KEYWORDS | frozenset(AddKeywords.__annotations__)
 
 
 def check_keywords(keywords: dict[str, object], known: frozenset[str]) -> None:
@@ -298,6 +307,25 @@ def _keep_logs(value: object) -> int:
     return value
 
 
+def _max_crashes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100:
+        raise ConfigError(f"max_crashes must be a whole number from 1 to 100, not {value!r}", key="max_crashes")
+    return value
+
+
+def _sensitive(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+        raise ConfigError(f"sensitive must be fields of the payload such as ['card.number'], not {value!r}",
+                          key="sensitive")  # fmt: skip
+    return tuple(value)
+
+
+def _dead_letter(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"dead_letter must be a queue's name, not {value!r}", key="dead_letter")
+    return str.__str__(value)
+
+
 def job_options(keywords: JobKeywords) -> JobOptions:
     """The stored form of the keywords, every value checked.
 
@@ -319,6 +347,14 @@ def job_options(keywords: JobKeywords) -> JobOptions:
         stored["keep_failed"] = _keep(keywords["keep_failed"], "keep_failed")
     if "keep_logs" in keywords:
         stored["keep_logs"] = _keep_logs(keywords["keep_logs"])
+    if "max_crashes" in keywords:
+        stored["max_crashes"] = _max_crashes(keywords["max_crashes"])
+    if "sensitive" in keywords:
+        stored["sensitive"] = _sensitive(keywords["sensitive"])
+    if "dead_letter" in keywords:
+        stored["dead_letter"] = _dead_letter(keywords["dead_letter"])
+    if keywords.get("at_most_once"):
+        stored.update(attempts=1, max_crashes=1)  # wins over numbers that a queue sets for all of its jobs
     return JobOptions(**stored) if stored else _NOTHING  # type: ignore[arg-type]  # each value was checked above
 
 

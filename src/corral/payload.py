@@ -13,7 +13,9 @@ from typing import Any, get_args, get_origin, is_typeddict
 import msgspec
 from msgspec import Struct
 
+from corral.codec.chain import refuse_sealed
 from corral.errors import PayloadError, ResultError
+from corral.sensitive import sensitive_fields
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
@@ -114,8 +116,10 @@ def from_json(text: str) -> object:
     """The plain value of a stored JSON text.
 
     Raises:
-        PayloadError: not JSON, longer than the limit or nested too deeply (another program may have written it).
+        PayloadError: not JSON, longer than the limit or nested too deeply (another program may have written it); or
+            sealed, and nobody here could open it.
     """
+    refuse_sealed(text)
     if len(text) > 16 * MAX_BYTES:
         raise PayloadError(f"payload has {len(text):,} characters, more than any payload may have")
     _check_depth(text, "payload")
@@ -126,14 +130,14 @@ def from_json(text: str) -> object:
     return value
 
 
-def result_json(value: object) -> str:
+def result_json(value: object, limit: int = MAX_BYTES) -> str:
     """What a handler returned, as JSON text. Models, dataclasses and Structs are taken apart first.
 
     Raises:
         ResultError: it is not JSON, or too long.
     """
     try:
-        return to_json(value, "result")
+        return to_json(value, "result", limit=limit)
     except PayloadError as error:
         raise ResultError(str(error)) from None
 
@@ -143,6 +147,8 @@ class PayloadType:
 
     def __init__(self, annotation: object) -> None:
         self.annotation = annotation
+        self.sensitive = sensitive_fields(annotation)  #: paths of the fields that are never shown
+        self.limit = MAX_BYTES  #: bytes of the JSON text; its queue may set another
         self._validate = _validator(annotation)
         self._adapter: Any = None
 
@@ -152,7 +158,7 @@ class PayloadType:
         Raises:
             PayloadError: every complaint of the type is in `errors`.
         """
-        return to_json(self._dump(value), "payload")
+        return to_json(self._dump(value), "payload", limit=self.limit)
 
     def decode(self, text: str) -> object:
         """The typed value of a stored JSON text.

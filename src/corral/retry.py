@@ -3,11 +3,12 @@
 First match wins:
 
     returned                                           Completed
-    the worker is stopping                             Released, no attempt used
-    Snooze                                             Snoozed, no attempt used
+    the worker is stopping                             Released, no attempt used; Failed where it may run only once
+    Snooze; an effect another run is busy with         Snoozed, no attempt used
+    Retry with a pause                                 Limited, no attempt used
     WaitForChildren                                    Parked, no attempt used
     the process that ran it died                       Crashed, no attempt used, quarantined at the second time
-    Discard; data or result refused; cancelled         Failed
+    Discard; data, result or effect refused; cancelled Failed
     last attempt                                       Failed
     Retry                                              Retried, after its own delay or the back-off's
     in `give_up_on`; not in `retry_on`; `retry_if` no  Failed
@@ -18,18 +19,25 @@ must be worth a retry.
 """
 
 import random
-import re
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from itertools import islice
-from types import TracebackType
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from corral.errors import ConfigError, CorralError, JobCancelledError, PayloadError, ResultError, WorkerCrashedError
-from corral.job import Job
+from corral.error_text import describe, leaves, safely, text_of, told, unwrap
+from corral.errors import (
+    ConfigError,
+    EffectInProgressError,
+    EffectUncertainError,
+    JobCancelledError,
+    PayloadError,
+    ResultError,
+    WorkerCrashedError,
+)
+from corral.fingerprint import failure_of
+from corral.job import Job, NewJob
+from corral.letters import letter
 from corral.options import (
     KEEP_COMPLETED,
     KEEP_FAILED,
@@ -40,22 +48,23 @@ from corral.options import (
     Fixed,
     Keep,
 )
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Failure, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
 from corral.timing import MAX_DURATION_MS, Millis, Seconds, to_ms
 
 T = TypeVar("T")
 
-#: Reasons stand in every listing and event: enough to understand, too little to drown in.
-MAX_REASON = 2_000
-MAX_TRACE_BYTES = 20_000
 #: A job that took two workers with it is poison.
 MAX_CRASHES = 2
 
 #: What waits when a custom back-off function cannot answer.
 FALLBACK = Exponential(1)
 _AT_ONCE = Fixed(0)
-_FINAL = (Discard, PayloadError, ResultError, JobCancelledError)
+_FINAL = (Discard, PayloadError, ResultError, JobCancelledError, EffectUncertainError)
+#: A pause that says nothing about its length, of a job whose back-off is none, would end before it began.
+LEAST_PAUSE_MS = 1_000
+#: When to look again whether another run has finished an effect.
+EFFECT_AFTER_MS = 1_000
 
 
 class Returned(Struct, frozen=True):
@@ -72,23 +81,12 @@ class Raised(Struct, frozen=True):
 
 
 class Interrupted(Struct, frozen=True):
-    """The worker stopped the run because it is stopping itself."""
+    """The worker stopped the run because it is stopping itself. `begun`: the handler had been called."""
+
+    begun: bool = True
 
 
 Ending: TypeAlias = Returned | Raised | Interrupted
-
-
-@runtime_checkable
-class Told(Protocol):
-    """An error of corral's that stands for one raised in another process: only names and text have come over."""
-
-    @property
-    def type_name(self) -> str: ...
-
-    @property
-    def trace(self) -> str: ...
-
-    def is_a(self, kind: type[BaseException]) -> bool: ...
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
@@ -102,6 +100,9 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     retry_if: Callable[[BaseException], bool] | None = None
     keep_completed: Keep = KEEP_COMPLETED
     keep_failed: Keep = KEEP_FAILED
+    max_crashes: int = MAX_CRASHES
+    at_most_once: bool = False  #: a run that was begun is never repeated, whatever ended it
+    dead_letter: str | None = None  #: queue that gets a copy when the job fails for good
 
 
 def decide(job: Job, ending: Ending, policy: RetryPolicy, *, random: Callable[[], float] = random.random) -> Outcome:
@@ -109,38 +110,59 @@ def decide(job: Job, ending: Ending, policy: RetryPolicy, *, random: Callable[[]
     match ending:
         case Returned(result=result):
             return Completed(result, policy.keep_completed)
-        case Interrupted():
-            return Released()
+        case Interrupted(begun=begun):
+            if not (begun and policy.at_most_once):
+                return Released()
+            return _failed(job, "interrupted by the end of its worker; it may run only once", [], policy, None)
         case Raised(error=error, trace=trace):
             return _judge(job, unwrap(error), trace, policy, random)
 
 
 def _judge(job: Job, error: BaseException, trace: str, policy: RetryPolicy, random: Callable[[], float]) -> Outcome:
+    attempt = job.attempts_made + 1
+    notes = [trace] if trace else []
     match error:
         case Snooze(seconds=seconds):
             try:
                 return Snoozed(_wait_ms(seconds, "snooze"))
             except ConfigError as mistake:  # the handler's, like any other
                 return _judge(job, mistake, trace, policy, random)
+        case EffectInProgressError():
+            return Snoozed(EFFECT_AFTER_MS)
+        case Retry(pause=pause) if pause is not None:
+            after_ms = max(_after_ms(error, attempt, policy, random, notes), LEAST_PAUSE_MS * (error.after is None))
+            return Limited(after_ms, pause == "group", _reason(error))
         case WaitForChildren():
             return Parked()
         case WorkerCrashedError():
-            return Crashed(describe(error), MAX_CRASHES, policy.keep_failed)
-    attempt = job.attempts_made + 1
-    notes = [trace] if trace else []
+            return Crashed(describe(error), policy.max_crashes, policy.keep_failed)
     if attempt < policy.attempts and _worth_a_retry(error, policy, notes):
         after_ms = _after_ms(error, attempt, policy, random, notes)
-        return Retried(after_ms, _reason(error), "\n".join(notes) or None)
-    return Failed(_reason(error), "\n".join(notes) or None, policy.keep_failed)
+        return Retried(after_ms, _reason(error), "\n".join(notes) or None, failure_of(error))
+    if isinstance(error, JobCancelledError):  # a person's decision, not a kind of failure; nor is it to be done again
+        return Failed(_reason(error), "\n".join(notes) or None, policy.keep_failed)
+    return _failed(job, _reason(error), notes, policy, failure_of(error))
+
+
+def _failed(job: Job, reason: str, notes: list[str], policy: RetryPolicy, failure: Failure | None) -> Failed:
+    letters: tuple[NewJob, ...] = ()
+    if policy.dead_letter is not None and policy.dead_letter != job.queue:
+        letters = (letter(job, policy.dead_letter, reason, attempts=job.attempts_made + 1),)
+    return Failed(reason, "\n".join(notes) or None, policy.keep_failed, failure, letters)
+
+
+def died_before(job: Job, policy: RetryPolicy) -> Failed:
+    """The verdict on a job that may run only once and whose worker died with it: it may have run."""
+    return _failed(job, f"quarantined after {job.crashes} crashes: it may run only once", [], policy, None)
 
 
 def _reason(error: BaseException) -> str:
     """What a signal says for itself; of anything else, also what it is."""
     match error:
         case Discard(reason=reason) | Retry(reason=reason) if reason:
-            return _text(reason)
+            return text_of(reason)
         case JobCancelledError():
-            return _text(error)
+            return text_of(error)
     return describe(error)
 
 
@@ -157,17 +179,12 @@ def _worth_a_retry(error: BaseException, policy: RetryPolicy, notes: list[str]) 
     if ask is None:
         return True
     # A predicate that breaks must not cost the job its retries.
-    return _safely(lambda: bool(ask(error)), lambda mistake: _noted(notes, "retry_if", mistake, True))
+    return safely(lambda: bool(ask(error)), lambda mistake: _noted(notes, "retry_if", mistake, True))
 
 
 def _is_one(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    told = _told(error)
+    told = told(error)
     return isinstance(error, kinds) or (told is not None and any(told.is_a(kind) for kind in kinds))
-
-
-def _told(error: BaseException) -> Told | None:
-    # Only corral's own classes are looked into: asking a stranger for an attribute may run its code.
-    return error if isinstance(error, CorralError) and isinstance(error, Told) else None
 
 
 def _after_ms(
@@ -212,7 +229,7 @@ def backoff_ms(
         on_fallback(mistake)
         return _curve_ms(FALLBACK, attempt, random)
 
-    return _safely(lambda: _custom_ms(custom, attempt, error), fall_back)
+    return safely(lambda: _custom_ms(custom, attempt, error), fall_back)
 
 
 def _curve_ms(curve: Fixed | Exponential, attempt: int, random: Callable[[], float]) -> Millis:
@@ -236,113 +253,3 @@ def _wait_ms(value: Seconds, what: str) -> Millis:
     if isinstance(seconds, int | float) and seconds < 0:
         return 0
     return to_ms(seconds, what)
-
-
-# -- exceptions as text ----------------------------------------------------------------------------------------------
-
-
-def _safely(call: Callable[[], T], otherwise: Callable[[BaseException], T]) -> T:
-    """Call what may raise anything at all: a user's function, or an exception's own `__str__`.
-
-    `SystemExit` too: nothing in there may end the worker, or leave the job without a verdict.
-    """
-    try:
-        return call()
-    except BaseException as mistake:  # the verdict on a job may not depend on how well users' functions behave
-        return otherwise(mistake)
-
-
-def unwrap(error: BaseException) -> BaseException:
-    """The exception itself, out of the groups in which task groups wrap a single one."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a group, at any depth; of any other exception, itself."""
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, BaseExceptionGroup):
-            waiting.extend(reversed(one.exceptions))
-        else:
-            yield one
-
-
-def describe(error: BaseException) -> str:
-    """An exception as "TypeName: message": at most 2,000 characters, safe to print and to store, whatever it holds."""
-    error = unwrap(error)
-    told = _told(error)
-    name = type(error).__name__ if told is None else told.type_name.rpartition(".")[2]
-    parts = [_printable(name)]
-    message = _text(error)
-    if message and message != name:
-        parts.append(message)
-    if isinstance(error, BaseExceptionGroup):
-        parts.append("; ".join(describe(leaf) for leaf in islice(leaves(error), 3)))
-    return _cut(": ".join(parts), MAX_REASON)
-
-
-def _text(value: object) -> str:
-    return _safely(
-        lambda: _cut(_printable(str(value)[: MAX_REASON + 1]), MAX_REASON), lambda _: "(it has no readable text)"
-    )
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def _printable(text: str) -> str:
-    """The text with control characters (but line feeds) escaped and lone surrogates replaced: UTF-8 can carry it."""
-    return _UNPRINTABLE.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
-    return "\ufffd" if character >= "\ud800" else repr(character)[1:-1]
-
-
-#: Modules between the event loop or the thread and the handler: their frames say nothing about what went wrong.
-_MACHINERY = ("corral.worker.", "corral.app.", "asyncio.", "concurrent.futures.", "threading")
-
-
-def trace_of(error: BaseException) -> str:
-    """The traceback from the handler's first frame on, with causes: at most 20 kB, its middle left out if need be.
-
-    Never raises, whatever the exception's methods do.
-    """
-    return _safely(
-        lambda: _shortened(_printable(_shortened(_formatted(error), 4 * MAX_TRACE_BYTES)), MAX_TRACE_BYTES),
-        lambda mistake: f"the traceback of {describe(error)} cannot be shown: {describe(mistake)}",
-    )
-
-
-def _formatted(error: BaseException) -> str:
-    told = _told(error)
-    if told is not None:
-        return told.trace
-    shown = traceback.TracebackException(type(error), error, _from_handler(error.__traceback__), compact=True)
-    return "".join(shown.format())
-
-
-def _from_handler(trace: TracebackType | None) -> TracebackType | None:
-    start = trace
-    while start is not None and str(start.tb_frame.f_globals.get("__name__", "")).startswith(_MACHINERY):
-        start = start.tb_next
-    return start or trace
-
-
-def _shortened(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8: a third for the head (where it began), the rest for the tail (what it was)."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode()
-    between = "\n… shortened …\n"
-    room = limit - len(between.encode())
-    head, tail = data[: room // 3].decode(errors="ignore"), data[len(data) - room * 2 // 3 :].decode(errors="ignore")
-    return head + between + tail

@@ -9,6 +9,7 @@ from msgspec.structs import force_setattr
 from corral.cron import check_cron, next_after
 from corral.job import NO_OPTIONS
 from corral.options import JobOptions
+from corral.sensitive import shown_repr
 from corral.timing import Millis, to_ms, to_seconds
 
 
@@ -83,6 +84,9 @@ class Schedule(Struct, frozen=True, kw_only=True):
     last_at: Millis | None = None
     last_job_id: str | None = None
     fired: int = 0
+
+    def __repr__(self) -> str:
+        return shown_repr(self, ("data",), self.options.sensitive)
 
     def ended(self, at: Millis) -> bool:
         """Whether no slot at or after `at` may fire any more."""

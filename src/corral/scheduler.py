@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from corral.errors import ConfigError, RegistrationError, ScheduleNotFoundError, StorageError
+from corral.intake import OPEN, Intake
 from corral.job import NewJob
 from corral.schedule import Schedule
 from corral.slots import GRACE_MS, armed, due_slots, next_slot, slot_id
@@ -70,14 +71,17 @@ class Scheduler:
         storage: an open store.
         payloads: (queue, key) -> the function that makes the payload, for schedules declared with one.
         owner: the application in whose name schedules are declared.
+        intake: the application's, which every job passes on its way.
     """
 
     def __init__(
-        self, storage: Storage, payloads: Mapping[Name, PayloadFunction] | None = None, *, owner: str = ""
-    ) -> None:
+        self, storage: Storage, payloads: Mapping[Name, PayloadFunction] | None = None, *, owner: str = "",
+        intake: Intake = OPEN,
+    ) -> None:  # fmt: skip
         self._storage = storage
         self._payloads = payloads if payloads is not None else {}
         self._owner = owner
+        self._intake = intake
         self._resting: dict[Name, Millis] = {}
 
     # -- firing ------------------------------------------------------------------------------------------------------
@@ -168,10 +172,11 @@ class Scheduler:
         if schedule.computed:
             answer = self._payloads[_name(schedule)]()
             data = await answer if inspect.isawaitable(answer) else answer
-        return NewJob(
+        job = NewJob(
             queue=schedule.queue, name=schedule.name, data=data, id=id, priority=schedule.priority,
             options=schedule.options, schedule=schedule.key, scheduled_for=slot,
         )  # fmt: skip
+        return (await self._intake.admit([job], guarded=False))[0]
 
     # -- changing ----------------------------------------------------------------------------------------------------
 

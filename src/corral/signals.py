@@ -4,6 +4,9 @@ They work from any depth of the handler's calls, because they are raised and not
 """
 
 from datetime import timedelta
+from typing import Literal
+
+from corral.errors import ConfigError
 
 
 class JobSignal(Exception):
@@ -14,11 +17,24 @@ class Retry(JobSignal):
     """Try again, after `after` seconds instead of the back-off's own delay. Uses up an attempt.
 
     On the last attempt the job fails with `reason`.
+
+    With `pause` it is the other side that wants a rest (HTTP 429): the job goes back to the front, no attempt is used
+    up, and for `after` seconds nothing of its group ("group") or of the whole queue ("queue") starts, on any worker. A
+    job without a group pauses the queue. Without `after` the pause is the back-off's delay, at least a second.
+
+    Raises:
+        ConfigError: another `pause`.
     """
 
-    def __init__(self, reason: str = "retry requested", *, after: float | timedelta | None = None) -> None:
+    def __init__(
+        self, reason: str = "retry requested", *, after: float | timedelta | None = None,
+        pause: Literal["group", "queue"] | None = None,
+    ) -> None:  # fmt: skip
+        if pause not in (None, "group", "queue"):
+            raise ConfigError(f"pause must be 'group', 'queue' or None, not {pause!r}", key="pause")
         self.reason = reason
         self.after = after
+        self.pause = pause
         super().__init__(reason)
 
 

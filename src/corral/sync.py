@@ -14,7 +14,7 @@ from typing import Self, TypeVar, Unpack
 
 from corral.errors import ConfigError, StorageUnavailableError
 from corral.job import Job, JobId, JobState
-from corral.options import AddKeywords
+from corral.keywords import AddKeywords
 from corral.queue import Queue as AsyncQueue
 from corral.storage.connect import connect
 from corral.storage.insight import Page

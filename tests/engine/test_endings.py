@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from corral import Corral, JobState
-from corral.retry import MAX_REASON, MAX_TRACE_BYTES
+from corral.error_text import MAX_REASON, MAX_TRACE_BYTES
 from tests.engine import processes
 from tests.engine.helpers import GUARD, chosen, ending, working
 

@@ -27,7 +27,8 @@ from pathlib import Path
 
 from corral import Corral, Queue, RateLimit, WorkerOptions, connect
 from corral.job import Job, JobState
-from corral.options import AddKeywords, GroupChange, GroupLimits, QueueSettings
+from corral.keywords import AddKeywords
+from corral.options import GroupChange, GroupLimits, QueueSettings
 from tests.redis_server import RedisServer, fresh_prefix, with_prefix
 
 BUSY = 0.9

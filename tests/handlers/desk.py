@@ -8,7 +8,8 @@ from typing import Any, Self, cast
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
 from corral.job import Job, JobState
-from corral.options import AddKeywords, Keep
+from corral.keywords import AddKeywords
+from corral.options import Keep
 from corral.outcome import Completed, Retried
 from corral.storage.port import Claim, Selection, Settlement, Storage, Token
 from corral.timing import now_ms

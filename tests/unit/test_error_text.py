@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corral.error_text import MAX_REASON, MAX_TRACE_BYTES, describe, leaves, trace_of, unwrap
 from corral.errors import JobTimeoutError
-from corral.retry import MAX_REASON, MAX_TRACE_BYTES, describe, leaves, trace_of, unwrap
 
 
 class Unspeakable(Exception):

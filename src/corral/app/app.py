@@ -14,8 +14,9 @@ from corral.app.queues import AppQueue, QueueKeywords
 from corral.app.schedules import ScheduleKeywords, Schedules
 from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
 from corral.event import EventType
+from corral.intake import Guard, Intake
 from corral.job import check_name
-from corral.queue import Guard, Queue
+from corral.queue import Queue
 from corral.schedule import Cron, Every
 from corral.scheduler import Scheduler
 from corral.storage.connect import check_url, connect, safe_url
@@ -56,7 +57,7 @@ class Corral:
         self.schedules = Schedules(self.name)
         self.hooks = Hooks()
         self.middlewares: list[Middleware] = []
-        self.guards: list[Guard] = []
+        self.intake = Intake()
         self._storage: Storage | None = None
         self._live: dict[str, Queue] = {}
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
@@ -127,7 +128,7 @@ class Corral:
 
         The place to check permissions. Nothing is written when it raises; `corral add` without the app passes it by.
         """
-        self.guards.append(function)
+        self.intake.guards.append(function)
         return function
 
     def definition(self, queue: str, name: str) -> JobDefinition[Any, Any]:
@@ -179,7 +180,9 @@ class Corral:
             raise QueueNotFoundError(name, self.queues)
         live = self._live.get(name)
         if live is None or live.storage is not self._storage:
-            live = self._live[name] = Queue(name, await self.open(), guards=self.guards)
+            live = self._live[name] = Queue(
+                name, await self.open(), intake=self.intake, patience=self.queues[name].patience
+            )
         return live
 
     # -- producing from code without an event loop -----------------------------------------------------------------
@@ -202,7 +205,7 @@ class Corral:
         portal = self.portal()
 
         async def open_queue() -> Queue:
-            return Queue(name, await portal.storage(), guards=self.guards)
+            return Queue(name, await portal.storage(), intake=self.intake, patience=self.queues[name].patience)
 
         return open_queue
 

@@ -6,9 +6,9 @@ from typing import Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cas
 
 from corral.errors import ConfigError, RegistrationError
 from corral.job import NewJob, check_name
+from corral.keywords import AddKeywords
 from corral.options import (
     JOB_KEYWORDS,
-    AddKeywords,
     BackoffFunction,
     CustomBackoff,
     Exponential,

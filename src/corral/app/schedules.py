@@ -8,7 +8,8 @@ from typing import Any, TypedDict, TypeVar, cast
 from corral.app.definition import JobDefinition
 from corral.errors import ConfigError, RegistrationError
 from corral.job import check_name
-from corral.options import JOB_KEYWORDS, AddKeywords, JobKeywords, check_keywords
+from corral.keywords import AddKeywords
+from corral.options import JOB_KEYWORDS, JobKeywords, check_keywords
 from corral.queue import new_job
 from corral.schedule import Cron, Every, Missed, Overlap, Schedule
 from corral.timing import Millis, instant_ms

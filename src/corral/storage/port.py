@@ -88,6 +88,7 @@ class JobPatch(Struct, frozen=True, kw_only=True):
     priority: int | UnsetType = UNSET
     delay_ms: Millis | UnsetType = UNSET  #: of a delayed job, from now on
     progress: str | UnsetType = UNSET
+    detach: bool = False  #: its parent waits for it no longer, and it has no parent from then on
 
 
 # -- what is answered ------------------------------------------------------------------------------------------------
@@ -210,6 +211,7 @@ class Children(Struct, frozen=True, kw_only=True):
     pending: tuple[tuple[str, JobId], ...] = ()  #: (queue, id)
     completed: Mapping[JobId, str] = {}  #: id -> result as JSON text
     failed: Mapping[JobId, str] = {}  #: id -> reason
+    queues: Mapping[JobId, str] = {}  #: id -> queue, of each of them
 
 
 # -- the port --------------------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import cast
 
+from corral.codec.chain import refuse_sealed
+from corral.error_text import trace_of
 from corral.errors import JobTimeoutError, UnknownJobError
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
 from corral.outcome import Failed, Outcome, Snoozed
 from corral.payload import from_json, result_json
-from corral.retry import Ending, Interrupted, Raised, RetryPolicy, Returned, decide, trace_of
+from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before
 from corral.storage.port import Storage
 from corral.worker.children import Children
 from corral.worker.context import JobContext, SyncJobContext
@@ -40,8 +42,9 @@ class Plan:
 def plan(handler: Handler, options: JobOptions) -> Plan:
     """Resolve options: the job's own first, then the handler's, then corral's."""
     resolved = options.over(handler.options)
+    once = any(one.attempts in (None, 1) and one.max_crashes == 1 for one in (resolved, handler.options))
     policy = RetryPolicy(
-        attempts=resolved.attempts or 1,
+        attempts=1 if once else resolved.attempts or 1,
         backoff=resolved.backoff,
         custom=handler.custom_backoff,
         retry_on=handler.retry_on,
@@ -49,6 +52,9 @@ def plan(handler: Handler, options: JobOptions) -> Plan:
         retry_if=handler.retry_if,
         keep_completed=resolved.keep_completed or KEEP_COMPLETED,
         keep_failed=resolved.keep_failed or KEEP_FAILED,
+        max_crashes=1 if once else resolved.max_crashes or MAX_CRASHES,
+        at_most_once=once,
+        dead_letter=resolved.dead_letter,
     )
     timeout = None if resolved.timeout_ms is None else resolved.timeout_ms / 1000
     return Plan(options, policy, timeout, 1000 if resolved.keep_logs is None else resolved.keep_logs)
@@ -77,10 +83,14 @@ class Executor:
         if handler is None:
             return self._unknown(job)
         chosen = self._plan(handler, job.options)
+        if chosen.policy.at_most_once and job.crashes:  # added without its handler's options: the store gave it back
+            return died_before(job, chosen.policy)
         variable = current_job.set(job)
         try:
             if run.stopped is not None:  # cancelled or interrupted before it began
                 raise run.stopped
+            refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
+            run.begun = True
             if chosen.timeout is not None and handler.mode is not Mode.PROCESS:
                 loop = asyncio.get_running_loop()
                 run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
@@ -157,7 +167,12 @@ class Executor:
         return await self._children().run(request, self._context(run, chosen), timeout=chosen.timeout)
 
     def _context(self, run: Run, chosen: Plan) -> JobContext:
-        return JobContext(run.job, chosen.policy.attempts, self._storage, run.token, chosen.keep_logs)
+        """One for all of the run: its middleware and its handler share what it remembers of steps."""
+        if run.context is None:
+            run.context = JobContext(
+                run.job, chosen.policy.attempts, self._storage, run.token, chosen.keep_logs, self._threads
+            )
+        return run.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +193,7 @@ def _ending(run: Run, error: BaseException) -> Ending:
     stopped = run.stopped
     if stopped is not None and isinstance(error, asyncio.CancelledError | type(stopped)):
         if isinstance(stopped, WorkerStoppingError):
-            return Interrupted()
+            return Interrupted(run.begun)
         return Raised(stopped, str(stopped))
     return Raised(error, trace_of(error))
 

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
+from corral.error_text import describe
 from corral.errors import CorralError, StorageError
 from corral.options import KEEP_FAILED, QueueSettings
 from corral.outcome import Failed, Outcome, Released
-from corral.retry import describe
 from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
 from corral.worker.executor import Executor

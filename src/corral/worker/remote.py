@@ -9,9 +9,13 @@ import traceback
 from datetime import timedelta
 from types import TracebackType
 
+from corral.error_text import unwrap
 from corral.errors import (
     ConfigError,
     CorralError,
+    EffectError,
+    EffectInProgressError,
+    EffectUncertainError,
     JobTimeoutError,
     LeaseLostError,
     PayloadError,
@@ -22,6 +26,7 @@ from corral.errors import (
     StorageUnavailableError,
     StorageVersionError,
 )
+from corral.fingerprint import frames_of
 from corral.signals import Discard, JobSignal, Retry, Snooze, WaitForChildren
 from corral.timing import to_seconds
 from corral.worker.wire import Failure, Raised, Refused, Steered
@@ -42,9 +47,10 @@ class RemoteError(CorralError):
     qualified names of the original class and of every class it derives from, most specific first.
     """
 
-    def __init__(self, message: str, *, names: tuple[str, ...], trace: str) -> None:
+    def __init__(self, message: str, *, names: tuple[str, ...], trace: str, frames: tuple[str, ...] = ()) -> None:
         self.names = names
         self.trace = trace
+        self.frames = frames
         super().__init__(message or names[0].rpartition(".")[2])
 
     @property
@@ -71,7 +77,7 @@ def describe(error: BaseException) -> Failure:
         match error:
             case JobSignal():
                 return _describe_signal(error)
-            case PayloadError() | ResultError() | JobTimeoutError() | LeaseLostError():
+            case PayloadError() | ResultError() | JobTimeoutError() | LeaseLostError() | EffectError():
                 return refuse(error)
             case _:
                 return _describe_other(error)
@@ -88,7 +94,7 @@ def _describe_signal(signal: JobSignal) -> Failure:
         match signal:
             case Retry():
                 after = None if signal.after is None else _seconds(signal.after, "retry after")
-                return Steered("retry", printable(signal.reason), after)
+                return Steered("retry", printable(signal.reason), after, signal.pause)
             case Snooze():
                 return Steered("snooze", printable(signal.reason), _seconds(signal.seconds, "snooze"))
             case Discard():
@@ -108,7 +114,7 @@ def _describe_other(error: BaseException) -> Raised:
     lines = traceback.format_exception(type(error), error, _without_machinery(error.__traceback__))
     trace = "".join(line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]} …\n" for line in lines)
     # The last lines are kept: they are nearest to the error.
-    return Raised(_names(error), _text(error), printable(trace[-MAX_TRACE:], MAX_TRACE))
+    return Raised(_names(error), _text(error), printable(trace[-MAX_TRACE:], MAX_TRACE), frames_of(unwrap(error)))
 
 
 def _without_machinery(trace: TracebackType | None) -> TracebackType | None:
@@ -143,18 +149,19 @@ def printable(value: object, limit: int = MAX_MESSAGE) -> str:
 def restore(failure: Failure) -> Exception:
     """The exception that the worker raises for what the child told it."""
     match failure:
-        case Raised(names, message, trace):
-            return RemoteError(message, names=names, trace=trace)
-        case Steered(signal, reason, seconds):
-            return _restore_signal(signal, reason, seconds)
+        case Raised(names, message, trace, frames):
+            return RemoteError(message, names=names, trace=trace, frames=frames)
+        case Steered():
+            return _restore_signal(failure)
         case Refused():
             return refusal(failure)
 
 
-def _restore_signal(signal: str, reason: str, seconds: float | None) -> JobSignal:
-    match signal:
+def _restore_signal(steered: Steered) -> JobSignal:
+    reason, seconds = steered.reason, steered.seconds
+    match steered.signal:
         case "retry":
-            return Retry(reason, after=seconds)
+            return Retry(reason, after=seconds, pause=steered.pause)
         case "snooze":
             return Snooze(seconds or 0.0, reason)
         case "discard":
@@ -189,6 +196,8 @@ def refuse(error: CorralError) -> Refused:
             return Refused("JobTimeoutError", _text(error), seconds=float(error.seconds))
         case LeaseLostError():
             return Refused("LeaseLostError", _text(error), (error.queue, error.job_id))
+        case EffectInProgressError() | EffectUncertainError():
+            return Refused(type(error).__name__, _text(error), (error.key, error.owner))
         case _:
             known = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _BY_NAME)
             return Refused(next(known, "CorralError"), _text(error))
@@ -205,5 +214,9 @@ def refusal(refused: Refused) -> CorralError:
             return JobTimeoutError(seconds)
         case Refused("LeaseLostError", _, (queue, job_id)):
             return LeaseLostError(queue, job_id)
+        case Refused("EffectInProgressError", _, (key, owner)):
+            return EffectInProgressError(key, owner)
+        case Refused("EffectUncertainError", _, (key, owner)):
+            return EffectUncertainError(key, owner)
         case Refused(name, message):
             return _BY_NAME.get(name, CorralError)(message)

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from corral.event import Event, EventType
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal
 from corral.timing import now_ms
 from corral.worker.hooks import HookCalls
@@ -22,6 +22,7 @@ KIND: dict[type[Outcome], EventType] = {
     Snoozed: EventType.SNOOZED,
     Parked: EventType.WAITING_CHILDREN,
     Released: EventType.RELEASED,
+    Limited: EventType.LIMITED,
     Crashed: EventType.STALLED,
 }
 

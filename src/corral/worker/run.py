@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from corral.errors import CorralError, JobCancelledError
 from corral.job import Job
 from corral.storage.port import Token
-from corral.worker.context import SyncJobContext
+from corral.worker.context import JobContext, SyncJobContext
 
 #: The job whose handler is running in this context: log formatters read it, so that an application's own lines name it.
 current_job: ContextVar[Job | None] = ContextVar("corral_current_job", default=None)
@@ -20,7 +20,10 @@ class WorkerStoppingError(CorralError):
 class Run:
     """A claimed job on its way through the worker. Lives on the worker's event loop."""
 
-    __slots__ = ("abandoned", "job", "on_stop", "queue", "started", "stopped", "sync_context", "task", "timer", "token")
+    __slots__ = (
+        "abandoned", "begun", "context", "job", "on_stop", "queue", "started", "stopped", "sync_context", "task",
+        "timer", "token",
+    )  # fmt: skip
 
     def __init__(self, queue: str, job: Job, token: Token, started: float, on_stop: "Callable[[Run], None]") -> None:
         self.on_stop = on_stop  #: told when the run is told to stop: whoever runs it gives it some grace and then up
@@ -30,6 +33,8 @@ class Run:
         self.started = started  #: monotonic seconds of the claim
         self.task: asyncio.Task[None] | None = None  #: the slot that runs it, once it has one
         self.timer: asyncio.TimerHandle | None = None
+        self.begun = False  #: its handler was called
+        self.context: JobContext | None = None
         self.sync_context: SyncJobContext | None = None
         self.stopped: CorralError | None = None  #: why it was told to stop
         self.abandoned = False  #: its slot was given up; whatever still comes of it is ignored

@@ -3,7 +3,7 @@
 Only frozen data of fixed types crosses: nothing that is read here can name a class to build or code to run.
 """
 
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -70,6 +70,7 @@ class Raised(Struct, frozen=True, tag="raised"):
     names: tuple[str, ...]
     message: str
     trace: str
+    frames: tuple[str, ...] = ()  #: the application's, for the fingerprint
 
 
 class Steered(Struct, frozen=True, tag="steered"):
@@ -78,6 +79,7 @@ class Steered(Struct, frozen=True, tag="steered"):
     signal: str
     reason: str = ""
     seconds: float | None = None
+    pause: Literal["group", "queue"] | None = None
 
 
 class Refused(Struct, frozen=True, tag="refused"):
@@ -125,7 +127,25 @@ class Note(Struct, frozen=True, tag="note"):
     keep_ms: Millis
 
 
-Question: TypeAlias = Progress | Log | ListChildren | Recall | Note
+class Remember(Struct, frozen=True, tag="remember"):
+    """Write (or, without a value, look) into a ledger, as the run's lease allows."""
+
+    ledger: str  #: the queue whose ledger it is
+    key: str
+    value: str | None = None
+    replace: bool = False
+    ttl_ms: Millis | None = None
+
+
+class StillRuns(Struct, frozen=True, tag="still-runs"):
+    """Is this run of a job still going on? The answer is JSON text."""
+
+    queue: str
+    job_id: str
+    fence: int
+
+
+Question: TypeAlias = Progress | Log | ListChildren | Recall | Note | Remember | StillRuns
 
 
 class Ask(Struct, frozen=True, tag="ask"):

@@ -178,7 +178,8 @@ def to_fields(event: Event) -> list[str]:
     kind, detail = event.type, event.detail
     if detail is not None and len(detail) > MAX_DETAIL:
         detail = None
-    fields = ["event", _WIRE.get(kind, kind.value)]
+    word = event.name if kind is EventType.CUSTOM and event.name else _WIRE.get(kind, kind.value)
+    fields = ["event", word]
     for name, value in (("jobId", event.job_id), ("name", event.name), ("at", str(event.at) if event.at else None)):
         if value is not None:
             fields += (name, value)

@@ -13,7 +13,10 @@
 --! include lib/hold.lua
 --! include lib/parents.lua
 --! include lib/finish.lua
+--! include lib/discard.lua
 --! include lib/insert.lua
+--! include lib/edges.lua
+--! include lib/dedup.lua
 --! include lib/cadence.lua
 --! include lib/arming.lua
 

@@ -17,6 +17,7 @@
 --! include lib/finish.lua
 --! include lib/verdict.lua
 --! include lib/own.lua
+--! include lib/healing.lua
 
 local SLICE = 150 -- jobs taken back per call: 4 ms, 7 when they all end in quarantine
 local JUMP_MS = 2000 -- a clock that is so far from where it should be has jumped: no lease may end by that
@@ -53,6 +54,17 @@ local function abandoned()
   return found
 end
 
+local active -- the ids in `active`, read when they are asked for
+
+local function runs(id)
+  if call('ZSCORE', queue.leases, id) then return true end
+  if not active then
+    active = {}
+    for _, one in ipairs(call('LRANGE', queue.active, 0, -1)) do active[one] = true end
+  end
+  return active[id] == true
+end
+
 local ids, more = expired(), false
 more = #ids == slice
 if not more then
@@ -75,9 +87,9 @@ if #ids > 0 then
   leave_active(queue, ids)
   sort_back(lost)
   for _, job in ipairs(lost) do
-    local crashes = count_crash(queue, job.id)
+    local crashes, most = count_crash(queue, job.id)
     tell(queue, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', req.reason)
-    if job.cancel or crashes >= req.crashes then
+    if job.cancel or crashes >= (most or req.crashes) then
       local reason = job.cancel and cancelled(job.cancel)
         or string.format('quarantined after %d crashes: %s', crashes, req.reason)
       fail(queue, job, reason, nil, stored_keep(queue), 0)
@@ -98,7 +110,14 @@ if #ids > 0 then
     if ready_count(queue) > 0 then wake(queue) end
   end
 end
+if meta(queue).guarded then
+  local groups = grouping()
+  groups.settled(queue)
+  groups.heal(queue, runs)
+  groups.unguard(queue)
+end
 drop_stale_holds(queue)
+more = heal_edges(queue) or more
 tidy_after_node(queue, req.queue)
 conclude()
 return reply({ now = now, requeued = requeued, quarantined = quarantined, more = more })

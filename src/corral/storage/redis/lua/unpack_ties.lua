@@ -61,7 +61,7 @@ for _, child in ipairs(req.open) do
     child_completed(key, child, call('HGET', child, 'returnvalue') or 'null')
   elseif q and call('ZSCORE', q.failed, id) then
     local job = call('HMGET', child, 'parent', 'failedReason')
-    child_failed(key, job[1], child, id, job[2] or '')
+    child_failed(key, policy_of(job[1]), child, id, job[2] or '')
   end
 end
 conclude()

@@ -9,6 +9,10 @@ end
 
 local function discard(q, job)
   if job.parent then leave_parent(q, job) end
+  if job.followed then
+    local reason = job.state == 'failed' and call('HGET', q.base .. job.id, 'failedReason') or nil
+    tell_after(q, job.id, 'removed', reason, job.but)
+  end
   if job.deid and redis.pcall('GET', q.base .. 'de:' .. job.deid) == job.id then
     call('DEL', q.base .. 'de:' .. job.deid, q.base .. 'dn:' .. job.deid)
   end

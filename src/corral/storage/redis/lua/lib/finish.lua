@@ -4,7 +4,8 @@ local DELETED = 500 -- old finished jobs deleted by a call: 3 ms; the rest goes 
 
 local function delete_keys(q, id)
   local key = q.base .. id
-  call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful')
+  call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful',
+    q.own .. 'then:' .. id)
 end
 
 -- The score of a job that finishes now: the milliseconds, and in three decimals its place among those of the same one.
@@ -23,7 +24,7 @@ end
 -- The job that was kept back while the owner of its deduplication id ran (BullMQ's keepLastIfActive).
 local function add_kept_back(q, deid)
   local kept = q.base .. 'dn:' .. deid
-  local job = call('HMGET', kept, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'rjk')
+  local job = call('HMGET', kept, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'rjk', 'corral')
   if not job[1] then return end
   call('DEL', kept)
   local counter = call('INCR', q.base .. 'id')
@@ -31,7 +32,9 @@ local function add_kept_back(q, deid)
   local ok, options = pcall(cjson.decode, job[3] or '{}')
   if not ok or type(options) ~= 'table' then options = {} end
   local de = type(options.de) == 'table' and options.de or {}
+  local more = job[8] and cjson.decode(job[8]) or {} -- what BullMQ has no word for
   local delay, priority = tonumber(options.delay) or 0, tonumber(options.priority) or 0
+  if more.at then delay = math.max(0, more.at - now) end
   local key = q.base .. id
   call('HSET', key, 'name', job[1], 'data', job[2] or '{}', 'opts', job[3] or '{}', 'timestamp', now, 'delay', delay,
     'priority', priority, 'deid', deid)
@@ -40,8 +43,12 @@ local function add_kept_back(q, deid)
     call('SADD', job[5] .. ':dependencies', key)
   end
   if job[7] then call('HSET', key, 'rjk', job[7]) end
+  if more.schedule then call('HSET', key, 'sched', more.schedule, 'slot', more.slot or 0) end
+  if more.lifespan then call('HSET', key, 'exp', now + more.lifespan) end
+  if more.group then call('HSET', key, 'gid', more.group) end
   if tonumber(de.ttl) and not de.keepLastIfActive then
     call('SET', q.base .. 'de:' .. deid, id, 'PX', de.ttl)
+    call('ZADD', q.dedups, now + de.ttl, deid)
   else
     call('SET', q.base .. 'de:' .. deid, id)
   end
@@ -50,7 +57,7 @@ local function add_kept_back(q, deid)
     put_delayed(q, id, now + delay)
     tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[1])
   else
-    put_ready(q, id, priority, false)
+    put_ready(q, id, priority, options.lifo == true, more.group)
     tell(q, 'waiting', 'jobId', id, 'name', job[1])
   end
 end
@@ -58,7 +65,9 @@ end
 -- The owner of a deduplication id has ended: the next one may come. With a running time-out the id stays taken.
 local function release_deduplication(q, id, deid)
   local key = q.base .. 'de:' .. deid
-  if call('GET', key) == id and call('PTTL', key) == -1 then call('DEL', key) end
+  local owner = call('GET', key)
+  if owner and owner ~= id then return end -- it ran once more; the id is another one's by now
+  if owner and call('PTTL', key) == -1 then call('DEL', key) end
   add_kept_back(q, deid)
 end
 
@@ -67,8 +76,9 @@ local function delete_finished(q, state, ids)
   if #ids == 0 then return end
   for _, id in ipairs(ids) do
     if state == 'failed' then
-      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason')
+      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason', 'then')
       if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, job[2] or '') end
+      if job[3] then tell_after(q, id, 'removed', job[2] or '') end
     end
     delete_keys(q, id)
   end
@@ -99,14 +109,15 @@ end
 -- Fail a job that is in no container any more. Its own events come first; `prev` is where it was.
 fail_stored = function(q, id, reason, prev)
   local key = q.base .. id
-  local job = call('HMGET', key, 'name', 'parentKey', 'parent', 'deid')
+  local job = call('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'then')
   call('HSET', key, 'failedReason', reason, 'finishedOn', now_text)
   call('HDEL', key, 'defa', 'exp', 'cancel', 'hold')
   call('ZADD', q.base .. 'failed', finish_score(q, 'failed'), id)
   tell(q, 'failed', 'jobId', id, 'failedReason', reason, 'prev', prev, 'name', job[1] or '')
   tally(q).failed = tally(q).failed + 1
   if job[4] then release_deduplication(q, id, job[4]) end
-  if job[2] then tell_parent(q, child_failed, job[2], job[3], key, id, reason) end
+  if job[2] then tell_parent(q, child_failed, job[2], policy_of(job[3]), key, id, reason) end
+  if job[5] then tell_after(q, id, 'failed', reason) end
   unhold(q, job[1])
 end
 

@@ -42,8 +42,9 @@ end
 -- Forget that a job was set aside; true when it was.
 local function release_hold(q, id)
   if call('ZREM', q.held, id) == 0 then return false end
-  local name = redis.pcall('HGET', q.base .. id, 'name')
-  if type(name) == 'string' then call('ZREM', q.held .. ':' .. name, id) end
+  local job = redis.pcall('HMGET', q.base .. id, 'name', 'gid', 'gat')
+  if job[1] then call('ZREM', q.held .. ':' .. job[1], id) end
+  if job[2] then grouping().come_back(q, id, job[2], job[3]) end
   return true
 end
 
@@ -65,10 +66,14 @@ end
 
 -- Serve a job again, that was set aside, where it stood; false when there is no such job.
 local function put_where_it_stood(q, id)
-  local job = redis.pcall('HMGET', q.base .. id, 'name', 'priority', 'hold')
+  local job = redis.pcall('HMGET', q.base .. id, 'name', 'priority', 'hold', 'gid', 'gat')
   if job.err then call('SADD', q.quarantine, id) end
   if not (job[1] or job[2]) then return false end
   local priority = whole(job[2])
+  if job[4] then
+    if job[5] then grouping().put_at(q, id, job[4], job[5]) else put_ready(q, id, priority, true, job[4]) end
+    return true
+  end
   local place = noted_place(job[3], priority)
   if not place then
     put_ready(q, id, priority, true)
@@ -87,15 +92,21 @@ local function put_held(q, id)
   return call('ZREM', q.delayed, id) == 1 and put_where_it_stood(q, id)
 end
 
+-- Serve the first job of a name that is set aside; false when none is.
+unhold_one = function(q, name)
+  for _ = 1, 100 do
+    local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
+    if not id then return false end
+    if put_held(q, id) then return true end
+    call('ZREM', q.held .. ':' .. name, id)
+  end
+  return false
+end
+
 -- A job of this name ran, or left the queue, and made room. One too many does no harm: it is set aside once more.
 local function unhold(q, name)
   local limits = caps(q)
-  if not (limits and name and limits[name]) then return end
-  for _ = 1, 100 do
-    local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
-    if not id or put_held(q, id) then return end
-    call('ZREM', q.held .. ':' .. name, id)
-  end
+  if limits and name and limits[name] then unhold_one(q, name) end
 end
 
 -- A job left whose name nobody knows any more.

@@ -1,5 +1,8 @@
 -- lib/insert.lua - new jobs: their hashes, their places, their parents, and the limit for producers.
 
+-- What only some jobs need is in lib/dedup.lua and lib/edges.lua; a script without them is called for the others only.
+local keep_out, missing_after, tie_after, fail_new, attach_again
+
 -- Which queue's limit for producers this group would exceed. Counts it when it does not. Jobs of schedules are not counted.
 local function add_limit_hit(group)
   local wanted = {}
@@ -47,8 +50,8 @@ local function put_new(q, id, job, due, plain)
     put_delayed(q, id, due)
     tell(q, 'delayed', 'jobId', id, 'delay', due, 'name', job.name)
   else
-    if job.priority or job.lifo then
-      put_ready(q, id, job.priority or 0, job.lifo)
+    if job.priority or job.lifo or job.group then
+      put_ready(q, id, job.priority or 0, job.lifo, job.group)
     else
       plain[#plain + 1] = id
     end
@@ -65,18 +68,30 @@ local function insert(q, job, counter, plain)
   local id = job.id or string.format('%.0f', counter)
   local key = q.base .. id
   if job.id and call('EXISTS', key) == 1 then
+    if job.parent and attach_again then attach_again(q, id, key, job.parent) end
     tell(q, 'duplicated', 'jobId', id, 'name', job.name)
     return id, false
   end
   local due = job.at or now + (job.delay or 0)
+  local owner = job.dedup and keep_out(q, job, id, due)
+  if owner then return owner, false, true end
   local delay = due > now and due - now or '0'
   call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now_text, 'delay', delay,
     'priority', job.priority or '0')
   if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
   if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
+  if job.dedup then call('HSET', key, 'deid', job.dedup.id) end
+  if job.group then call('HSET', key, 'gid', job.group) end
   tell(q, 'added', 'jobId', id, 'name', job.name)
-  put_new(q, id, job, due, plain)
+  local fatal, go
+  if job.after then
+    local waits
+    waits, fatal, go = tie_after(key, job, id)
+    job.children = not go and (job.children or waits) or nil
+  end
+  if not fatal then put_new(q, id, job, due, plain) end
   if job.parent then attach(key, key, job.parent) end
+  if fatal then fail_new(q, id, fatal) end
   return id, true
 end
 
@@ -96,7 +111,7 @@ local function insert_all(group, short)
   for i = 1, #group do
     local name = group[i].queue
     counts[name] = (counts[name] or 0) + 1
-    numbered = numbered and not group[i].id and name == group[1].queue
+    numbered = numbered and not group[i].id and name == group[1].queue and not group[i].dedup
   end
   local counters = {}
   for name, count in pairs(counts) do
@@ -110,8 +125,8 @@ local function insert_all(group, short)
       plain, last = {}, q
     end
     counters[job.queue] = counters[job.queue] + 1
-    local id, fresh = insert(q, job, counters[job.queue], plain)
-    if not numbered then answers[i] = { id, fresh } end
+    local id, fresh, kept_out = insert(q, job, counters[job.queue], plain)
+    if not numbered then answers[i] = { id, fresh, kept_out } end
     if not fresh and job.parent then passed_over[#passed_over + 1] = job.parent end
   end
   if last then flush(last, plain) end

@@ -9,7 +9,8 @@ end
 
 local NAMES = { children = 'waiting-children', stalled_check = 'stalled-check' }
 local OWN = { leases = true, held = true, settings = true, state = true, minutes = true, notes = true, quarantine = true,
-  schedules = true, slots = true, scan = true }
+  schedules = true, slots = true, scan = true, edges = true, dedups = true, grouped = true, aside = true, busy = true,
+  ring = true, blocked = true, groups = true, group_settings = true, windows = true, freed = true, idle = true }
 
 local queues_by_base = {}
 
@@ -52,7 +53,8 @@ end
 local function meta(q)
   local known = rawget(q, 'known')
   if known then return known end
-  local found = call('HMGET', q.base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version')
+  local found = call('HMGET', q.base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version',
+    'corral')
   known = {
     paused = found[1] and true or false,
     concurrency = tonumber(found[2] or nil),
@@ -61,6 +63,7 @@ local function meta(q)
     events = tonumber(found[5] or nil) or 10000,
     founded = found[5] and true or false,
     version = found[6] or '',
+    guarded = found[7] and true or false, -- it has groups, holds or further windows: lib/groups.lua
   }
   rawset(q, 'known', known)
   return known

@@ -25,23 +25,22 @@ local function policy_of(text)
   return ok and type(parent) == 'table' and parent or {}
 end
 
--- Apply a failed child's policy. `reference` is the JSON text of its `parent` field.
-local function child_failed(parent, reference, child, child_id, reason)
+-- Apply a failed child's policy.
+local function child_failed(parent, policy, child, child_id, reason)
   local q, id = split_key(parent)
-  local policy = policy_of(reference)
   if not q or not (policy.fpof or policy.cpof or policy.idof or policy.rdof) then return end
   if call('SREM', parent .. ':dependencies', child) == 0 then return end
   if policy.fpof then
     call('ZADD', parent .. ':unsuccessful', now, child)
     local text = 'child ' .. child_id .. ' failed: ' .. reason
-    if call('ZREM', q.children, id) == 1 then
+    if unpark(q, id) then
       fail_stored(q, id, text, 'waiting-children')
     elseif call('EXISTS', parent) == 1 and not call('ZSCORE', q.base .. 'failed', id) then
       call('HSET', parent, 'defa', text)
     end
   elseif policy.cpof then
     call('HSET', parent .. ':failed', child, reason)
-    if call('ZREM', q.children, id) == 1 then
+    if unpark(q, id) then
       place_parent(q, id)
     elseif call('EXISTS', parent) == 1 then
       call('HSET', parent, 'cont', 1) -- it runs: it does not wait when it parks
@@ -67,4 +66,30 @@ local function child_retried(parent, child)
   local moved = call('HDEL', parent .. ':processed', child) + call('HDEL', parent .. ':failed', child)
     + call('ZREM', parent .. ':unsuccessful', child)
   if moved > 0 then call('SADD', parent .. ':dependencies', child) end
+end
+
+-- Tell the jobs that come after this one, in the order they were added, as parents are told. `how`: completed (`value` is the
+-- result), failed (the reason), removed (the reason, if it had failed), retried. Those of the queue `but` need not hear of it.
+local function tell_after(q, id, how, value, but)
+  local flags = { [0] = {}, { fpof = true }, { cpof = true }, { idof = true }, { rdof = true } } -- lib/edges.lua has the order
+  local key, own = q.base .. id, q.own .. 'then:' .. id
+  local open = how == 'retried'
+  local all = call('ZRANGE', own, 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    local name, other = string.match(all[i], '^([^:]*):(.+)$')
+    local policy = tonumber(all[i + 1]) % 8
+    local parent = queue_named(name).base .. other
+    if how == 'completed' then
+      tell_parent(q, child_completed, parent, key, value)
+    elseif how == 'failed' then
+      tell_parent(q, child_failed, parent, flags[policy], key, id, value)
+      open = open or policy == 0
+    elseif how == 'retried' then
+      tell_parent(q, child_retried, parent, key)
+    elseif name ~= but then
+      tell_parent(q, child_removed, parent, key, value)
+    end
+  end
+  call(open and 'SADD' or 'SREM', q.edges, id)
+  if how == 'removed' then call('DEL', own) end
 end

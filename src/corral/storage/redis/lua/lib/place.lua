@@ -1,5 +1,5 @@
--- lib/place.lua - where pending jobs stand: `wait` (list, served from its tail), `prioritized` and `delayed` (sorted sets), and
--- the markers that wake sleeping workers.
+-- lib/place.lua - where pending jobs stand: `wait` (list, served from its tail), `prioritized` and `delayed` (sorted sets), their
+-- groups, and the markers that wake sleeping workers.
 
 local PRIORITY = 4294967296 -- 2^32 counter values for each priority
 local URGENT = 1000000 -- priorities up to here are served before `wait`, the others after it
@@ -71,8 +71,11 @@ local function ready_list(q)
   return m.legacy and q.paused or q.wait
 end
 
--- Put a job at the end of its rank, or before all others of it.
-local function put_ready(q, id, priority, in_front)
+local grouping -- lib/groups.lua
+
+-- Put a job at the end of its rank, or before all others of it; one of a group into its group.
+local function put_ready(q, id, priority, in_front, gid)
+  if gid then return grouping().put(q, id, priority, gid, in_front) end
   if priority == 0 then
     if in_front then note_front(q, id) end
     call(in_front and 'RPUSH' or 'LPUSH', ready_list(q), id)
@@ -112,10 +115,12 @@ end
 
 -- Active jobs that go back, best first, each before all others of its rank.
 local function put_back(q, jobs)
-  for i = #jobs, 1, -1 do put_ready(q, jobs[i].id, jobs[i].priority, true) end
+  for i = #jobs, 1, -1 do put_ready(q, jobs[i].id, jobs[i].priority, true, jobs[i].gid) end
 end
 
 -- How many jobs wait to be claimed.
 local function ready_count(q)
-  return call('LLEN', q.wait) + call('ZCARD', q.prioritized) + call('ZCARD', q.held)
+  local count = call('LLEN', q.wait) + call('ZCARD', q.prioritized) + call('ZCARD', q.held)
+  return meta(q).guarded and count + call('ZCARD', q.grouped) or count
 end
+--! include lib/groups.lua

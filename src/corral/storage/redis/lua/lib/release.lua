@@ -1,21 +1,21 @@
 -- lib/release.lua - parents whose children have all ended run.
 
 local function place_parent(q, id)
-  local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name')
+  local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name', 'gid')
   local delay = whole(job[2])
   if delay > 0 then
     put_delayed(q, id, now + delay)
     tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[3] or '')
   else
     call('HSET', q.base .. id, 'rdy', now)
-    put_ready(q, id, whole(job[1]), false)
+    put_ready(q, id, whole(job[1]), false, job[4] or nil)
     tell(q, 'waiting', 'jobId', id, 'prev', 'waiting-children', 'name', job[3] or '')
   end
 end
 
 -- Let a parent that waits for its children run.
 local function release_parent(q, id)
-  if call('ZREM', q.children, id) == 1 then place_parent(q, id) end
+  if unpark(q, id) then place_parent(q, id) end
 end
 
 local function one_less(q, id)

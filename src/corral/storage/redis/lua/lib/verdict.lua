@@ -1,7 +1,8 @@
 -- lib/verdict.lua - what becomes of runs that ended.
 
 local FIELDS = { 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp' }
-local MORE = { 'priority', 'parent', 'cancel' }
+local MORE = { 'priority', 'parent', 'cancel', 'gid' }
+local note_failure, add_more -- lib/outcomes.lua: what only settle_full.lua knows
 local TRACES = 10 -- newest tracebacks kept with a job
 
 -- What is known of an active job; nil when its hash is gone, which must not be written anew.
@@ -19,7 +20,7 @@ end
 local function look_closer(q, job)
   if not job then return nil end
   local f = call('HMGET', q.base .. job.id, unpack(MORE))
-  job.priority, job.parent, job.cancel = whole(f[1]), f[2] or nil, f[3] or nil
+  job.priority, job.parent, job.cancel, job.gid = whole(f[1]), f[2] or nil, f[3] or nil, f[4] or nil
   return job
 end
 
@@ -39,11 +40,12 @@ local function leave_active(q, ids)
   call('DEL', unpack(locks))
   call('ZREM', q.leases, unpack(ids))
   call('SREM', q.stalled, unpack(ids))
+  if meta(q).guarded then grouping().leave(q, ids) end
 end
 
-local function attempts_of(q, id)
+local function options_of(q, id)
   local ok, options = pcall(cjson.decode, call('HGET', q.base .. id, 'opts') or '')
-  return ok and type(options) == 'table' and tonumber(options.attempts) or 0
+  return ok and type(options) == 'table' and options or {}
 end
 
 -- Fail an active job for good. `attempt` is 0 when the run does not count as one.
@@ -54,7 +56,7 @@ local function fail(q, job, reason, trace, keep, attempt)
   fail_stored(q, job.id, reason, 'active')
   if attempt > 0 then
     count_attempt(q, 'failed', job)
-    if made >= attempts_of(q, job.id) then tell(q, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', made) end
+    if made >= (tonumber(options_of(q, job.id).attempts) or 0) then tell(q, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', made) end
   end
   retain(q, 'failed', keep, { job.id })
 end
@@ -67,7 +69,7 @@ local function to_later(q, job, after, word, ...)
     put_delayed(q, job.id, now + after)
     tell(q, 'delayed', 'jobId', job.id, 'delay', now + after, 'prev', 'active', 'name', job.name, 'corral', word, ...)
   else
-    put_ready(q, job.id, job.priority, false)
+    put_ready(q, job.id, job.priority, false, job.gid)
     tell(q, 'waiting', 'jobId', job.id, 'prev', 'active', 'name', job.name, 'corral', word, ...)
   end
 end
@@ -89,7 +91,7 @@ local function park(q, job)
   elseif news[2] or call('SCARD', key .. ':dependencies') == 0 then
     call('HDEL', key, 'cont')
     call('HSET', key, 'rdy', now_text)
-    put_ready(q, job.id, job.priority, false)
+    put_ready(q, job.id, job.priority, false, job.gid)
     tell(q, 'waiting', 'jobId', job.id, 'prev', 'waiting-children', 'name', job.name)
   else
     call('ZADD', q.children, now, job.id)
@@ -99,14 +101,15 @@ end
 local function count_crash(q, id)
   local crashes = whole(call('HGET', q.base .. id, 'stc')) + 1
   call('HSET', q.base .. id, 'stc', crashes)
-  return crashes
+  local own = options_of(q, id).corral
+  return crashes, type(own) == 'table' and tonumber(own.max_crashes) or nil
 end
 
 local function crash(q, job, verdict)
-  local crashes = count_crash(q, job.id)
+  local crashes, most = count_crash(q, job.id)
   call('HSET', q.base .. job.id, 'failedReason', verdict.a)
   tell(q, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', verdict.a)
-  if crashes < verdict.limit then return true end
+  if crashes < (most or verdict.limit) then return true end
   fail(q, job, string.format('quarantined after %d crashes: %s', crashes, verdict.a), nil, verdict, 0)
   return false
 end
@@ -240,6 +243,7 @@ local function complete(q, one, key, f)
   local id, result, name = one.id, one.a, f[1] or ''
   call('HSET', key, 'atm', f[2] and tostring(whole(f[2]) + 1) or '1', 'returnvalue', result, 'finishedOn', now_text)
   if f[3] then tell_parent(q, child_completed, f[3], key, result) end
+  if f[8] then tell_after(q, id, 'completed', result) end
   if f[4] then release_deduplication(q, id, f[4]) end
   tell(q, 'completed', 'jobId', id, 'returnvalue', result, 'prev', 'active', 'name', name)
   local started = f[5] and whole(f[5]) or now
@@ -256,10 +260,11 @@ local function complete_all(q, done, names, refused)
   for i = 1, #done do
     local one = done[i]
     local id, key = one.id, base .. one.id
-    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp')
+    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp', 'then', 'gid')
     if f.err or not (f[1] or f[5]) then
       if f.err then set_apart(q, id) end
       refused[#refused + 1] = { id, 'job-missing' }
+      one.missing = true
       unhold_all(q)
     else
       names[#names + 1] = complete(q, one, key, f)
@@ -293,8 +298,10 @@ local function settle(q, verdicts)
       local job = look_closer(q, look(q, one.id))
       if job then
         names[#names + 1] = job.name
+        if one.failure then note_failure(q, job, one) end
         settle_one(q, job, one, back)
       else
+        one.missing = true
         refused[#refused + 1] = { one.id, 'job-missing' }
         unhold_all(q)
       end
@@ -309,6 +316,7 @@ local function settle(q, verdicts)
   if caps(q) then
     for _, name in ipairs(names) do unhold(q, name) end
   end
+  if add_more then add_more(accepted) end
   tell_idle(q)
   if meta(q).concurrency and ready_count(q) > 0 then wake(q) end
   return refused

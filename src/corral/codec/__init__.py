@@ -1,0 +1,1 @@
+"""Codecs: payloads and results compressed, encrypted and signed before they are stored."""

@@ -1,0 +1,90 @@
+"""Gathering what `corral.why` judges by: a handful of reads, each as of its own moment."""
+
+from msgspec import Struct
+
+from corral.errors import JobNotFoundError
+from corral.job import Job, JobId, JobState
+from corral.options import QueueSettings
+from corral.queue.base import QueueBase
+from corral.queue.groups import find_group
+from corral.storage.insight import GroupInfo
+from corral.storage.port import Children, Claim, Claimed, Storage, Token
+from corral.timing import Millis, now_ms
+from corral.why import Facts, Why, why
+
+#: Figures of so many minutes tell the pace.
+MINUTES = 15
+
+
+class ExplainVerbs(QueueBase):
+    """Why a job is not running."""
+
+    async def why(self, job_id: JobId, *, now: Millis | None = None) -> Why:
+        """Why the job is not running, with remedies, and when it may start. Raises: JobNotFoundError.
+
+        Args:
+            now: epoch milliseconds, for tests; without it the machine's clock.
+        """
+        job = (await self.storage.get(self.name, [job_id]))[0]
+        if job is None:
+            raise JobNotFoundError(self.name, job_id)
+        return why(job, await gather(self.storage, job, now_ms() if now is None else now))
+
+
+class _Ended(Struct, frozen=True):
+    attempts: int
+    over_ms: Millis
+
+
+async def gather(storage: Storage, job: Job, now: Millis) -> Facts:
+    """The facts about a job that stands in `storage`."""
+    info = await storage.configure(job.queue, QueueSettings())
+    [counts] = await storage.counts([job.queue])
+    if job.state.finished or job.state is JobState.ACTIVE:
+        return Facts(now=now, info=info, counts=counts)
+    waiting = job.state is JobState.WAITING
+    told = await storage.claim(job.queue, _NOTHING, now=now) if waiting and not info.paused else Claimed()
+    ended = await _ended(storage, job.queue, now)
+    lifespan = job.options.lifespan_ms
+    return Facts(
+        now=now,
+        info=info,
+        counts=counts,
+        place=await storage.place(job.queue, job.id),
+        group=await _group(storage, job),
+        held_until=told.held_until,
+        name_active=await _running(storage, job) if job.name in info.name_concurrency else 0,
+        children=await _children(storage, job),
+        workers=tuple(one for one in await storage.workers() if job.queue in one.queues),
+        ended=ended.attempts,
+        over_ms=ended.over_ms,
+        expires_at=None if lifespan is None else _begin(job) + lifespan,
+    )
+
+
+#: A claim of nothing takes nothing, and answers what a worker would be told.
+_NOTHING = Claim(count=0, token=Token("why"), lease_ms=1)
+
+
+def _begin(job: Job) -> Millis:
+    """From when a lifespan counts: a delayed job's begins when it is due."""
+    return max(job.created_at, job.run_at or 0)
+
+
+async def _group(storage: Storage, job: Job) -> GroupInfo | None:
+    return None if job.group is None else await find_group(storage, job.queue, job.group)
+
+
+async def _children(storage: Storage, job: Job) -> Children | None:
+    return await storage.children(job.queue, job.id) if job.state is JobState.WAITING_CHILDREN else None
+
+
+async def _running(storage: Storage, job: Job) -> int:
+    return (await storage.page(job.queue, [JobState.ACTIVE], limit=1, name=job.name)).total
+
+
+async def _ended(storage: Storage, queue: str, now: Millis) -> _Ended:
+    """Attempts that ended lately: since the first minute in which any did, at most `MINUTES` ago."""
+    buckets = await storage.metrics(queue, since=now - MINUTES * 60_000, until=now + 1)
+    attempts = sum(one.completed + one.failed + one.retried for one in buckets)
+    return _Ended(attempts, max(1, now - buckets[0].at) if buckets else 0)

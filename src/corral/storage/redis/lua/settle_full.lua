@@ -1,0 +1,37 @@
+-- settle_full.lua - settle.lua for verdicts that bring more: kinds of failures, and jobs to be added in the same step.
+--
+-- Keys     as settle.lua and add_full.lua; own: failures failures:of
+-- Request  as settle.lua, with failure? = { fingerprint, type, message } and adds? = { job ... } (as in add_full.lua) in verdicts
+-- Reply    as settle.lua. Refused, before anything is changed, with `missing` when an added job comes after one that is not there
+-- Events   as settle.lua, then those of add_full.lua
+-- BullMQ   has neither; the jobs are added as by its add scripts
+--! flags allow-oom
+--! include lib/call.lua
+--! include lib/keys.lua
+--! include lib/events.lua
+--! include lib/place.lua
+--! include lib/tally.lua
+--! include lib/hold.lua
+--! include lib/parents.lua
+--! include lib/finish.lua
+--! include lib/verdict.lua
+--! include lib/slot.lua
+--! include lib/take.lua
+--! include lib/discard.lua
+--! include lib/insert.lua
+--! include lib/edges.lua
+--! include lib/dedup.lua
+--! include lib/outcomes.lua
+
+local before = earlier()
+if before then
+  local note = cmsgpack.unpack(before)
+  local claimed = note.claimed and from_note(queue, note.claimed, req.claim.token)
+  return cmsgpack.pack({ refused = note.refused, claimed = claimed or nil })
+end
+local missing = missing_more(req.verdicts)
+if missing then refuse('missing', cjson.encode({ missing.queue, missing.id })) end
+local refused = settle(queue, req.verdicts)
+local claimed = req.claim and take(queue, req.claim) or nil
+conclude()
+return reply({ refused = refused, claimed = claimed }, { refused = refused, claimed = claimed and note_of(claimed) })
