@@ -41,7 +41,8 @@ class EventType(StrEnum):
     RESUMED = "resumed"
     CLEANED = "cleaned"
     CUSTOM = "custom"  #: of somebody's own making, told with `Queue.publish`; `name` is the event's
-
+    BREAKER_OPENED = "breaker-opened"  #: too many attempts failed: the queue or the group is held, `detail` says why
+    BREAKER_CLOSED = "breaker-closed"  #: a probe went well
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -43,8 +43,8 @@ JobRef: TypeAlias = Referable | tuple[str, JobId]
 Unique: TypeAlias = bool | str | Sequence[str] | Callable[[object], object]
 
 
-class AddKeywords(JobKeywords, total=False):
-    """The further keywords of `add`. Durations are seconds."""
+class NodeKeywords(JobKeywords, total=False):
+    """The keywords of `definition.node`: all of `add` that a job of a flow can have. Durations are seconds."""
 
     id: str
     delay: Seconds
@@ -53,10 +53,15 @@ class AddKeywords(JobKeywords, total=False):
     group: str | Callable[[object], str]  #: whose turn it takes; a function gets the payload as plain JSON
     limit: RateLimit | Sequence[RateLimit]  #: starts of its group; without a group: of the jobs with its `limit_key`
     limit_key: str  #: what `limit` counts, when it is not the job's name
+    after: JobRef | After | Iterable[JobRef | After]  #: jobs that have to end first
+
+
+class AddKeywords(NodeKeywords, total=False):
+    """The keywords of `add`. Durations are seconds."""
+
     dedup: Dedup | str  #: keeps it out while another one with this id is there
     unique: Unique  #: deduplication by payload: all of it, these fields, or what a function makes of it
     unique_for: Seconds  #: keeps others out for so long; without it until the job has ended
-    after: JobRef | After | Iterable[JobRef | After]  #: jobs that have to end first
     parent: JobRef | ParentRef  #: the job that waits for this one
     on_failure: ParentPolicy | str  #: what this job's failure means for its parent
     wait: Seconds | None  #: of a full queue: how long to wait for room before QueueFullError is raised
@@ -117,14 +122,14 @@ def reference(value: object, what: str) -> tuple[str, JobId]:
             return queue, job_id
         case After(queue=queue, id=job_id) | ParentRef(queue=queue, id=job_id):
             return queue, job_id
-    queue, job_id = getattr(value, "queue", None), getattr(value, "id", None)
-    name = queue if isinstance(queue, str) else getattr(queue, "name", None)
-    if not isinstance(name, str) or not isinstance(job_id, str):
+    home, known = getattr(value, "queue", None), getattr(value, "id", None)
+    name = home if isinstance(home, str) else getattr(home, "name", None)
+    if not isinstance(name, str) or not isinstance(known, str):
         raise ConfigError(f"{what} must be a job's handle or (queue, id), not {value!r}", key=what)
-    return name, job_id
+    return name, known
 
 
-def policy_of(value: object) -> ParentPolicy:
+def policy_of(value: str) -> ParentPolicy:
     """A failure policy by its word. Raises: ConfigError, listing the words."""
     try:
         return ParentPolicy(value)

@@ -1,4 +1,4 @@
-"""Dead letters: the copy of a job that failed for good, in a queue of its own, readable and ready to be put back. Pure."""
+"""Dead letters: copies of jobs that failed for good, in a queue of their own, ready to be put back. Pure."""
 
 import hashlib
 import re

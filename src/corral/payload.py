@@ -7,6 +7,7 @@ lists every complaint at once; `msgspec.Struct`s through msgspec.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin, is_typeddict
 
@@ -151,6 +152,12 @@ class PayloadType:
         self.limit = MAX_BYTES  #: bytes of the JSON text; its queue may set another
         self._validate = _validator(annotation)
         self._adapter: Any = None
+
+    def limited(self, limit: int) -> "PayloadType":
+        """The same type with another limit, for a queue that sets one."""
+        made = copy(self)
+        made.limit = limit
+        return made
 
     def encode(self, value: object) -> str:
         """Check a value against the type and give its JSON text.

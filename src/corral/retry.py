@@ -183,8 +183,8 @@ def _worth_a_retry(error: BaseException, policy: RetryPolicy, notes: list[str]) 
 
 
 def _is_one(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    told = told(error)
-    return isinstance(error, kinds) or (told is not None and any(told.is_a(kind) for kind in kinds))
+    other = told(error)
+    return isinstance(error, kinds) or (other is not None and any(other.is_a(kind) for kind in kinds))
 
 
 def _after_ms(

@@ -43,7 +43,7 @@ class Cause(StrEnum):
     READY = "ready"
 
 
-class Reason(Struct, frozen=True, kw_only=True):
+class Reason(Struct, frozen=True):
     """One thing in the way: a code for programs, a sentence and a remedy for people."""
 
     cause: Cause
@@ -68,7 +68,9 @@ class Why(Struct, frozen=True, kw_only=True):
         """All of it for people, line by line."""
         lines = [f"{one.text}. {one.remedy}." if one.remedy else f"{one.text}." for one in self.reasons]
         if self.starts_at is not None and not self.state.finished and self.state is not JobState.ACTIVE:
-            lines.append(f"It may start about {_at(self.starts_at)}, if {', and '.join(self.assumptions) or 'all is well'}.")
+            lines.append(
+                f"It may start about {_at(self.starts_at)}, if {', and '.join(self.assumptions) or 'all is well'}."
+            )
         return "\n".join(lines)
 
 
@@ -97,19 +99,27 @@ def why(job: Job, facts: Facts) -> Why:
     """
     if job.state.finished or job.state is JobState.ACTIVE:
         return Why(queue=job.queue, job_id=job.id, state=job.state, reasons=(_past(job, facts),))
-    reasons = [*_of_job(job, facts), *_of_queue(facts), *_of_group(job, facts), *_of_name(job, facts), *_of_workers(job, facts)]
+    reasons = [
+        *_of_job(job, facts),
+        *_of_queue(facts),
+        *_of_group(job, facts),
+        *_of_name(job, facts),
+        *_of_workers(job, facts),
+    ]
     reasons.sort(key=lambda one: _ORDER[one.cause])
     reasons += _behind(job, facts)
     starts_at, assumptions = _estimate(facts, reasons)
     if not reasons:
-        reasons.append(
-            Reason(cause=Cause.READY, text="nothing is in its way: it starts with the next claim of a free worker")
-        )
+        reasons.append(Reason(Cause.READY, "nothing is in its way: it starts with the next claim of a free worker"))
     reasons += _expiry(facts, starts_at)
     return Why(
-        queue=job.queue, job_id=job.id, state=job.state, reasons=tuple(reasons), starts_at=starts_at,
+        queue=job.queue,
+        job_id=job.id,
+        state=job.state,
+        reasons=tuple(reasons),
+        starts_at=starts_at,
         assumptions=tuple(assumptions),
-    )  # fmt: skip
+    )
 
 
 _ORDER = {cause: place for place, cause in enumerate(Cause)}
@@ -119,15 +129,15 @@ def _past(job: Job, facts: Facts) -> Reason:
     if job.state is JobState.ACTIVE:
         since = "" if job.started_at is None else f" for {_span(facts.now - job.started_at)}"
         return Reason(
-            cause=Cause.RUNNING, text=f"it is running on {job.worker or 'a worker'}{since}",
-            remedy="cancel it to stop it; if its worker died, it is taken back when its lease runs out",
-        )  # fmt: skip
+            Cause.RUNNING,
+            f"it is running on {job.worker or 'a worker'}{since}",
+            "cancel it to stop it; if its worker died, it is taken back when its lease runs out",
+        )
     when = "" if job.finished_at is None else f" {_at(job.finished_at)}"
     if job.state is JobState.COMPLETED:
-        return Reason(cause=Cause.ENDED, text=f"it completed{when}", remedy="retry it to run it again")
+        return Reason(Cause.ENDED, f"it completed{when}", "retry it to run it again")
     reason = job.failed_reason or "no reason is known"
-    return Reason(cause=Cause.ENDED, text=f"it failed for good{when}: {reason}",
-                  remedy="mend what the reason names, then retry it")  # fmt: skip
+    return Reason(Cause.ENDED, f"it failed for good{when}: {reason}", "mend what the reason names, then retry it")
 
 
 # -- the queue, the group, the name ------------------------------------------------------------------------------------
@@ -137,24 +147,30 @@ def _of_queue(facts: Facts) -> Iterator[Reason]:
     info, now = facts.info, facts.now
     if info.paused:
         by = f": {info.pause_reason}" if info.pause_reason else "; nobody said why"
-        yield Reason(cause=Cause.PAUSED, text=f"the queue is paused{by}", remedy="resume the queue")
+        yield Reason(Cause.PAUSED, f"the queue is paused{by}", "resume the queue")
     held = info.held_until
     if held is not None and held > now:
         because = f": {info.hold_reason}" if info.hold_reason else ""
-        yield Reason(cause=Cause.HELD, text=f"the queue is held until {_at(held)}{because}", remedy="wait, or lift the hold",
-                     until=held)  # fmt: skip
+        yield Reason(Cause.HELD, f"the queue is held until {_at(held)}{because}", "wait, or lift the hold", until=held)
     elif info.probing and facts.counts.active:
-        yield Reason(cause=Cause.PROBING, text="the queue was held and is tried with one job at a time",
-                     remedy="wait for that job's end, or lift the hold")  # fmt: skip
+        yield Reason(
+            Cause.PROBING,
+            "the queue was held and is tried with one job at a time",
+            "wait for that job's end, or lift the hold",
+        )
     if facts.held_until is not None and facts.held_until > max(now, held or 0):
         limits = _rates(tuple(one for one in (info.rate_limit, *info.more_limits) if one is not None))
-        yield Reason(cause=Cause.RATE_LIMITED, text=f"the queue's rate limit{limits} is used up until {_at(facts.held_until)}",
-                     remedy="wait, or raise the limit", until=facts.held_until)  # fmt: skip
+        yield Reason(
+            Cause.RATE_LIMITED,
+            f"the queue's rate limit{limits} is used up until {_at(facts.held_until)}",
+            "wait, or raise the limit",
+            until=facts.held_until,
+        )
     if info.concurrency is not None and facts.counts.active >= info.concurrency:
         yield Reason(
-            cause=Cause.QUEUE_FULL,
-            text=f"{facts.counts.active} jobs of the queue run, and it may have {info.concurrency} at once over all workers",
-            remedy="wait for one to end, or raise the queue's concurrency",
+            Cause.QUEUE_FULL,
+            f"{facts.counts.active} jobs of the queue run, and {info.concurrency} may at once over all workers",
+            "wait for one to end, or raise the queue's concurrency",
         )
 
 
@@ -165,38 +181,53 @@ def _of_group(job: Job, facts: Facts) -> Iterator[Reason]:
     called, now = f"its group {job.group!r}", facts.now
     limits = group.limits or facts.info.group_limits
     if group.paused:
-        yield Reason(cause=Cause.GROUP_PAUSED, text=f"{called} is paused", remedy="resume the group")
+        yield Reason(Cause.GROUP_PAUSED, f"{called} is paused", "resume the group")
     if group.held_until is not None and group.held_until > now:
         because = f": {group.hold_reason}" if group.hold_reason else ""
-        yield Reason(cause=Cause.GROUP_HELD, text=f"{called} is held until {_at(group.held_until)}{because}",
-                     remedy="wait, or lift the group's hold", until=group.held_until)  # fmt: skip
+        yield Reason(
+            Cause.GROUP_HELD,
+            f"{called} is held until {_at(group.held_until)}{because}",
+            "wait, or lift the group's hold",
+            until=group.held_until,
+        )
     elif group.probing and group.active:
-        yield Reason(cause=Cause.GROUP_PROBING, text=f"{called} was held and is tried with one job at a time",
-                     remedy="wait for that job's end, or lift the group's hold")  # fmt: skip
+        yield Reason(
+            Cause.GROUP_PROBING,
+            f"{called} was held and is tried with one job at a time",
+            "wait for that job's end, or lift the group's hold",
+        )
     if group.free_at is not None and group.free_at > now:
         allowed = "" if limits is None else _rates(limits.rate_limits)
-        yield Reason(cause=Cause.GROUP_LIMITED, text=f"{called} has used up its rate limit{allowed} until {_at(group.free_at)}",
-                     remedy="wait, or raise the group's limit", until=group.free_at)  # fmt: skip
+        yield Reason(
+            Cause.GROUP_LIMITED,
+            f"{called} has used up its rate limit{allowed} until {_at(group.free_at)}",
+            "wait, or raise the group's limit",
+            until=group.free_at,
+        )
     if limits is not None and limits.concurrency is not None and group.active >= limits.concurrency:
         yield Reason(
-            cause=Cause.GROUP_FULL, text=f"{group.active} jobs of {called} run, and it may have {limits.concurrency} at once",
-            remedy="wait for one to end, or raise the group's concurrency",
-        )  # fmt: skip
+            Cause.GROUP_FULL,
+            f"{group.active} jobs of {called} run, and it may have {limits.concurrency} at once",
+            "wait for one to end, or raise the group's concurrency",
+        )
 
 
 def _of_name(job: Job, facts: Facts) -> Iterator[Reason]:
     cap = facts.info.name_concurrency.get(job.name)
     if cap is not None and facts.name_active >= cap:
         yield Reason(
-            cause=Cause.NAME_FULL, text=f"{facts.name_active} jobs named {job.name!r} run, and there may be {cap} at once",
-            remedy="wait for one to end, or raise the name's concurrency",
-        )  # fmt: skip
+            Cause.NAME_FULL,
+            f"{facts.name_active} jobs named {job.name!r} run, and there may be {cap} at once",
+            "wait for one to end, or raise the name's concurrency",
+        )
     limits = facts.info.name_limits.get(job.name, ())
     if limits and job.state is JobState.WAITING:
         yield Reason(
-            cause=Cause.NAME_LIMITED, text=f"jobs named {job.name!r} have a rate limit{_rates(limits)}, which may be used up",
-            remedy="wait for the window's end, or raise the name's limit", certain=False,
-        )  # fmt: skip
+            Cause.NAME_LIMITED,
+            f"jobs named {job.name!r} have a rate limit{_rates(limits)}, which may be used up",
+            "wait for the window's end, or raise the name's limit",
+            certain=False,
+        )
 
 
 # -- the job itself ----------------------------------------------------------------------------------------------------
@@ -209,8 +240,10 @@ def _of_job(job: Job, facts: Facts) -> Iterator[Reason]:
         if job.schedule is not None:
             what = f"it is the run of schedule {job.schedule!r} for {_at(due)}"
         elif job.attempts_made:
-            what += f": it backs off since attempt {job.attempts_made} failed ({job.failed_reason or 'no reason is known'})"
-        yield Reason(cause=Cause.DELAYED, text=what, remedy="promote it to run it now", until=due)
+            what += (
+                f": it backs off since attempt {job.attempts_made} failed ({job.failed_reason or 'no reason is known'})"
+            )
+        yield Reason(Cause.DELAYED, what, "promote it to run it now", until=due)
     if job.state is JobState.WAITING_CHILDREN:
         yield from _of_children(job, facts.children or Children())
 
@@ -219,18 +252,27 @@ def _of_children(job: Job, children: Children) -> Iterator[Reason]:
     if children.pending:
         named = ", ".join(f"{queue}/{child}" for queue, child in children.pending[:NAMED])
         more = f" and {len(children.pending) - NAMED} more" if len(children.pending) > NAMED else ""
-        yield Reason(cause=Cause.CHILDREN, text=f"it waits for {len(children.pending)} jobs: {named}{more}",
-                     remedy="ask the same of those, or remove them if they are not needed")  # fmt: skip
+        yield Reason(
+            Cause.CHILDREN,
+            f"it waits for {len(children.pending)} jobs: {named}{more}",
+            "ask the same of those, or remove them if they are not needed",
+        )
     elif not children.failed:
-        yield Reason(cause=Cause.CHILDREN, text=f"it waits for {job.pending_children} jobs that are not known by name",
-                     remedy="look again: they may just be ending", certain=False)  # fmt: skip
+        yield Reason(
+            Cause.CHILDREN,
+            f"it waits for {job.pending_children} jobs that are not known by name",
+            "look again: they may just be ending",
+            certain=False,
+        )
     if children.failed:
         named = ", ".join(list(children.failed)[:NAMED])
         more = f" and {len(children.failed) - NAMED} more" if len(children.failed) > NAMED else ""
         yield Reason(
-            cause=Cause.FAILED_CHILDREN, text=f"{len(children.failed)} of the jobs it waited for failed: {named}{more}",
-            remedy="retry or remove those whose failure it does not ignore", certain=not children.pending,
-        )  # fmt: skip
+            Cause.FAILED_CHILDREN,
+            f"{len(children.failed)} of the jobs it waited for failed: {named}{more}",
+            "retry or remove those whose failure it does not ignore",
+            certain=not children.pending,
+        )
 
 
 # -- who would run it --------------------------------------------------------------------------------------------------
@@ -241,18 +283,23 @@ def _of_workers(job: Job, facts: Facts) -> Iterator[Reason]:
     if workers is None:
         return
     if not workers:
-        yield Reason(cause=Cause.NO_WORKER, text=f"no worker serves queue {job.queue!r}", remedy="start a worker for it")
+        yield Reason(Cause.NO_WORKER, f"no worker serves queue {job.queue!r}", "start a worker for it")
         return
     able = [one for one in workers if _knows(one, job)]
     if not able:
         yield Reason(
-            cause=Cause.NO_HANDLER, text=f"none of the {len(workers)} workers of the queue has a handler named {job.name!r}",
-            remedy="deploy a worker that has it; the ones there would fail the job",
-        )  # fmt: skip
+            Cause.NO_HANDLER,
+            f"none of the {len(workers)} workers of the queue has a handler named {job.name!r}",
+            "deploy a worker that has it; the ones there would fail the job",
+        )
     elif job.state is JobState.WAITING and all(one.running >= one.slots for one in able):
         slots = sum(one.slots for one in able)
-        yield Reason(cause=Cause.WORKERS_BUSY, text=f"all {slots} slots of its workers are taken",
-                     remedy="wait for a slot, or start more workers", certain=False)  # fmt: skip
+        yield Reason(
+            Cause.WORKERS_BUSY,
+            f"all {slots} slots of its workers are taken",
+            "wait for a slot, or start more workers",
+            certain=False,
+        )
 
 
 def _knows(worker: WorkerInfo, job: Job) -> bool:
@@ -272,7 +319,7 @@ def _behind(job: Job, facts: Facts) -> Iterator[Reason]:
     text = f"{count} jobs are before it"
     if place.groups:
         text = f"{count} jobs of its group are before it, and {place.groups} groups take turns"
-    yield Reason(cause=Cause.BEHIND, text=text, remedy="wait, start more workers, or give it a priority")
+    yield Reason(Cause.BEHIND, text, "wait, start more workers, or give it a priority")
 
 
 def _estimate(facts: Facts, reasons: list[Reason]) -> tuple[Millis | None, list[str]]:
@@ -320,8 +367,13 @@ def _expiry(facts: Facts, starts_at: Millis | None) -> Iterator[Reason]:
         return
     late = starts_at is None or starts_at > end
     text = f"it expires {_at(end)} if it has not started by then"
-    yield Reason(cause=Cause.EXPIRES, text=text + (", which is before it may start" if late else ""),
-                 remedy="add it with a longer lifespan, or remove what is in its way", until=end, certain=late)  # fmt: skip
+    yield Reason(
+        Cause.EXPIRES,
+        text + (", which is before it may start" if late else ""),
+        "add it with a longer lifespan, or remove what is in its way",
+        until=end,
+        certain=late,
+    )
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -53,6 +53,17 @@ class Listener:
         self.notes[key] = value
         self.keeps.append(keep)
 
+    async def remember(
+        self, ledger: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: int | None = None
+    ) -> str | None:
+        before = self.notes.get(f"{ledger}:{key}")
+        if value is not None and (before is None or replace):
+            self.notes[f"{ledger}:{key}"] = value
+        return before
+
+    async def still_runs(self, queue: str, job_id: str, run: int) -> bool:
+        return False
+
 
 async def run(
     pool: Children, handler: str, data: object = None, *, timeout: float | None = 30, listener: Verbs | None = None

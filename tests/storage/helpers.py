@@ -10,6 +10,7 @@ from corral.event import Event, EventCursor, EventType
 from corral.job import Job, JobId, JobState, NewJob
 from corral.outcome import Outcome
 from corral.storage.port import (
+    Children,
     Claim,
     Claimed,
     Lease,
@@ -136,6 +137,11 @@ async def the(storage: Storage, job_id: JobId, *, queue: str = QUEUE) -> Job:
     [job] = await storage.get(queue, [job_id])
     assert job is not None, f"job {job_id!r} is not in queue {queue!r}"
     return job
+
+
+async def children_of(storage: Storage, job_id: JobId, *, queue: str = QUEUE) -> Children:
+    """How a job's children stand, without the table of their queues."""
+    return replace(await storage.children(queue, job_id), queues={})
 
 
 async def gone(storage: Storage, job_id: JobId, *, queue: str = QUEUE) -> bool:

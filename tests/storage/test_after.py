@@ -16,6 +16,7 @@ from .helpers import (
     Tape,
     add,
     add_ids,
+    children_of,
     end,
     gone,
     new_job,
@@ -41,7 +42,7 @@ async def state(storage: Storage, *ids: str) -> list[JobState]:
     return [(await the(storage, id)).state for id in ids]
 
 
-# -- waiting and being let go --------------------------------------------------------------------------------------------
+# -- waiting and being let go ------------------------------------------------------------------------------------------
 
 
 async def test_a_job_waits_for_those_it_comes_after(storage: Storage, tape: Tape) -> None:
@@ -65,7 +66,7 @@ async def test_the_last_one_to_complete_lets_it_run(storage: Storage, tape: Tape
     job = await the(storage, "c")
     assert (job.state, job.pending_children) == (JobState.WAITING, 0)
     assert await tape.everything() == [(EventType.WAITING, "c")]
-    assert await storage.children(QUEUE, "c") == Children(completed={"a": "1", "b": "2"})
+    assert await children_of(storage, "c") == Children(completed={"a": "1", "b": "2"})
     assert await served(storage) == ["c"]
 
 
@@ -142,7 +143,7 @@ async def test_a_job_that_comes_after_others_keeps_its_priority(storage: Storage
     assert await served(storage) == ["b", "plain"]
 
 
-# -- what is there already -----------------------------------------------------------------------------------------------
+# -- what is there already ---------------------------------------------------------------------------------------------
 
 
 async def test_what_has_completed_counts_as_done(storage: Storage) -> None:
@@ -151,7 +152,7 @@ async def test_what_has_completed_counts_as_done(storage: Storage) -> None:
     await add(storage, later("b", "a"))
     job = await the(storage, "b")
     assert (job.state, job.pending_children) == (JobState.WAITING, 0)
-    assert await storage.children(QUEUE, "b") == Children(completed={"a": "1"})
+    assert await children_of(storage, "b") == Children(completed={"a": "1"})
     assert await served(storage) == ["b"]
 
 
@@ -233,11 +234,11 @@ async def test_an_id_that_is_there_keeps_what_it_waits_for(storage: Storage) -> 
     await add_ids(storage, "a", "b")
     [added] = await storage.add([later("b", "a")], now=T0)
     assert not added.fresh
-    assert await storage.children(QUEUE, "b") == Children()
+    assert await children_of(storage, "b") == Children()
     assert await served(storage) == ["a", "b"]
 
 
-# -- ends of every kind --------------------------------------------------------------------------------------------------
+# -- ends of every kind ------------------------------------------------------------------------------------------------
 
 
 async def test_a_failure_travels_down_the_whole_chain(storage: Storage) -> None:
@@ -301,7 +302,7 @@ async def test_a_removed_one_is_no_longer_waited_for(storage: Storage) -> None:
     await storage.remove(QUEUE, these("a"), now=T0)
     assert (await the(storage, "c")).pending_children == 1
     await storage.remove(QUEUE, these("b"), now=T0)
-    assert await storage.children(QUEUE, "c") == Children()
+    assert await children_of(storage, "c") == Children()
     assert await served(storage) == ["c"]
 
 
@@ -316,7 +317,7 @@ async def test_a_completed_one_may_be_gone_at_once(storage: Storage) -> None:
     await add(storage, new_job("a"), later("b", "a"))
     await run_through(storage, Completed("1", keep=Keep(count=0)))
     assert await gone(storage, "a")
-    assert await storage.children(QUEUE, "b") == Children(completed={"a": "1"})
+    assert await children_of(storage, "b") == Children(completed={"a": "1"})
     assert await served(storage) == ["b"]
 
 
@@ -343,7 +344,7 @@ async def test_a_follower_that_was_removed_or_whose_queue_is_gone_is_not_missed(
     assert await served(storage) == ["b"]
 
 
-# -- running again -------------------------------------------------------------------------------------------------------
+# -- running again -----------------------------------------------------------------------------------------------------
 
 
 async def test_a_failed_one_that_is_retried_is_waited_for_again(storage: Storage) -> None:
@@ -353,7 +354,7 @@ async def test_a_failed_one_that_is_retried_is_waited_for_again(storage: Storage
     assert (await the(storage, "b")).pending_children == 2
     for _ in range(2):
         await run_through(storage, Completed("1"))
-    assert await storage.children(QUEUE, "b") == Children(completed={"a": "1", "z": "1"})
+    assert await children_of(storage, "b") == Children(completed={"a": "1", "z": "1"})
     assert await served(storage) == ["b"]
 
 
@@ -364,7 +365,7 @@ async def test_a_completed_one_that_is_retried_is_waited_for_again(storage: Stor
     assert (await the(storage, "b")).pending_children == 2
     await run_through(storage, Completed("2"))
     await run_through(storage, Completed("3"))
-    assert await storage.children(QUEUE, "b") == Children(completed={"a": "2", "z": "3"})
+    assert await children_of(storage, "b") == Children(completed={"a": "2", "z": "3"})
 
 
 async def test_waiting_policy_keeps_it_until_the_failed_one_has_completed(storage: Storage) -> None:
@@ -382,7 +383,7 @@ async def test_a_job_failed_by_the_one_before_it_may_be_retried_itself(storage: 
     assert await run_through(storage, Completed()) == "b"
 
 
-# -- together with other things ------------------------------------------------------------------------------------------
+# -- together with other things ----------------------------------------------------------------------------------------
 
 
 async def test_a_job_may_have_a_parent_and_followers(storage: Storage) -> None:

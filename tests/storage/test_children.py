@@ -3,10 +3,10 @@
 import pytest
 
 from corral.event import EventType
-from corral.job import JobState, NewJob, ParentRef
+from corral.job import After, JobState, NewJob, ParentRef
 from corral.options import JobOptions, ParentPolicy
 from corral.outcome import Completed, Failed, Parked
-from corral.storage.port import Children, Storage
+from corral.storage.port import Children, JobPatch, Storage
 
 from .helpers import (
     QUEUE,
@@ -14,6 +14,7 @@ from .helpers import (
     Tape,
     add,
     add_ids,
+    children_of,
     end,
     gone,
     new_job,
@@ -59,7 +60,7 @@ async def test_the_last_child_lets_the_parent_run(storage: Storage, tape: Tape) 
     parent = await the(storage, "parent")
     assert (parent.state, parent.pending_children) == (JobState.WAITING, 0)
     assert await tape.everything() == [(EventType.WAITING, "parent")]
-    assert await storage.children(QUEUE, "parent") == Children(completed={"a": "1", "b": "2"})
+    assert await children_of(storage, "parent") == Children(completed={"a": "1", "b": "2"})
     assert await served(storage) == ["parent"]
 
 
@@ -87,7 +88,7 @@ async def test_waiting_policy_keeps_the_parent_until_a_person_acts(storage: Stor
     await storage.retry(KIDS, these("a"), now=T0)
     await run_through(storage, Completed(result="1"), queue=KIDS)
     assert (await the(storage, "parent")).state is JobState.WAITING
-    assert await storage.children(QUEUE, "parent") == Children(completed={"a": "1"})
+    assert await children_of(storage, "parent") == Children(completed={"a": "1"})
 
 
 async def test_failing_policy_fails_the_parent(storage: Storage, tape: Tape) -> None:
@@ -132,7 +133,7 @@ async def test_ignoring_policy_counts_the_child_as_done(storage: Storage) -> Non
     assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
     await run_through(storage, Completed(result="2"), queue=KIDS)
     assert (await the(storage, "parent")).state is JobState.WAITING
-    assert await storage.children(QUEUE, "parent") == Children(completed={"b": "2"}, failed={"a": "no"})
+    assert await children_of(storage, "parent") == Children(completed={"b": "2"}, failed={"a": "no"})
 
 
 async def test_removing_policy_forgets_the_child(storage: Storage) -> None:
@@ -140,7 +141,7 @@ async def test_removing_policy_forgets_the_child(storage: Storage) -> None:
     await run_through(storage, Failed(reason="no"), queue=KIDS)
     await run_through(storage, Completed(result="2"), queue=KIDS)
     assert (await the(storage, "parent")).state is JobState.WAITING
-    assert await storage.children(QUEUE, "parent") == Children(completed={"b": "2"})
+    assert await children_of(storage, "parent") == Children(completed={"b": "2"})
 
 
 @pytest.mark.parametrize("policy", [ParentPolicy.IGNORE, ParentPolicy.REMOVE, ParentPolicy.CONTINUE])
@@ -208,8 +209,8 @@ async def test_children_outlive_their_own_removal(storage: Storage) -> None:
 
 async def test_a_job_without_children_has_none(storage: Storage) -> None:
     await add_ids(storage, "a")
-    assert await storage.children(QUEUE, "a") == Children()
-    assert await storage.children(QUEUE, "ghost") == Children()
+    assert await children_of(storage, "a") == Children()
+    assert await children_of(storage, "ghost") == Children()
 
 
 async def test_a_parent_does_not_wait_for_a_child_that_was_removed(storage: Storage) -> None:
@@ -258,3 +259,35 @@ async def test_an_expired_child_counts_as_failed(storage: Storage) -> None:
     assert await served(storage, queue=KIDS, now=T0 + 11) == []
     assert (await storage.children(QUEUE, "parent")).failed == {"a": "expired"}
     assert await served(storage, now=T0 + 11) == ["parent"]
+
+
+async def test_every_childs_queue_is_told(storage: Storage) -> None:
+    after = After(QUEUE, "before", ParentPolicy.IGNORE)
+    jobs = [new_job("before"), new_job("parent", children=3, after=(after,)), *family("a", "b", "c")[1:]]
+    await storage.add(jobs, now=T0)
+    await run_through(storage, Failed("no"))
+    await run_through(storage, Completed("1"), queue=KIDS)
+    await run_through(storage, Failed("no"), queue=KIDS)
+    children = await storage.children(QUEUE, "parent")
+    assert (set(children.completed), set(children.failed)) == ({"a"}, {"before", "b"})
+    assert children.queues == {"before": QUEUE, "a": KIDS, "b": KIDS, "c": KIDS}
+
+
+async def test_a_detached_child_is_no_longer_waited_for(storage: Storage, tape: Tape) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.FAIL), now=T0)
+    assert await storage.update(KIDS, [JobPatch(job_id="a", detach=True)], now=T0) == ["a"]
+    assert (await the(storage, "a", queue=KIDS)).parent is None
+    assert await children_of(storage, "parent") == Children(pending=((KIDS, "b"),))
+    await run_through(storage, Failed("no"), queue=KIDS)
+    assert (await the(storage, "parent")).pending_children == 1
+    await run_through(storage, Completed("1"), queue=KIDS)
+    assert await served(storage) == ["parent"]
+
+
+async def test_detaching_the_last_child_lets_the_parent_run(storage: Storage, tape: Tape) -> None:
+    await storage.add(family("a"), now=T0)
+    await tape.events()
+    await storage.update(KIDS, [JobPatch(job_id="a", detach=True)], now=T0)
+    assert await tape.everything() == [(EventType.WAITING, "parent")]
+    await storage.update(KIDS, [JobPatch(job_id="a", detach=True)], now=T0)
+    assert await served(storage) == ["parent"]

@@ -87,7 +87,6 @@ async def test_a_parked_job_frees_the_slot_of_its_group(storage: Storage) -> Non
     await limit_groups(storage, concurrency=1)
     await add_grouped(storage, "a1", "a2")
     run = await start_one(storage)
-    await storage.add([new_job("child", delay_ms=60_000, parent=None)], now=T0)
     await end(storage, run, Parked())  # it has no children: it goes to the end of its group at once
     assert await one_by_one(storage, 2) == ["a2"]
 
@@ -317,7 +316,9 @@ async def test_a_job_may_bring_the_rates_of_its_group(storage: Storage) -> None:
 
 
 async def test_rates_brought_by_a_job_leave_other_groups_alone(storage: Storage) -> None:
-    await storage.add([grouped("a1", group_rates=rates((1, 60.0))), grouped("a2"), grouped("b1"), grouped("b2")], now=T0)
+    await storage.add(
+        [grouped("a1", group_rates=rates((1, 60.0))), grouped("a2"), grouped("b1"), grouped("b2")], now=T0
+    )
     assert await served(storage) == ["a1", "b1", "b2"]
 
 
@@ -467,7 +468,9 @@ async def test_a_job_that_was_set_aside_goes_back_to_where_it_stood_in_its_group
 async def test_jobs_set_aside_can_be_removed_and_count_in_the_size_of_their_group(storage: Storage) -> None:
     await limit_groups(storage, max_size=2)
     await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 1}), now=T0)
-    await storage.add([new_job("p1", "slow", priority=1), grouped("a1", name="slow"), grouped("a2", name="slow")], now=T0)
+    await storage.add(
+        [new_job("p1", "slow", priority=1), grouped("a1", name="slow"), grouped("a2", name="slow")], now=T0
+    )
     assert await served(storage) == ["p1"]
     with pytest.raises(QueueFullError):
         await add_grouped(storage, "a3")
@@ -498,14 +501,13 @@ async def test_what_frees_a_group_wakes_who_waits(storage: Storage, way: str) ->
     await storage.claim(QUEUE, wish(1), now=T0)
     assert run.job.id == "a1"
     ways: dict[str, Callable[[], Awaitable[object]]] = {
-        "settled": lambda: storage.sibling().settle(QUEUE, [run.ends(Completed())], now=T0),
+        "settled": lambda: end(storage, run, Completed()),
         "recovered": lambda: storage.recover(QUEUE, now=T0 + LEASE + 1),
         "raised": lambda: limit_groups(storage, concurrency=2),
     }
-    ways["settled"] = lambda: end(storage, run, Completed())
     await ways[way]()
-    claimed = await served(storage, now=T0 + LEASE + 1)
-    assert len(claimed) == 1
+    assert await storage.wait([QUEUE], timeout=30)
+    assert len(await served(storage, now=T0 + LEASE + 1)) == 1
 
 
 async def test_an_add_to_another_queue_and_its_groups_changes_nothing_here(storage: Storage) -> None:

@@ -151,7 +151,8 @@ async def test_group_limits_do_not_bind_plain_jobs(storage: Storage) -> None:
 
 async def test_without_groups_everything_is_as_before(storage: Storage) -> None:
     await storage.add(
-        [new_job("low", priority=2_000_000), new_job("p1"), new_job("hot", priority=5), new_job("p0", lifo=True)], now=T0
+        [new_job("low", priority=2_000_000), new_job("p1"), new_job("hot", priority=5), new_job("p0", lifo=True)],
+        now=T0,
     )
     await add_grouped(storage, "a1")
     await storage.remove(QUEUE, these("a1"), now=T0)
@@ -337,7 +338,9 @@ async def test_jobs_waiting_in_groups_are_not_shown_as_waiting_for_children(stor
 @pytest.mark.parametrize("state", [WAITING, DELAYED, ACTIVE, JobState.COMPLETED, JobState.FAILED])
 async def test_pages_and_selections_of_every_state_can_be_of_one_group(storage: Storage, state: JobState) -> None:
     delay = 60_000 if state is DELAYED else 0
-    await storage.add([grouped("a1", delay_ms=delay), new_job("p1", delay_ms=delay), grouped("b1", delay_ms=delay)], now=T0)
+    await storage.add(
+        [grouped("a1", delay_ms=delay), new_job("p1", delay_ms=delay), grouped("b1", delay_ms=delay)], now=T0
+    )
     runs = await start(storage, 3 * (state not in (WAITING, DELAYED)))
     outcome = {JobState.COMPLETED: Completed(), JobState.FAILED: Failed("no")}.get(state)
     await storage.settle(QUEUE, [run.ends(outcome) for run in runs if outcome], now=T0)

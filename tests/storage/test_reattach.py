@@ -8,7 +8,21 @@ from corral.options import ParentPolicy
 from corral.outcome import Completed, Failed, Parked
 from corral.storage.port import Added, Children, Storage
 
-from .helpers import QUEUE, T0, Tape, add, add_ids, end, new_job, run_through, served, start_one, the, these
+from .helpers import (
+    QUEUE,
+    T0,
+    Tape,
+    add,
+    add_ids,
+    children_of,
+    end,
+    new_job,
+    run_through,
+    served,
+    start_one,
+    the,
+    these,
+)
 
 UP = "up"
 
@@ -32,10 +46,10 @@ async def test_a_job_that_waits_gets_the_parent(storage: Storage, tape: Tape) ->
     assert answers == [Added("parent", True), Added("a", False)]
     assert (await the(storage, "a")).parent == ParentRef(UP, "parent", ParentPolicy.WAIT)
     assert await tape.told() == [(EventType.DUPLICATED, "a")]
-    assert await storage.children(UP, "parent") == Children(pending=((QUEUE, "a"),))
+    assert await children_of(storage, "parent", queue=UP) == Children(pending=((QUEUE, "a"),))
     assert (await the(storage, "parent", queue=UP)).pending_children == 1
     await run_through(storage, Completed("1"))
-    assert await storage.children(UP, "parent") == Children(completed={"a": "1"})
+    assert await children_of(storage, "parent", queue=UP) == Children(completed={"a": "1"})
     assert await served(storage, queue=UP) == ["parent"]
 
 
@@ -53,9 +67,9 @@ async def test_a_completed_jobs_result_is_there_at_once(storage: Storage) -> Non
     await run_through(storage, Completed("1"))
     await storage.add(flow(child("a"), child("b")), now=T0)
     assert (await the(storage, "parent", queue=UP)).pending_children == 1
-    assert await storage.children(UP, "parent") == Children(pending=((QUEUE, "b"),), completed={"a": "1"})
+    assert await children_of(storage, "parent", queue=UP) == Children(pending=((QUEUE, "b"),), completed={"a": "1"})
     await run_through(storage, Completed("2"))
-    assert await storage.children(UP, "parent") == Children(completed={"a": "1", "b": "2"})
+    assert await children_of(storage, "parent", queue=UP) == Children(completed={"a": "1", "b": "2"})
     assert await served(storage, queue=UP) == ["parent"]
 
 
@@ -74,7 +88,7 @@ async def test_a_failed_job_is_waited_for_until_it_is_retried(storage: Storage, 
     await run_through(storage, Failed("no"))
     await storage.add(flow(child("a", policy=policy)), now=T0)
     assert await parent_state(storage) is JobState.WAITING_CHILDREN
-    assert await storage.children(UP, "parent") == Children(pending=((QUEUE, "a"),))
+    assert await children_of(storage, "parent", queue=UP) == Children(pending=((QUEUE, "a"),))
     await storage.retry(QUEUE, these("a"), now=T0)
     await run_through(storage, Completed("1"))
     assert await served(storage, queue=UP) == ["parent"]
@@ -106,7 +120,7 @@ async def test_a_job_of_another_living_parent_stays_with_it(storage: Storage) ->
     assert answers[1] == Added("a", False)
     assert (await the(storage, "a")).parent == ParentRef(UP, "first")
     assert (await the(storage, "second", queue=UP)).pending_children == 1
-    assert await storage.children(UP, "second") == Children(pending=((QUEUE, "b"),))
+    assert await children_of(storage, "second", queue=UP) == Children(pending=((QUEUE, "b"),))
     for _ in range(2):
         await run_through(storage, Completed("1"))
     assert sorted(await served(storage, queue=UP)) == ["first", "second"]

@@ -1,9 +1,11 @@
 """recover: jobs of dead workers go back to the front, until they have killed too many."""
 
+import pytest
+
 from corral.event import EventType
 from corral.job import JobState
-from corral.options import QueueSettings
-from corral.outcome import Completed
+from corral.options import JobOptions, QueueSettings
+from corral.outcome import Completed, Crashed
 from corral.storage.port import Recovered, Refusal, Storage
 
 from .helpers import LEASE, QUEUE, T0, Clock, Tape, add, add_ids, end, new_job, served, start, start_one, tally, the
@@ -129,3 +131,27 @@ async def test_a_paused_queue_is_recovered_too(storage: Storage) -> None:
     assert (await storage.recover(QUEUE, now=LATE)).requeued == ("a",)
     counts = await tally(storage)
     assert (counts.waiting, counts.paused) == (1, 1)
+
+
+@pytest.mark.parametrize(("allowed", "callers"), [(1, 5), (2, 1), (3, 2)])
+async def test_the_number_of_crashes_allowed_may_be_the_jobs_own(
+    storage: Storage, clock: Clock, allowed: int, callers: int
+) -> None:
+    await add(storage, new_job("a", options=JobOptions(attempts=3, max_crashes=allowed)), new_job("plain"))
+    for _ in range(allowed - 1):
+        await start_one(storage, now=clock.tick(), lease_ms=10)
+        assert (await storage.recover(QUEUE, max_crashes=callers, now=clock.tick(20))).requeued == ("a",)
+    await start_one(storage, now=clock.tick(), lease_ms=10)
+    assert (await storage.recover(QUEUE, max_crashes=callers, now=clock.tick(20))).quarantined == ("a",)
+    assert (await the(storage, "plain")).state is JobState.WAITING
+
+
+@pytest.mark.parametrize(("allowed", "limit"), [(1, 5), (2, 1), (3, 2)])
+async def test_the_number_of_crashes_of_a_child_process_may_be_the_jobs_own(
+    storage: Storage, allowed: int, limit: int
+) -> None:
+    await add(storage, new_job("a", options=JobOptions(max_crashes=allowed)))
+    for crash in range(1, allowed + 1):
+        run = await start_one(storage)
+        await end(storage, run, Crashed("oom", limit))
+        assert (await the(storage, "a")).state is (JobState.FAILED if crash == allowed else JobState.WAITING)

@@ -2,30 +2,39 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
+from corral.app.flows import AppFlow
+from corral.app.inside import at_once
 from corral.app.place import configured_url
 from corral.app.queues import AppQueue, QueueKeywords
 from corral.app.schedules import ScheduleKeywords, Schedules
+from corral.codec.chain import Chain, Codec
 from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
 from corral.event import EventType
 from corral.intake import Guard, Intake
-from corral.job import check_name
+from corral.job import NewJob, check_name
+from corral.keywords import AddKeywords
 from corral.queue import Queue
 from corral.schedule import Cron, Every
 from corral.scheduler import Scheduler
 from corral.storage.connect import check_url, connect, safe_url
-from corral.storage.port import Storage
+from corral.storage.inside import add_inside
+from corral.storage.port import Added, Storage
+from corral.storage.reseal import Resealed, reseal
+from corral.storage.sealed import SealedStorage, Seals
 from corral.sync import Portal
 from corral.worker.fetcher import Lane
-from corral.worker.hooks import Hook, Hooks, Middleware
+from corral.worker.hooks import Hook, Hooks
+from corral.worker.middleware import Middleware
 from corral.worker.worker import BaseWorker, WorkerOptions
 
+D = TypeVar("D")
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
@@ -42,22 +51,30 @@ class Corral:
             else `sqlite:///corral.db`.
         name: names the application among others on the same store; schedules declared in code belong to it.
         lifespan: an async context manager entered before a worker takes its first job and left after its last one.
+        codecs: what payloads and results of every queue go through on their way into the store, unless the queue says
+            otherwise: `[Compressed(), Encrypted(keys)]`.
 
     Raises:
         ConfigError: a URL that cannot be meant.
     """
 
-    def __init__(self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None,
+        codecs: Sequence[Codec] = (),
+    ) -> None:  # fmt: skip
         self.url = configured_url() if url is None else url
         self.names_store = url is not None  #: the code says where it is, so variables for anybody do not move it
         check_url(self.url)
         self.name = check_name(name, "application name")
         self.lifespan = lifespan
+        self.seals = Seals(self._chain, self._payload_limit)
+        self._codecs = Chain(codecs)
         self.queues: dict[str, AppQueue] = {}
         self.schedules = Schedules(self.name)
         self.hooks = Hooks()
         self.middlewares: list[Middleware] = []
         self.intake = Intake()
+        self.flow = AppFlow(self)  #: chains, trees and graphs of jobs
         self._storage: Storage | None = None
         self._live: dict[str, Queue] = {}
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
@@ -78,6 +95,8 @@ class Corral:
         if name in self.queues:
             raise RegistrationError(f"queue {name!r} is declared already")
         queue = AppQueue(self, name, keywords)
+        if (queue.chain or queue.max_payload) and self._storage and not isinstance(self._storage, SealedStorage):
+            raise RegistrationError(f"queue {name!r} has codecs or max_payload: declare it before the store is opened")
         self.queues[queue.name] = queue  # not `name`, which may be an enum's member and prints as such
         return queue
 
@@ -143,7 +162,7 @@ class Corral:
         """The open store; opens it on the first call."""
         async with self._alone():
             if self._storage is None:
-                storage = connect(self.url)
+                storage = self._connect()
                 await storage.__aenter__()
                 self._storage = storage
         return self._storage
@@ -185,6 +204,38 @@ class Corral:
             )
         return live
 
+    async def reseal(self, queue: str) -> Resealed:
+        """Seal anew, with the current keys, what waits in a queue: then an old key can be taken away.
+
+        Run it until it answers that nothing changed. Raises: QueueNotFoundError.
+        """
+        if queue not in self.queues:
+            raise QueueNotFoundError(queue, self.queues)
+        storage = await self.open()
+        return await reseal(storage, queue) if isinstance(storage, SealedStorage) else Resealed()
+
+    # -- producing in a transaction of the application's own ---------------------------------------------------------
+
+    def add_in(
+        self, connection: object, job: JobDefinition[D, Any], data: D | None = None, /, **options: Unpack[AddKeywords]
+    ) -> str:
+        """Add a job that is there if and only if the transaction of `connection` commits; answers its id.
+
+        Args:
+            connection: of sqlite3, apsw or SQLAlchemy (or its session), in a transaction on the store's own SQLite
+                file. For asynchronous ones: `await session.run_sync(app.add_in, job, data)`.
+
+        Raises:
+            ConfigError: another file or server, or a connection that commits every statement by itself.
+            StorageVersionError: the file has no store of this version. PayloadError, QueueFullError: as for `add`.
+        """
+        return self.add_jobs_in(connection, [job.new(data, **options)])[0].id
+
+    def add_jobs_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Added]:
+        """`add_in` for many jobs (of `definition.new`): all of them, or none when one is refused."""
+        admitted = at_once(self.intake.admit(jobs))
+        return add_inside(self.url, connection, [self.seals.job(job) for job in admitted])
+
     # -- producing from code without an event loop -----------------------------------------------------------------
 
     def portal(self) -> Portal:
@@ -196,7 +247,24 @@ class Corral:
 
     def _another(self) -> Storage:
         """A handle for another event loop: onto the open store, which may live in memory only, or a new one."""
-        return connect(self.url) if self._storage is None else self._storage.sibling()
+        return self._connect() if self._storage is None else self._storage.sibling()
+
+    def _connect(self) -> Storage:
+        return self.sealed(connect(self.url))
+
+    def sealed(self, storage: Storage) -> Storage:
+        """A store behind the application's codecs, as it opens its own; the store itself where none are declared."""
+        if self._codecs or any(queue.chain or queue.max_payload for queue in self.queues.values()):
+            return SealedStorage(storage, self.seals)
+        return storage
+
+    def _chain(self, queue: str) -> Chain | None:
+        declared = self.queues.get(queue)
+        return (self._codecs if declared is None or declared.chain is None else declared.chain) or None
+
+    def _payload_limit(self, queue: str) -> int | None:
+        declared = self.queues.get(queue)
+        return None if declared is None else declared.max_payload
 
     def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]:
         """How the portal's loop gets at a queue. Raises: QueueNotFoundError."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from corral.errors import ConfigError, RegistrationError
+from corral.flow.node import Node, make_node
 from corral.job import NewJob, check_name
-from corral.keywords import AddKeywords
+from corral.keywords import AddKeywords, NodeKeywords, check_rates
 from corral.options import (
     JOB_KEYWORDS,
     BackoffFunction,
@@ -15,11 +16,14 @@ from corral.options import (
     Fixed,
     JobKeywords,
     JobOptions,
+    ParentPolicy,
+    RateLimit,
     check_keywords,
     job_options,
 )
 from corral.payload import PayloadType
 from corral.queue import JobHandle, Queue, new_job
+from corral.storage.port import Added
 from corral.worker.handler import Handler, HandlerFunction, Mode, is_async, read_signature
 
 P = ParamSpec("P")
@@ -35,6 +39,7 @@ class HandlerKeywords(TypedDict, total=False):
     retry_on: type[BaseException] | tuple[type[BaseException], ...]
     give_up_on: type[BaseException] | tuple[type[BaseException], ...]
     retry_if: Callable[[BaseException], bool]
+    rate_limit: RateLimit | Sequence[RateLimit]  #: starts of its jobs over all workers, apart from the queue's own
 
 
 class DeclareKeywords(JobKeywords, HandlerKeywords, total=False):
@@ -65,20 +70,23 @@ def make_handler(name: str, function: HandlerFunction, keywords: DeclareKeywords
     concurrency = keywords.get("concurrency")
     if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
         raise ConfigError(f"concurrency must be 1 or more, not {concurrency!r}", key="concurrency")
+    payload = PayloadType(signature.payload)
+    said = job_options(keywords).over(JobOptions(sensitive=payload.sensitive))
     custom = callable(backoff) and not isinstance(backoff, Fixed | Exponential | CustomBackoff)
     return Handler(
         name=check_name(name, "job name"),
         function=function,
         mode=Mode.PROCESS if process else Mode.ASYNC if is_async(function) else Mode.THREAD,
-        payload=PayloadType(signature.payload),
+        payload=payload,
         takes_context=signature.takes_context,
         takes_data=signature.takes_data,
-        options=job_options(keywords).over(defaults),
+        options=said.over(defaults),
         custom_backoff=cast(BackoffFunction, backoff) if custom else None,
         retry_on=_exceptions(keywords["retry_on"], "retry_on") if "retry_on" in keywords else None,
         give_up_on=_exceptions(keywords.get("give_up_on", ()), "give_up_on"),
         retry_if=keywords.get("retry_if"),
         concurrency=concurrency,
+        rate_limits=check_rates(keywords["rate_limit"], "rate_limit") if "rate_limit" in keywords else (),
     )
 
 
@@ -96,6 +104,8 @@ class Home(Protocol):
     def portal(self) -> Portal: ...
 
     def open_queue_sync(self, name: str) -> Callable[[], Awaitable[Queue]]: ...
+
+    def add_jobs_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Added]: ...
 
 
 class JobDefinition(Generic[D, R]):
@@ -124,6 +134,11 @@ class JobDefinition(Generic[D, R]):
         """Fill in what the declaration leaves open: the defaults of the queue it is registered on."""
         self.handler = replace(self.handler, options=self.handler.options.over(options))
 
+    def limit_to(self, payload: int, result: int) -> None:
+        """Take over how large payloads and results may be on the queue it is registered on."""
+        if (payload, result) != (self.handler.payload.limit, self.handler.max_result):
+            self.handler = replace(self.handler, payload=self.handler.payload.limited(payload), max_result=result)
+
     def bind(self, home: Home, queue: str) -> "JobDefinition[D, R]":
         """This declaration in an application and a queue; bundles are bound when they are included."""
         return JobDefinition(queue, self.handler, priority=self.priority, home=home)
@@ -137,17 +152,39 @@ class JobDefinition(Generic[D, R]):
         text = self.handler.payload.encode(data)
         return new_job(self.queue, self.name, text, options, self.handler.options, self.priority)
 
+    def node(
+        self, data: D | None = None, /, *, children: Iterable[Node[Any]] = (),
+        on_failure: ParentPolicy | str = ParentPolicy.FAIL, key: str | None = None, **options: Unpack[NodeKeywords],
+    ) -> Node[R]:  # fmt: skip
+        """A node of a flow, for `app.flow.add(…)`: this job, to run when `children` have completed.
+
+        Args:
+            on_failure: what its failure means for the job that waits for it.
+            key: its name in the flow.
+
+        Raises:
+            PayloadError: every complaint is listed. ConfigError: a bad option.
+        """
+        return make_node(self.new(data, **cast(AddKeywords, options)), children, on_failure, key)
+
     async def add(self, data: D | None = None, /, **options: Unpack[AddKeywords]) -> JobHandle[R]:
         """Validate the payload and add a job. When this returns, it is stored durably."""
         job = self.new(data, **options)
         queue = await self._bound().open_queue(self.queue)
-        return cast(JobHandle[R], (await queue.add_jobs([job]))[0])
+        return cast(JobHandle[R], (await queue.add_jobs([job], wait=options.get("wait")))[0])
 
     async def add_bulk(self, payloads: Iterable[D], /, **options: Unpack[AddKeywords]) -> list[JobHandle[R]]:
         """Add a job per payload, with the same options: all, or none when one is refused."""
         jobs = [self.new(data, **options) for data in payloads]
         queue = await self._bound().open_queue(self.queue)
-        return cast(list[JobHandle[R]], await queue.add_jobs(jobs))
+        return cast(list[JobHandle[R]], await queue.add_jobs(jobs, wait=options.get("wait")))
+
+    def add_in(self, connection: object, data: D | None = None, /, **options: Unpack[AddKeywords]) -> str:
+        """Add in a transaction of the application's own, on the same SQLite file; answers the job's id.
+
+        See `Corral.add_in`. With an asynchronous session: `await session.run_sync(welcome.add_in, data)`.
+        """
+        return self._bound().add_jobs_in(connection, [self.new(data, **options)])[0].id
 
     def add_sync(self, data: D | None = None, /, **options: Unpack[AddKeywords]) -> str:
         """Add from code without an event loop (Django, Flask, scripts); answers the job's id."""
@@ -160,7 +197,7 @@ class JobDefinition(Generic[D, R]):
         open_queue = home.open_queue_sync(self.queue)
 
         async def add() -> list[str]:
-            return [handle.id for handle in await (await open_queue()).add_jobs(jobs)]
+            return [handle.id for handle in await (await open_queue()).add_jobs(jobs, wait=options.get("wait"))]
 
         return home.portal().run(add)
 

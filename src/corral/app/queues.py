@@ -1,15 +1,18 @@
 """A queue as an application declares it: where handlers are registered, with defaults for their jobs."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET
 
 from corral.app.definition import DeclareKeywords, Home, JobDefinition, make_handler
+from corral.codec.chain import Chain, Codec
 from corral.errors import ConfigError, RegistrationError, UnknownJobError
 from corral.job import check_name
+from corral.keywords import check_rates
 from corral.options import (
     JOB_KEYWORDS,
+    GroupLimits,
     JobKeywords,
     JobOptions,
     QueueSettings,
@@ -18,7 +21,9 @@ from corral.options import (
     check_priority,
     job_options,
 )
+from corral.payload import MAX_BYTES
 from corral.queue import Queue
+from corral.timing import Seconds, to_seconds
 from corral.worker.context import JobContext, SyncJobContext
 from corral.worker.handler import Handler, HandlerFunction
 
@@ -30,16 +35,26 @@ class QueueKeywords(JobKeywords, total=False):
     """The keywords of `app.queue`: job defaults for everything added to it, and the queue's own limits."""
 
     concurrency: int  #: jobs at once in each worker process
-    rate_limit: RateLimit  #: starts over all workers
+    rate_limit: RateLimit | Sequence[RateLimit]  #: starts over all workers; of several windows all must have room
+    group_limits: GroupLimits  #: what each of its groups may do
+    when_full: Literal["reject", "wait"] | float  #: an error, or wait a minute (or so many seconds)
     add_limit: RateLimit  #: jobs that producers may add; more are refused with QueueFullError
     max_active: int  #: jobs at once over all workers
+    codecs: Sequence[Codec]  #: what payloads and results go through on their way into the store; () is none
+    max_payload: int  #: bytes of a payload, plain and as it is stored
+    max_result: int  #: bytes of what a handler returns, as JSON
 
 
 class _QueueOwn(TypedDict, total=False):
     concurrency: int
-    rate_limit: RateLimit
+    rate_limit: RateLimit | Sequence[RateLimit]
+    group_limits: GroupLimits
+    when_full: Literal["reject", "wait"] | float
     add_limit: RateLimit
     max_active: int
+    codecs: Sequence[Codec]
+    max_payload: int
+    max_result: int
 
 
 QUEUE_KEYWORDS = JOB_KEYWORDS | frozenset(_QueueOwn.__annotations__)
@@ -78,6 +93,21 @@ def _rate(value: object, key: str) -> RateLimit | None:
     return value
 
 
+def _group_limits(value: object) -> GroupLimits | None:
+    if value is not None and not isinstance(value, GroupLimits):
+        raise ConfigError(f"group_limits must be GroupLimits(…), not {value!r}", key="group_limits")
+    return value
+
+
+def _patience(value: object) -> float:
+    """Seconds to wait for room in a full queue."""
+    if value in ("reject", "wait"):
+        return 60.0 if value == "wait" else 0.0
+    if isinstance(value, str):
+        raise ConfigError(f"when_full must be 'reject', 'wait' or seconds, not {value!r}", key="when_full")
+    return to_seconds(cast(Seconds, value), "when_full")
+
+
 class AppQueue:
     """A declared queue. Holds no connection: `await queue.open()` gives the live `Queue`."""
 
@@ -85,14 +115,24 @@ class AppQueue:
         check_keywords(cast(dict[str, object], keywords), QUEUE_KEYWORDS)
         self.name = check_name(name, "queue name")
         self.concurrency = _positive(keywords.get("concurrency", 10), "concurrency")
-        self.rate_limit = _rate(keywords.get("rate_limit"), "rate_limit")
+        self.rate_limits = check_rates(keywords["rate_limit"], "rate_limit") if "rate_limit" in keywords else ()
+        self.group_limits = _group_limits(keywords.get("group_limits"))
+        self.patience = _patience(keywords.get("when_full", "reject"))
         self.add_limit = _rate(keywords.get("add_limit"), "add_limit")
         self.max_active = _positive(keywords["max_active"], "max_active") if "max_active" in keywords else None
+        self.chain = Chain(keywords["codecs"]) if "codecs" in keywords else None  #: None: the application's
+        self.max_payload = _positive(keywords["max_payload"], "max_payload") if "max_payload" in keywords else None
+        self.max_result = _positive(keywords.get("max_result", MAX_BYTES), "max_result")
         self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]
         self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
         self.priority = check_priority(keywords.get("priority", 0))
         self.definitions: dict[str, JobDefinition[Any, Any]] = {}
         self._home = home
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The first of its rate limits."""
+        return self.rate_limits[0] if self.rate_limits else None
 
     def __repr__(self) -> str:
         return f"<queue {self.name}: {', '.join(self.definitions) or 'no handlers'}>"
@@ -119,6 +159,7 @@ class AppQueue:
         if definition.name in self.definitions:
             raise RegistrationError(f"queue {self.name!r} has a handler named {definition.name!r} already")
         definition.default_to(self.options)
+        definition.limit_to(self.max_payload or MAX_BYTES, self.max_result)
         self.definitions[definition.name] = definition
         return definition
 
@@ -140,9 +181,13 @@ class AppQueue:
     def settings(self) -> QueueSettings:
         """What the declaration says about the queue as a whole; a worker stores it when it starts."""
         caps = {name: one.handler.concurrency for name, one in self.definitions.items() if one.handler.concurrency}
+        rates = {name: one.handler.rate_limits for name, one in self.definitions.items() if one.handler.rate_limits}
         # UNSET where nothing is declared, so that a limit set at run time by a person survives a restart.
         return QueueSettings(
-            rate_limit=self.rate_limit or UNSET,
+            rate_limit=self.rate_limits[0] if self.rate_limits else UNSET,
+            more_limits=self.rate_limits[1:] if self.rate_limits else UNSET,
+            group_limits=self.group_limits or UNSET,
+            name_limits=rates or UNSET,
             add_limit=self.add_limit or UNSET,
             concurrency=self.max_active or UNSET,
             name_concurrency=caps or UNSET,

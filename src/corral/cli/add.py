@@ -55,10 +55,10 @@ def add(
     printer = Printer.current()
     if bulk is not None:
         jobs = bulk_jobs(app, queue, name, read_file(bulk), options)
-        printer.record({"queue": queue, "name": name, "added": run(_add_bulk(url, queue, jobs))})
+        printer.record({"queue": queue, "name": name, "added": run(_add_bulk(url, app, queue, jobs))})
         return
     job = make_job(app, queue, name, payload(data), options)
-    run(_add(printer, url, job, wait=wait or exit_status, timeout=timeout, exit_status=exit_status))
+    run(_add(printer, url, app, job, wait=wait or exit_status, timeout=timeout, exit_status=exit_status))
 
 
 def make_job(app: Corral | None, queue: str, name: str, data: object, options: AddKeywords) -> NewJob:
@@ -90,8 +90,8 @@ def bulk_jobs(app: Corral | None, queue: str, name: str, text: str, options: Add
     return jobs
 
 
-async def _add_bulk(url: str, queue: str, jobs: Sequence[NewJob]) -> int:
-    async with open_url(url, create=True) as storage:
+async def _add_bulk(url: str, app: Corral | None, queue: str, jobs: Sequence[NewJob]) -> int:
+    async with open_url(url, app, create=True) as storage:
         live = Queue(queue, storage)
         for start in range(0, len(jobs), MAX_BULK):
             await live.add_jobs(jobs[start : start + MAX_BULK])
@@ -99,9 +99,9 @@ async def _add_bulk(url: str, queue: str, jobs: Sequence[NewJob]) -> int:
 
 
 async def _add(
-    printer: Printer, url: str, job: NewJob, *, wait: bool, timeout: float | None, exit_status: bool
+    printer: Printer, url: str, app: Corral | None, job: NewJob, *, wait: bool, timeout: float | None, exit_status: bool
 ) -> None:
-    async with open_url(url, create=True) as storage:
+    async with open_url(url, app, create=True) as storage:
         [handle] = await Queue(job.queue, storage).add_jobs([job])
         facts: dict[str, object] = {"queue": job.queue, "id": handle.id, "name": job.name, "added": handle.fresh}
         if not handle.fresh:

@@ -1,9 +1,11 @@
 """Jobs as they are printed."""
 
+import json
+
 from corral.cli.cells import Column, ago, iso, plain, span
 from corral.cli.text import cut
 from corral.job import Job
-from corral.payload import from_json
+from corral.sensitive import shown_text
 
 PREVIEW = 60  #: characters of a payload in a list: lists never show whole payloads
 
@@ -34,16 +36,22 @@ def job_row(job: Job) -> dict[str, object]:
         "run_at": iso(job.run_at),
         "finished_at": iso(job.finished_at),
         "failed_reason": job.failed_reason,
-        "preview": cut(job.data, PREVIEW),
+        "preview": cut(shown_text(job.data, job.options.sensitive), PREVIEW),
         "size": len(job.data.encode(errors="replace")),
     }
 
 
-def details(job: Job, *, text: bool) -> dict[str, object]:
-    """Everything about a job; `text` keeps payload and result as the JSON text that is stored, for people to read."""
+def details(job: Job, *, text: bool, reveal: bool = False) -> dict[str, object]:
+    """Everything about a job; `text` keeps payload and result as the JSON text that is stored, for people to read.
+
+    What is sensitive is `••••`; `reveal` shows what only its name makes sensitive.
+    """
 
     def value(stored: str | None) -> object:
-        return stored if stored is None or text else from_json(stored)
+        if stored is None:
+            return None
+        made = shown_text(stored, job.options.sensitive, by_name=not reveal)
+        return made if text else json.loads(made)
 
     record: dict[str, object] = {
         "queue": job.queue,

@@ -86,7 +86,8 @@ def list_jobs(queue: str | None, state: tuple[str, ...], name: str | None, limit
 @command("show")
 @click.argument("job_id", metavar="ID")
 @click.option("--queue", metavar="NAME", help="The job's queue; without it every queue is looked in.")
-def show(job_id: str, queue: str | None) -> None:
+@click.option("--reveal", is_flag=True, help="Show fields that only their name makes sensitive (token, password …).")
+def show(job_id: str, queue: str | None, reveal: bool) -> None:
     """Everything about one job: state, times, attempts, payload, result, the last error and its traceback."""
 
     async def work() -> Job:
@@ -95,7 +96,7 @@ def show(job_id: str, queue: str | None) -> None:
 
     printer = Printer.current()
     job = run(work())
-    printer.record(details(job, text=printer.for_people))
+    printer.record(details(job, text=printer.for_people, reveal=reveal))
     if printer.for_people:
         for row in job.traces[-1].splitlines() if job.traces else ():
             printer.line(f"    {row}")

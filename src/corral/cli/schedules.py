@@ -16,6 +16,7 @@ from corral.errors import ScheduleNotFoundError
 from corral.schedule import Cron, Schedule
 from corral.scheduler import Scheduler
 from corral.slots import next_slot
+from corral.sensitive import shown_text
 from corral.storage.port import Storage
 from corral.timing import now_ms, to_datetime
 
@@ -50,7 +51,7 @@ def schedules() -> None:
 async def _open() -> AsyncIterator[tuple[Storage, Scheduler]]:
     settings = current_settings()
     app = current_app(settings)
-    async with open_url(store_url(settings, app)) as storage:
+    async with open_url(store_url(settings, app), app) as storage:
         # Only the application can make a payload that is a function of it; everything else works without it.
         yield storage, app.scheduler(storage) if app is not None else Scheduler(storage)
 
@@ -117,7 +118,7 @@ def _details(schedule: Schedule) -> dict[str, object]:
         "limit": schedule.limit,
         "last_job_id": schedule.last_job_id,
         "owner": schedule.owner or None,
-        "data": "made by the application at each run" if schedule.computed else schedule.data,
+        "data": "made by the application at each run" if schedule.computed else shown_text(schedule.data, schedule.options.sensitive),
     }
 
 

@@ -70,24 +70,29 @@ async def open_store(*, create: bool = False) -> AsyncIterator[Storage]:
     Raises:
         Failure: there is no such file (exit 3).
     """
-    async with open_url(chosen_url(), create=create) as storage:
+    url, app = _chosen()
+    async with open_url(url, app, create=create) as storage:
         yield storage
 
 
 def chosen_url() -> str:
     """The URL of the store that the options mean."""
+    return _chosen()[0]
+
+
+def _chosen() -> tuple[str, Corral | None]:
     settings = current_settings()
     # Only the application knows its own URL; it is not imported when somebody has already named the store.
     app = current_app(settings) if settings.app and not settings.url else None
-    return app.url if app is not None else store_url(settings)
+    return (app.url, app) if app is not None else (store_url(settings), None)
 
 
 @asynccontextmanager
-async def open_url(url: str, *, create: bool = False) -> AsyncIterator[Storage]:
-    """The store at this URL, as `open_store`."""
+async def open_url(url: str, app: Corral | None = None, *, create: bool = False) -> AsyncIterator[Storage]:
+    """The store at this URL, as `open_store`; behind the codecs of the application, where there is one."""
     check_url(url)
     file = sqlite_file(url)
     if file is not None and not create and not file.exists():
         fail(f"there is no store at {safe_url(url)} yet; name another one with --url, --app or CORRAL_URL", UNREACHABLE)
-    async with connect(url) as storage:
+    async with connect(url) if app is None else app.sealed(connect(url)) as storage:
         yield storage

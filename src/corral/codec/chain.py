@@ -93,6 +93,9 @@ class Chain:
 
     def __init__(self, codecs: Sequence[Codec]) -> None:
         self._codecs = tuple(codecs)
+        for codec in self._codecs:
+            if not hasattr(codec, "algorithm") or isinstance(codec, type):
+                raise ConfigError(f"codecs are Compressed(…), Encrypted(…) and Signed(…), not {codec!r}", key="codecs")
         self._by_name = {codec.algorithm: codec for codec in self._codecs}
         if len(self._by_name) < len(self._codecs):
             raise ConfigError("codecs of one kind twice in a chain: give one of them several keys", key="codecs")
@@ -100,6 +103,9 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"Chain({', '.join(self._by_name)})"
+
+    def __len__(self) -> int:
+        return len(self._codecs)
 
     def seal(self, text: str, purpose: Purpose) -> str:
         """The envelope of a JSON text; the text itself where no step applies."""

@@ -28,7 +28,7 @@ class ExplainVerbs(QueueBase):
         job = (await self.storage.get(self.name, [job_id]))[0]
         if job is None:
             raise JobNotFoundError(self.name, job_id)
-        return why(job, await gather(self.storage, job, now_ms() if now is None else now))
+        return why(job, await gather(self.storage, job, now))
 
 
 class _Ended(Struct, frozen=True):
@@ -36,18 +36,19 @@ class _Ended(Struct, frozen=True):
     over_ms: Millis
 
 
-async def gather(storage: Storage, job: Job, now: Millis) -> Facts:
+async def gather(storage: Storage, job: Job, now: Millis | None = None) -> Facts:
     """The facts about a job that stands in `storage`."""
+    at = now_ms() if now is None else now
     info = await storage.configure(job.queue, QueueSettings())
     [counts] = await storage.counts([job.queue])
     if job.state.finished or job.state is JobState.ACTIVE:
-        return Facts(now=now, info=info, counts=counts)
+        return Facts(now=at, info=info, counts=counts)
     waiting = job.state is JobState.WAITING
     told = await storage.claim(job.queue, _NOTHING, now=now) if waiting and not info.paused else Claimed()
-    ended = await _ended(storage, job.queue, now)
+    ended = await _ended(storage, job.queue, at)
     lifespan = job.options.lifespan_ms
     return Facts(
-        now=now,
+        now=at,
         info=info,
         counts=counts,
         place=await storage.place(job.queue, job.id),
@@ -55,7 +56,7 @@ async def gather(storage: Storage, job: Job, now: Millis) -> Facts:
         held_until=told.held_until,
         name_active=await _running(storage, job) if job.name in info.name_concurrency else 0,
         children=await _children(storage, job),
-        workers=tuple(one for one in await storage.workers() if job.queue in one.queues),
+        workers=tuple(one for one in await storage.workers(now=now) if job.queue in one.queues),
         ended=ended.attempts,
         over_ms=ended.over_ms,
         expires_at=None if lifespan is None else _begin(job) + lifespan,

@@ -79,5 +79,3 @@ async def find_group(storage: Storage, queue: str, id: str) -> GroupInfo | None:
         else:
             high = middle
     return None
-
-

@@ -127,5 +127,3 @@ class Queue(JobVerbs, ManyVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVe
     def handle(self, job_id: JobId) -> JobHandle[object]:
         """The way to a job whose id is known; it is not looked for."""
         return JobHandle(self, job_id, fresh=False)
-
-

@@ -155,6 +155,7 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     started_at: Millis
     version: str = ""
     running: int = 0
+    handlers: tuple[str, ...] = ()  #: "queue/name" of each one it has; () when it does not say
     seen_at: Millis = 0  #: of the last beat that was written: one with news, or one after a third of a lease
 
 

@@ -7,7 +7,7 @@ What opens wrongly is not an error here, where it would stop a whole page or cla
 says why, and the worker fails such a job before anything of it is run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ class Seals:
     """The codecs of each queue, and how large a payload may be when they are done with it."""
 
     chains: Chains
-    limits: dict[str, int]  #: bytes by queue; a queue that is not there has no limit but the payload's own
+    limit: Callable[[str], int | None]  #: bytes that a queue takes; None where only the plain payload has a limit
 
     def job(self, job: NewJob, *, tie: bool = True) -> NewJob:
         """A job as it is stored. With `tie` its envelope fits no other id than the one its caller chose.
@@ -51,7 +51,7 @@ class Seals:
         chain = self.chains(queue)
         if chain is not None:
             data = as_stored(data) or chain.seal(data, Purpose("payload", queue, name, job_id))
-        limit = self.limits.get(queue)
+        limit = self.limit(queue)
         if limit is not None and (size := len(data.encode())) > limit:
             raise PayloadError(
                 f"payload has {size:,} bytes as it is stored, more than the {limit:,} that queue {queue!r} takes"

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import TypeVar, cast
 
 from corral.app.definition import JobDefinition
+from corral.effects import AT_ONCE_MS
 from corral.errors import ConfigError
 from corral.job import Job, JobState
 from corral.payload import from_json, result_json
 from corral.storage.port import Children
-from corral.timing import Seconds, instant_ms, now_ms, to_ms
+from corral.timing import Millis, Seconds, instant_ms, now_ms, to_ms
 from corral.worker.context import MAX_LOG_LINE, Facts, JobContext, SyncJobContext
 from corral.worker.handler import is_async
 from corral.worker.run import current_job
@@ -34,6 +35,7 @@ class Recorded:
         self.logs: list[str] = []
         self.notes: dict[str, str] = dict(notes or {})
         self.children = children or Children()
+        self.ledger: dict[tuple[str, str], str] = {}  #: what steps and effects have left; for a second run to find
 
     def __repr__(self) -> str:
         return f"Recorded(progress={self.progress!r}, logs={self.logs!r}, notes={self.notes!r})"
@@ -63,6 +65,19 @@ class _Context(JobContext):
     async def note(self, key: str, value: str, *, keep: Seconds = 7 * 86_400) -> None:
         to_ms(keep, "keep")
         self._recorded.notes[key] = value
+
+    async def remember(
+        self, ledger: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None
+    ) -> str | None:
+        before = self._recorded.ledger.get((ledger, key))
+        if value is not None and (before is None or replace):
+            self._recorded.ledger[ledger, key] = value
+            if ttl_ms == AT_ONCE_MS:
+                del self._recorded.ledger[ledger, key]
+        return before
+
+    async def still_runs(self, queue: str, job_id: str, run: int) -> bool:
+        return False  # nothing runs but this handler
 
 
 async def run_job(

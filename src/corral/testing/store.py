@@ -7,10 +7,11 @@ from typing import Self
 from msgspec.structs import replace
 
 from corral.event import Event, EventCursor
-from corral.job import Job, JobId, JobState, NewJob
+from corral.job import Job, JobId, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import Page
+from corral.storage.insight import Page, Sample
+from corral.storage.passing import Passing
 from corral.storage.port import (
     Added,
     Bucket,
@@ -33,12 +34,13 @@ from corral.testing.clock import FakeClock
 from corral.timing import Millis
 
 
-class ClockedStorage:
+class ClockedStorage(Passing):
     """The port over another store, where it is as late as `clock` says. `asked` has every fresh job, in order."""
 
     def __init__(
         self, storage: Storage, clock: FakeClock, *, asked: list[tuple[NewJob, JobId, Millis]] | None = None
     ) -> None:
+        super().__init__(storage)
         self.clock = clock
         self.asked = [] if asked is None else asked  #: as it was asked for, under which id, and when
         self._storage = storage
@@ -96,9 +98,12 @@ class ClockedStorage:
         return await self._storage.remove(queue, which, now=self._at(now))
 
     async def retry(
-        self, queue: str, which: Selection, *, reset_attempts: bool = True, now: Millis | None = None
-    ) -> list[JobId]:
-        return await self._storage.retry(queue, which, reset_attempts=reset_attempts, now=self._at(now))
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, after_ms: Millis = 0, every_ms: Millis = 0,
+        now: Millis | None = None,
+    ) -> list[JobId]:  # fmt: skip
+        return await self._storage.retry(
+            queue, which, reset_attempts=reset_attempts, after_ms=after_ms, every_ms=every_ms, now=self._at(now)
+        )
 
     async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
         return await self._storage.promote(queue, which, now=self._at(now))
@@ -120,20 +125,16 @@ class ClockedStorage:
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
-        now: Millis | None = None,
+        lease: Lease | None = None, now: Millis | None = None,
     ) -> str | None:  # fmt: skip
-        return await self._storage.remember(queue, key, value, replace=replace, ttl_ms=ttl_ms, now=self._at(now))
+        return await self._storage.remember(
+            queue, key, value, replace=replace, ttl_ms=ttl_ms, lease=lease, now=self._at(now)
+        )
 
     # -- queries -------------------------------------------------------------------------------------------------
 
     async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
         return await self._storage.get(queue, ids)
-
-    async def page(
-        self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None,
-    ) -> Page[Job]:  # fmt: skip
-        return await self._storage.page(queue, states, start=start, limit=limit, newest_first=newest_first, name=name)
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._storage.counts(queues)
@@ -167,6 +168,14 @@ class ClockedStorage:
         if answers:  # neither another scheduler's slot nor one that was left out
             self._note(jobs, answers, at)
         return answers
+
+    async def deduplication(
+        self, queue: str, dedup_id: str, *, remove: bool = False, now: Millis | None = None
+    ) -> JobId | None:
+        return await self._storage.deduplication(queue, dedup_id, remove=remove, now=self._at(now))
+
+    async def record(self, queue: str, samples: Sequence[Sample], *, now: Millis | None = None) -> None:
+        await self._storage.record(queue, samples, now=self._at(now))
 
     async def drop_schedules(self, queue: str, keys: Sequence[str]) -> list[str]:
         return await self._storage.drop_schedules(queue, keys)

@@ -1,13 +1,33 @@
 """The worker's answers to what a handler in a child process asks of its context."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+import msgspec
+
 from corral.errors import CorralError, PayloadError
-from corral.storage.port import Children
-from corral.timing import Seconds
+from corral.job import JobId, NewJob
+from corral.storage.port import Added, Children
+from corral.timing import Millis, Seconds
 from corral.worker.remote import refuse
-from corral.worker.wire import Answer, Ask, FrameTooLongError, ListChildren, Log, Note, Progress, Question, Recall, pack
+from corral.worker.wire import (
+    AddJobs,
+    Answer,
+    Ask,
+    Collect,
+    FrameTooLongError,
+    ListChildren,
+    Log,
+    NamesOf,
+    Note,
+    Progress,
+    Question,
+    Recall,
+    Remember,
+    StillRuns,
+    pack,
+)
 
 
 class Verbs(Protocol):
@@ -22,6 +42,18 @@ class Verbs(Protocol):
     async def recall(self, key: str) -> str | None: ...
 
     async def note(self, key: str, value: str, *, keep: Seconds) -> None: ...
+
+    async def remember(
+        self, ledger: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None
+    ) -> str | None: ...
+
+    async def still_runs(self, queue: str, job_id: str, run: int) -> bool: ...
+
+    async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]: ...
+
+    async def collect(self, jobs: Sequence[NewJob]) -> None: ...
+
+    async def names_of(self, queue: str, ids: Sequence[JobId]) -> Mapping[JobId, str]: ...
 
 
 async def answer_frame(ask: Ask, verbs: Verbs) -> bytes:
@@ -48,4 +80,14 @@ async def _do(question: Question, verbs: Verbs) -> str | Children | None:
             return await verbs.recall(key)
         case Note(key, value, keep_ms):
             await verbs.note(key, value, keep=timedelta(milliseconds=keep_ms))
+        case Remember(ledger, key, value, replace, ttl_ms):
+            return await verbs.remember(ledger, key, value, replace=replace, ttl_ms=ttl_ms)
+        case StillRuns(queue, job_id, run):
+            return "true" if await verbs.still_runs(queue, job_id, run) else "false"
+        case AddJobs(jobs, patience):
+            return msgspec.json.encode(await verbs.add_jobs(jobs, patience)).decode()
+        case Collect(jobs):
+            await verbs.collect(jobs)
+        case NamesOf(queue, ids):
+            return msgspec.json.encode(await verbs.names_of(queue, ids)).decode()
     return None

@@ -2,15 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from corral.effects import note_key
 from corral.errors import JobCancelledError, LeaseLostError
-from corral.job import Job
+from corral.intake import OPEN, Intake
+from corral.job import Job, JobId, JobState, NewJob
 from corral.payload import to_json
-from corral.storage.port import Children, JobPatch, Storage, Token
-from corral.timing import Seconds, to_datetime, to_ms
+from corral.queue.adding import add_all
+from corral.storage.port import Added, Children, JobPatch, Lease, Storage, Token
+from corral.timing import Millis, Seconds, to_datetime, to_ms
+from corral.worker.adding import Adds, BlockingAdds, Errands
+from corral.worker.durable import BlockingDurable, Durable
+from corral.worker.steps import Steps
+from corral.worker.threads import Threads
 
 T = TypeVar("T")
 MAX_LOG_LINE = 8_000
@@ -19,9 +26,12 @@ MAX_LOG_LINE = 8_000
 class Facts:
     """The read-only side, the same in every kind of handler."""
 
-    __slots__ = ("attempts", "job")
+    __slots__ = ("_steps", "_threads", "attempts", "errands", "job")
 
     def __init__(self, job: Job, attempts: int) -> None:
+        self._steps: Steps | None = None  #: once a step or an effect is asked for
+        self.errands: Errands | None = None  #: once a job is added
+        self._threads: Threads | None = None  #: where steps that are plain functions run
         self.job = job
         self.attempts = attempts  #: how many attempts the job may take in all
 
@@ -62,16 +72,28 @@ class Facts:
         return None if self.job.scheduled_for is None else to_datetime(self.job.scheduled_for)
 
 
-class JobContext(Facts):
+class JobContext(Facts, Durable, Adds):
     """The context of an `async def` handler."""
 
-    __slots__ = ("_keep_logs", "_storage", "_token")
+    __slots__ = ("_intake", "_keep_logs", "_storage", "_token")
 
-    def __init__(self, job: Job, attempts: int, storage: Storage, token: Token, keep_logs: int = 1000) -> None:
+    def __init__(
+        self, job: Job, attempts: int, storage: Storage, token: Token, keep_logs: int = 1000,
+        threads: Threads | None = None, intake: Intake = OPEN,
+    ) -> None:  # fmt: skip
         super().__init__(job, attempts)
+        self._threads = threads
+        self._intake = intake
         self._storage = storage
         self._token = token
         self._keep_logs = keep_logs
+
+    @property
+    def durable(self) -> Steps:
+        """What the run knows of its steps and effects."""
+        if self._steps is None:
+            self._steps = Steps(self.job, self)
+        return self._steps
 
     async def progress(self, value: object) -> None:
         """Report how far the work is: a percentage, or any JSON value. Visible to everyone at once.
@@ -97,6 +119,25 @@ class JobContext(Facts):
         """How the job's children stand, with the results of those that completed."""
         return await self._storage.children(self.job.queue, self.job.id)
 
+    def start_errands(self) -> Errands:
+        """What this run has added so far."""
+        if self.errands is None:
+            self.errands = Errands()
+        return self.errands
+
+    async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]:
+        """What `add` and `add_child` end in: the door that every producer's jobs go through."""
+        return await add_all(self._storage, jobs, self._intake, patience=patience)
+
+    async def collect(self, jobs: Sequence[NewJob]) -> None:
+        """What `add_on_complete` ends in."""
+        self.start_errands().later += await self._intake.admit(jobs)
+
+    async def names_of(self, queue: str, ids: Sequence[JobId]) -> Mapping[JobId, str]:
+        """`queue/name` of those of these jobs that are still there."""
+        found = await self._storage.get(queue, ids)
+        return {job.id: f"{job.queue}/{job.name}" for job in found if job is not None}
+
     async def recall(self, key: str) -> str | None:
         """What an earlier attempt of this job noted under `key`; None when nothing."""
         return await self._storage.remember(self.job.queue, self._note(key))
@@ -107,18 +148,30 @@ class JobContext(Facts):
         await self._storage.remember(self.job.queue, self._note(key), value, replace=True, ttl_ms=ttl_ms)
 
     def _note(self, key: str) -> str:
-        # An id that its caller chose may come again after retention; the time it was added tells the two jobs apart.
-        return f"{self.job.id}@{self.job.created_at}/{key}"
+        return note_key(self.job, key)
+
+    async def remember(
+        self, ledger: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None
+    ) -> str | None:
+        """What `step` and `once` are made of: look into a ledger, or write as long as this run has its lease."""
+        lease = Lease(queue=self.job.queue, job_id=self.job.id, token=self._token)
+        return await self._storage.remember(ledger, key, value, replace=replace, ttl_ms=ttl_ms, lease=lease)
+
+    async def still_runs(self, queue: str, job_id: str, run: int) -> bool:
+        """Whether this run of a job still goes on: until its end, or until its lease was found to have run out."""
+        job = (await self._storage.get(queue, [job_id]))[0]
+        return job is not None and job.state is JobState.ACTIVE and job.attempts_started == run
 
 
 #: Runs a coroutine on the worker's loop and waits for it, from another thread.
 Caller = Callable[[Coroutine[Any, Any, T]], T]
 
 
-class SyncJobContext(Facts):
+class SyncJobContext(Facts, BlockingDurable, BlockingAdds):
     """The context of a `def` handler, which runs in a thread: the same verbs, blocking."""
 
     __slots__ = ("_context", "_loop", "_stop", "stop_reason")
+    _context: JobContext
 
     def __init__(self, context: JobContext, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(context.job, context.attempts)
@@ -126,6 +179,11 @@ class SyncJobContext(Facts):
         self._loop = loop
         self._stop = threading.Event()
         self.stop_reason = ""
+
+    @property
+    def durable(self) -> Steps:
+        """What the run knows of its steps and effects."""
+        return self._context.durable
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

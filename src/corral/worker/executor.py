@@ -2,24 +2,30 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
+
+from msgspec.structs import replace
 
 from corral.codec.chain import refuse_sealed
 from corral.error_text import trace_of
-from corral.errors import JobTimeoutError, UnknownJobError
+from corral.errors import JobTimeoutError, RegistrationError, ResultError, UnknownJobError
+from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
-from corral.outcome import Failed, Outcome, Snoozed
+from corral.outcome import Completed, Failed, Outcome, Snoozed
 from corral.payload import from_json, result_json
 from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before
 from corral.storage.port import Storage
+from corral.worker.batches import Batches
 from corral.worker.children import Children
-from corral.worker.context import JobContext, SyncJobContext
+from corral.worker.context import Facts, JobContext, SyncJobContext
 from corral.worker.handler import Handler, Mode
-from corral.worker.hooks import Middleware
+from corral.worker.inject import Injector, bridge_to
+from corral.worker.middleware import Middleware, chained
 from corral.worker.run import Run, WorkerStoppingError, current_job
 from corral.worker.threads import Threads
 from corral.worker.wire import ChildRequest, HandlerRef
@@ -65,8 +71,12 @@ class Executor:
 
     def __init__(
         self, queue: str, find: Callable[[str], Handler | None], known: Callable[[], list[str]], storage: Storage,
-        middlewares: tuple[Middleware, ...], threads: Threads, children: Callable[[], Children],
+        middlewares: tuple[Middleware, ...], threads: Threads, children: Callable[[], Children], *,
+        intake: Intake = OPEN, injector: Injector | None = None, batches: Batches | None = None,
     ) -> None:  # fmt: skip
+        self._intake = intake
+        self._injector = injector or Injector()
+        self._batches = batches  #: where batch handlers share the slots with others, or None
         self._queue = queue
         self._find = find
         self._known = known
@@ -90,12 +100,12 @@ class Executor:
             if run.stopped is not None:  # cancelled or interrupted before it began
                 raise run.stopped
             refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
-            run.begun = True
-            if chosen.timeout is not None and handler.mode is not Mode.PROCESS:
-                loop = asyncio.get_running_loop()
-                run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
-            result = await self._call(run, handler, chosen)
-            ending: Ending = Returned(result.text if isinstance(result, _Encoded) else result_json(result))
+            if self._batches is None:
+                self._begin(run, handler, chosen)
+                result = await self._call(run, handler, chosen)
+            else:
+                result = await self._call_beside_batches(run, handler, chosen, self._batches)
+            ending: Ending = Returned(_result_text(result, handler.max_result))
         except BaseException as error:  # SystemExit and its like, raised by a handler, are that job's failure alone
             ending = _ending(run, error)
         finally:
@@ -104,7 +114,11 @@ class Executor:
                 current_job.reset(variable)
             except ValueError:  # a handler that never ended is closed with the process, in another context
                 pass
-        return decide(job, ending, chosen.policy)
+        outcome = decide(job, ending, chosen.policy)
+        context = run.context
+        if context is not None and context.errands is not None and isinstance(outcome, Completed):
+            return replace(outcome, adds=(*outcome.adds, *context.errands.later))
+        return outcome
 
     def give_up(self, run: Run) -> Outcome:
         """What becomes of a run whose handler ignores that it was told to stop."""
@@ -137,29 +151,63 @@ class Executor:
             return Snoozed(UNKNOWN_AFTER_MS)
         return Failed(f"UnknownJobError: {error}", None, job.options.keep_failed or KEEP_FAILED)
 
+    @staticmethod
+    def _begin(run: Run, handler: Handler, chosen: Plan) -> None:
+        """The handler is about to be called: from here on its time counts."""
+        run.begun = True
+        if chosen.timeout is not None and handler.mode is not Mode.PROCESS:
+            loop = asyncio.get_running_loop()
+            run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
+
+    async def _call_beside_batches(self, run: Run, handler: Handler, chosen: Plan, batches: Batches) -> object:
+        """More jobs are held here than handlers may run. A job of a batch begins with its batch, any other one waits."""
+        if handler.batch is not None:
+            return await self._call(run, handler, chosen)
+        ticket = await batches.permit(run)
+        try:
+            self._begin(run, handler, chosen)
+            return await self._call(run, handler, chosen)
+        finally:
+            ticket.release()
+            batches.ended(run)
+
     async def _call(self, run: Run, handler: Handler, chosen: Plan) -> object:
-        if not self._middlewares:
+        middlewares = self._middlewares + handler.middlewares if handler.middlewares else self._middlewares
+        if not middlewares:
             return await self._invoke(run, handler, chosen)
-        context = self._context(run, chosen)
 
         async def innermost() -> object:
-            return await self._invoke(run, handler, chosen)
+            result = await self._invoke(run, handler, chosen)
+            return from_json(result.text) if isinstance(result, _Encoded) else result
 
-        call: Callable[[], Awaitable[object]] = innermost
-        for middleware in reversed(self._middlewares):
-            call = _wrapped(middleware, context, call)
-        return await call()
+        return await chained(middlewares, self._context(run, chosen), innermost)()
 
     async def _invoke(self, run: Run, handler: Handler, chosen: Plan) -> object:
         if handler.mode is Mode.PROCESS:
-            text = await self._in_process(run, handler, chosen)
-            return from_json(text) if self._middlewares else _Encoded(text)
+            return _Encoded(await self._in_process(run, handler, chosen))
         data = handler.payload.decode(run.job.data) if handler.takes_data else None
         context = self._context(run, chosen)
+        if handler.batch is not None:
+            if self._batches is None:
+                raise RegistrationError(f"batch handler {handler.name!r} was registered after its worker had started")
+            return await self._batches.join(run, handler, context, data, chosen.timeout)
+        if handler.needs:
+            return await self._invoke_with_services(run, handler, context, data)
         if handler.mode is Mode.ASYNC:
             return await cast(Awaitable[object], handler.call(context, data))
         sync = run.sync_context = SyncJobContext(context, asyncio.get_running_loop())
         return await self._threads.run(copy_context(), lambda: handler.call(sync, data))
+
+    async def _invoke_with_services(self, run: Run, handler: Handler, context: JobContext, data: object) -> object:
+        given: dict[Hashable, object] = {JobContext: context, Facts: context}
+        if handler.mode is Mode.ASYNC:
+            return await self._injector.call(handler, given, partial(handler.call, context, data))
+        loop = asyncio.get_running_loop()
+        sync = run.sync_context = given[SyncJobContext] = SyncJobContext(context, loop)
+        call = partial(handler.call, sync, data)
+        return await self._threads.run(
+            copy_context(), lambda: self._injector.call_blocking(handler, given, call, bridge_to(loop))
+        )
 
     async def _in_process(self, run: Run, handler: Handler, chosen: Plan) -> str:
         handler.payload.decode(run.job.data)  # a refused payload must not cost a child process
@@ -170,7 +218,7 @@ class Executor:
         """One for all of the run: its middleware and its handler share what it remembers of steps."""
         if run.context is None:
             run.context = JobContext(
-                run.job, chosen.policy.attempts, self._storage, run.token, chosen.keep_logs, self._threads
+                run.job, chosen.policy.attempts, self._storage, run.token, chosen.keep_logs, self._threads, self._intake
             )
         return run.context
 
@@ -182,10 +230,12 @@ class _Encoded:
     text: str
 
 
-def _wrapped(
-    middleware: Middleware, context: JobContext, call: Callable[[], Awaitable[object]]
-) -> Callable[[], Awaitable[object]]:
-    return lambda: middleware(context, call)
+def _result_text(result: object, limit: int) -> str:
+    if not isinstance(result, _Encoded):
+        return result_json(result, limit)
+    if len(result.text) > limit // 4 and (size := len(result.text.encode())) > limit:  # a character has four bytes at most
+        raise ResultError(f"result has {size:,} bytes, more than the limit of {limit:,}")
+    return result.text
 
 
 def _ending(run: Run, error: BaseException) -> Ending:
@@ -201,7 +251,10 @@ def _ending(run: Run, error: BaseException) -> Ending:
 def handler_ref(handler: Handler) -> HandlerRef:
     """Where a child process finds the handler: named by the code that registered it, never by a payload."""
     function = handler.function
-    module = getattr(function, "__module__", "")
+    module = getattr(function if handler.owner is None else handler.owner, "__module__", "")
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None) if module == "__main__" else None
-    return HandlerRef(module, getattr(function, "__qualname__", ""), path)
+    qualname = getattr(function, "__qualname__", "")
+    if handler.owner is not None:  # a method may be inherited: it is looked up where it was registered
+        qualname = f"{handler.owner.__qualname__}.{qualname.rpartition('.')[2]}"
+    return HandlerRef(module, qualname, path)

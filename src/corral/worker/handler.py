@@ -2,17 +2,23 @@
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from corral.errors import RegistrationError
-from corral.options import BackoffFunction, JobOptions
-from corral.payload import PayloadType
+from corral.options import BackoffFunction, JobOptions, RateLimit
+from corral.payload import MAX_BYTES, PayloadType
+from corral.worker.batch import Batch, BatchContext, BatchJob, SyncBatchJob
 from corral.worker.context import JobContext, SyncJobContext
+from corral.worker.middleware import Middleware
+from corral.worker.services import Need, injectable, told
 
 HandlerFunction: TypeAlias = Callable[..., object]
+CONTEXT_TYPES = (JobContext, SyncJobContext, BatchContext)
+#: The parameter of a method that its object fills. No parameter of a function can be called so.
+SELF = "self()"
 
 
 class Mode(StrEnum):
@@ -39,12 +45,36 @@ class Handler:
     give_up_on: tuple[type[BaseException], ...] = ()
     retry_if: Callable[[BaseException], bool] | None = None
     concurrency: int | None = None
+    rate_limits: tuple[RateLimit, ...] = ()  #: starts of its jobs over all workers
+    batch: Batch | None = None
+    needs: tuple[Need, ...] = ()  #: parameters that services fill; of a method also SELF, the object it belongs to
+    owner: type | None = None  #: the class it is a method of
+    middlewares: tuple[Middleware, ...] = ()  #: its own; they go inside those of its queue and application
+    max_result: int = MAX_BYTES  #: bytes of what it returns, as JSON
 
-    def call(self, context: JobContext | SyncJobContext, data: object) -> object:
+    @property
+    def asynchronous(self) -> bool:
+        """Whether calling it gives a coroutine."""
+        return self.mode is Mode.ASYNC or (self.mode is Mode.PROCESS and is_async(self.function))
+
+    def call(
+        self, context: JobContext | SyncJobContext | BatchContext, data: object,
+        services: dict[str, object] | None = None,
+    ) -> object:  # fmt: skip
         """Call the function with what its signature asks for; a coroutine when it is `async def`."""
+        if services is not None:
+            return self._call_with(context, data, services)
         if self.takes_context:
             return self.function(context, data) if self.takes_data else self.function(context)
         return self.function(data) if self.takes_data else self.function()
+
+    def _call_with(self, context: object, data: object, services: dict[str, object]) -> object:
+        arguments = [services.pop(SELF)] if self.owner is not None else []
+        if self.takes_context:
+            arguments.append(context)
+        if self.takes_data:
+            arguments.append(data)
+        return self.function(*arguments, **services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +84,15 @@ class Signature:
     takes_context: bool
     takes_data: bool
     payload: object
+    needs: tuple[Need, ...] = ()
 
 
-def read_signature(function: HandlerFunction) -> Signature:
-    """Find out how to call a handler: `(ctx, data)`, `(data)`, `(ctx)` or `()`.
+def read_signature(function: HandlerFunction, *, method: bool = False) -> Signature:
+    """Find out how to call a handler: `(ctx, data)`, `(data)`, `(ctx)` or `()`, and then services.
 
     The context is a parameter annotated `JobContext` or `SyncJobContext`, or a first one named `ctx` or `context`. The
-    other parameter is the payload; its annotation is the payload's type (plain JSON when it has none).
+    other parameter is the payload; its annotation is the payload's type (plain JSON when it has none). Parameters after
+    it, and those after a `*`, are services, by their annotations. With `method`, the first of all is `self`.
 
     Raises:
         RegistrationError: any other shape, with the shapes that work.
@@ -70,36 +102,62 @@ def read_signature(function: HandlerFunction) -> Signature:
         raise RegistrationError(f"handler {name} is not callable")
     hints = _hints(function)
     context, data = None, None
-    for index, parameter in enumerate(_positional(function, name)):
+    needs = []
+    for index, parameter in enumerate(_parameters(function, name)[1 if method else 0 :]):
         hint = hints.get(parameter.name, parameter.annotation)
-        if index == 0 and (hint in (JobContext, SyncJobContext) or parameter.name in ("ctx", "context")):
+        if parameter.kind is parameter.KEYWORD_ONLY or data is not None:
+            needs += _service(parameter, hint, name)
+        elif index == 0 and (hint in CONTEXT_TYPES or parameter.name in ("ctx", "context")):
             context = parameter
-        elif data is None:
+        else:
             data = parameter
-        elif parameter.default is inspect.Parameter.empty:
-            raise _unusable(name, f"parameter {parameter.name!r} is one too many")
     payload: object = None
     if data is not None:
         payload = hints.get(data.name, Any)
-    return Signature(context is not None, data is not None, payload)
+    return Signature(context is not None, data is not None, payload, tuple(needs))
 
 
-def _positional(function: HandlerFunction, name: str) -> list[inspect.Parameter]:
+def _service(parameter: inspect.Parameter, hint: object, name: str) -> list[Need]:
+    optional = parameter.default is not inspect.Parameter.empty
+    if isinstance(hint, Hashable) and injectable(hint) and parameter.kind is not parameter.POSITIONAL_ONLY:
+        return [Need(parameter.name, hint, optional)]
+    if not optional:
+        raise _unusable(name, f"parameter {parameter.name!r} is one too many, and its type is no service's")
+    return []
+
+
+def _parameters(function: HandlerFunction, name: str) -> list[inspect.Parameter]:
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         raise _unusable(name, "it has no signature that can be read") from None
-    usable = []
     for parameter in parameters:
-        required = parameter.default is inspect.Parameter.empty
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise _unusable(name, f"*{parameter.name} could mean anything")
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            if required:
-                raise _unusable(name, f"keyword-only parameter {parameter.name!r} has no default")
-            continue
-        usable.append(parameter)
-    return usable
+    return parameters
+
+
+def batch_payload(function: HandlerFunction, signature: Signature) -> object:
+    """The type of one payload of a batch handler, whose parameter is a `list[BatchJob[Payload]]`.
+
+    Raises:
+        RegistrationError: it takes no jobs, or something else than a list of them.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    if not signature.takes_data:
+        raise RegistrationError(f"batch handler {name} takes no jobs: write (ctx, jobs) or (jobs)")
+    if signature.payload is Any:
+        return Any
+    wanted = SyncBatchJob if not is_async(function) else BatchJob
+    [item] = typing.get_args(signature.payload) or (Any,)
+    kind = typing.get_origin(item) or item
+    if signature.payload is not list and typing.get_origin(signature.payload) not in (list, Sequence):
+        kind = None
+    if kind is not Any and kind is not wanted:
+        raise RegistrationError(
+            f"batch handler {name} must take list[{wanted.__name__}[Payload]], not {told(signature.payload)}"
+        )
+    return (typing.get_args(item) or (Any,))[0]
 
 
 def _hints(function: HandlerFunction) -> dict[str, Any]:
@@ -116,7 +174,7 @@ def _hints(function: HandlerFunction) -> dict[str, Any]:
 def _unusable(name: str, problem: str) -> RegistrationError:
     return RegistrationError(
         f"handler {name} has no usable signature: {problem}; write (ctx, data), (data), (ctx) or (), with data's type "
-        "annotated"
+        "annotated, and services by their types after it or after a *"
     )
 
 

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from corral.event import Event, EventType
 from corral.job import Job
-from corral.worker.context import JobContext
 
 logger = logging.getLogger("corral.hooks")
 
@@ -18,8 +17,6 @@ MOST_WAITING = 10_000
 
 #: Called with what happened and the job as this worker knew it. Its errors are logged and change nothing.
 Hook: TypeAlias = Callable[[Event, Job], Awaitable[None] | None]
-#: `await call_next()` runs the rest of the chain and, at its end, the handler; its return value is the job's result.
-Middleware: TypeAlias = Callable[[JobContext, Callable[[], Awaitable[object]]], Awaitable[object]]
 
 
 class Hooks:

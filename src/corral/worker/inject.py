@@ -1,5 +1,6 @@
 """Injection: makes the services that handlers ask for, and puts them away again."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from contextlib import (
@@ -74,9 +75,7 @@ class Injector:
             for provider in recipe.steps:
                 made[provider.service] = await enter(provider, made, stack)
             try:
-                result = function(_fill(recipe.arguments, made))
-                if inspect.isawaitable(result):
-                    result = await result
+                result = await cast(Awaitable[object], function(_fill(recipe.arguments, made)))
             except BaseException as error:
                 failure = error
                 raise
@@ -104,6 +103,11 @@ class Injector:
         if failure is not None:
             raise failure
         return result
+
+
+def bridge_to(loop: asyncio.AbstractEventLoop) -> Bridge:
+    """How a thread runs something on this loop."""
+    return lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
 
 def contexts_of(handler: Handler) -> tuple[type, ...]:

@@ -2,23 +2,41 @@
 
 import asyncio
 import inspect
+import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from corral.errors import CorralError, JobCancelledError, LeaseLostError, PayloadError
-from corral.job import Job
+from corral.job import Job, JobId, NewJob
 from corral.payload import PayloadType, result_json
-from corral.storage.port import Children
-from corral.timing import Seconds, to_ms
+from corral.storage.port import Added, Children
+from corral.timing import Millis, Seconds, to_ms
 from corral.worker.context import Facts, JobContext, SyncJobContext
 from corral.worker.handler import Handler, HandlerFunction, is_async, read_signature
 from corral.worker.remote import printable, refusal
 from corral.worker.talk import Talk
-from corral.worker.wire import Answer, ListChildren, Log, Note, Progress, Question, Recall
+from corral.worker.wire import (
+    AddJobs,
+    Answer,
+    Collect,
+    ListChildren,
+    Log,
+    NamesOf,
+    Note,
+    Progress,
+    Question,
+    Recall,
+    Remember,
+    StillRuns,
+)
 
 T = TypeVar("T")
+#: Bytes of a result that crosses the pipe; the worker knows what the queue allows.
+MAX_RESULT = 15_000_000
 
 
 class ChildContext(JobContext):
@@ -61,6 +79,30 @@ class ChildContext(JobContext):
             raise PayloadError(f"note {key!r} must be text, not {type(value).__name__}")
         await self._answer(Note(str(key), value, to_ms(keep, "keep")))
 
+    async def remember(
+        self, ledger: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None
+    ) -> str | None:
+        """As `JobContext.remember`."""
+        return cast(str | None, await self._answer(Remember(ledger, key, value, replace, ttl_ms)))
+
+    async def still_runs(self, queue: str, job_id: str, run: int) -> bool:
+        """As `JobContext.still_runs`."""
+        return await self._answer(StillRuns(queue, job_id, run)) == "true"
+
+    async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]:
+        """As `JobContext.add_jobs`: the worker's intake looks at them."""
+        text = await self._answer(AddJobs(tuple(jobs), patience))
+        return msgspec.json.decode(cast(str, text), type=list[Added])
+
+    async def collect(self, jobs: Sequence[NewJob]) -> None:
+        """As `JobContext.collect`."""
+        await self._answer(Collect(tuple(jobs)))  # the worker's side keeps them
+
+    async def names_of(self, queue: str, ids: Sequence[JobId]) -> Mapping[JobId, str]:
+        """As `JobContext.names_of`."""
+        text = await self._answer(NamesOf(queue, tuple(ids)))
+        return msgspec.json.decode(cast(str, text), type=dict[str, str])
+
     async def _answer(self, question: Question) -> str | Children | None:
         answer = await self._ask(question)
         if answer is None:
@@ -81,11 +123,12 @@ class SyncChildContext(SyncJobContext):
     it, and for threads of the handler's own, which it does not reach.
     """
 
-    __slots__ = ("_talk",)
+    __slots__ = ("_one", "_talk")
 
     def __init__(self, job: Job, attempts: int, talk: Talk) -> None:
         Facts.__init__(self, job, attempts)  # there is no loop to call
         self._talk = talk
+        self._one = threading.Lock()  # threads of the handler's own may ask too
         self._context = ChildContext(job, attempts, self._ask)
         self.stop_reason = "the worker ends the process"
 
@@ -94,7 +137,8 @@ class SyncChildContext(SyncJobContext):
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
-            coroutine.send(None)  # asking blocks, so that nothing in it ever waits for a loop
+            with self._one:
+                coroutine.send(None)  # asking blocks, so that nothing in it ever waits for a loop
         except StopIteration as end:
             return cast(T, end.value)
         raise CorralError("a verb of a def handler waits for an event loop, and there is none")
@@ -146,7 +190,7 @@ def invoke_in_child(target: object, job: Job, attempts: int, talk: Talk) -> str:
     outcome = call.function(*arguments)
     if inspect.iscoroutine(outcome):
         outcome = asyncio.run(outcome)
-    return result_json(outcome)
+    return result_json(outcome, MAX_RESULT)
 
 
 def _read(target: object) -> _Call:

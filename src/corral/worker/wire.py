@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from corral.errors import CorralError
-from corral.job import Job
+from corral.job import Job, JobId, NewJob
 from corral.storage.port import Children
 from corral.timing import Millis
 
@@ -145,7 +145,29 @@ class StillRuns(Struct, frozen=True, tag="still-runs"):
     fence: int
 
 
-Question: TypeAlias = Progress | Log | ListChildren | Recall | Note | Remember | StillRuns
+class AddJobs(Struct, frozen=True, tag="add"):
+    """Add these jobs. The answer is JSON text: a list of `Added`."""
+
+    jobs: tuple[NewJob, ...]
+    patience: float = 0.0
+
+
+class Collect(Struct, frozen=True, tag="collect"):
+    """Keep these jobs for the completion."""
+
+    jobs: tuple[NewJob, ...]
+
+
+class NamesOf(Struct, frozen=True, tag="names"):
+    """Which of these jobs are what? The answer is JSON text: id -> "queue/name"."""
+
+    queue: str
+    ids: tuple[JobId, ...]
+
+
+Question: TypeAlias = (
+    Progress | Log | ListChildren | Recall | Note | Remember | StillRuns | AddJobs | Collect | NamesOf
+)
 
 
 class Ask(Struct, frozen=True, tag="ask"):

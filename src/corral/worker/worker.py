@@ -23,8 +23,9 @@ from corral.timing import now_ms
 from corral.worker.children import Children
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
-from corral.worker.hooks import HookCalls, Hooks, Middleware
+from corral.worker.hooks import HookCalls, Hooks
 from corral.worker.keeper import Keeper
+from corral.worker.middleware import Middleware
 from corral.worker.report import Reporter
 from corral.worker.run import Run
 from corral.worker.threads import Threads

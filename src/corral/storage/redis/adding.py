@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from corral.errors import CorralError, QueueFullError, StorageUnavailableError
-from corral.job import JobId, NewJob, ParentRef
+from corral.errors import CorralError, JobNotFoundError, QueueFullError, StorageUnavailableError
+from corral.job import After, JobId, NewJob, ParentRef
+from corral.options import Dedup
 from corral.storage.port import Added
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import options_text, pack, parent_text
 from corral.storage.redis.connection import Server
 from corral.storage.redis.scripts import script
+from corral.storage.redis.settings import Limit
 from corral.timing import Millis
 
 
@@ -22,7 +24,18 @@ class _Parent(Struct):
     json: str
 
 
-class _NewJob(Struct, omit_defaults=True):
+class _Dedup(Struct, omit_defaults=True):
+    id: str
+    ttl: Millis | None = None
+    extend: bool = False
+    replace: bool = False
+    keep: bool = False
+    reschedule: bool = False
+
+
+class NewJobRequest(Struct, omit_defaults=True):
+    """A job as the scripts read it."""
+
     queue: str
     name: str
     data: str
@@ -37,11 +50,20 @@ class _NewJob(Struct, omit_defaults=True):
     lifespan: Millis | None = None
     schedule: str | None = None
     slot: Millis | None = None
+    after: tuple[After, ...] = ()
+    dedup: _Dedup | None = None
+    group: str | None = None
+    rates: tuple[Limit, ...] = ()
+
+    @property
+    def special(self) -> bool:
+        """Whether `add.lua` knows too little for it."""
+        return bool(self.after) or self.dedup is not None or self.group is not None or bool(self.parent and self.id)
 
 
 class _Add(Call, omit_defaults=True, kw_only=True):
     register: Sequence[str]
-    groups: list[list[_NewJob]]
+    groups: list[list[NewJobRequest]]
 
 
 class _Full(Struct):
@@ -51,30 +73,59 @@ class _Full(Struct):
     retry_ms: float
 
 
+class _FullGroup(Struct):
+    queue: str
+    group: str
+    size: int
+
+
+class _Missing(Struct):
+    queue: str
+    id: JobId
+
+
 class _Refused(Struct):
-    full: _Full
+    full: _Full | None = None
+    missing: _Missing | None = None
+    full_group: _FullGroup | None = None
 
 
-_decode_added = msgspec.msgpack.Decoder(list[int | list[tuple[JobId, bool]] | _Refused]).decode
+#: Id, whether it is new, and True behind that when deduplication found it.
+AddedRow = list[JobId | bool]
+_decode_added = msgspec.msgpack.Decoder(list[int | list[AddedRow] | _Refused]).decode
 
 
-def new_job(job: NewJob, prefix: str) -> _NewJob:
+def new_job(job: NewJob, prefix: str) -> NewJobRequest:
     """A job as `add.lua` and `fire_schedule.lua` read it."""
-    opts = options_text(job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix)
-    if not (job.parent or job.children or job.schedule or job.run_at is not None):
-        return _NewJob(
+    opts = options_text(
+        job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix, job.dedup, job.group
+    )
+    if not (
+        job.parent or job.children or job.schedule or job.run_at is not None or job.after or job.dedup or job.group
+    ):
+        return NewJobRequest(
             job.queue, job.name, job.data, opts, job.id, job.delay_ms, None, job.priority, job.lifo, None, 0,
             job.options.lifespan_ms,
         )  # fmt: skip
-    return _NewJob(
+    return NewJobRequest(
         job.queue, job.name, job.data, opts, job.id, job.delay_ms, job.run_at, job.priority, job.lifo,
         None if job.parent is None else _parent(job.parent, prefix), job.children, job.options.lifespan_ms,
-        job.schedule, job.scheduled_for,
+        job.schedule, job.scheduled_for, job.after, None if job.dedup is None else _dedup(job.dedup), job.group,
+        tuple(Limit(rate.count, rate.per_ms) for rate in job.group_rates),
     )  # fmt: skip
 
 
 def _parent(parent: ParentRef, prefix: str) -> _Parent:
     return _Parent(parent.queue, parent.id, parent_text(parent, prefix))
+
+
+def _dedup(dedup: Dedup) -> _Dedup:
+    return _Dedup(dedup.id, dedup.ttl_ms, dedup.extend, dedup.replace, dedup.keep_last, dedup.reschedule)
+
+
+def added(row: AddedRow) -> Added:
+    """What became of a new job."""
+    return Added(str(row[0]), bool(row[1]), len(row) > 2)
 
 
 class Adder:
@@ -146,7 +197,9 @@ class Adder:
         queue = letters[0].jobs[0].queue
         groups = [letter.jobs for letter in letters]
         request = _Add(prefix=self._prefix, queue=queue, now=now, register=fresh, groups=groups)
-        answers = _decode_added(await self._server.run(script("add"), queue, pack(request)))
+        special = any(job.special for letter in letters for job in letter.jobs)
+        reply = await self._server.run(script("add_full" if special else "add"), queue, pack(request))
+        answers = _decode_added(reply)
         self._known.update(fresh)
         for letter, answer in zip(letters, answers, strict=True):
             letter.answer = answer
@@ -157,24 +210,31 @@ class _Letter:
 
     __slots__ = ("answer", "error", "jobs", "read")
 
-    def __init__(self, jobs: list[_NewJob]) -> None:
+    def __init__(self, jobs: list[NewJobRequest]) -> None:
         self.jobs = jobs
-        self.answer: int | list[tuple[JobId, bool]] | _Refused | None = None
+        self.answer: int | list[AddedRow] | _Refused | None = None
         self.error: CorralError | None = None
         self.read: asyncio.Future[None] | None = None
 
     def opened(self) -> list[Added]:
-        """What became of them. Raises: QueueFullError, or what kept the call from being made."""
+        """What became of them. Raises: QueueFullError, JobNotFoundError, or what kept the call from being made."""
         if self.error is not None:
             raise self.error
         if isinstance(self.answer, _Refused):
-            raise _full(self.answer.full)
+            raise _refusal(self.answer)
         if self.answer is None:
             raise StorageUnavailableError("the store was closed before these jobs were added")
         if isinstance(self.answer, int):
             return [Added(str(number), True) for number in range(self.answer, self.answer + len(self.jobs))]
-        return [Added(job_id, fresh) for job_id, fresh in self.answer]
+        return [added(row) for row in self.answer]
 
 
-def _full(full: _Full) -> QueueFullError:
+def _refusal(refused: _Refused) -> CorralError:
+    if refused.missing is not None:
+        return JobNotFoundError(refused.missing.queue, refused.missing.id)
+    if refused.full_group is not None:
+        group = refused.full_group
+        return QueueFullError(group.queue, group.size, 0.0, 1.0, group=group.group)
+    full = refused.full
+    assert full is not None
     return QueueFullError(full.queue, full.count, full.per_ms / 1000, max(0.001, full.retry_ms / 1000))

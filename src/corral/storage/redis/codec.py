@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef
-from corral.options import Backoff, CustomBackoff, Exponential, Fixed, JobOptions, Keep, ParentPolicy
+from corral.options import Backoff, CustomBackoff, Dedup, Exponential, Fixed, JobOptions, Keep, ParentPolicy
 from corral.storage.redis.texts import text
 from corral.timing import Millis
 
@@ -38,11 +38,11 @@ class UnreadableJobError(ValueError):
 
 def options_text(
     options: JobOptions, priority: int = 0, lifo: bool = False, delay_ms: Millis = 0, parent: ParentRef | None = None,
-    prefix: str = "",
+    prefix: str = "", dedup: Dedup | None = None, group: str | None = None,
 ) -> str:  # fmt: skip
     """A job's options as BullMQ stores them. What it has no word for is kept, whole, under `corral`."""
     text = _usual_options(options, priority, lifo)
-    if not delay_ms and parent is None:
+    if not delay_ms and parent is None and dedup is None and group is None:
         return text
     stored = _decode_object(text)
     if delay_ms:
@@ -51,7 +51,24 @@ def options_text(
         stored["parent"] = {"id": parent.id, "queue": f"{prefix}:{parent.queue}"}
         if parent.policy in FLAGS:
             stored[FLAGS[parent.policy]] = True
+    if dedup is not None:
+        stored["de"] = _deduplication(dedup)
+    if group is not None:
+        stored["group"] = {"id": group}
     return to_json(stored).decode()
+
+
+def _deduplication(dedup: Dedup) -> dict[str, object]:
+    stored: dict[str, object] = {"id": dedup.id}
+    if dedup.ttl_ms is not None:
+        stored["ttl"] = dedup.ttl_ms
+    for name, wanted in (
+        ("extend", dedup.extend), ("replace", dedup.replace), ("keepLastIfActive", dedup.keep_last),
+        ("reschedule", dedup.reschedule),
+    ):  # fmt: skip
+        if wanted:
+            stored[name] = True
+    return stored
 
 
 @lru_cache(maxsize=1024)
@@ -261,6 +278,9 @@ def _job(
         worker=stored.get("pb"),
         parent=_parent(parent, prefix, strict=strict) if parent else None,
         pending_children=pending,
+        group=stored.get("gid"),
+        dedup_id=stored.get("deid"),
+        fingerprint=stored.get("fp"),
         schedule=schedule,
         scheduled_for=_slot(job_id, stored) if schedule else None,
     )

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from corral.errors import StorageError
 from corral.job import JobId, JobState
 from corral.options import QueueSettings
-from corral.storage.port import JobPatch, QueueInfo, Selection
+from corral.storage.port import JobPatch, Lease, QueueInfo, Selection
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
@@ -34,6 +34,7 @@ class _Patch(Struct, omit_defaults=True):
     priority: int | UnsetType = UNSET
     delay: Millis | UnsetType = UNSET
     progress: str | UnsetType = UNSET
+    detach: bool = False
 
 
 class _Update(Call, omit_defaults=True, kw_only=True):
@@ -54,12 +55,14 @@ class _Log(Call, omit_defaults=True, kw_only=True):
 class _Configure(Call, omit_defaults=True, kw_only=True):
     settings: Changes | None = None
     go_on: str | None = None
+    start: int = 0
 
 
 class _Configured(Struct):
     info: dict[str, str]
     unheld: int
     unpaused: int
+    regroup: int = -1  #: the next group to be looked at; below 0 when all were
 
 
 class _Obliterate(Call, omit_defaults=True, kw_only=True):
@@ -77,6 +80,7 @@ class _Remember(Call, omit_defaults=True, kw_only=True):
     value: str | None = None
     replace: bool = False
     ttl: Millis | None = None
+    lease: Lease | None = None
 
 
 _decode_updated = msgspec.msgpack.Decoder(_Updated).decode
@@ -100,8 +104,12 @@ class Commands:
         command = Command(prefix=self._prefix, queue=queue, now=now, orphans=True)
         return await self._selector.apply("remove", command, which, _AT_REST)
 
-    async def retry(self, queue: str, which: Selection, reset_attempts: bool, now: Millis | None) -> list[JobId]:
-        command = Command(prefix=self._prefix, queue=queue, now=now, reset=reset_attempts)
+    async def retry(
+        self, queue: str, which: Selection, reset_attempts: bool, after_ms: Millis, every_ms: Millis, now: Millis | None
+    ) -> list[JobId]:
+        command = Command(
+            prefix=self._prefix, queue=queue, now=now, reset=reset_attempts, after=after_ms, every=every_ms
+        )
         return await self._selector.apply("retry", command, which, _ENDED)
 
     async def promote(self, queue: str, which: Selection, now: Millis | None) -> list[JobId]:
@@ -114,7 +122,10 @@ class Commands:
         return await self._selector.apply("cancel", command, which, _UNFINISHED)
 
     async def update(self, queue: str, patches: Sequence[JobPatch], now: Millis | None) -> list[JobId]:
-        left = [_Patch(one.job_id, one.token, one.data, one.priority, one.delay_ms, one.progress) for one in patches]
+        left = [
+            _Patch(one.job_id, one.token, one.data, one.priority, one.delay_ms, one.progress, one.detach)
+            for one in patches
+        ]
         done: list[JobId] = []
         while left:
             batch = left[:SLICE]
@@ -141,6 +152,9 @@ class Commands:
         merged = done
         while merged.unpaused:
             merged = await self._configure(replace(request, go_on="paused"))
+        regrouped = done
+        while regrouped.regroup >= 0:
+            regrouped = await self._configure(replace(request, go_on="groups", start=regrouped.regroup))
         return queue_info(queue, done.info)
 
     async def _configure(self, request: _Configure) -> _Configured:
@@ -160,10 +174,12 @@ class Commands:
         return _decode_obliterated(await self._server.run(script("obliterate"), request.queue, pack(request)))
 
     async def remember(
-        self, queue: str, key: str, value: str | None, replace_it: bool, ttl_ms: Millis | None, now: Millis | None
-    ) -> str | None:
+        self, queue: str, key: str, value: str | None, replace_it: bool, ttl_ms: Millis | None, lease: Lease | None,
+        now: Millis | None,
+    ) -> str | None:  # fmt: skip
         request = _Remember(
-            prefix=self._prefix, queue=queue, now=now, key=key, value=value, replace=replace_it, ttl=ttl_ms
-        )
+            prefix=self._prefix, queue=queue, now=now, key=key, value=value, replace=replace_it, ttl=ttl_ms,
+            lease=None if value is None else lease,
+        )  # fmt: skip
         reply = await self._server.run(script("remember"), queue, pack(request), changes=value is not None)
         return _decode_note(reply)

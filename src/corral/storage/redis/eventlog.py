@@ -33,12 +33,12 @@ _WIRE = {
     EventType.RETRYING: "waiting",
     EventType.SNOOZED: "waiting",
     EventType.RELEASED: "waiting",
+    EventType.LIMITED: "waiting",
 }
 _KINDS: Mapping[str, EventType] = {
     **{kind.value: kind for kind in EventType if kind not in _WIRE},
     "drained": EventType.IDLE,
     "emptied": EventType.DRAINED,
-    "deduplicated": EventType.DUPLICATED,
 }
 _WORDS: Mapping[str, EventType] = {kind.value: kind for kind in EventType}
 _SENTENCES = frozenset(
@@ -159,10 +159,20 @@ def _detail(kind: EventType, fields: Mapping[str, str], at: int) -> str | None:
             detail = str(at if due is None else due)
         case EventType.CLEANED:
             detail = fields.get("count")
+        case EventType.DEDUPLICATED:
+            detail = _kept_out(fields)
+        case EventType.LIMITED:
+            detail = fields.get("until")
         case _ if kind in _SENTENCES:
             sentence = fields.get("reason", fields.get("failedReason"))
             detail = None if sentence is None else to_json(sentence[: MAX_DETAIL // 2]).decode()
     return None if detail is None or len(detail) > MAX_DETAIL else detail
+
+
+def _kept_out(fields: Mapping[str, str]) -> str:
+    """Which id it was, and which job stayed out or gave way; one that was to be numbered has no id yet."""
+    other = fields.get("kept", fields.get("deduplicatedJobId")) or None
+    return to_json({"dedup": fields.get("deduplicationId", ""), "kept_out": other}).decode()
 
 
 def _number(text: str | None) -> int | None:

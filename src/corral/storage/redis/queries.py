@@ -40,6 +40,7 @@ class _Page(Call, omit_defaults=True, kw_only=True, rename={"start": "from"}):
     skip: int
     limit: int
     name: str | None = None
+    group: str | None = None
     start: list[int] | None = None
 
 
@@ -156,8 +157,9 @@ class Queries:
         return jobs
 
     async def page(
-        self, queue: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, name: str | None
-    ) -> Page[Job]:
+        self, queue: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, name: str | None,
+        group: str | None = None,
+    ) -> Page[Job]:  # fmt: skip
         wanted = sorted(set(states))
         # Waiting jobs are listed as they will be served; turning that round would put the last first.
         turned = newest_first and not set(wanted) & {JobState.WAITING, JobState.DELAYED}
@@ -165,7 +167,7 @@ class Queries:
         total = matched = 0
         request = _Page(
             prefix=self._prefix, queue=queue, states=wanted, newest_first=turned, skip=max(0, start),
-            limit=max(0, limit), name=name,
+            limit=max(0, limit), name=name, group=group,
         )  # fmt: skip
         more = True
         while more:
@@ -178,7 +180,7 @@ class Queries:
             request = msgspec.structs.replace(
                 request, skip=reply.skip, limit=request.limit - len(reply.rows), start=reply.start
             )
-        return Page(tuple(jobs.values()), total if name is None else matched)
+        return Page(tuple(jobs.values()), total if name is None and group is None else matched)
 
     def _job(self, queue: str, row: Raw) -> Job:
         try:
@@ -217,6 +219,7 @@ class Queries:
             pending=tuple(self._child(key) for key in left),
             completed={self._child(key)[1]: result for key, result in completed.items()},
             failed={self._child(key)[1]: reason for key, reason in failed.items() if key not in completed},
+            queues={job_id: queue for queue, job_id in map(self._child, (*left, *completed, *failed))},
         )
 
     def _child(self, key: str) -> tuple[str, JobId]:

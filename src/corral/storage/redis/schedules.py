@@ -19,7 +19,7 @@ from corral.schedule import Schedule
 from corral.slots import next_slot, slot_id
 from corral.storage.insight import Page
 from corral.storage.port import Added, Claimed
-from corral.storage.redis.adding import new_job
+from corral.storage.redis.adding import AddedRow, added, new_job
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, pairs, to_json
 from corral.storage.redis.connection import Server
@@ -102,7 +102,7 @@ class _FollowUp(Call, kw_only=True):
 
 
 _decode_put = msgspec.msgpack.Decoder(list[_Kept | bool]).decode
-_decode_fired = msgspec.msgpack.Decoder(list[tuple[JobId, bool]] | bool).decode
+_decode_fired = msgspec.msgpack.Decoder(list[AddedRow] | bool).decode
 _decode_dropped = msgspec.msgpack.Decoder(list[str]).decode
 _decode_rows = msgspec.msgpack.Decoder(list[list[Raw]]).decode
 _decode_row = msgspec.msgpack.Decoder(_Row | bool).decode
@@ -139,7 +139,7 @@ class Schedules:
 
     async def _fire(self, request: _Fire) -> list[Added] | None:
         answer = _decode_fired(await self._server.run(script("fire_schedule"), request.queue, pack(request)))
-        return None if isinstance(answer, bool) else [Added(job_id, fresh) for job_id, fresh in answer]
+        return None if isinstance(answer, bool) else [added(row) for row in answer]
 
     async def drop(self, queue: str, keys: Sequence[str]) -> list[str]:
         dropped: list[str] = []

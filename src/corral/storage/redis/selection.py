@@ -25,6 +25,8 @@ class Command(Call, omit_defaults=True, kw_only=True):
     ids: Sequence[JobId] | None = None
     limit: int = 0
     name: str | None = None
+    group: str | None = None
+    fingerprint: str | None = None
     older: Millis | None = None
     beyond: int | None = None
     step: int | None = None
@@ -33,6 +35,9 @@ class Command(Call, omit_defaults=True, kw_only=True):
     count: bool = False
     promoting: bool = False  #: ids may be next runs of Node's schedulers
     reset: bool = False
+    after: Millis = 0
+    every: Millis = 0
+    index: int = 0  #: how many jobs the calls before this one did
     reason: str | None = None
     text: str | None = None
 
@@ -71,7 +76,10 @@ class Selector:
         states = [state.value for state in allowed if state in which.states]
         if not states:
             return []
-        command = replace(command, states=states, name=which.name, older=which.older_than_ms)
+        command = replace(
+            command, states=states, name=which.name, group=which.group, fingerprint=which.fingerprint,
+            older=which.older_than_ms,
+        )  # fmt: skip
         if which.beyond is None:
             return await self._walk(verb, command, which.limit)
         if not _needs_count(which):
@@ -88,7 +96,7 @@ class Selector:
         done: list[JobId] = []
         while left:
             batch = left[:SLICE]
-            reply = await self._send(verb, replace(command, ids=batch))
+            reply = await self._send(verb, replace(command, ids=batch, index=len(done)))
             done += reply.ids
             del left[: len(batch) - reply.left]
         return done
@@ -97,7 +105,7 @@ class Selector:
         done: list[JobId] = []
         again = False
         while len(done) < limit:
-            reply = await self._send(verb, replace(command, limit=limit - len(done)))
+            reply = await self._send(verb, replace(command, limit=limit - len(done), index=len(done)))
             done += reply.ids
             again = again or reply.again
             if reply.step is not None:
@@ -127,4 +135,5 @@ class Selector:
 def _needs_count(which: Selection) -> bool:
     """Whether how many are meant can only be said by looking at each."""
     ended = which.states <= {JobState.COMPLETED, JobState.FAILED}
-    return which.name is not None or JobState.DELAYED in which.states or (which.older_than_ms is not None and not ended)
+    filtered = which.name is not None or which.group is not None or which.fingerprint is not None
+    return filtered or JobState.DELAYED in which.states or (which.older_than_ms is not None and not ended)

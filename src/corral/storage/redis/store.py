@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
+from corral.errors import LeaseLostError
 from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import Page
+from corral.storage.insight import FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
     Bucket,
@@ -30,6 +33,8 @@ from corral.storage.redis.adding import Adder
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
+from corral.storage.redis.insight import Insights
+from corral.storage.redis.groups import Groups
 from corral.storage.redis.leases import Leases
 from corral.storage.redis.queries import Queries
 from corral.storage.redis.schedules import Schedules
@@ -41,6 +46,15 @@ from corral.storage.vital import Vital
 from corral.timing import Millis
 
 
+def _lease_lost(detail: str) -> LeaseLostError:
+    queue, job_id = msgspec.json.decode(detail, type=tuple[str, JobId])
+    return LeaseLostError(queue, job_id)
+
+
+#: What scripts refuse, by their word for it.
+_RAISERS = {"lease": _lease_lost}
+
+
 class RedisStorage:
     """The port over one Redis. See `corral.storage.port` for what each verb promises."""
 
@@ -48,12 +62,14 @@ class RedisStorage:
         self._url = url
         self._place = parse(url)
         prefix = self._place.prefix
-        self._server = Server(self._place)
+        self._server = Server(self._place, _RAISERS)
         self._adder = Adder(self._server, prefix)
         self._turns = Turns(self._server, prefix)
         self._leases = Leases(self._server, prefix)
         self._commands = Commands(self._server, prefix)
         self._queries = Queries(self._server, prefix)
+        self._insights = Insights(self._server, prefix)
+        self._groups = Groups(self._server, prefix)
         self._schedules = Schedules(self._server, prefix)
         self._events = EventLog(self._server, prefix)
         self._waiter = Waiter(self._server, prefix)
@@ -115,9 +131,10 @@ class RedisStorage:
         return await self._commands.remove(queue, which, now)
 
     async def retry(
-        self, queue: str, which: Selection, *, reset_attempts: bool = True, now: Millis | None = None
-    ) -> list[JobId]:
-        return await self._commands.retry(queue, which, reset_attempts, now)
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, after_ms: Millis = 0, every_ms: Millis = 0,
+        now: Millis | None = None,
+    ) -> list[JobId]:  # fmt: skip
+        return await self._commands.retry(queue, which, reset_attempts, after_ms, every_ms, now)
 
     async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
         return await self._commands.promote(queue, which, now)
@@ -139,9 +156,9 @@ class RedisStorage:
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
-        now: Millis | None = None,
+        lease: Lease | None = None, now: Millis | None = None,
     ) -> str | None:  # fmt: skip
-        return await self._commands.remember(queue, key, value, replace, ttl_ms, now)
+        return await self._commands.remember(queue, key, value, replace, ttl_ms, lease, now)
 
     # -- queries -------------------------------------------------------------------------------------------------
 
@@ -150,9 +167,9 @@ class RedisStorage:
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None,
+        name: str | None = None, group: str | None = None,
     ) -> Page[Job]:  # fmt: skip
-        return await self._queries.page(queue, states, start, limit, newest_first, name)
+        return await self._queries.page(queue, states, start, limit, newest_first, name, group)
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._queries.counts(queues)
@@ -171,6 +188,28 @@ class RedisStorage:
 
     async def workers(self, *, stale_ms: Millis = 60_000, now: Millis | None = None) -> list[WorkerInfo]:
         return await self._queries.workers(stale_ms, now)
+
+    # -- insight -------------------------------------------------------------------------------------------------
+
+    async def groups(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[GroupInfo]:
+        return await self._groups.groups(queue, start, limit)
+
+    async def place(self, queue: str, job_id: JobId) -> Place | None:
+        return await self._groups.place(queue, job_id)
+
+    async def failures(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[FailureGroup]:
+        return await self._insights.failures(queue, start, limit)
+
+    async def deduplication(
+        self, queue: str, dedup_id: str, *, remove: bool = False, now: Millis | None = None
+    ) -> JobId | None:
+        return await self._insights.deduplication(queue, dedup_id, remove, now)
+
+    async def record(self, queue: str, samples: Sequence[Sample], *, now: Millis | None = None) -> None:
+        await self._insights.record(queue, samples, now)
+
+    async def series(self, queue: str, tier: Tier, *, since: Millis, until: Millis) -> list[Sample]:
+        return await self._insights.series(queue, tier, since, until)
 
     async def vitals(self) -> list[Vital]:
         return await vitals(self._server)

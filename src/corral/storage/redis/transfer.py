@@ -30,7 +30,7 @@ from corral.timing import now_ms
 #: The states in the order they are packed, and which of their containers come first: a job that was set aside because
 #: of its name's cap stood before those that still wait.
 STATES: tuple[tuple[JobState, tuple[int, ...]], ...] = (
-    (JobState.WAITING, (2, 1, 3, 4, 5)),
+    (JobState.WAITING, (2, 1, 3, 4, 5, 7, 6)),
     (JobState.DELAYED, (1,)),
     (JobState.WAITING_CHILDREN, (1,)),
     (JobState.COMPLETED, (1,)),

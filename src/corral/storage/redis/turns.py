@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from corral.job import Job, JobId
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.job import Job, JobId, NewJob
+from corral.outcome import Completed, Crashed, Failed, Failure, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import BATCH, Claim, Claimed, Refusal, Settled, Settlement
+from corral.storage.redis.adding import NewJobRequest, new_job
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import (
     ClaimedReply,
@@ -47,6 +49,9 @@ class _Verdict(Struct, omit_defaults=True):
     count: int | None = None
     age_ms: Millis | None = None
     limit: int | None = None
+    group: bool = False
+    failure: Failure | None = None
+    adds: list[NewJobRequest] | None = None
 
 
 class _Settle(Call, omit_defaults=True, kw_only=True):
@@ -58,8 +63,20 @@ _decode_claimed = msgspec.msgpack.Decoder(ClaimedReply).decode
 _decode_settled = msgspec.msgpack.Decoder(SettledReply).decode
 
 
-def _verdict(one: Settlement) -> _Verdict:
-    return _told_verdict(one.job_id, one.token, one.outcome)
+def _verdict(one: Settlement, prefix: str) -> _Verdict:
+    verdict = _told_verdict(one.job_id, one.token, one.outcome)
+    match one.outcome:
+        case Completed(adds=adds) if adds:
+            return replace(verdict, adds=_requests(adds, prefix))
+        case Failed(failure=failure, adds=adds) if failure is not None or adds:
+            return replace(verdict, failure=failure, adds=_requests(adds, prefix))
+        case Retried(failure=failure) if failure is not None:
+            return replace(verdict, failure=failure)
+    return verdict
+
+
+def _requests(adds: Sequence[NewJob], prefix: str) -> list[NewJobRequest] | None:
+    return [new_job(job, prefix) for job in adds] or None
 
 
 def _told_verdict(job_id: JobId, token: str, outcome: Outcome) -> _Verdict:
@@ -76,6 +93,8 @@ def _told_verdict(job_id: JobId, token: str, outcome: Outcome) -> _Verdict:
             return _Verdict(job_id, token, "p")
         case Released():
             return _Verdict(job_id, token, "l")
+        case Limited(after_ms, group, reason):
+            return _Verdict(job_id, token, "t", reason, None, after_ms, group=group)
         case Crashed(reason, limit, keep):
             return _Verdict(job_id, token, "x", reason, None, None, keep.count, keep.age_ms, limit)
 
@@ -99,9 +118,11 @@ class Turns:
         self, queue: str, settlements: Sequence[Settlement], then: Claim | None, now: Millis | None
     ) -> Settled:
         wish = None if then is None else _Wish(min(then.count, BATCH), then.token, then.lease_ms, then.worker)
-        verdicts = [_verdict(one) for one in settlements]
+        verdicts = [_verdict(one, self._prefix) for one in settlements]
+        brings_more = any(one.failure is not None or one.adds is not None for one in verdicts)
         request = _Settle(prefix=self._prefix, queue=queue, now=now, verdicts=verdicts, claim=wish)
-        reply = _decode_settled(await self._server.run(script("settle"), queue, pack(request)))
+        name = "settle_full" if brings_more else "settle"
+        reply = _decode_settled(await self._server.run(script(name), queue, pack(request)))
         refused = {job_id: Refusal(reason) for job_id, reason in reply.refused} if reply.refused else {}
         if then is None or reply.claimed is None:
             return Settled(refused=refused)

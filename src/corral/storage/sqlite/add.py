@@ -1,55 +1,170 @@
-"""add: new jobs of any queues, parents before children, all or none."""
+"""add: new jobs of any queues, parents before children, all or none.
 
+Rows, ties and counts of children are collected and written together: a flow of 10,001 jobs is three statements per job,
+not six. What has to look at other jobs (a deduplication id, `after`, an id that is there already) writes first what
+was collected, so that it finds the jobs of this very call.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 
-from corral.errors import QueueFullError
+from corral.errors import JobNotFoundError, QueueFullError
 from corral.event import EventType
-from corral.job import NewJob, ParentRef
+from corral.job import After, NewJob, ParentRef
 from corral.options import RateLimit, priority_rank
 from corral.storage.port import Added
-from corral.storage.sqlite.flows import attach, find_pk, release
+from corral.storage.sqlite.admission import admit
+from corral.storage.sqlite.flows import FOLLOWS, find_pk, follow, parked_parent, reattach, release
 from corral.storage.sqlite.rows import options_text, parent_text
 from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Unit, Value, job_key
 from corral.timing import Millis
 
 _INSERT = (
     "INSERT INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, ready_at, "
-    "expires_at, schedule, scheduled_for, parent, parent_ref) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "expires_at, schedule, scheduled_for, parent, parent_ref, edges, later, dedup) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _FIND = "SELECT pk FROM corral_job WHERE queue = ? AND id = ?"
 
 
-def add(unit: Unit, jobs: Sequence[NewJob], now: Millis) -> list[Added]:
-    """Insert the jobs that are not there yet. One INSERT per job in one prepared statement; one event row per queue."""
-    rows: list[tuple[Value, ...]] = []
-    answers: list[Added] = []
-    known: set[tuple[int, str]] = set()  # ids of this very call, which are not in the table yet
-    passed_over: list[ParentRef] = []
-    queue: QueueRow | None = None
+def add(unit: Unit, jobs: Sequence[NewJob], now: Millis, *, bound: bool = True) -> list[Added]:
+    """Insert the jobs that are not there yet. One INSERT per job in one prepared statement; one event row per queue.
+
+    Without `bound` no limit of producers counts, and what `after` names may be gone: verdicts add so, and must stand.
+    """
+    adding = _Adding(unit, now, bound=bound)
     for job in jobs:
+        adding.add(job)
+    adding.flush()
+    for parent in adding.passed_over:
+        _let_go(unit, parent, now)
+    if unit.adds:
+        add_what_ends_bring(unit)
+    return adding.answers
+
+
+def add_what_ends_bring(unit: Unit) -> None:
+    """Add what verdicts and freed deduplication ids left to be added."""
+    while unit.adds:
+        todo, unit.adds = unit.adds, []
+        for jobs, now in todo:
+            add(unit, jobs, now, bound=False)
+
+
+class _Adding:
+    """One call."""
+
+    def __init__(self, unit: Unit, now: Millis, *, bound: bool) -> None:
+        self.answers: list[Added] = []
+        self.passed_over: list[ParentRef] = []
+        self._unit = unit
+        self._now = now
+        self._bound = bound
+        self._queue: QueueRow | None = None
+        self._known: set[tuple[int, str]] = set()  #: ids of this very call, which are not in the table yet
+        self._rows: list[tuple[Value, ...]] = []
+        self._ties: list[tuple[Value, ...]] = []
+        self._parents: dict[tuple[str, str], int] = {}
+        self._children: Counter[int] = Counter()
+
+    def add(self, job: NewJob) -> None:
+        """One job."""
+        queue = self._queue
         if queue is None or queue.name != job.queue:
-            queue = unit.queue(job.queue)
-        if queue.info.add_limit is not None and not job.schedule:
-            _count_against(queue, queue.info.add_limit, now)
-        if job.id is not None:
-            if (queue.pk, job.id) in known or unit.one(_FIND, (queue.pk, job.id)) is not None:
-                queue.tell(EventType.DUPLICATED, now, job.id, job.name)
-                answers.append(Added(job.id, False))
-                if job.parent is not None:
-                    passed_over.append(job.parent)
-                continue
-            known.add((queue.pk, job.id))
+            queue = self._queue = self._unit.queue(job.queue)
+        if queue.info.add_limit is not None and self._bound and not job.schedule:
+            _count_against(queue, queue.info.add_limit, self._now)
+        if (job.id is not None and self._is_there(queue, job, job.id)) or (
+            job.dedup is not None and self._is_kept_out(queue, job)
+        ):
+            return
         number, queue.next_id = queue.next_id, queue.next_id + 1
         job_id = job.id or str(number)
-        rows.append(_row(unit, queue, job, number, job_id, now))
+        self.answers.append(Added(job_id, True))
+        if job.after:
+            self._add_behind(queue, job, number, job_id)
+            return
+        parent = None if job.parent is None else self._parent(job.parent)
+        self._rows.append(_row(self._unit, queue, job, number, job_id, parent, self._now))
+        if job.parent is not None and parent is not None:
+            policy = job.parent.policy.value
+            self._ties.append((parent, job_key(queue.pk, number), queue.name, job_id, 0, policy, None))
+            self._children[parent] += 1
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        db = self._unit.db
+        if self._rows:
+            db.executemany(_INSERT, self._rows)
+            self._rows.clear()
+        if self._ties:
+            db.executemany("INSERT INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?)", self._ties)
+            counts = [(count, parent) for parent, count in self._children.items()]
+            db.executemany("UPDATE corral_job SET pending = pending + ? WHERE pk = ?", counts)
+            self._ties.clear()
+            self._children.clear()
+
+    def _is_there(self, queue: QueueRow, job: NewJob, job_id: str) -> bool:
+        """Whether the id is taken. Then it is answered, and given its new parent."""
+        if (queue.pk, job_id) not in self._known and self._unit.one(_FIND, (queue.pk, job_id)) is None:
+            self._known.add((queue.pk, job_id))
+            return False
+        queue.tell(EventType.DUPLICATED, self._now, job_id, job.name)
+        self.answers.append(Added(job_id, False))
         if job.parent is not None:
-            _flush(unit, rows)  # the parent may be among them
-            attach(unit, job.parent, job_key(queue.pk, number), queue.name, job_id)
-        answers.append(Added(job_id, True))
-    _flush(unit, rows)
-    for parent in passed_over:
-        _let_go(unit, parent, now)
-    return answers
+            self.flush()
+            pk = find_pk(self._unit, queue, job_id)
+            assert pk is not None  # found above, or just written
+            reattach(self._unit, job.parent, parent_text(job.parent), pk, queue.name, job_id)
+            self.passed_over.append(job.parent)
+        return True
+
+    def _is_kept_out(self, queue: QueueRow, job: NewJob) -> bool:
+        self.flush()
+        owner = admit(self._unit, queue, job, self._now)
+        if owner is None:
+            return False
+        self.answers.append(Added(owner, False, True))
+        self._known.discard((queue.pk, job.id or ""))
+        if job.parent is not None:
+            self.passed_over.append(job.parent)
+        return True
+
+    def _parent(self, parent: ParentRef) -> int | None:
+        """The parent's key. One that is gone leaves the child an ordinary job."""
+        pk = self._parents.get((parent.queue, parent.id))
+        if pk is None:
+            self.flush()  # it may be among them
+            home = self._unit.look(parent.queue)
+            pk = None if home is None else find_pk(self._unit, home, parent.id)
+            if pk is not None:
+                self._parents[parent.queue, parent.id] = pk
+        return pk
+
+    def _add_behind(self, queue: QueueRow, job: NewJob, number: int, job_id: str) -> None:
+        """A job that comes after others, some of which may have ended."""
+        self.flush()
+        unit, now, pk = self._unit, self._now, job_key(queue.pk, number)
+        before = [(found, one) for one in job.after if (found := self._before(one)) is not None]
+        parent = None if job.parent is None else self._parent(job.parent)
+        self._rows.append(_row(unit, queue, job, number, job_id, parent, now))
+        if job.parent is not None and parent is not None:
+            self._ties.append((parent, pk, queue.name, job_id, 0, job.parent.policy.value, None))
+            self._children[parent] += 1
+        self.flush()
+        for found, one in before:
+            follow(unit, pk, found, one.policy)
+        parked_parent(unit, pk, now)
+        if not job.children and not unit.number("SELECT pending FROM corral_job WHERE pk = ?", (pk,)):
+            release(unit, pk, now)
+
+    def _before(self, one: After) -> int | None:
+        """The key of a job that is to end first. Raises: JobNotFoundError."""
+        home = self._unit.look(one.queue)
+        pk = None if home is None else find_pk(self._unit, home, one.id)
+        if pk is None and self._bound:
+            raise JobNotFoundError(one.queue, one.id)
+        return pk
 
 
 def _count_against(queue: QueueRow, limit: RateLimit, now: Millis) -> None:
@@ -69,18 +184,17 @@ def _let_go(unit: Unit, parent: ParentRef, now: Millis) -> None:
         release(unit, pk, now)
 
 
-def _flush(unit: Unit, rows: list[tuple[Value, ...]]) -> None:
-    if rows:
-        unit.db.executemany(_INSERT, rows)
-        rows.clear()
-
-
-def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now: Millis) -> tuple[Value, ...]:
+def _row(
+    unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, parent: int | None, now: Millis
+) -> tuple[Value, ...]:
     due = job.run_at if job.run_at is not None else now + job.delay_ms
     queue.events.append((0, now, job_id, job.name, None))  # code 0 is ADDED; `tell` without its checks, as this is hot
     order = queue.take()
-    if job.children:
+    later: Millis | None = None
+    if job.children or job.after:
         state, k1, k2 = CHILDREN, now, order
+        if due > now:  # counted from the release, unless it is a time of day
+            later = job.delay_ms if job.run_at is None else -job.run_at
     elif due > now:
         state, k1, k2 = DELAYED, due, order
         queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
@@ -90,7 +204,6 @@ def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now
         unit.ready.add(queue.name)
     queue.count[state] += 1
     lifespan = job.options.lifespan_ms
-    parent = job.parent
     return (
         job_key(queue.pk, number),
         queue.pk,
@@ -107,6 +220,9 @@ def _row(unit: Unit, queue: QueueRow, job: NewJob, number: int, job_id: str, now
         None if lifespan is None else now + lifespan,
         job.schedule,
         job.scheduled_for,
-        None,
-        None if parent is None else parent_text(parent),
+        parent,
+        None if job.parent is None else parent_text(job.parent),
+        FOLLOWS if job.after else 0,
+        later,
+        None if job.dedup is None else job.dedup.id,
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from corral.event import EventType
 from corral.options import Keep, priority_rank
-from corral.storage.sqlite.flows import child_failed, child_removed
+from corral.storage.sqlite import dedup
+from corral.storage.sqlite.flows import cut, ended_badly, gone
 from corral.storage.sqlite.unit import (
     ACTIVE,
     COMPLETED,
@@ -19,8 +20,8 @@ from corral.storage.sqlite.unit import (
 )
 from corral.timing import Millis
 
-_OLDEST = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
-_OLDER = "SELECT pk, id, name, parent FROM corral_job WHERE queue = ? AND state = ? AND k1 < ? ORDER BY k1, k2 LIMIT ?"
+_OLDEST = "SELECT pk, id, name, parent, edges FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
+_OLDER = _OLDEST.replace("state = ?", "state = ? AND k1 < ?")
 #: Finished jobs deleted by one verdict; a bound that was just lowered is reached with the next ones, or by the sweeper.
 SLICE = 1_000
 
@@ -31,7 +32,7 @@ def fail_pending(
     """Fail a job that nobody runs: it expired or was cancelled. Tells `first`, then FAILED."""
     row = unit.row(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ?, token = NULL WHERE pk = ? "
-        "RETURNING id, name, parent, parent_ref",
+        "RETURNING id, name, parent, parent_ref, edges, dedup",
         (now, queue.take(), reason, pk),
     )
     assert row is not None  # callers have just selected it
@@ -40,8 +41,10 @@ def fail_pending(
     called = id_of(pk, row[0])
     queue.tell_text(first, now, called, row[1], reason)
     queue.tell_text(EventType.FAILED, now, called, row[1], reason)
-    if row[2] is not None:
-        child_failed(unit, row[2], pk, row[3], reason, now)
+    if row[5] is not None:
+        dedup.owner_ended(unit, queue, row[5], called, now)
+    if row[2] is not None or row[4]:
+        ended_badly(unit, row[2], row[4], pk, row[3], reason, now)
     unhold(unit, queue, (row[1],))
 
 
@@ -111,17 +114,18 @@ def serving_order(priority: int, started_at: Millis, order: int) -> tuple[int, M
 
 
 def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Millis) -> None:
-    """Delete jobs `(pk, id, name, parent)` that are all in one state, and all that belongs to them."""
+    """Delete jobs `(pk, id, name, parent, edges)` that are all in one state, and all that belongs to them."""
     if not rows:
         return
     keys = numbers_in(int(row[0]) for row in rows)
+    for pk, _, _, parent, edges in rows:
+        if state != COMPLETED and (parent is not None or edges):
+            gone(unit, parent, edges, pk, now)
+        if edges:
+            cut(unit, pk, edges)
     unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
-    if state != COMPLETED:
-        for pk, _, _, parent in rows:
-            if parent is not None:
-                child_removed(unit, int(parent), int(pk), now)
     queue.count[WAITING if state == 6 else state] -= len(rows)
     if state == WAITING:
         unhold(unit, queue, [str(row[2]) for row in rows])

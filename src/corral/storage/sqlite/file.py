@@ -18,7 +18,7 @@ from corral.errors import (
 )
 from corral.storage.sqlite.url import SqliteUrl
 
-SCHEMA = 1
+SCHEMA = 2
 #: Before 3.51.3 two connections that reset the write-ahead log at once could lose commits (sqlite.org/wal.html).
 OLDEST_SQLITE = 3_051_003
 #: Pages in the write-ahead log before they are copied into the file. After its first round the log is written over, and
@@ -211,12 +211,12 @@ def _use_log(db: apsw.Connection, busy_ms: int) -> None:
 
 
 @cache
-def _schema() -> str:
-    return files("corral.storage.sqlite").joinpath("sql/schema.sql").read_text()
+def _script(name: str) -> str:
+    return files("corral.storage.sqlite").joinpath(f"sql/{name}.sql").read_text()
 
 
 def migrate(db: apsw.Connection, path: str) -> None:
-    """Create the tables, or check that they are of a version this code understands.
+    """Create the tables, bring older ones up to date, or refuse those of a version this code does not understand.
 
     Raises:
         StorageVersionError: written by a newer corral. StorageCorruptError: damaged.
@@ -225,10 +225,12 @@ def migrate(db: apsw.Connection, path: str) -> None:
         small = db.pragma("page_count") * db.pragma("page_size") < 8_000_000
         if small and (verdict := db.execute("PRAGMA quick_check(1)").fetchall()[0][0]) != "ok":
             raise StorageCorruptError(f"{path} is damaged ({verdict}); it was left as it is: restore a backup")
-        if _version(db) is None:
+        if _version(db) in (None, 1):
             with _Immediate(db):
-                if _version(db) is None:  # nobody was faster
-                    db.execute(_schema())
+                if _version(db) is None:  # asked again, here and below: another process may have been faster
+                    db.execute(_script("schema"))
+                if _version(db) == 1:
+                    db.execute(_script("to_2"))
         version = _version(db)
     except apsw.Error as error:
         raise translate(error, path) from None

@@ -7,9 +7,10 @@ import msgspec
 from corral.event import EventType
 from corral.options import Keep
 from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
+from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
 from corral.storage.sqlite.flows import find_pk
-from corral.storage.sqlite.settle import LOOK, cancelled, fail, quarantine_reason
+from corral.storage.sqlite.settle import LOOK, cancelled, crashes_allowed, fail, quarantine_reason
 from corral.storage.sqlite.unit import Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
@@ -71,7 +72,7 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
         called = id_of(pk, row[11])
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
         queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
-        if row[12] is not None or crashes >= max_crashes:
+        if row[12] is not None or crashes >= crashes_allowed(unit, pk, max_crashes):
             reason = quarantine_reason(crashes, LOST) if row[12] is None else cancelled(row[12])
             fail(unit, queue, row, reason, None, keep, now, attempt=0)
             quarantined.append(called)
@@ -83,6 +84,7 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     unhold(unit, queue, [row[2] for row in rows])
     idle(queue, now)
     unit.ready.add(name)
+    add_what_ends_bring(unit)
     return Recovered(requeued=tuple(requeued), quarantined=tuple(quarantined), more=len(rows) == limit)
 
 

@@ -11,7 +11,8 @@ from corral.storage.sqlite.unit import Row, id_of
 #: What `to_job` reads, in order.
 JOB_COLUMNS = (
     "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, "
-    "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending"
+    "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending, "
+    "dedup, fingerprint"
 )
 
 STATES = (
@@ -42,7 +43,7 @@ def read_options(text: str) -> JobOptions:
     return _decode_options(text)
 
 
-def _shown_options(text: str | None) -> JobOptions:
+def shown_options(text: str | None) -> JobOptions:
     """The options for people to read: a whole page must not fail because of one job."""
     try:
         return NO_OPTIONS if text is None else read_options(text)
@@ -69,7 +70,7 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
 def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
     (pk, id_, state, k1, name, data, options, priority, created_at, _, started_at, started, made, crashes, progress,
-     result, reason, traces, worker, schedule, scheduled_for, parent, pending) = row  # fmt: skip
+     result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(
         id=id_of(pk, id_),
@@ -77,7 +78,7 @@ def to_job(queue: str, row: Row) -> Job:
         name=name,
         state=STATES[state],
         data=data,
-        options=_shown_options(options),
+        options=shown_options(options),
         priority=priority,
         created_at=created_at,
         run_at=k1 if state == 1 else None,
@@ -93,6 +94,8 @@ def to_job(queue: str, row: Row) -> Job:
         worker=worker,
         parent=read_parent(parent) if parent else None,
         pending_children=pending,
+        dedup_id=dedup,
+        fingerprint=fingerprint,
         schedule=schedule,
         scheduled_for=scheduled_for,
     )

@@ -8,9 +8,12 @@ from corral.event import EventType
 from corral.options import Keep
 from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal, Settlement
+from corral.storage.sqlite import dedup
+from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
-from corral.storage.sqlite.flows import child_completed, child_failed, parked_parent
-from corral.storage.sqlite.rows import add_trace
+from corral.storage.sqlite.failures import note_failure
+from corral.storage.sqlite.flows import ended_badly, ended_well, parked_parent
+from corral.storage.sqlite.rows import add_trace, shown_options
 from corral.storage.sqlite.unit import (
     ACTIVE,
     CHILDREN,
@@ -31,10 +34,11 @@ from corral.timing import Millis
 _COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
 #: The plus signs keep SQLite from reading every active job of the queue instead of these few.
 LOOK = (
-    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel "
+    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel, edges, "
+    "dedup "
     "FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
 )
-_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _CANCEL = range(13)
+_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _CANCEL, _EDGES, _DEDUP = range(15)
 _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
@@ -89,6 +93,8 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
         ended.store(unit, queue, now)
         if queue.info.concurrency is not None:
             unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
+    if unit.adds:
+        add_what_ends_bring(unit)
     return refused
 
 
@@ -108,14 +114,14 @@ def _settle_one(
     unit: Unit, queue: QueueRow, row: Row, outcome: Failed | Retried | Snoozed | Parked, ended: "_Tally", now: Millis
 ) -> None:
     match outcome:
-        case Failed(reason, trace, keep):
+        case Failed():
             ended.failed += 1
             ended.attempt(row, now)
-            fail(unit, queue, row, reason, trace, keep, now)
-        case Retried(after_ms, reason, trace):
+            _fail(unit, queue, row, outcome, now)
+        case Retried():
             ended.retried += 1
             ended.attempt(row, now)
-            _retry(unit, queue, row, after_ms, reason, trace, now)
+            _retry(unit, queue, row, outcome, now)
         case Snoozed(after_ms):
             to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)
             queue.tell(EventType.SNOOZED, now, _id(row), row[_NAME], str(now + after_ms))
@@ -183,43 +189,65 @@ def _complete(unit: Unit, queue: QueueRow, done: list[tuple[Row, Completed]], no
     for row, outcome in done:
         detail = outcome.result if len(outcome.result) <= MAX_DETAIL else None
         told.append((_COMPLETED_CODE, now, _id(row), row[_NAME], detail))
-        if row[_PARENT] is not None:
-            child_completed(unit, row[_PARENT], row[_PK], outcome.result, now)
+        if row[_DEDUP] is not None:
+            dedup.owner_ended(unit, queue, row[_DEDUP], _id(row), now)
+        if row[_PARENT] is not None or row[_EDGES]:
+            ended_well(unit, row[_PARENT], row[_EDGES], row[_PK], outcome.result, now)
+        if outcome.adds:
+            unit.adds.append((outcome.adds, now))
     bounds: dict[Keep, list[Row]] = {}
     for row, outcome in done:
-        bounds.setdefault(outcome.keep, []).append((row[_PK], row[_ID], row[_NAME], row[_PARENT]))
+        bounds.setdefault(outcome.keep, []).append(_to_delete(row))
     for keep, rows in bounds.items():
         retain(unit, queue, COMPLETED, keep, now, own=rows)
 
 
+def _to_delete(row: Row) -> Row:
+    return row[_PK], row[_ID], row[_NAME], row[_PARENT], row[_EDGES]
+
+
+def _fail(unit: Unit, queue: QueueRow, row: Row, outcome: Failed, now: Millis) -> None:
+    kind = outcome.failure
+    if kind is not None:
+        note_failure(unit, queue, _id(row), row[_NAME], kind, now, final=True)
+    fingerprint = None if kind is None else kind.fingerprint
+    fail(unit, queue, row, outcome.reason, outcome.trace, outcome.keep, now, fingerprint=fingerprint)
+    if outcome.adds:
+        unit.adds.append((outcome.adds, now))
+
+
 def fail(
-    unit: Unit, queue: QueueRow, row: Row, reason: str, trace: str | None, keep: Keep, now: Millis, *, attempt: int = 1
-) -> None:
-    """Fail an active job for good."""
+    unit: Unit, queue: QueueRow, row: Row, reason: str, trace: str | None, keep: Keep, now: Millis, *,
+    attempt: int = 1, fingerprint: str | None = None,
+) -> None:  # fmt: skip
+    """Fail an active job for good. What was no attempt leaves the kind of the last failure as it was."""
     traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)
     unit.db.execute(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + ?, reason = ?, "
-        "traces = ? WHERE pk = ?",
-        (now, queue.take(), attempt, reason, traces, row[_PK]),
+        "traces = ?, fingerprint = CASE WHEN ? THEN ? ELSE fingerprint END WHERE pk = ?",
+        (now, queue.take(), attempt, reason, traces, attempt, fingerprint, row[_PK]),
     )
     queue.move(ACTIVE, FAILED)
     queue.failed_total += 1
     queue.tell_text(EventType.FAILED, now, _id(row), row[_NAME], reason)
-    if row[_PARENT] is not None:
-        child_failed(unit, row[_PARENT], row[_PK], row[_REF], reason, now)
-    retain(unit, queue, FAILED, keep, now, own=[(row[_PK], row[_ID], row[_NAME], row[_PARENT])])
+    if row[_DEDUP] is not None:
+        dedup.owner_ended(unit, queue, row[_DEDUP], _id(row), now)
+    if row[_PARENT] is not None or row[_EDGES]:
+        ended_badly(unit, row[_PARENT], row[_EDGES], row[_PK], row[_REF], reason, now)
+    retain(unit, queue, FAILED, keep, now, own=[_to_delete(row)])
 
 
-def _retry(
-    unit: Unit, queue: QueueRow, row: Row, after_ms: Millis, reason: str, trace: str | None, now: Millis
-) -> None:
-    to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)
-    traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)
+def _retry(unit: Unit, queue: QueueRow, row: Row, outcome: Retried, now: Millis) -> None:
+    kind = outcome.failure
+    to_later(unit, queue, row[_PK], row[_PRIORITY], outcome.after_ms, now)
+    traces = row[_TRACES] if outcome.trace is None else add_trace(row[_TRACES], outcome.trace)
     unit.db.execute(
-        "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ? WHERE pk = ?",
-        (reason, traces, row[_PK]),
+        "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ?, fingerprint = ? WHERE pk = ?",
+        (outcome.reason, traces, None if kind is None else kind.fingerprint, row[_PK]),
     )
-    queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], reason)
+    if kind is not None:
+        note_failure(unit, queue, _id(row), row[_NAME], kind, now, final=False)
+    queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], outcome.reason)
 
 
 def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
@@ -243,7 +271,7 @@ def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Cra
                 "UPDATE corral_job SET crashes = ?, reason = ? WHERE pk = ?", (crashes, outcome.reason, row[_PK])
             )
             queue.tell_text(EventType.STALLED, now, _id(row), row[_NAME], outcome.reason)
-            if crashes >= outcome.limit:
+            if crashes >= crashes_allowed(unit, row[_PK], outcome.limit):
                 fail(unit, queue, row, quarantine_reason(crashes, outcome.reason), None, outcome.keep, now, attempt=0)
                 continue
         else:
@@ -251,6 +279,13 @@ def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Cra
         front.append((row[_PK], row[_PRIORITY]))
     if front:
         to_front(unit, queue, front, now)
+
+
+def crashes_allowed(unit: Unit, pk: int, limit: int) -> int:
+    """How many workers may die with a job: its own number wins. Asked only when one has."""
+    text = unit.one("SELECT options FROM corral_job WHERE pk = ?", (pk,))
+    own = None if text is None else shown_options(str(text)).max_crashes
+    return limit if own is None else own
 
 
 def _serving_order(one: tuple[Row, Outcome]) -> tuple[int, Millis, int]:

@@ -12,23 +12,32 @@ import apsw
 import msgspec
 
 from corral.event import EventType
+from corral.job import NewJob
 from corral.storage.port import QueueInfo
+from corral.storage.sqlite.grouprow import GROUP_COLUMNS, GroupRow, store_groups
 from corral.timing import Millis
 
 Value: TypeAlias = int | str | bytes | float | None
 #: A row as it was selected: its types are those of the columns, which no type checker can see.
 Row: TypeAlias = tuple[Any, ...]
 
-WAITING, DELAYED, ACTIVE, CHILDREN, COMPLETED, FAILED, HELD = range(7)
-#: The counter column of each state. Held jobs are waiting ones that are out of the way.
-COUNTER = ("waiting", "delayed", "active", "children", "completed", "failed", "waiting")
+WAITING, DELAYED, ACTIVE, CHILDREN, COMPLETED, FAILED, HELD, GROUPED = range(8)
+#: The state each one is counted in: held jobs and those in groups wait too.
+COUNTED = (WAITING, DELAYED, ACTIVE, CHILDREN, COMPLETED, FAILED, WAITING, WAITING)
 
 #: Events a queue keeps. 10,000 is BullMQ's default too.
 MAX_EVENTS = 10_000
 #: A result or reason longer than this stays with the job and is not copied into its event (2,000 of 10 kB were 20 MB).
 MAX_DETAIL = 1_000
 
-EVENT_TYPES = tuple(EventType)
+_T = EventType
+#: Events are stored by their place in this list: new kinds go to its end, or old files would tell of other things.
+_KNOWN = (
+    _T.ADDED, _T.DUPLICATED, _T.WAITING, _T.DELAYED, _T.ACTIVE, _T.PROGRESS, _T.COMPLETED, _T.RETRYING, _T.FAILED,
+    _T.EXPIRED, _T.CANCELLED, _T.STALLED, _T.SNOOZED, _T.RELEASED, _T.WAITING_CHILDREN, _T.REMOVED, _T.DRAINED,
+    _T.IDLE, _T.PAUSED, _T.RESUMED, _T.CLEANED, _T.DEDUPLICATED, _T.LIMITED, _T.CUSTOM,
+)  # fmt: skip
+EVENT_TYPES = (*_KNOWN, *(kind for kind in EventType if kind not in _KNOWN))
 EVENT_CODE = {kind: code for code, kind in enumerate(EVENT_TYPES)}
 
 _encode_info = msgspec.json.Encoder().encode
@@ -38,13 +47,13 @@ _pack = msgspec.msgpack.Encoder().encode
 _COLUMNS = (
     "pk, name, settings, waiting, delayed, active, children, completed, failed, completed_total, failed_total, "
     "window_at, window_used, next_event, next_number, "
-    "next_id, add_at, add_used"
+    "next_id, add_at, add_used, grouped, turn, plain_turn, windows"
 )
 _SELECT_QUEUE = f"SELECT {_COLUMNS} FROM corral_queue WHERE name = ?"  # noqa: S608  # constants only
 _UPDATE_QUEUE = (
     "UPDATE corral_queue SET waiting=?, delayed=?, active=?, children=?, completed=?, failed=?, completed_total=?, "
     "failed_total=?, window_at=?, window_used=?, next_event=?, next_number=?, "
-    "next_id=?, add_at=?, add_used=? WHERE pk=?"
+    "next_id=?, add_at=?, add_used=?, grouped=?, turn=?, plain_turn=?, windows=? WHERE pk=?"
 )
 
 
@@ -83,15 +92,21 @@ class QueueRow:
         "count",
         "events",
         "failed_total",
+        "grouped",
+        "groups",
+        "groups_at",
         "info",
         "name",
         "next_event",
         "next_id",
         "next_number",
         "pk",
+        "plain_turn",
         "stored",
+        "turn",
         "window_at",
         "window_used",
+        "windows",
     )
 
     def __init__(self, row: Row) -> None:
@@ -108,9 +123,15 @@ class QueueRow:
         self.next_id: int = row[15]
         self.add_at: Millis = row[16]
         self.add_used: int = row[17]
+        self.grouped: int = row[18]  #: waiting jobs in groups, set aside ones included
+        self.turn: int = row[19]  #: the turn that was served last in the ring of groups
+        self.plain_turn: int = row[20]  #: that of the jobs without a group, while there are groups
+        self.windows: str | None = row[21]  #: `Started` as JSON
+        self.groups: dict[str, GroupRow] = {}  #: those this transaction has looked at
+        self.groups_at: Millis = 0
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
-        self.stored: tuple[int, ...] = row[3:]  # in the order of `columns`
+        self.stored: tuple[int | str | None, ...] = row[3:]  # in the order of `columns`
 
     def take(self, count: int = 1) -> int:
         """Take `count` places in the order, never given out before; answers the first. Negated they sort in front."""
@@ -118,17 +139,18 @@ class QueueRow:
         self.next_number = first + count
         return first
 
-    def columns(self) -> tuple[int, ...]:
+    def columns(self) -> tuple[int | str | None, ...]:
         """The columns that transitions change, in the order of the UPDATE."""
         return (
             *self.count, self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event,
-            self.next_number, self.next_id, self.add_at, self.add_used,
+            self.next_number, self.next_id, self.add_at, self.add_used, self.grouped, self.turn, self.plain_turn,
+            self.windows,
         )  # fmt: skip
 
     def move(self, source: int, target: int, jobs: int = 1) -> None:
         """Count jobs out of one state into another."""
-        self.count[WAITING if source == HELD else source] -= jobs
-        self.count[WAITING if target == HELD else target] += jobs
+        self.count[COUNTED[source]] -= jobs
+        self.count[COUNTED[target]] += jobs
 
     def tell_text(self, kind: EventType, at: Millis, job_id: str, name: str | None, text: str) -> None:
         """Write down an event whose detail is a sentence."""
@@ -146,11 +168,12 @@ class QueueRow:
 class Unit:
     """What one transaction has read and will write."""
 
-    __slots__ = ("_queues", "db", "ready")
+    __slots__ = ("_queues", "adds", "db", "ready")
 
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
         self.ready: set[str] = set()  #: queues in which something became claimable
+        self.adds: list[tuple[Sequence[NewJob], Millis]] = []  #: what ends of jobs bring, to be added before the step is over
         self._queues: dict[str, QueueRow | None] = {}
 
     # -- queues --------------------------------------------------------------------------------------------------
@@ -187,9 +210,26 @@ class Unit:
 
     def bury(self, queue: QueueRow) -> None:
         """The queue is gone. Its row stays with its numbers: an id or a cursor must never mean two things."""
-        self.db.execute(_UPDATE_QUEUE, (*(0,) * 10, queue.next_event, queue.next_number, queue.next_id, 0, 0, queue.pk))
+        numbers = (queue.next_event, queue.next_number, queue.next_id)
+        self.db.execute(_UPDATE_QUEUE, (*(0,) * 10, *numbers, *(0,) * 5, None, queue.pk))
         self.db.execute("UPDATE corral_queue SET settings = NULL WHERE pk = ?", (queue.pk,))
         self._queues[queue.name] = None
+
+    # -- groups --------------------------------------------------------------------------------------------------
+
+    def group(self, queue: QueueRow, name: str, now: Millis) -> GroupRow:
+        """One group of a queue; what becomes of it is written by `sync_groups`."""
+        queue.groups_at = now
+        group = queue.groups.get(name)
+        if group is None:
+            row = self.row(f"SELECT {GROUP_COLUMNS} FROM corral_group WHERE queue = ? AND id = ?", (queue.pk, name))  # noqa: S608
+            group = queue.groups[name] = GroupRow(name, row)
+        return group
+
+    def sync_groups(self, queue: QueueRow, now: Millis) -> None:
+        """Let the groups that were looked at into the ring or take them out of it, and write them down."""
+        if store_groups(self.db, queue.pk, queue.groups.values(), queue.info.group_limits, queue.turn + 1, now):
+            self.ready.add(queue.name)
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -222,6 +262,8 @@ class Unit:
         for queue in self._queues.values():
             if queue is None:
                 continue
+            if queue.groups:
+                self.sync_groups(queue, queue.groups_at)
             if queue.events:
                 self._store_events(queue)
                 told.add(queue.name)

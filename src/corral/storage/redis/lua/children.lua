@@ -4,7 +4,8 @@
 -- Request  { queue, prefix, id, from? = { cursor, cursor, cursor, cursor } }
 -- Reply    { pending = { key ... }, completed = { key, result ... }, failed = { key, reason ... }, from, more }
 -- Events   none
--- BullMQ   a failed child that nobody decides about stays in `dependencies`: its parent still waits. Here it is told as failed
+-- BullMQ   a failed child that nobody decides about stays in `dependencies`: its parent still waits. Here it is told as failed, unless
+--          it had failed before it was this one's child
 --! flags no-writes
 --! include lib/call.lua
 --! include lib/keys.lua
@@ -35,7 +36,7 @@ end
 
 for _, child in ipairs(step(1, 'SSCAN', ':dependencies')) do
   local q, id = split_key(child)
-  if q and call('ZSCORE', q.failed, id) then
+  if q and call('ZSCORE', q.failed, id) and redis.pcall('HEXISTS', child, 'again') ~= 1 then
     tell_failed(child, reason_of(child))
   else
     pending[#pending + 1] = child

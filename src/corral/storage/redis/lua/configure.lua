@@ -1,10 +1,13 @@
 -- configure.lua - what a queue is told to do, and how it stands.
 --
--- Keys     meta marker wait paused limiter prioritized delayed events; own: settings state held op; shared: queues
+-- Keys     meta marker wait paused limiter prioritized delayed events; own: settings state held, all of groups, op;
+--          shared: queues
 -- Request  { queue, prefix, now?, settings?, go_on? }   settings = { paused?, pause_reason?, rate? add? = { count, per } | false,
---          concurrency? = n | false, names? (JSON) | false, keep_completed? keep_failed? (JSON) }; `go_on` moves the next slice of
---          the jobs that `unheld` and `unpaused` counted
--- Reply    { info (lib/info.lua), unpaused, unheld }
+--          concurrency? = n | false, names? more? name_limits? group_limits? (JSON) | false, keep_completed? keep_failed? (JSON),
+--          hold? = { for, reason, probe? } | false, groups? = { { id, limits? (JSON) | false, paused?, hold? } ... } }; `go_on` does
+--          the next slice of what `unheld`, `unpaused` and `regroup` tell: jobs to be served again, groups (from `start` on) to be
+--          looked at
+-- Reply    { info (lib/info.lua), unpaused, unheld, regroup? }
 -- Events   paused, resumed
 -- BullMQ   its pause, resume, setGlobalConcurrency and setGlobalRateLimit; what it has no word for is in `settings` of corral's own
 --! include lib/call.lua
@@ -17,6 +20,7 @@
 
 local LISTED = 5000 -- entries of BullMQ 5's `paused` list moved per call
 local UNHELD = 500 -- jobs over their cap served again per call
+local REGROUPED = 300 -- groups looked at per call, when the limits of all of them have changed: 4 ms
 
 local before = earlier()
 if before then return before end
@@ -70,26 +74,54 @@ local function unhold_all()
   end
 end
 
+-- What a change of the limits of all groups means for some of them; answers where to go on.
+local function regroup_from(start)
+  local some = call('ZRANGE', queue.groups, start, start + REGROUPED - 1)
+  for _, gid in ipairs(some) do grouping().regroup(queue, gid) end
+  -- One that leaves no trace makes the others move up.
+  local left = 0
+  for _, gid in ipairs(some) do
+    if call('ZSCORE', queue.groups, gid) then left = left + 1 end
+  end
+  return #some == REGROUPED and start + left or nil
+end
+
+-- Groups, holds and further windows.
+local function apply_limits(wish)
+  for _, field in ipairs({ 'more', 'name_limits', 'group_limits' }) do store(queue.settings, field, wish[field]) end
+  if wish.more or wish.name_limits then grouping().guard(queue) end
+  if wish.hold then
+    grouping().hold_queue(queue, now + wish.hold['for'], wish.hold.reason, wish.hold.probe)
+  elseif wish.hold == false then
+    grouping().hold_queue(queue, nil)
+  end
+  for _, change in ipairs(wish.groups or {}) do grouping().change(queue, change) end
+  return wish.group_limits ~= nil and regroup_from(0) or nil
+end
+
 local function apply(wish)
   call('SADD', 'corral:' .. req.prefix .. '::queues', req.queue)
-  local names = call('HGET', queue.settings, 'names')
-  local renamed = wish.names ~= nil and wish.names ~= names
+  local names, limited = unpack(call('HMGET', queue.settings, 'names', 'name_limits'))
+  local renamed = (wish.names ~= nil and wish.names ~= names) or (wish.name_limits ~= nil and wish.name_limits ~= limited)
   pause(wish.paused)
   limit_rate(wish.rate)
   store(base_meta, 'concurrency', wish.concurrency)
   store_limit(queue.settings, 'add_count', 'add_per', wish.add)
   for _, field in ipairs({ 'pause_reason', 'names', 'keep_completed', 'keep_failed' }) do store(queue.settings, field, wish[field]) end
   queue.known = nil
+  local next_group = apply_limits(wish)
   if renamed then unhold_all() end
   if wish.paused == false then merge_paused() end
   if ready_count(queue) > 0 then wake(queue) end
   queue.later = true -- whoever slept because of what held before learns when the next job falls due
-  return renamed
+  return renamed, next_group
 end
 
-local renamed
+local renamed, next_group
 if req.settings then
-  renamed = apply(req.settings)
+  renamed, next_group = apply(req.settings)
+elseif req.go_on == 'groups' then
+  next_group = regroup_from(req.start)
 elseif req.go_on == 'held' then
   unhold_all()
 elseif req.go_on == 'paused' then
@@ -100,5 +132,6 @@ if lane ~= '' then conclude() end
 return reply({
   info = info_of(queue, req.queue),
   unheld = renamed and call('ZCARD', queue.held) or 0,
+  regroup = next_group,
   unpaused = call('HEXISTS', base_meta, 'paused') == 0 and call('LLEN', queue.paused) or 0,
 })

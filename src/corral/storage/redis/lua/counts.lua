@@ -1,7 +1,7 @@
 -- counts.lua - how many jobs are in each state, at the same cost whether there are ten or a million.
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed metrics:completed metrics:failed meta repeat,
---          <id> of the first waiting jobs; own: held slots; of every queue asked for
+--          <id> of the first waiting jobs; own: held slots grouped ring; of every queue asked for
 -- Request  { prefix, queues = { name ... } }
 -- Reply    { { waiting, active, delayed, children, completed, failed, completed_total, failed_total, paused, oldest? } ... }
 -- Events   none
@@ -21,12 +21,25 @@ local function ready_since(q, id)
   return at > 0 and at or nil
 end
 
+-- The first jobs of the groups whose turn comes next.
+local function grouped_heads(q)
+  local ids = {}
+  for _, gid in ipairs(call('ZRANGE', q.ring, 0, HEADS - 1)) do
+    local first = call('ZRANGEBYLEX', q.grouped, '[' .. gid .. '\0', '(' .. gid .. '\1', 'LIMIT', 0, 1)[1]
+    if first then ids[#ids + 1] = string.sub(first, #gid + 25) end
+  end
+  for _, member in ipairs(call('ZRANGE', q.grouped, 0, HEADS - 1)) do
+    ids[#ids + 1] = string.sub(member, string.find(member, '\0', 1, true) + 24)
+  end
+  return ids
+end
+
 -- Front jobs are old, but the oldest of all may stand behind: only the first of each key are asked.
 local function oldest(q)
   local first
   local heads = {
     call('LRANGE', q.wait, -HEADS, -1), call('LRANGE', q.paused, -HEADS, -1),
-    call('ZRANGE', q.prioritized, 0, HEADS - 1), call('ZRANGE', q.held, 0, HEADS - 1),
+    call('ZRANGE', q.prioritized, 0, HEADS - 1), call('ZRANGE', q.held, 0, HEADS - 1), grouped_heads(q),
   }
   for _, ids in ipairs(heads) do
     for _, id in ipairs(ids) do
@@ -39,14 +52,15 @@ end
 
 local function count(q)
   local held = call('ZCARD', q.held)
-  local waiting = call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized) + held
+  local grouped = call('ZCOUNT', q.children, string.format('%.0f', IN_GROUP), '+inf')
+  local waiting = call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized) + held + grouped
   local delayed = call('ZCARD', q.delayed) - held
   if delayed > 0 then delayed = delayed - slots_in_delayed(q) end
   return {
     waiting = waiting,
     active = call('LLEN', q.active),
     delayed = math.max(0, delayed),
-    children = call('ZCARD', q.children),
+    children = call('ZCARD', q.children) - grouped,
     completed = call('ZCARD', q.completed),
     failed = call('ZCARD', q.failed),
     completed_total = whole(call('HGET', q.base .. 'metrics:completed', 'count')),

@@ -16,7 +16,7 @@ local ends = given and tonumber(call('ZSCORE', queue.dedups, req.id) or nil)
 if ends and ends <= now then owner = nil end
 if owner and call('PTTL', key) == -1 and call('EXISTS', queue.base .. owner) == 0 then owner = nil end -- it gives way to the next one
 if req.remove then
-  call('DEL', key)
+  call('DEL', key, queue.base .. 'dn:' .. req.id)
   call('ZREM', queue.dedups, req.id)
 end
 return reply(owner)

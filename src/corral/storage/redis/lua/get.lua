@@ -12,7 +12,7 @@
 --! include lib/locate.lua
 
 local BYTES = 4000000 -- after so many the caller asks again for the rest
-local WORDS = { held = 'waiting', prioritized = 'waiting' }
+local WORDS = { held = 'waiting', prioritized = 'waiting', grouped = 'waiting' }
 
 -- Beside jobs there are other hashes under ids like `meta` or `repeat:x`: what is in no container must look like a job.
 local function is_job(row)

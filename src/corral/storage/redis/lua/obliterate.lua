@@ -44,10 +44,10 @@ local function stranger(parent)
 end
 
 local function delete(place, id)
-  local job = redis.pcall('HMGET', queue.base .. id, 'parentKey', 'deid')
+  local job = redis.pcall('HMGET', queue.base .. id, 'parentKey', 'deid', 'then')
   if job.err then return end -- an id that is no job's: what is there is deleted with the rest, or is not the queue's
   if place == 'delayed' then release_hold(queue, id) end
-  discard(queue, { id = id, state = place, parent = stranger(job[1]), deid = job[2] or nil })
+  discard(queue, { id = id, state = place, parent = stranger(job[1]), deid = job[2] or nil, followed = job[3], but = req.queue })
 end
 
 local function delete_jobs(left)

@@ -17,7 +17,7 @@
 
 local BYTES = 1000000 -- after so many the slice ends
 local GENERATIONS = 20 -- how far up a family is searched for a running job
-local WORDS = { held = 'waiting', prioritized = 'waiting' }
+local WORDS = { held = 'waiting', prioritized = 'waiting', grouped = 'waiting' }
 local PENDING = { waiting = true, delayed = true, ['waiting-children'] = true }
 
 local function family_runs(parent)

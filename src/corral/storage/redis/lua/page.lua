@@ -2,10 +2,10 @@
 -- active ones by when they were claimed, finished ones by when they ended.
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed <id> <id>:dependencies; own: held leases
---          schedules slots
--- Request  { queue, prefix, states, newest_first, skip, limit, name?, from? }   `from`: where each run was left, from the last reply
--- Reply    { rows, total, matched, skip, from, more }   rows as those of get.lua; `total` without a name; `matched` counts those with
---          the name in this slice; `more`: the slice was full, call again with `from` and `skip` of this reply
+--          schedules slots grouped aside
+-- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, from? }   `from`: where each run was left, from the last reply
+-- Reply    { rows, total, matched, skip, from, more }   rows as those of get.lua; `total` without a filter; `matched` counts those
+--          that were asked for in this slice; `more`: the slice was full, call again with `from` and `skip` of this reply
 -- Events   none
 -- BullMQ   reads its containers; nothing is written
 --! flags no-writes
@@ -26,7 +26,7 @@ local CHUNK = 200
 local runs, total = {}, 0
 for _, state in ipairs(req.states) do
   for _, run in ipairs(SOURCES[state](queue)) do
-    total = total + run.size
+    total = total + run.size - (run.beside or 0)
     run.newest_first = req.newest_first
     runs[#runs + 1] = run
   end
@@ -86,18 +86,20 @@ local function next_entry()
   return best, first
 end
 
-local function has_name(id)
-  local name = redis.pcall('HGET', queue.base .. id, 'name')
-  return name == req.name
+local filtered = req.name or req.group
+
+local function is_asked_for(id)
+  local job = redis.pcall('HMGET', queue.base .. id, 'name', 'gid')
+  return (not req.name or job[1] == req.name) and (not req.group or job[2] == req.group)
 end
 
 local skip, rows, matched, bytes, effort, more = req.skip, {}, 0, 0, 0, true
-local all_alike = not req.name
+local all_alike = not filtered
 for _, run in ipairs(runs) do all_alike = all_alike and not run.left_out end
 if all_alike then skip = leap(skip) end
 
 while effort < EFFORT and bytes < BYTES do
-  if not req.name and #rows >= req.limit then
+  if not filtered and #rows >= req.limit then
     more = false
     break
   end
@@ -106,9 +108,9 @@ while effort < EFFORT and bytes < BYTES do
     more = false
     break
   end
-  effort = effort + (req.name and 1 + NAME or 1)
+  effort = effort + (filtered and 1 + NAME or 1)
   local id = entry[1]
-  if not (run.left_out and run.left_out(id)) and (not req.name or has_name(id)) then
+  if not (run.left_out and run.left_out(id)) and (not filtered or is_asked_for(id)) then
     matched = matched + 1
     if skip > 0 then
       skip = skip - 1

@@ -18,6 +18,6 @@
 
 return each_meant(function(job, key)
   call('HSET', key, 'delay', 0, 'rdy', now_text)
-  put_ready(queue, job.id, job.priority, false)
+  put_ready(queue, job.id, job.priority, false, job.gid)
   tell(queue, 'waiting', 'jobId', job.id, 'prev', 'delayed', 'name', job.name)
 end)

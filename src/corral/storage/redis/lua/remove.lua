@@ -18,7 +18,8 @@
 --! include lib/select.lua
 --! include lib/discard.lua
 
-local WORDS = { urgent = 'prioritized', later = 'prioritized', held = 'delayed', children = 'waiting-children' }
+local WORDS = { urgent = 'prioritized', later = 'prioritized', held = 'delayed', children = 'waiting-children',
+  grouped = 'waiting-children' }
 
 return each_meant(function(job)
   discard(queue, job)

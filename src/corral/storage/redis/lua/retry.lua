@@ -2,10 +2,10 @@
 --
 -- Keys     completed failed wait prioritized pc events marker <id>, dependencies processed failed unsuccessful of parents
 --          own: op
--- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, reset }
---          `reset`: attempts count from 0
+-- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, reset,
+--          after?, every?, index? }   `reset`: attempts count from 0; the n-th job is due after `after` + n * `every` ms, from `index` on
 -- Reply    { ids = { id ... }, step?, skip?, left? }      (lib/select.lua)
--- Events   waiting
+-- Events   waiting | delayed | waiting-children
 -- BullMQ   its retry; but the reason of the failure stays readable
 --! include lib/call.lua
 --! include lib/keys.lua
@@ -18,11 +18,37 @@
 --! include lib/slot.lua
 --! include lib/select.lua
 
+local index = req.index or 0 -- of the first job of this call among all of them
+
+-- Whether one of its children is to end still. One that has failed, and that nobody retried, is not waited for.
+local function waits_again(key)
+  if call('SCARD', key .. ':dependencies') == 0 then return false end
+  for _, child in ipairs(call('SMEMBERS', key .. ':dependencies')) do
+    local q, id = split_key(child)
+    if q and call('EXISTS', child) == 1 and not (call('ZSCORE', q.failed, id) or call('ZSCORE', q.completed, id)) then return true end
+  end
+  return false
+end
+
 return each_meant(function(job, key)
-  call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue', 'stc', 'exp', 'cancel', 'defa', 'cont')
+  call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue', 'stc', 'exp', 'cancel', 'defa', 'cont', 'again')
   if req.reset then call('HDEL', key, 'atm', 'attemptsMade') end
-  call('HSET', key, 'delay', 0, 'rdy', now_text)
-  put_ready(queue, job.id, job.priority, false)
-  tell(queue, 'waiting', 'jobId', job.id, 'prev', job.state, 'name', job.name)
+  local due = now + (req.after or 0) + index * (req.every or 0)
+  index = index + 1
+  if waits_again(key) then
+    call('HSET', key, 'delay', math.max(0, due - now))
+    call('ZADD', queue.children, now_text, job.id)
+    tell(queue, 'waiting-children', 'jobId', job.id, 'prev', job.state, 'name', job.name)
+  elseif due > now then
+    local text = string.format('%.0f', due)
+    call('HSET', key, 'delay', due - now, 'rdy', text)
+    put_delayed(queue, job.id, due)
+    tell(queue, 'delayed', 'jobId', job.id, 'delay', text, 'prev', job.state, 'name', job.name)
+  else
+    call('HSET', key, 'delay', 0, 'rdy', now_text)
+    put_ready(queue, job.id, job.priority, false, job.gid)
+    tell(queue, 'waiting', 'jobId', job.id, 'prev', job.state, 'name', job.name)
+  end
   if job.parent then tell_parent(queue, child_retried, job.parent, key) end
+  if job.followed then tell_after(queue, job.id, 'retried') end
 end)

@@ -2,7 +2,7 @@
 --
 -- Keys     as settle.lua and add_full.lua; own: failures failures:of
 -- Request  as settle.lua, with failure? = { fingerprint, type, message } and adds? = { job ... } (as in add_full.lua) in verdicts
--- Reply    as settle.lua. Refused, before anything is changed, with `missing` when an added job comes after one that is not there
+-- Reply    as settle.lua. An added job does not wait for one that is not there
 -- Events   as settle.lua, then those of add_full.lua
 -- BullMQ   has neither; the jobs are added as by its add scripts
 --! flags allow-oom
@@ -29,8 +29,6 @@ if before then
   local claimed = note.claimed and from_note(queue, note.claimed, req.claim.token)
   return cmsgpack.pack({ refused = note.refused, claimed = claimed or nil })
 end
-local missing = missing_more(req.verdicts)
-if missing then refuse('missing', cjson.encode({ missing.queue, missing.id })) end
 local refused = settle(queue, req.verdicts)
 local claimed = req.claim and take(queue, req.claim) or nil
 conclude()

@@ -16,7 +16,7 @@
 --! include lib/slot.lua
 --! include lib/locate.lua
 
-local WORDS = { held = 'waiting', prioritized = 'waiting' }
+local WORDS = { held = 'waiting', prioritized = 'waiting', grouped = 'waiting' }
 local CONTAINERS = { ['waiting-children'] = 'children', completed = 'completed', failed = 'failed', delayed = 'delayed',
   prioritized = 'prioritized' }
 
@@ -27,6 +27,8 @@ local function take_out(id, where)
   if where == 'held' then
     release_hold(queue, id)
     call('ZREM', queue.delayed, id)
+  elseif where == 'grouped' then
+    grouping().withdraw(queue, { id })
   elseif CONTAINERS[where] then
     call('ZREM', queue[CONTAINERS[where]], id)
   elseif call('LREM', queue.wait, -1, id) == 0 then
@@ -44,7 +46,7 @@ end
 
 local function put(job)
   if job.state == 'waiting' then
-    put_ready(queue, job.id, job.priority, false)
+    put_ready(queue, job.id, job.priority, false, call('HGET', queue.base .. job.id, 'gid') or nil)
   elseif job.state == 'delayed' then
     put_delayed(queue, job.id, job.at)
   elseif job.state == 'waiting-children' then

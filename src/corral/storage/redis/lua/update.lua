@@ -1,10 +1,11 @@
 -- update.lua - change single jobs; a patch whose token is stale, or whose job is gone, changes nothing.
 --
 -- Keys     <id> <id>:lock, wait paused prioritized delayed pc events marker; own: held leases op
--- Request  { queue, prefix, now?, patches = { { id, token?, data?, priority?, delay?, progress? } ... } }   delay in ms from now
+-- Request  { queue, prefix, now?, patches = { { id, token?, data?, priority?, delay?, progress?, detach? } ... } }   delay in ms from now;
+--          `detach`: it has no parent from then on
 -- Reply    { ids = { id ... }, left? }   `left`: so many patches at the end were not looked at, send them again
--- Events   delayed (with a new delay), progress
--- BullMQ   its updateData, updateProgress, changePriority and changeDelay; jobs go behind all others of their new priority
+-- Events   delayed (with a new delay), progress; waiting of a parent that waited for nothing else
+-- BullMQ   its updateData, updateProgress, changePriority, changeDelay and removeChildDependency; jobs go behind all others of their new priority
 --! include lib/call.lua
 --! include lib/keys.lua
 --! include lib/events.lua
@@ -22,12 +23,12 @@ if before then return before end
 local WAITING = { waiting = true }
 
 -- Put a waiting job at the end of its new rank; answers whether `wait` had to be searched for it.
-local function change_priority(q, id, key, priority)
+local function change_priority(q, id, key, priority, gid)
   call('HSET', key, 'priority', priority)
   local state, _, in_list = take_one(q, id, WAITING)
   if state then
     call('HDEL', key, 'hold')
-    put_ready(q, id, priority, false)
+    put_ready(q, id, priority, false, gid)
   end
   return in_list
 end
@@ -45,8 +46,12 @@ local function patch(q, one, job)
   local key = q.base .. one.id
   local in_list = false
   if one.data then call('HSET', key, 'data', one.data) end
-  if one.priority then in_list = change_priority(q, one.id, key, one.priority) end
+  if one.priority then in_list = change_priority(q, one.id, key, one.priority, job.gid) end
   if one.delay then change_delay(q, one.id, key, one.delay, job.name) end
+  if one.detach then
+    call('HDEL', key, 'parentKey', 'parent', 'again')
+    if job.parent then tell_parent(q, child_removed, job.parent, key) end
+  end
   if one.progress then
     call('HSET', key, 'progress', one.progress)
     tell(q, 'progress', 'jobId', one.id, 'data', one.progress, 'name', job.name)

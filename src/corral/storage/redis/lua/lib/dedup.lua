@@ -33,7 +33,7 @@ end
 -- Note the job that is to be added when the owner has ended. What BullMQ has no word for is in `corral`.
 local function keep_back(q, job, id, deid)
   local kept, more = q.base .. 'dn:' .. deid, {}
-  for _, name in ipairs({ 'at', 'lifespan', 'group', 'schedule', 'slot' }) do more[name] = job[name] end
+  for _, name in ipairs({ 'at', 'lifespan', 'group', 'schedule', 'slot', 'after' }) do more[name] = job[name] end
   call('DEL', kept)
   call('HSET', kept, 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', id)
   if next(more) then call('HSET', kept, 'corral', cjson.encode(more)) end
@@ -54,7 +54,7 @@ local function replace_owner(q, job, owner, id)
   local d = job.dedup
   local key = q.base .. 'de:' .. d.id
   if not remove_delayed(q, owner) then return owner end
-  tell(q, 'deduplicated', 'jobId', id, 'deduplicationId', d.id, 'deduplicatedJobId', owner, 'name', job.name)
+  tell(q, 'deduplicated', 'jobId', id, 'deduplicationId', d.id, 'deduplicatedJobId', owner, 'kept', owner, 'name', job.name)
   call('DEL', q.base .. 'dn:' .. d.id)
   if d.extend and d.ttl then
     take_id(q, d.id, id, d.ttl)
@@ -88,7 +88,7 @@ local function owner_that_stays(q, job, id, due)
     take_id(q, d.id, owner, d.ttl)
   end
   tell(q, 'deduplicated', 'jobId', owner, 'deduplicationId', d.id, 'deduplicatedJobId', id,
-    'name', call('HGET', q.base .. owner, 'name') or '')
+    'kept', job.id or '', 'name', call('HGET', q.base .. owner, 'name') or '')
   if d.reschedule then reschedule(q, owner, due) end
   return owner
 end

@@ -4,6 +4,7 @@
 -- others stand in the job's own `then:<id>`, and `edges` has the jobs that somebody still comes after.
 
 local PLACES_OF = { wait = 0, fail = 1, continue = 2, ignore = 3, remove = 4 }
+local GENERATIONS = 20 -- how far up a family is searched
 local stands_for = {} -- key of a new job that was kept out -> that of the job that is there in its stead
 
 -- The first job that one of these comes after and that is not there; nil when all are.
@@ -50,7 +51,9 @@ tie_after = function(key, job, id)
     child = stands_for[child] or child
     local q, child_id = split_key(child)
     local open = false
-    if call('ZSCORE', q.completed, child_id) then
+    if call('EXISTS', child) == 0 then -- it went meanwhile: it is not waited for
+      child = nil
+    elseif call('ZSCORE', q.completed, child_id) then
       call('HSET', key .. ':processed', child, call('HGET', child, 'returnvalue') or 'null')
     elseif call('ZSCORE', q.failed, child_id) then
       local text, released = after_failed(key, child, child_id, edge.policy, call('HGET', child, 'failedReason') or '')
@@ -60,25 +63,35 @@ tie_after = function(key, job, id)
       open = true
     end
     waits = waits or open
-    follow(q, child_id, job.queue, id, edge.policy, open)
+    if child then follow(q, child_id, job.queue, id, edge.policy, open) end
   end
   return waits and not go, fatal, go
 end
 
 fail_new = function(q, id, reason) fail_stored(q, id, reason, 'waiting-children') end
 
+-- Whether a job is below another one, or that one itself.
+local function is_below(key, other)
+  for _ = 1, GENERATIONS do
+    if key == other then return true end
+    key = redis.pcall('HGET', key, 'parentKey')
+    if type(key) ~= 'string' then return false end
+  end
+  return false
+end
+
 -- Give a job that is there to a parent, unless it has another one. One that has completed hands over its result at once.
 attach_again = function(q, id, key, parent)
   local home = queue_named(parent.queue)
   local wanted = home.base .. parent.id
   local present = call('HMGET', key, 'parentKey', 'returnvalue')
-  if present[1] and present[1] ~= wanted and call('EXISTS', present[1]) == 1 then return end
-  if call('EXISTS', wanted) == 0 then return end
+  if present[1] and (present[1] == wanted or call('EXISTS', present[1]) == 1) then return end
+  if call('EXISTS', wanted) == 0 or is_below(wanted, key) then return end
   if call('ZSCORE', q.completed, id) then
-    call('SREM', wanted .. ':dependencies', key)
     call('HSET', wanted .. ':processed', key, present[2] or 'null')
   else
     call('SADD', wanted .. ':dependencies', key)
+    if call('ZSCORE', q.failed, id) then call('HSET', key, 'again', 1) end -- it failed before: its parent waits for its retry
   end
   call('HSET', key, 'parentKey', wanted, 'parent', parent.json)
 end

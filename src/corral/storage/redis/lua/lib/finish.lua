@@ -21,49 +21,9 @@ local function finish_score(q, state)
   return place == 0 and now_text or now_text .. string.format('.%03d', place)
 end
 
--- The job that was kept back while the owner of its deduplication id ran (BullMQ's keepLastIfActive).
-local function add_kept_back(q, deid)
-  local kept = q.base .. 'dn:' .. deid
-  local job = call('HMGET', kept, 'name', 'data', 'opts', 'jid', 'pk', 'pd', 'rjk', 'corral')
-  if not job[1] then return end
-  call('DEL', kept)
-  local counter = call('INCR', q.base .. 'id')
-  local id = job[4] or tostring(counter)
-  local ok, options = pcall(cjson.decode, job[3] or '{}')
-  if not ok or type(options) ~= 'table' then options = {} end
-  local de = type(options.de) == 'table' and options.de or {}
-  local more = job[8] and cjson.decode(job[8]) or {} -- what BullMQ has no word for
-  local delay, priority = tonumber(options.delay) or 0, tonumber(options.priority) or 0
-  if more.at then delay = math.max(0, more.at - now) end
-  local key = q.base .. id
-  call('HSET', key, 'name', job[1], 'data', job[2] or '{}', 'opts', job[3] or '{}', 'timestamp', now, 'delay', delay,
-    'priority', priority, 'deid', deid)
-  if job[5] then
-    call('HSET', key, 'parentKey', job[5], 'parent', job[6] or '{}')
-    call('SADD', job[5] .. ':dependencies', key)
-  end
-  if job[7] then call('HSET', key, 'rjk', job[7]) end
-  if more.schedule then call('HSET', key, 'sched', more.schedule, 'slot', more.slot or 0) end
-  if more.lifespan then call('HSET', key, 'exp', now + more.lifespan) end
-  if more.group then call('HSET', key, 'gid', more.group) end
-  if tonumber(de.ttl) and not de.keepLastIfActive then
-    call('SET', q.base .. 'de:' .. deid, id, 'PX', de.ttl)
-    call('ZADD', q.dedups, now + de.ttl, deid)
-  else
-    call('SET', q.base .. 'de:' .. deid, id)
-  end
-  tell(q, 'added', 'jobId', id, 'name', job[1])
-  if delay > 0 then
-    put_delayed(q, id, now + delay)
-    tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[1])
-  else
-    put_ready(q, id, priority, options.lifo == true, more.group)
-    tell(q, 'waiting', 'jobId', id, 'name', job[1])
-  end
-end
-
 -- The owner of a deduplication id has ended: the next one may come. With a running time-out the id stays taken.
 local function release_deduplication(q, id, deid)
+  --! include lib/kept_back.lua
   local key = q.base .. 'de:' .. deid
   local owner = call('GET', key)
   if owner and owner ~= id then return end -- it ran once more; the id is another one's by now

@@ -4,9 +4,6 @@
 -- `meta(q).guarded` says whether a queue has any of it: a field of `meta`, which is read anyway. It is set by the first group or
 -- hold and taken away by recover when nothing of it is left.
 
--- A waiting job of a group stands in BullMQ's `waiting-children`, so far behind all parents that both are stretches of it.
-local IN_GROUP = 4503599627370496 -- 2^52
-
 -- Take a parent out of where it waits for its children; false when it waits no longer.
 local function unpark(q, id)
   local since = call('ZSCORE', q.children, id)
@@ -24,8 +21,8 @@ grouping = function()
     put = put, put_at = put_at, set_aside = set_aside, come_back = come_back, withdraw = withdraw, leave = leave, settled = settled,
     regroup = regroup, free = free, heal = heal, refusal = refusal, set_rates = set_rates, change = change_group,
     group_of = group_of, limits_of = limits_of, window_text = window_text, read_windows = read_windows, full_until = full_until,
-    room_in = room_in, spend = spend, blocked_until = blocked_until, running = running, waiting = waiting, split = split,
-    range_of = range_of, guard = guard, hold_queue = hold_queue, hold_of = hold_of, limited = limited, queue_limits = queue_limits,
+    room_in = room_in, spend = spend, blocked_until = blocked_until, running_of = running_of, running = running, waiting = waiting, split = split,
+    range_of = range_of, guard = guard, hold_queue = hold_queue, limited = limited, queue_limits = queue_limits,
     forget_idle = forget_idle, unguard = unguard, stretch = stretch, save_windows = save_windows, enter = enter,
   }
   return groups

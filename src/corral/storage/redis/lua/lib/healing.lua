@@ -2,23 +2,12 @@
 
 local EDGES = 250 -- jobs that somebody comes after, looked at per call: 1 ms when none has ended
 
-local function heal_edge(q, id)
-  local key = q.base .. id
-  if call('ZSCORE', q.completed, id) then
-    tell_after(q, id, 'completed', call('HGET', key, 'returnvalue') or 'null')
-  elseif call('ZSCORE', q.failed, id) then
-    tell_after(q, id, 'failed', call('HGET', key, 'failedReason') or '')
-  elseif call('EXISTS', key) == 0 then
-    tell_after(q, id, 'removed')
-  end
-end
-
 -- Look at a slice of them; true while there are more to look at.
 local function heal_edges(q)
   local from = call('HGET', q.state, 'edge_scan')
   if not from and call('EXISTS', q.edges) == 0 then return false end
   local found = call('SSCAN', q.edges, from or '0', 'COUNT', EDGES)
-  for _, id in ipairs(found[2]) do heal_edge(q, id) end
+  for _, id in ipairs(found[2]) do tell_after(q, id) end
   if found[1] ~= '0' then
     call('HSET', q.state, 'edge_scan', found[1])
   elseif from then

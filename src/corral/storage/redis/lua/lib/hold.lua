@@ -24,7 +24,7 @@ local function noted_place(text, priority)
 end
 
 -- Set a job aside, that stood at `score` if it was prioritized. It keeps its place, also when it is set aside again.
-local function hold(q, id, job, score)
+local function hold(q, id, job, score, due)
   local priority = whole(job.priority)
   local place = noted_place(job.hold, priority)
   if not place and priority == 0 then
@@ -36,7 +36,7 @@ local function hold(q, id, job, score)
   call('HSET', q.base .. id, 'hold', string.format('%.0f', place))
   call('ZADD', q.held, place, id)
   call('ZADD', q.held .. ':' .. (job.name or ''), place, id)
-  call('ZADD', q.delayed, due_score(q, now + HOLD_MS), id)
+  call('ZADD', q.delayed, due_score(q, due or now + HOLD_MS), id)
 end
 
 -- Forget that a job was set aside; true when it was.

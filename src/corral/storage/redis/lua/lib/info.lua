@@ -1,8 +1,10 @@
 -- lib/info.lua - how a queue is set up, as the caller gets it: { name, paused?, concurrency?, max?, duration?, pause_reason?,
--- add_count?, add_per?, names?, keep_completed?, keep_failed? }, all as stored: durations in ms, `names` and `keep_*` as JSON.
+-- add_count?, add_per?, names?, keep_completed?, keep_failed?, more?, name_limits?, group_limits?, hold_until?, hold_reason?,
+-- hold_probe? }, all as stored: times and durations in ms, `names`, `keep_*`, `more` and `*_limits` as JSON.
 
 local META = { 'paused', 'concurrency', 'max', 'duration' }
-local SETTINGS = { 'pause_reason', 'add_count', 'add_per', 'names', 'keep_completed', 'keep_failed' }
+local SETTINGS = { 'pause_reason', 'add_count', 'add_per', 'names', 'keep_completed', 'keep_failed', 'more', 'name_limits',
+  'group_limits', 'hold_until', 'hold_reason', 'hold_probe' }
 
 local function read_settings(into, key, fields)
   for i, value in ipairs(call('HMGET', key, unpack(fields))) do into[fields[i]] = value or nil end

@@ -78,10 +78,14 @@ local function insert(q, job, counter, plain)
   local delay = due > now and due - now or '0'
   call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now_text, 'delay', delay,
     'priority', job.priority or '0')
+  if job.at and (job.children or job.after) then call('HSET', key, 'at', job.at) end
   if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
   if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
   if job.dedup then call('HSET', key, 'deid', job.dedup.id) end
-  if job.group then call('HSET', key, 'gid', job.group) end
+  if job.group then
+    call('HSET', key, 'gid', job.group)
+    if job.rates then grouping().set_rates(q, job.group, job.rates) end
+  end
   tell(q, 'added', 'jobId', id, 'name', job.name)
   local fatal, go
   if job.after then
@@ -92,6 +96,7 @@ local function insert(q, job, counter, plain)
   if not fatal then put_new(q, id, job, due, plain) end
   if job.parent then attach(key, key, job.parent) end
   if fatal then fail_new(q, id, fatal) end
+  if job.rates then grouping().set_rates(q, job.group, job.rates) end
   return id, true
 end
 

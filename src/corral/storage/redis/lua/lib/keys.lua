@@ -12,6 +12,9 @@ local OWN = { leases = true, held = true, settings = true, state = true, minutes
   schedules = true, slots = true, scan = true, edges = true, dedups = true, grouped = true, aside = true, busy = true,
   ring = true, blocked = true, groups = true, group_settings = true, windows = true, freed = true, idle = true }
 
+-- A waiting job of a group stands in BullMQ's `waiting-children`, so far behind all parents that both are stretches of it.
+local IN_GROUP = 4503599627370496 -- 2^52
+
 local queues_by_base = {}
 
 local function queue_at(base, own)

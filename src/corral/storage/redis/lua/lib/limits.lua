@@ -121,12 +121,12 @@ local function free(q)
   for _, name in ipairs(names) do
     local windows = read_windows(call('HGET', q.windows, 'n:' .. name))
     if not window_text(windows) then call('HDEL', q.windows, 'n:' .. name) end
-    local room = math.min(FREED, room_in(windows, limits[name]))
-    for _ = 1, room do
-      if not unhold_one(q, name) then break end
+    local room, more = room_in(windows, limits[name]), true
+    for _ = 1, math.min(FREED, room) do
+      more = more and unhold_one(q, name)
     end
-    if call('ZCARD', q.held .. ':' .. name) > 0 and full_until(windows, limits[name]) == nil then
-      call('ZADD', q.freed, now_text, name) -- more than this call brought back
+    if more and (room == 0 or room > FREED) then
+      call('ZADD', q.freed, digits_of(full_until(windows, limits[name]) or now), name)
     end
   end
 end

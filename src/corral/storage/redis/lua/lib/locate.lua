@@ -17,8 +17,8 @@ local function is_active(q, id)
   return running[id] == true
 end
 
--- completed | failed | delayed | held | prioritized | waiting-children | active | waiting, and the score behind it. `held` and
--- `prioritized` are waiting too. The job itself need not be there.
+-- completed | failed | delayed | held | prioritized | waiting-children | grouped | active | waiting, and the score behind it. `held`,
+-- `prioritized` and `grouped` are waiting too. The job itself need not be there.
 local function locate(q, id)
   local score = call('ZSCORE', q.completed, id)
   if score then return 'completed', tonumber(score) end
@@ -29,7 +29,7 @@ local function locate(q, id)
   score = call('ZSCORE', q.prioritized, id)
   if score then return 'prioritized', tonumber(score) end
   score = call('ZSCORE', q.children, id)
-  if score then return 'waiting-children', tonumber(score) end
+  if score then return tonumber(score) < IN_GROUP and 'waiting-children' or 'grouped', tonumber(score) end
   return is_active(q, id) and 'active' or 'waiting', nil
 end
 

@@ -27,12 +27,3 @@ add_more = function(accepted)
     if one.adds and not one.missing then insert_all(one.adds, false) end
   end
 end
-
--- The first job that the added ones come after and that is not there.
-local function missing_more(verdicts)
-  for _, one in ipairs(verdicts) do
-    local found = one.adds and missing_after(one.adds)
-    if found then return found.missing end
-  end
-  return nil
-end

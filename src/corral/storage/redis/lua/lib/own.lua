@@ -1,12 +1,30 @@
 -- lib/own.lua - all that corral keeps of a queue beside BullMQ's keys, and how it goes.
 
 local OWN_ENDS = {
-  'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules', 'slots', 'scan',
+  'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules', 'slots', 'scan', 'grouped', 'aside',
+  'busy', 'ring', 'blocked', 'groups', 'group_settings', 'windows', 'freed', 'idle',
+  'failures', 'failures:of', 'edges', 'dedups',
 }
+
+local function forget_figures(q)
+  for _, tier in ipairs({ 'minute', 'hour', 'day' }) do
+    local base = q.own .. 'series:' .. tier
+    for _, start in ipairs(call('ZRANGE', base, 0, -1)) do call('UNLINK', base .. ':' .. start) end
+    call('UNLINK', base)
+  end
+end
+
+-- Deduplication ids outlive their owners for as long as they were told to, and what comes after a job may be in another queue.
+local function forget_ties(q, name)
+  for _, deid in ipairs(call('ZRANGE', q.dedups, 0, -1)) do call('DEL', q.base .. 'de:' .. deid, q.base .. 'dn:' .. deid) end
+  for _, id in ipairs(call('SMEMBERS', q.edges)) do tell_after(q, id, 'removed', nil, name) end
+end
 
 local function forget_queue(q, name)
   local limits = caps(q)
   for capped in pairs(limits or {}) do call('UNLINK', q.held .. ':' .. capped) end
+  forget_figures(q)
+  forget_ties(q, name)
   for _, ends in ipairs(OWN_ENDS) do call('UNLINK', q.own .. ends) end
   call('SREM', 'corral:' .. req.prefix .. '::queues', name)
 end

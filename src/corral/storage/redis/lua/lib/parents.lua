@@ -69,8 +69,17 @@ local function child_retried(parent, child)
 end
 
 -- Tell the jobs that come after this one, in the order they were added, as parents are told. `how`: completed (`value` is the
--- result), failed (the reason), removed (the reason, if it had failed), retried. Those of the queue `but` need not hear of it.
+-- result), failed (the reason), removed (the reason, if it had failed), retried; nil: whatever became of it, if anything did. Those of
+-- the queue `but` need not hear of it.
 local function tell_after(q, id, how, value, but)
+  if not how and call('ZSCORE', q.completed, id) then
+    how, value = 'completed', call('HGET', q.base .. id, 'returnvalue') or 'null'
+  elseif not how and call('ZSCORE', q.failed, id) then
+    how, value = 'failed', call('HGET', q.base .. id, 'failedReason') or ''
+  elseif not how then
+    if call('EXISTS', q.base .. id) == 1 then return end
+    how = 'removed'
+  end
   local flags = { [0] = {}, { fpof = true }, { cpof = true }, { idof = true }, { rdof = true } } -- lib/edges.lua has the order
   local key, own = q.base .. id, q.own .. 'then:' .. id
   local open = how == 'retried'

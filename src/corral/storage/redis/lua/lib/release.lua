@@ -1,11 +1,11 @@
 -- lib/release.lua - parents whose children have all ended run.
 
 local function place_parent(q, id)
-  local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name', 'gid')
-  local delay = whole(job[2])
-  if delay > 0 then
-    put_delayed(q, id, now + delay)
-    tell(q, 'delayed', 'jobId', id, 'delay', now + delay, 'name', job[3] or '')
+  local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name', 'gid', 'at')
+  local due = tonumber(job[5] or nil) or now + whole(job[2])
+  if due > now then
+    put_delayed(q, id, due)
+    tell(q, 'delayed', 'jobId', id, 'delay', due, 'name', job[3] or '')
   else
     call('HSET', q.base .. id, 'rdy', now)
     put_ready(q, id, whole(job[1]), false, job[4] or nil)

@@ -113,17 +113,11 @@ local function rest(q, g)
   local gid = g.gid
   call('ZREM', q.ring, gid)
   call('ZREM', q.blocked, gid)
-  local own = g.own
-  local settings = own.limits or own.paused or own.probe or (own.held_until and own.held_until > now)
-  if settings or running_of(q, g) > 0 or set_aside_of(q, gid) > 0 then
+  if next(g.own) ~= nil or running_of(q, g) > 0 or set_aside_of(q, gid) > 0 then
     call('ZADD', q.groups, 0, gid)
     return
   end
   call('ZREM', q.groups, gid)
-  if own.held_until then
-    call('HDEL', q.group_settings, gid)
-    g.own = {}
-  end
   local last = open_until(g.windows)
   if last then
     call('ZADD', q.idle, last, gid)

@@ -11,7 +11,7 @@ local SEARCH = 150000 -- list entries searched for single ids per call: 6 ms
 local GONE = '\0' -- put in the place of a list entry that is taken out
 
 local PLACES = {
-  waiting = { 'urgent', 'paused', 'wait', 'later', 'held' }, -- `paused` is where BullMQ 5 puts them
+  waiting = { 'urgent', 'paused', 'wait', 'later', 'held', 'grouped' }, -- `paused` is where BullMQ 5 puts them
   delayed = { 'delayed' },
   active = { 'active' },
   ['waiting-children'] = { 'children' },
@@ -21,7 +21,7 @@ local PLACES = {
 local LISTS = { wait = true, paused = true, active = true }
 local KEYS_OF = { urgent = 'prioritized', later = 'prioritized' }
 local BOUND = string.format('%.0f', (URGENT + 1) * PRIORITY)
-local FIELDS_SEEN = { 'name', 'timestamp', 'parentKey', 'deid', 'priority' }
+local FIELDS_SEEN = { 'name', 'timestamp', 'parentKey', 'deid', 'priority', 'then', 'fp', 'gid' }
 
 local function look_at(q, id, state, place)
   local found = redis.pcall('HMGET', q.base .. id, unpack(FIELDS_SEEN))
@@ -29,12 +29,30 @@ local function look_at(q, id, state, place)
   return {
     id = id, state = state, place = place, name = found[1] or '', timestamp = tonumber(found[2] or nil),
     parent = found[3] or nil, deid = found[4] or nil, priority = whole(found[5]),
+    followed = found[6] or nil, fingerprint = found[7] or nil, gid = found[8] or nil,
   }
 end
 
 local function key_at(q, place) return q[KEYS_OF[place] or place] end
 
 local function last_old(wish) return '(' .. string.format('%.0f', now - wish.older + 1) end
+
+-- Ids of waiting jobs in groups, or of one group. Their members are noted: the jobs themselves may be gone.
+local function entries_of_groups(q, wish, skip, count)
+  if not meta(q).guarded then return {} end
+  local members, ids = nil, {}
+  if wish.group then
+    local from, to = grouping().range_of(wish.group)
+    members = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', skip, count)
+  else
+    members = call('ZRANGE', q.grouped, skip, skip + count - 1)
+  end
+  for i, member in ipairs(members) do
+    local _, id = grouping().split(member)
+    ids[i], q.members[id] = id, member
+  end
+  return ids
+end
 
 -- `count` ids of a place in its own order, from behind the first `skip`.
 local function entries(q, wish, state, place, skip, count)
@@ -43,6 +61,10 @@ local function entries(q, wish, state, place, skip, count)
     local ids = call('LRANGE', key, -(skip + count), -(skip + 1))
     for i = 1, math.floor(#ids / 2) do ids[i], ids[#ids + 1 - i] = ids[#ids + 1 - i], ids[i] end
     return ids
+  elseif place == 'grouped' then
+    return entries_of_groups(q, wish, skip, count)
+  elseif place == 'children' then
+    return call('ZRANGEBYSCORE', key, '-inf', '(' .. string.format('%.0f', IN_GROUP), 'LIMIT', skip, count)
   elseif place == 'urgent' then
     return call('ZRANGEBYSCORE', key, '-inf', '(' .. BOUND, 'LIMIT', skip, count)
   elseif place == 'later' then
@@ -69,6 +91,10 @@ local function take_out(q, place, picks)
   if place == 'held' then
     for _, id in ipairs(ids) do release_hold(q, id) end
     call('ZREM', q.delayed, unpack(ids))
+  elseif place == 'grouped' then
+    local members = {}
+    for i, id in ipairs(ids) do members[i] = rawget(q, 'members') and q.members[id] or false end
+    grouping().withdraw(q, ids, members)
   else
     call('ZREM', key_at(q, place), unpack(ids))
   end
@@ -77,6 +103,8 @@ end
 
 local function is_meant(q, wish, job)
   if wish.name and job.name ~= wish.name then return false end
+  if wish.group and job.gid ~= wish.group then return false end
+  if wish.fingerprint and job.fingerprint ~= wish.fingerprint then return false end
   local ended = job.state == 'completed' or job.state == 'failed'
   if wish.older and not ended and (job.timestamp or 0) > now - wish.older then return false end
   if job.place == 'delayed' and call('ZSCORE', q.held, job.id) then return false end
@@ -89,6 +117,7 @@ local function total_of(q, wish, state)
   if state == 'waiting' then return ready_count(q) + call('LLEN', q.paused) end
   if state == 'active' then return call('LLEN', q.active) end
   if wish.older then return call('ZCOUNT', q[state], '-inf', last_old(wish)) end
+  if state == 'waiting-children' then return call('ZCOUNT', q.children, '-inf', '(' .. string.format('%.0f', IN_GROUP)) end
   return call('ZCARD', key_at(q, PLACES[state][1]))
 end
 
@@ -125,11 +154,12 @@ end
 
 -- Go through the places of some states. With `count` nothing is taken out.
 local function walk(q, wish)
+  q.members = {}
   local found = { jobs = {} }
   local steps = steps_of(q, wish)
   local at, skip, looked = wish.step or 1, wish.skip or 0, 0
   local limit = wish.count and LOOK or math.min(wish.limit, ACT)
-  local picky = wish.name or wish.older
+  local picky = wish.name or wish.older or wish.group or wish.fingerprint
   if wish.beyond and steps[at] and steps[at].place == 'active' then steps[at].room = steps[at].room - skip end
   while steps[at] and #found.jobs < limit and looked < LOOK do
     local step = steps[at]
@@ -144,9 +174,10 @@ end
 
 -- Which sorted set has a job; those in none are in a list.
 local function place_in_sets(q, id)
-  for _, place in ipairs({ 'completed', 'failed', 'children' }) do
-    if call('ZSCORE', q[place], id) then return place end
-  end
+  if call('ZSCORE', q.completed, id) then return 'completed' end
+  if call('ZSCORE', q.failed, id) then return 'failed' end
+  local since = call('ZSCORE', q.children, id)
+  if since then return tonumber(since) < IN_GROUP and 'children' or 'grouped' end
   if call('ZSCORE', q.delayed, id) then return call('ZSCORE', q.held, id) and 'held' or 'delayed' end
   return call('ZSCORE', q.prioritized, id) and 'urgent' or nil
 end
@@ -166,7 +197,7 @@ end
 local function take_one(q, id, states, promoting)
   local spared = promoting and is_slot or is_pending_run
   local place = place_in_sets(q, id)
-  local state = place == 'children' and 'waiting-children' or (place == 'urgent' or place == 'held') and 'waiting' or place
+  local state = place == 'children' and 'waiting-children' or (place == 'urgent' or place == 'held' or place == 'grouped') and 'waiting' or place
   if place then
     if not states[state] or ((state == 'waiting' or state == 'delayed') and spared(q, id)) then return nil end
     take_out(q, place, { { id = id } })
@@ -200,7 +231,8 @@ local function find(q, wish)
 end
 
 local function came_in(q)
-  return call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized), call('ZCARD', q.delayed)
+  local grouped = meta(q).guarded and call('ZCARD', q.grouped) or 0
+  return call('LLEN', q.wait) + call('LLEN', q.paused) + call('ZCARD', q.prioritized) + grouped, call('ZCARD', q.delayed)
 end
 
 -- The whole of a command: do this to each of the jobs that are meant. Answers { ids, step?, skip?, left?, again? }: `again` when

@@ -5,7 +5,8 @@ local function zset(q, state, key, first, size, place)
   local run = { state = state, size = size, pos = 0 }
   run.read = function(from, count)
     local last = math.min(from + count, size) - 1
-    local found = run.newest_first and call('ZREVRANGE', key, first + from, first + last, 'WITHSCORES')
+    local behind = run.behind or first -- entries of the key that come after all of the run
+    local found = run.newest_first and call('ZREVRANGE', key, behind + from, behind + last, 'WITHSCORES')
       or call('ZRANGE', key, first + from, first + last, 'WITHSCORES')
     local entries = {}
     for i = 1, #found, 2 do
@@ -57,16 +58,55 @@ local function in_list(q, behind)
   end
 end
 
+-- Jobs in groups, and those of them that are set aside: members of one form, which sort as they are served. With `group`, its alone.
+local function members(q, key, group)
+  local first, size = 0, 0
+  if group then
+    first = call('ZLEXCOUNT', key, '-', '(' .. group .. '\0')
+    size = call('ZLEXCOUNT', key, '[' .. group .. '\0', '(' .. group .. '\1')
+  else
+    size = call('ZCARD', key)
+  end
+  local run = { state = 'waiting', size = size, pos = 0 }
+  run.read = function(from, count)
+    local last = math.min(from + count, size) - 1
+    local found = run.newest_first and call('ZREVRANGE', key, first + from, first + last) or call('ZRANGE', key, first + from, first + last)
+    local entries = {}
+    for i, member in ipairs(found) do
+      local nul = string.find(member, '\0', 1, true)
+      entries[i] = { string.sub(member, nul + 24), math.huge, member }
+    end
+    return entries
+  end
+  return run
+end
+
+-- Whether a text sorts before another one, byte by byte; Lua's own `<` goes by the server's language.
+local function text_before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
 local SOURCES = {
   waiting = function(q)
     local all = call('ZCARD', q.prioritized)
     local urgent = call('ZCOUNT', q.prioritized, '-inf', string.format('(%.17g', (URGENT + 1) * PRIORITY))
+    local held = zset(q, 'waiting', q.held, 0, call('ZCARD', q.held), by_hold)
+    if call('EXISTS', q.aside) == 1 then
+      held.left_out = function(id) return call('HEXISTS', q.base .. id, 'gid') == 1 end -- it is in the last run
+      held.beside = call('ZCARD', q.aside)
+    end
     return {
       zset(q, 'waiting', q.prioritized, 0, urgent, by_priority),
-      zset(q, 'waiting', q.held, 0, call('ZCARD', q.held), by_hold),
+      held,
       list(q, 'waiting', q.paused, in_list(q, PRIORITY)),
       list(q, 'waiting', q.wait, in_list(q, 2 * PRIORITY)),
       zset(q, 'waiting', q.prioritized, urgent, all - urgent, by_priority),
+      members(q, q.grouped, req.group),
+      members(q, q.aside, req.group),
     }
   end,
   delayed = function(q)
@@ -80,7 +120,12 @@ local SOURCES = {
   active = function(q)
     return { list(q, 'active', q.active, function(id) return whole(call('ZSCORE', q.leases, id)), 0 end) }
   end,
-  ['waiting-children'] = function(q) return { zset(q, 'waiting-children', q.children, 0, call('ZCARD', q.children), by_time) } end,
+  ['waiting-children'] = function(q)
+    local grouped = call('ZCOUNT', q.children, string.format('%.0f', IN_GROUP), '+inf')
+    local run = zset(q, 'waiting-children', q.children, 0, call('ZCARD', q.children) - grouped, by_time)
+    run.behind = grouped
+    return { run }
+  end,
   completed = function(q) return { zset(q, 'completed', q.completed, 0, call('ZCARD', q.completed), by_time) } end,
   failed = function(q) return { zset(q, 'failed', q.failed, 0, call('ZCARD', q.failed), by_time) } end,
 }
@@ -89,5 +134,6 @@ local SOURCES = {
 local function before_that(a, b, newest_first)
   if newest_first then a, b = b, a end
   if a[2] ~= b[2] then return a[2] < b[2] end
+  if type(a[3]) == 'string' then return text_before(a[3], b[3]) end
   return a[3] < b[3]
 end

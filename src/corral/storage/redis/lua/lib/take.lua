@@ -8,7 +8,7 @@ local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own
 local function promote_one(q, id, score)
   call('ZREM', q.delayed, id)
   if release_hold(q, id) then return put_where_it_stood(q, id) end
-  local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name')
+  local job = redis.pcall('HMGET', q.base .. id, 'priority', 'name', 'gid')
   if job.err then return set_apart(q, id) end
   if not (job[1] or job[2]) then -- nothing behind the id: a hash is not made for it
     if call('EXISTS', q.base .. id) == 1 then set_apart(q, id) end
@@ -16,7 +16,7 @@ local function promote_one(q, id, score)
   end
   local priority = whole(job[1])
   call('HSET', q.base .. id, 'delay', 0, 'rdy', string.format('%.0f', math.floor(tonumber(score) / 4096)))
-  put_ready(q, id, priority, false)
+  put_ready(q, id, priority, false, job[3])
   tell(q, 'waiting', 'jobId', id, 'prev', 'delayed', 'name', job[2] or '')
 end
 
@@ -108,7 +108,7 @@ local function running_by_name(q)
 end
 
 -- The fields that decide whether a job may run now.
-local WATCHED = { ats = true, exp = true, defa = true, name = true, priority = true, hold = true, cancel = true }
+local WATCHED = { ats = true, exp = true, defa = true, name = true, priority = true, hold = true, cancel = true, gid = true }
 
 local function glance(fields)
   if #fields == 12 and fields[1] == 'name' and fields[11] == 'priority' then return { name = fields[2], priority = fields[12] } end
@@ -203,11 +203,19 @@ local function choose(q, count)
   return chosen, false
 end
 
+-- The claim of a queue that has groups, holds or further windows; defined when it is needed.
+local function take_guarded(q, wish)
+  --! include lib/turns.lua
+  return take_in_turns(q, wish)
+end
+
 -- Claim; answers { jobs = { { id, ats, { field, value … } } }, next_at, held_until, paused }.
 local function take(q, wish)
   local m = meta(q)
   if m.paused then return { paused = true, jobs = {}, now = now } end
+  if m.guarded then return take_guarded(q, wish) end
   local next_at = promote_due(q)
+  if m.guarded then return take_guarded(q, wish) end -- the first job of a group has come in
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, m.concurrency and m.concurrency - call('LLEN', q.active) or 256)
   local chosen, more = {}, false

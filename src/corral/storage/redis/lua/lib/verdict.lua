@@ -1,7 +1,7 @@
 -- lib/verdict.lua - what becomes of runs that ended.
 
 local FIELDS = { 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp' }
-local MORE = { 'priority', 'parent', 'cancel', 'gid' }
+local MORE = { 'priority', 'parent', 'cancel', 'gid', 'fp' }
 local note_failure, add_more -- lib/outcomes.lua: what only settle_full.lua knows
 local TRACES = 10 -- newest tracebacks kept with a job
 
@@ -20,7 +20,7 @@ end
 local function look_closer(q, job)
   if not job then return nil end
   local f = call('HMGET', q.base .. job.id, unpack(MORE))
-  job.priority, job.parent, job.cancel, job.gid = whole(f[1]), f[2] or nil, f[3] or nil, f[4] or nil
+  job.priority, job.parent, job.cancel, job.gid, job.fp = whole(f[1]), f[2] or nil, f[3] or nil, f[4] or nil, f[5]
   return job
 end
 
@@ -232,6 +232,11 @@ local function settle_one(q, job, one, back)
     if one.kind == 'l' then
       tell(q, 'waiting', 'jobId', job.id, 'prev', 'active', 'name', job.name, 'corral', 'released')
       back[#back + 1] = job
+    elseif one.kind == 't' then
+      local ends = grouping().limited(q, one.group and job.gid, one.after, one.a or '')
+      tell(q, 'waiting', 'jobId', job.id, 'prev', 'active', 'name', job.name, 'corral', 'limited', 'until', string.format('%.0f', ends),
+        'reason', one.a or '')
+      back[#back + 1] = job
     elseif crash(q, job, one) then
       back[#back + 1] = job
     end
@@ -298,7 +303,11 @@ local function settle(q, verdicts)
       local job = look_closer(q, look(q, one.id))
       if job then
         names[#names + 1] = job.name
-        if one.failure then note_failure(q, job, one) end
+        if one.failure then
+          note_failure(q, job, one)
+        elseif job.fp and (one.kind == 'f' or one.kind == 'r') then
+          call('HDEL', q.base .. job.id, 'fp') -- of an earlier attempt
+        end
         settle_one(q, job, one, back)
       else
         one.missing = true
@@ -317,6 +326,7 @@ local function settle(q, verdicts)
     for _, name in ipairs(names) do unhold(q, name) end
   end
   if add_more then add_more(accepted) end
+  if meta(q).guarded then grouping().settled(q) end
   tell_idle(q)
   if meta(q).concurrency and ready_count(q) > 0 then wake(q) end
   return refused

@@ -1,0 +1,1 @@
+"""Composition: chains, trees and graphs of jobs, added in one step, looked at and steered as a whole."""

@@ -1,0 +1,250 @@
+-- lib/turns.lua - the claim of a queue with groups, holds or further windows. Included by lib/take.lua, inside of a function.
+--
+-- Urgent jobs go first and low ones last; between them the groups and the plain list, whose number is `plain_turn`, take turns.
+
+local groups = grouping()
+local LOW = string.format('(%.17g', (URGENT + 1) * PRIORITY)
+
+-- What bounds this claim, and the numbers of the turn.
+local function read_limits(q)
+  local limits = groups.queue_limits(q)
+  local f = call('HMGET', q.state, 'turn', 'plain_turn')
+  limits.turn, limits.plain_turn = whole(f[1]), whole(f[2])
+  limits.caps, limits.windows_of = caps(q), {}
+  limits.running = limits.caps and running_by_name(q) or {}
+  return limits
+end
+
+local function windows_of(q, limits, name)
+  local windows = limits.windows_of[name]
+  if not windows then
+    windows = groups.read_windows(call('HGET', q.windows, 'n:' .. name))
+    limits.windows_of[name] = windows
+  end
+  return windows
+end
+
+local function pop_urgent(q, count)
+  local found = call('ZRANGEBYSCORE', q.prioritized, '-inf', LOW, 'WITHSCORES', 'LIMIT', 0, count)
+  local picks, ids = {}, {}
+  for i = 1, #found, 2 do
+    ids[#ids + 1] = found[i]
+    picks[#picks + 1] = { id = found[i], score = tonumber(found[i + 1]) }
+  end
+  if #ids > 0 then call('ZREM', q.prioritized, unpack(ids)) end
+  return picks
+end
+
+local function pop_plain(q, count)
+  local picks = {}
+  for i, id in ipairs(call('RPOP', q.wait, count) or {}) do picks[i] = { id = id } end
+  return picks
+end
+
+local function pop_low(q, count)
+  local picks, found = {}, call('ZPOPMIN', q.prioritized, count)
+  for i = 1, #found, 2 do picks[#picks + 1] = { id = found[i], score = tonumber(found[i + 1]) } end
+  return picks
+end
+
+-- The best job of a group; nil when the group may not be served, or what is there is no job any more: then look again.
+local function pop_of_group(q, gid, tag)
+  local g = groups.group_of(q, gid)
+  local from, to = groups.range_of(gid)
+  if not g.looked and groups.blocked_until(q, g) then
+    groups.regroup(q, gid)
+    return nil
+  end
+  g.looked = true
+  local best = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', 0, 2)
+  if not best[1] then
+    groups.regroup(q, gid)
+    return nil
+  end
+  local _, id = groups.split(best[1])
+  call('ZREM', q.grouped, best[1])
+  local since = call('ZSCORE', q.children, id)
+  if not since or tonumber(since) < IN_GROUP then -- another program took it
+    if not best[2] then groups.regroup(q, gid) end
+    return nil
+  end
+  call('ZREM', q.children, id)
+  return { id = id, group = g, more = best[2] ~= nil, tag = tag }
+end
+
+-- The next jobs in the order of service, one by one while groups take turns.
+local function next_picks(q, limits, count)
+  if call('ZCARD', q.prioritized) > 0 then
+    local urgent = pop_urgent(q, count)
+    if #urgent > 0 then return urgent end
+  end
+  for _ = 1, PASS_OVER do
+    local first = call('ZRANGE', q.ring, 0, 0, 'WITHSCORES')
+    if not first[1] then break end
+    local tag = tonumber(first[2])
+    if limits.plain_turn <= tag then
+      local plain = pop_plain(q, 1)
+      if plain[1] then
+        plain[1].tag = tag
+        return plain
+      end
+    end
+    local pick = pop_of_group(q, first[1], tag)
+    if pick then return { pick } end
+  end
+  if call('ZCARD', q.ring) > 0 then return {}, true end
+  local plain = pop_plain(q, count)
+  return #plain > 0 and plain or pop_low(q, count)
+end
+
+-- A job of this turn starts: who is next?
+local function go_round(q, limits, pick)
+  if pick.tag then limits.turn = pick.tag end
+  local g = pick.group
+  if not g then
+    if pick.tag then limits.plain_turn = pick.tag + 1 end
+    return
+  end
+  groups.spend(g.windows, groups.limits_of(q, g).rates, 1)
+  limits.served[g.gid] = g
+  if g.running then g.running = g.running + 1 end
+  g.placed = nil
+  if not pick.more then
+    call('ZREM', q.ring, g.gid)
+    return
+  end
+  local at = groups.blocked_until(q, g)
+  if at then
+    call('ZREM', q.ring, g.gid)
+    call('ZADD', q.blocked, at == math.huge and '+inf' or string.format('%.0f', at), g.gid)
+  else
+    call('ZADD', q.ring, pick.tag + 1, g.gid)
+  end
+end
+
+-- Until when a job of this name is set aside; nil when it may run.
+local function name_full(q, limits, name)
+  local most = limits.caps and limits.caps[name]
+  if most and (limits.running[name] or 0) >= most then return now + HOLD_MS end
+  local rates = limits.names and limits.names[name]
+  local ends = rates and groups.full_until(windows_of(q, limits, name), rates)
+  if not ends then return nil end
+  call('ZADD', q.freed, string.format('%.0f', ends), name)
+  return math.max(ends, now + HOLD_MS)
+end
+
+-- A job that does not run now, or never.
+local function put_aside(q, pick, seen, due)
+  if pick.group or seen.gid then
+    groups.set_aside(q, pick.id, pick.group and pick.group.gid or seen.gid, seen.name or '', due)
+  else
+    hold(q, pick.id, seen, pick.score, due)
+  end
+end
+
+local function start_of(q, limits, pick, fields, seen)
+  local id, name = pick.id, seen.name or ''
+  limits.running[name] = (limits.running[name] or 0) + 1
+  local rates = limits.names and limits.names[name]
+  if rates then
+    groups.spend(windows_of(q, limits, name), rates, 1)
+    limits.spent[name] = true
+  end
+  if pick.group or seen.gid then call('ZADD', q.busy, 0, (pick.group and pick.group.gid or seen.gid) .. '\0' .. id) end
+  go_round(q, limits, pick)
+  if seen.gid and not pick.group then groups.regroup(q, seen.gid) end -- Node had put it into the list
+  if seen.hold then release_hold(q, id) end
+  if seen.exp or seen.hold or seen.cancel then call('HDEL', q.base .. id, 'exp', 'hold', 'cancel') end
+  return { id, seen.ats and whole(seen.ats) + 1 or 1, compact(fields), name }
+end
+
+-- Choose up to `count` jobs. Also answers whether it stopped after passing over many although more wait.
+local function choose_in_turns(q, limits, count)
+  local chosen, passed = {}, 0
+  while #chosen < count do
+    local picks, cut = next_picks(q, limits, count - #chosen)
+    if #picks == 0 then return chosen, cut and #chosen == 0 end
+    for _, pick in ipairs(picks) do
+      local fields = redis.pcall('HGETALL', q.base .. pick.id)
+      local seen = fields.err and {} or glance(fields)
+      local over = pass_over(q, pick.id, fields, seen)
+      local due = not over and name_full(q, limits, seen.name or '')
+      if over or due then
+        passed = passed + 1
+        if due then put_aside(q, pick, seen, due) end
+        if pick.group and not pick.more then groups.regroup(q, pick.group.gid) end
+      else
+        chosen[#chosen + 1] = start_of(q, limits, pick, fields, seen)
+      end
+    end
+    if passed >= PASS_OVER then return chosen, #chosen == 0 end
+  end
+  return chosen, false
+end
+
+-- Write down what this claim has used of the windows.
+local function write_down(q, limits, started)
+  for name in pairs(limits.spent) do
+    local windows = limits.windows_of[name]
+    call('HSET', q.windows, 'n:' .. name, groups.window_text(windows))
+    local ends = groups.full_until(windows, limits.names[name])
+    if ends and call('ZCARD', q.held .. ':' .. name) > 0 then call('ZADD', q.freed, string.format('%.0f', ends), name) end
+  end
+  for _, g in pairs(limits.served) do
+    if next(g.windows) then groups.save_windows(q, g) end
+    g.looked = nil
+  end
+  if #limits.more > 0 and started > 0 then
+    groups.spend(limits.windows, limits.more, started)
+    call('HSET', q.windows, 'q', groups.window_text(limits.windows))
+  end
+  if started > 0 then call('HSET', q.state, 'turn', limits.turn, 'plain_turn', limits.plain_turn) end
+end
+
+-- The earliest time at which something of the queue may start by itself.
+local function next_time(q, next_at)
+  for _, key in ipairs({ q.blocked, q.freed }) do
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    local at = tonumber(first[2] or nil)
+    if at and at < math.huge then next_at = math.min(next_at or math.huge, math.max(at, now)) end
+  end
+  return next_at
+end
+
+local function latest(a, b) return a and b and math.max(a, b) or a or b end
+
+local function take_in_turns(q, wish)
+  local m = meta(q)
+  local next_at = promote_due(q)
+  groups.free(q)
+  local limits = read_limits(q)
+  limits.served, limits.spent = {}, {}
+  local left, ends = window(q)
+  local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))
+  local runs = (m.concurrency or limits.probe) and call('LLEN', q.active) or 0
+  if m.concurrency then count = math.min(count, m.concurrency - runs) end
+  local held = limits.held_until and limits.held_until > now and limits.held_until or nil
+  if held then
+    count = 0
+  elseif limits.probe then
+    count = math.min(count, runs == 0 and 1 or 0)
+  end
+  local chosen, more = {}, false
+  if count > 0 then chosen, more = choose_in_turns(q, limits, count) end
+  write_down(q, limits, #chosen)
+  if #chosen > 0 then
+    start(q, wish, chosen)
+    count_starts(q, #chosen)
+    if left and not ends then ends = now + (m.duration or 1000) end
+  end
+  local held_until = latest(held, groups.full_until(limits.windows, limits.more))
+  if left and left - #chosen <= 0 then held_until = latest(held_until, ends) end
+  if #chosen > 0 then
+    if ready_count(q) == 0 then tell(q, 'emptied') else wake(q) end
+  end
+  if more then
+    wake(q)
+    held_until = held_until or now
+  end
+  return { jobs = chosen, next_at = next_time(q, next_at), held_until = held_until, now = now }
+end
