@@ -89,22 +89,22 @@ class StorageUnavailableError(StorageError, ConnectionError):
 
 
 class QueueFullError(CorralError):
-    """More jobs were added than the queue's `add_limit` lets producers add. Nothing was written.
+    """More jobs were added than the queue's `add_limit`, or the `max_size` of a group, allows. Nothing was written.
 
-    `retry_after` is in seconds: when the next window begins.
+    `retry_after` is in seconds: when the next window begins, or when it is worth asking a full `group` again.
     """
 
-    def __init__(self, queue: str, count: int, per: float, retry_after: float) -> None:
+    def __init__(self, queue: str, count: int, per: float, retry_after: float, *, group: str | None = None) -> None:
         self.queue = queue
         self.count = count
         self.per = per
         self.retry_after = retry_after
-        super().__init__(
-            f"queue {queue!r} takes {count} new jobs in {per:g} s, no more; try again in {retry_after:.3g} s"
-        )
-
-    def __reduce__(self) -> tuple[type["QueueFullError"], tuple[str, int, float, float]]:
-        return type(self), (self.queue, self.count, self.per, self.retry_after)
+        self.group = group
+        if group is None:
+            what = f"queue {queue!r} takes {count} new jobs in {per:g} s, no more"
+        else:
+            what = f"group {group!r} of queue {queue!r} is full: it holds {count} waiting jobs, no more"
+        super().__init__(f"{what}; try again in {retry_after:.3g} s")
 
 
 class StorageFullError(StorageError):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
-from corral.error_text import leaves, safely, told, unwrap
+from corral.error_text import leaves, text_of, told, unwrap
 from corral.outcome import Failure
 
 #: A message is for people to recognise; its beginning is enough to tell kinds apart.
@@ -31,8 +31,8 @@ _MAIN = ("__main__", "__mp_main__")
 def failure_of(error: BaseException) -> Failure:
     """The kind of a failure. Never raises, whatever the exception's methods do."""
     error = unwrap(error)
-    kind, where = _kind(error), _where(error)
-    message = normalised(safely(lambda: str(error)[: 10 * MAX_MESSAGE], lambda _: ""))
+    kind, where = text_of(_kind(error)), _where(error)
+    message = normalised(text_of(error))
     text = "\n".join((kind, message, *where))
     return Failure(hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16], kind, message)
 

@@ -4,6 +4,7 @@ A bucket is the number's highest four bits: 0 to 15 ms stand for themselves, and
 into eight. Ten years are bucket 302. Histograms of many workers, names and hours add up.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -38,11 +39,11 @@ def merged(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
 
 
 def percentile(histogram: Mapping[int, int], share: float) -> float | None:
-    """The duration (milliseconds) within which `share` (0 to 1) of the counted ones stay; None of an empty histogram."""
+    """The duration (milliseconds) within which `share` (0 to 1) of the counted ones stay; None when there are none."""
     total = sum(histogram.values())
     if total == 0:
         return None
-    rank = min(total, max(1, -int(-share * total // 1)))  # the smallest number of them that is at least the share
+    rank = max(1, math.ceil(share * total))
     seen = 0
     for bucket in sorted(histogram):
         seen += histogram[bucket]

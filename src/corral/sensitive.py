@@ -25,7 +25,8 @@ _WORDS = (
     "api_?keys?|access_?keys?|private_?keys?|secret_?keys?|signing_?keys?|encryption_?keys?"
 )
 _NUMBERS = (
-    "credit_?cards?|card_?(?:numbers?|no|pan)|pan|cvv2?|cvc2?|pin|ssn|social_security(?:_numbers?)?|iban|account_?numbers?"
+    "credit_?cards?|card_?(?:numbers?|no|pan)|pan|cvv2?|cvc2?|pin|ssn|social_security(?:_numbers?)?|iban|"
+    "account_?numbers?"
 )
 #: Names of fields that hold secrets: whole words of the name, in `snake_case`, `kebab-case` or `camelCase`.
 SECRET_NAMES = re.compile(f"(?:^|_)(?:{_WORDS})(?:_|$)")
@@ -114,7 +115,7 @@ def sensitive_fields(annotation: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(".".join(path) for path in _marked(annotation, ())))
 
 
-def _marked(annotation: Any, above: tuple[object, ...]) -> Iterator[tuple[str, ...]]:
+def _marked(annotation: Any, above: tuple[object, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ANN401  # a type form
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *notes = get_args(annotation)
@@ -134,7 +135,7 @@ def _marked(annotation: Any, above: tuple[object, ...]) -> Iterator[tuple[str, .
                 yield (name, *path)
 
 
-def _fields(kind: Any) -> Iterator[tuple[str, object]]:
+def _fields(kind: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401  # any class
     """The fields of a model, dataclass, TypedDict or Struct: their names in JSON, and their annotations."""
     models = getattr(kind, "model_fields", None)
     if isinstance(models, dict):  # pydantic's, which has resolved them already

@@ -32,7 +32,12 @@ FROM_NODE = [
     ({"event": "stalled"}, EventType.STALLED, None),
     ({"event": "removed", "prev": "wait"}, EventType.REMOVED, None),
     ({"event": "duplicated"}, EventType.DUPLICATED, None),
-    ({"event": "deduplicated", "deduplicationId": "d"}, EventType.DUPLICATED, None),
+    (
+        {"event": "deduplicated", "deduplicationId": "d", "deduplicatedJobId": "7"},
+        EventType.DEDUPLICATED,
+        '{"dedup":"d","kept_out":"7"}',
+    ),
+    ({"event": "deduplicated", "deduplicationId": "d"}, EventType.DEDUPLICATED, '{"dedup":"d","kept_out":null}'),
     ({"event": "drained"}, EventType.IDLE, None),
     ({"event": "paused"}, EventType.PAUSED, None),
     ({"event": "resumed"}, EventType.RESUMED, None),

@@ -36,6 +36,12 @@ def test_flags_are_for_servers_that_read_them() -> None:
     assert (quiet.text, quiet.plain_text) == ("#!lua flags=no-writes\nreturn 1\n", "return 1\n")
 
 
+def test_what_follows_a_scope_is_a_function_of_its_own() -> None:
+    one = build("x", "local a = 1\n--! scope\nlocal b = 2\n--! scope\nreturn a + b", str)
+    body = "local a = 1\nreturn (function()\nlocal b = 2\nreturn (function()\nreturn a + b\nend)()\nend)()\n"
+    assert (one.text, one.plain_text) == (body, body)
+
+
 @pytest.mark.parametrize("line", ["--! inclde a.lua", "--! flags", "--! flags all", "--!"])
 def test_an_unknown_directive_is_an_error(line: str) -> None:
     with pytest.raises(StorageError, match="unknown directive"):

@@ -366,9 +366,18 @@ async def test_running_delayed_and_known_jobs_do_not_fill_a_group(storage: Stora
     assert (await every_group(storage))["a"].waiting == 1
 
 
+async def test_a_full_group_refuses_a_delayed_job_too(storage: Storage) -> None:
+    await limit_groups(storage, max_size=1)
+    with pytest.raises(QueueFullError):
+        await storage.add([grouped("a1"), grouped("a2", delay_ms=1_000)], now=T0)
+    await storage.add([grouped("a2", delay_ms=1_000), grouped("a1")], now=T0)
+    with pytest.raises(QueueFullError):
+        await storage.add([grouped("a3", delay_ms=1_000)], now=T0)
+
+
 async def test_jobs_that_come_back_are_never_refused(storage: Storage) -> None:
     await limit_groups(storage, max_size=1)
-    await storage.add([grouped("a1"), grouped("a2", delay_ms=100), grouped("a3", delay_ms=100)], now=T0)
+    await storage.add([grouped("a2", delay_ms=100), grouped("a3", delay_ms=100), grouped("a1")], now=T0)
     run = await start_one(storage)
     await add_grouped(storage, "a4")
     await end(storage, run, Released())

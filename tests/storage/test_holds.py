@@ -313,7 +313,7 @@ async def test_limited_only_lengthens_a_hold_and_keeps_its_probe(storage: Storag
     await end(storage, second, Limited(after_ms=9_000, reason="longer"))
     [info] = await storage.queues()
     assert (info.held_until, info.hold_reason, info.probing) == (T0 + 9_000, "longer", True)
-    assert await served(storage, now=T0 + 9_000) == ["a"]
+    assert await served(storage, now=T0 + 9_000) == ["b"]
 
 
 async def test_limited_only_lengthens_the_hold_of_a_group_and_keeps_its_probe(storage: Storage) -> None:
@@ -325,7 +325,7 @@ async def test_limited_only_lengthens_the_hold_of_a_group_and_keeps_its_probe(st
     await end(storage, second, Limited(after_ms=9_000, reason="longer"))
     info = (await every_group(storage))["a"]
     assert (info.held_until, info.hold_reason, info.probing) == (T0 + 9_000, "longer", True)
-    assert await served(storage, now=T0 + 9_000) == ["a1"]
+    assert await served(storage, now=T0 + 9_000) == ["a2"]
 
 
 async def test_limited_jobs_of_one_call_keep_their_order(storage: Storage) -> None:

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from corral.errors import ConfigError, UnknownOptionError
+from corral.keywords import ADD_KEYWORDS
 from corral.options import (
-    ADD_KEYWORDS,
     JOB_KEYWORDS,
     MAX_ATTEMPTS,
     MAX_PRIORITY,
@@ -70,7 +70,7 @@ def test_a_keyword_like_no_other_gets_no_suggestion() -> None:
 
 def test_add_takes_what_declarations_take_and_more() -> None:
     assert {"attempts", "backoff", "timeout", "lifespan", "priority"} <= JOB_KEYWORDS
-    assert set(ADD_KEYWORDS - JOB_KEYWORDS) == {"id", "delay", "at", "lifo"}
+    assert {"id", "delay", "at", "lifo"} <= ADD_KEYWORDS - JOB_KEYWORDS
 
 
 def test_keywords_become_the_stored_form() -> None:

@@ -7,9 +7,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from corral.error_text import describe, trace_of
 from corral.errors import (
+    ConfigError,
     CorralError,
+    EffectInProgressError,
+    EffectUncertainError,
     JobCancelledError,
     JobTimeoutError,
     LeaseLostError,
@@ -17,19 +22,11 @@ from corral.errors import (
     ResultError,
     WorkerCrashedError,
 )
+from corral.fingerprint import failure_of
 from corral.job import Job, JobState
-from corral.options import Backoff, BackoffFunction, CustomBackoff, Exponential, Fixed, Keep
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
-from corral.retry import (
-    Interrupted,
-    Raised,
-    RetryPolicy,
-    Returned,
-    backoff_ms,
-    decide,
-    describe,
-    trace_of,
-)
+from corral.options import Backoff, BackoffFunction, CustomBackoff, Exponential, Fixed, Keep, Letter
+from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
+from corral.retry import Interrupted, Raised, RetryPolicy, Returned, backoff_ms, decide, died_before
 from corral.signals import Discard, Retry, Snooze, WaitForChildren
 from corral.timing import MAX_DURATION_MS
 
@@ -42,7 +39,9 @@ def job(*, attempts_made: int = 0) -> Job:
 
 
 def judged(error: BaseException, policy: RetryPolicy = THRICE, *, attempts_made: int = 0, trace: str = "") -> Outcome:
-    return decide(job(attempts_made=attempts_made), Raised(error, trace), policy, random=lambda: 0.0)
+    """The verdict, without the kind of the failure: that has its own tests."""
+    outcome = decide(job(attempts_made=attempts_made), Raised(error, trace), policy, random=lambda: 0.0)
+    return replace(outcome, failure=None) if isinstance(outcome, Failed | Retried) else outcome
 
 
 def wait_ms(
@@ -247,6 +246,7 @@ class Messenger(CorralError):
     """Stands for an exception of another process."""
 
     type_name = "shop.errors.OutOfStock"
+    frames = ("shop.orders:reserve",)
     trace = "Traceback of over there"
 
     def is_a(self, kind: type[BaseException]) -> bool:
@@ -360,3 +360,82 @@ def test_a_custom_function_that_cannot_answer_is_replaced_and_told_of(custom: Ba
     assert isinstance(outcome, Retried)
     assert (outcome.after_ms, outcome.reason) == (4_000, "ValueError: boom")
     assert re.match(r"where\ncorral: back-off function could not be followed: \w+: ", outcome.trace or "")
+
+
+# -- pauses ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_with_a_pause_holds_the_group_or_the_queue_and_uses_no_attempt() -> None:
+    assert judged(Retry("429", after=7, pause="group")) == Limited(7_000, True, "429")
+    assert judged(Retry("429", after=timedelta(minutes=1), pause="queue")) == Limited(60_000, False, "429")
+    assert judged(Retry("429", after=7, pause="queue"), attempts_made=2) == Limited(7_000, False, "429")
+
+
+def test_a_pause_without_a_length_takes_the_back_offs_and_at_least_a_second() -> None:
+    assert judged(Retry("429", pause="group")) == Limited(2_000, True, "429")
+    assert judged(Retry("429", pause="group"), RetryPolicy()) == Limited(1_000, True, "429")
+    assert judged(Retry("429", after=0, pause="queue"), RetryPolicy()) == Limited(0, False, "429")
+
+
+def test_a_pause_of_something_else_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ConfigError, match="pause must be 'group', 'queue' or None, not 'world'"):
+        Retry("429", pause="world")  # type: ignore[arg-type]
+
+
+# -- kinds, effects and letters ----------------------------------------------------------------------------------------
+
+
+def verdict(error: BaseException, policy: RetryPolicy = THRICE, *, attempts_made: int = 0) -> Outcome:
+    return decide(job(attempts_made=attempts_made), Raised(error), policy, random=lambda: 0.0)
+
+
+def test_a_failed_attempt_carries_its_kind_whether_it_is_the_last_one_or_not() -> None:
+    error = ValueError("no account 4711")
+    retried, failed = verdict(error), verdict(error, attempts_made=2)
+    assert isinstance(retried, Retried)
+    assert isinstance(failed, Failed)
+    assert retried.failure == failed.failure == failure_of(ValueError("no account 12"))
+
+
+def test_what_a_person_cancelled_is_no_kind_of_failure_and_leaves_no_letter() -> None:
+    outcome = verdict(JobCancelledError("by Ada"), RetryPolicy(dead_letter="dead"))
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure, outcome.adds) == (None, ())
+
+
+def test_an_effect_that_another_run_is_at_snoozes_the_job_and_an_uncertain_one_fails_it() -> None:
+    assert verdict(EffectInProgressError("charge-42", "run 1")) == Snoozed(1_000)
+    assert isinstance(verdict(EffectUncertainError("charge-42", "run 1")), Failed)
+
+
+def test_a_final_failure_adds_a_letter_and_an_attempt_that_is_tried_again_none() -> None:
+    policy = replace(THRICE, dead_letter="dead")
+    retried, failed = verdict(ValueError("boom"), policy), verdict(ValueError("boom"), policy, attempts_made=2)
+    assert isinstance(retried, Retried)
+    assert isinstance(failed, Failed)
+    [letter] = failed.adds
+    assert (letter.queue, letter.name, letter.data, letter.id) == ("dead", "welcome", "{}", "dead-mail-1-0")
+    assert letter.options.letter == Letter("mail", "1", "ValueError: boom", 3)
+
+
+def test_a_failure_in_the_queue_of_dead_letters_leaves_no_letter_there() -> None:
+    outcome = verdict(Discard("no"), RetryPolicy(dead_letter="mail"))
+    assert isinstance(outcome, Failed)
+    assert outcome.adds == ()
+
+
+# -- at most once ------------------------------------------------------------------------------------------------------
+
+ONCE = RetryPolicy(max_crashes=1, at_most_once=True, keep_failed=KEPT)
+
+
+def test_a_run_that_may_happen_only_once_fails_when_its_worker_stops_in_the_middle_of_it() -> None:
+    outcome = decide(job(), Interrupted(begun=True), ONCE)
+    assert outcome == Failed("interrupted by the end of its worker; it may run only once", None, KEPT)
+    assert decide(job(), Interrupted(begun=False), ONCE) == Released()
+
+
+def test_its_process_may_die_once() -> None:
+    outcome = verdict(WorkerCrashedError("killed"), ONCE)
+    assert outcome == Crashed("WorkerCrashedError: killed", 1, KEPT)
+    assert died_before(job(), ONCE).reason.startswith("quarantined after")

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
 from corral.app.flows import AppFlow
+from corral.app.hosting import Hosting
 from corral.app.inside import at_once
 from corral.app.place import configured_url
 from corral.app.queues import AppQueue, QueueKeywords
@@ -17,7 +18,6 @@ from corral.app.schedules import ScheduleKeywords, Schedules
 from corral.codec.chain import Chain, Codec
 from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, closest
 from corral.event import EventType
-from corral.intake import Guard, Intake
 from corral.job import NewJob, check_name
 from corral.keywords import AddKeywords
 from corral.queue import Queue
@@ -27,22 +27,19 @@ from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.inside import add_inside
 from corral.storage.port import Added, Storage
 from corral.storage.reseal import Resealed, reseal
-from corral.storage.sealed import SealedStorage, Seals
+from corral.storage.sealed import SealedStorage, Seals, sealed_in
 from corral.sync import Portal
 from corral.worker.fetcher import Lane
 from corral.worker.hooks import Hook, Hooks
-from corral.worker.middleware import Middleware
 from corral.worker.worker import BaseWorker, WorkerOptions
 
 D = TypeVar("D")
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
-M = TypeVar("M", bound=Middleware)
-G = TypeVar("G", bound=Guard)
 Lifespan = Callable[["Corral"], AbstractAsyncContextManager[None]]
 
 
-class Corral:
+class Corral(Hosting):
     """An application. Making one does no I/O; the store is opened by `async with`, or by the first `add`.
 
     Args:
@@ -62,18 +59,18 @@ class Corral:
         self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None,
         codecs: Sequence[Codec] = (),
     ) -> None:  # fmt: skip
+        super().__init__()
         self.url = configured_url() if url is None else url
         self.names_store = url is not None  #: the code says where it is, so variables for anybody do not move it
         check_url(self.url)
         self.name = check_name(name, "application name")
+        self.providers.provide(Corral, self)
         self.lifespan = lifespan
         self.seals = Seals(self._chain, self._payload_limit)
         self._codecs = Chain(codecs)
         self.queues: dict[str, AppQueue] = {}
         self.schedules = Schedules(self.name)
         self.hooks = Hooks()
-        self.middlewares: list[Middleware] = []
-        self.intake = Intake()
         self.flow = AppFlow(self)  #: chains, trees and graphs of jobs
         self._storage: Storage | None = None
         self._live: dict[str, Queue] = {}
@@ -95,25 +92,34 @@ class Corral:
         if name in self.queues:
             raise RegistrationError(f"queue {name!r} is declared already")
         queue = AppQueue(self, name, keywords)
-        if (queue.chain or queue.max_payload) and self._storage and not isinstance(self._storage, SealedStorage):
+        if (queue.chain or queue.max_payload) and self._storage and not sealed_in(self._storage):
             raise RegistrationError(f"queue {name!r} has codecs or max_payload: declare it before the store is opened")
         self.queues[queue.name] = queue  # not `name`, which may be an enum's member and prints as such
         return queue
 
-    def include(self, bundle: Bundle, *, queue: str | None = None, **keywords: Unpack[QueueKeywords]) -> AppQueue:
+    def include(
+        self, bundle: Bundle | type, *, queue: str | None = None, **keywords: Unpack[QueueKeywords]
+    ) -> AppQueue:
         """Take in a bundle's handlers, on its own queue or another; declares the queue when it is new.
 
-        What a bundle says about its jobs goes before the queue's defaults, which fill in the rest.
+        What a bundle says about its jobs goes before the queue's defaults, which fill in the rest. A class of handlers
+        is taken in on the `queue` that is named.
 
         Raises:
-            RegistrationError: a name that is taken, or keywords for a queue that is declared already.
+            RegistrationError: a name that is taken, keywords for a queue that is declared already, or a class without a
+                queue.
         """
-        name = queue or bundle.queue
+        name = queue or (bundle.queue if isinstance(bundle, Bundle) else None)
+        if name is None:
+            raise RegistrationError(f"name the queue that {bundle!r} serves: app.include(…, queue=…)")
         if keywords and name in self.queues:
             raise RegistrationError(f"queue {name!r} is declared already: give {', '.join(keywords)} there")
         target = self.queues.get(name) or self.queue(name, **keywords)
-        for definition in bundle:
-            target.register(definition.bind(self, target.name))
+        if isinstance(bundle, Bundle):
+            for definition in bundle:
+                target.register(definition.bind(self, target.name))
+        else:
+            target.handlers(bundle)
         return target
 
     def schedule(
@@ -136,19 +142,6 @@ class Corral:
             return hook
 
         return declare
-
-    def middleware(self, function: M) -> M:
-        """Wrap every handler: `async def timing(ctx, call_next): return await call_next()`. The first is outermost."""
-        self.middlewares.append(function)
-        return function
-
-    def before_add(self, function: G) -> G:
-        """Look at every job this application is about to add: `def may_add(job: NewJob) -> None`, raising to refuse it.
-
-        The place to check permissions. Nothing is written when it raises; `corral add` without the app passes it by.
-        """
-        self.intake.guards.append(function)
-        return function
 
     def definition(self, queue: str, name: str) -> JobDefinition[Any, Any]:
         """A declared job. Raises: QueueNotFoundError, UnknownJobError."""
@@ -211,8 +204,8 @@ class Corral:
         """
         if queue not in self.queues:
             raise QueueNotFoundError(queue, self.queues)
-        storage = await self.open()
-        return await reseal(storage, queue) if isinstance(storage, SealedStorage) else Resealed()
+        storage = sealed_in(await self.open())
+        return Resealed() if storage is None else await reseal(storage, queue)
 
     # -- producing in a transaction of the application's own ---------------------------------------------------------
 
@@ -281,7 +274,7 @@ class Corral:
 
     def scheduler(self, storage: Storage) -> Scheduler:
         """A scheduler for this application's schedules."""
-        return Scheduler(storage, self.schedules.payloads, owner=self.name)
+        return Scheduler(storage, self.schedules.payloads, owner=self.name, intake=self.intake)
 
     async def sync_schedules(self, *, prune: bool = True) -> None:
         """Bring the stored schedules in line with the declared ones: idempotent, so every process may do it."""
@@ -312,14 +305,19 @@ class Corral:
                     slots=queue.concurrency if slots is None else slots,
                     find=queue.handler,
                     settings=queue.settings(),
+                    breaker=queue.breaker,
                     known=lambda queue=queue: list(queue.definitions),  # type: ignore[misc]  # binds the loop's queue
+                    handlers=lambda queue=queue: [one.handler for one in queue.definitions.values()],  # type: ignore[misc]
+                    middlewares=tuple(queue.middlewares),
+                    width=queue.batch_size,
                 )
             )
         storage = await self.open()
         return BaseWorker(
             storage, lanes, options=options or WorkerOptions(), hooks=self.hooks, middlewares=tuple(self.middlewares),
             scheduler=self.scheduler(storage), prepare=self.sync_schedules if self.schedules else None,
-            lifespan=self._lifespan,
+            lifespan=self.hosting, intake=self.intake, providers=self.providers, ready=self.ready_hooks,
+            stopping=self.stopping_hooks,
         )  # fmt: skip
 
     async def work(
@@ -328,8 +326,9 @@ class Corral:
         """Run a worker until SIGTERM or SIGINT: what `corral worker` does."""
         await (await self.worker(queues=queues, options=options)).run()
 
-    def _lifespan(self) -> AbstractAsyncContextManager[None]:
-        return self.lifespan(self) if self.lifespan is not None else _nothing()
+    def hosting(self) -> AbstractAsyncContextManager[None]:
+        """What is around a worker's jobs: the lifespan, start-ups and shut-downs."""
+        return self.hosted(lambda: self.lifespan(self) if self.lifespan is not None else _nothing())
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
+from msgspec import Raw
+
 from corral.errors import ConfigError, RegistrationError
 from corral.flow.node import Node, make_node
 from corral.job import NewJob, check_name
@@ -21,10 +23,14 @@ from corral.options import (
     check_keywords,
     job_options,
 )
-from corral.payload import PayloadType
+from corral.payload import PayloadType, from_json
 from corral.queue import JobHandle, Queue, new_job
 from corral.storage.port import Added
-from corral.worker.handler import Handler, HandlerFunction, Mode, is_async, read_signature
+from corral.worker.batch import Batch
+from corral.worker.handler import SELF, Handler, HandlerFunction, Mode, batch_payload, is_async, read_signature
+from corral.worker.middleware import Middleware
+from corral.worker.services import Need, Providers
+from corral.worker.steps import value_of
 
 P = ParamSpec("P")
 D = TypeVar("D")
@@ -40,6 +46,8 @@ class HandlerKeywords(TypedDict, total=False):
     give_up_on: type[BaseException] | tuple[type[BaseException], ...]
     retry_if: Callable[[BaseException], bool]
     rate_limit: RateLimit | Sequence[RateLimit]  #: starts of its jobs over all workers, apart from the queue's own
+    batch: Batch  #: one call gets many jobs
+    middleware: Sequence[Middleware]  #: around this handler alone, the first one outermost
 
 
 class DeclareKeywords(JobKeywords, HandlerKeywords, total=False):
@@ -57,20 +65,23 @@ def _exceptions(value: object, key: str) -> tuple[type[BaseException], ...]:
     return cast(tuple[type[BaseException], ...], classes)
 
 
-def make_handler(name: str, function: HandlerFunction, keywords: DeclareKeywords, defaults: JobOptions) -> Handler:
-    """Read a function's signature and its keywords into a Handler.
+def make_handler(
+    name: str, function: HandlerFunction, keywords: DeclareKeywords, defaults: JobOptions, *, owner: type | None = None
+) -> Handler:
+    """Read a function's signature and its keywords into a Handler. `owner` is the class whose method it is.
 
     Raises:
         RegistrationError: a signature that cannot be called. ConfigError: a keyword out of range or unknown.
     """
     check_keywords(cast(dict[str, object], keywords), DECLARE_KEYWORDS)
-    signature = read_signature(function)
+    signature = read_signature(function, method=owner is not None)
+    batch = _batch(keywords.get("batch"), process=bool(keywords.get("process", False)))
     backoff = keywords.get("backoff")
     process = bool(keywords.get("process", False))
     concurrency = keywords.get("concurrency")
     if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
         raise ConfigError(f"concurrency must be 1 or more, not {concurrency!r}", key="concurrency")
-    payload = PayloadType(signature.payload)
+    payload = PayloadType(signature.payload if batch is None else batch_payload(function, signature))
     said = job_options(keywords).over(JobOptions(sensitive=payload.sensitive))
     custom = callable(backoff) and not isinstance(backoff, Fixed | Exponential | CustomBackoff)
     return Handler(
@@ -86,8 +97,21 @@ def make_handler(name: str, function: HandlerFunction, keywords: DeclareKeywords
         give_up_on=_exceptions(keywords.get("give_up_on", ()), "give_up_on"),
         retry_if=keywords.get("retry_if"),
         concurrency=concurrency,
+        batch=batch,
+        needs=signature.needs if owner is None else (Need(SELF, owner), *signature.needs),
+        owner=owner,
+        middlewares=tuple(keywords.get("middleware", ())),
         rate_limits=check_rates(keywords["rate_limit"], "rate_limit") if "rate_limit" in keywords else (),
     )
+
+
+def _batch(value: object, *, process: bool) -> Batch | None:
+    if value is not None and not isinstance(value, Batch):
+        raise ConfigError(f"batch must be Batch(size), not {value!r}", key="batch")
+    if value is not None and process:
+        raise ConfigError("a batch handler cannot have process=True: a child process runs one job at a time",
+                          key="batch")  # fmt: skip
+    return value
 
 
 class Portal(Protocol):
@@ -100,6 +124,9 @@ class Home(Protocol):
     """What a definition needs of the application it is bound to."""
 
     async def open_queue(self, name: str) -> Queue: ...
+
+    @property
+    def providers(self) -> Providers: ...
 
     def portal(self) -> Portal: ...
 
@@ -122,9 +149,9 @@ class JobDefinition(Generic[D, R]):
     def __repr__(self) -> str:
         return f"<job {self.queue}/{self.name}>"
 
-    def __call__(self, *args: object) -> object:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         """The plain function: nothing is stored, nothing retried."""
-        return self.handler.function(*args)
+        return self.handler.function(*args, **kwargs)
 
     @property
     def name(self) -> str:
@@ -138,6 +165,17 @@ class JobDefinition(Generic[D, R]):
         """Take over how large payloads and results may be on the queue it is registered on."""
         if (payload, result) != (self.handler.payload.limit, self.handler.max_result):
             self.handler = replace(self.handler, payload=self.handler.payload.limited(payload), max_result=result)
+
+    @property
+    def providers(self) -> Providers | None:
+        """Who makes the services of its handler; None while no application has it."""
+        return None if self._home is None else self._home.providers
+
+    def result_of(self, text: str) -> R:
+        """What the handler returned, read back from JSON into the type that it declares to return."""
+        if self.handler.batch is not None:  # what the handler returns is not what each job completed with
+            return cast(R, from_json(text))
+        return cast(R, value_of(Raw(text.encode()), self.handler.function))
 
     def bind(self, home: Home, queue: str) -> "JobDefinition[D, R]":
         """This declaration in an application and a queue; bundles are bound when they are included."""

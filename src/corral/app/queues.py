@@ -5,7 +5,10 @@ from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, cast, ove
 
 from msgspec import UNSET
 
+from corral.app.declare import Declare
 from corral.app.definition import DeclareKeywords, Home, JobDefinition, make_handler
+from corral.app.methods import methods_of
+from corral.breaker import Breaker
 from corral.codec.chain import Chain, Codec
 from corral.errors import ConfigError, RegistrationError, UnknownJobError
 from corral.job import check_name
@@ -24,11 +27,12 @@ from corral.options import (
 from corral.payload import MAX_BYTES
 from corral.queue import Queue
 from corral.timing import Seconds, to_seconds
-from corral.worker.context import JobContext, SyncJobContext
 from corral.worker.handler import Handler, HandlerFunction
+from corral.worker.middleware import Middleware
+from corral.worker.services import Scope
 
-D = TypeVar("D")
-R = TypeVar("R")
+C = TypeVar("C")
+M = TypeVar("M", bound=Middleware)
 
 
 class QueueKeywords(JobKeywords, total=False):
@@ -40,6 +44,7 @@ class QueueKeywords(JobKeywords, total=False):
     when_full: Literal["reject", "wait"] | float  #: an error, or wait a minute (or so many seconds)
     add_limit: RateLimit  #: jobs that producers may add; more are refused with QueueFullError
     max_active: int  #: jobs at once over all workers
+    breaker: Breaker  #: stops the queue, or one group, for a while when too many attempts fail
     codecs: Sequence[Codec]  #: what payloads and results go through on their way into the store; () is none
     max_payload: int  #: bytes of a payload, plain and as it is stored
     max_result: int  #: bytes of what a handler returns, as JSON
@@ -52,33 +57,13 @@ class _QueueOwn(TypedDict, total=False):
     when_full: Literal["reject", "wait"] | float
     add_limit: RateLimit
     max_active: int
+    breaker: Breaker
     codecs: Sequence[Codec]
     max_payload: int
     max_result: int
 
 
 QUEUE_KEYWORDS = JOB_KEYWORDS | frozenset(_QueueOwn.__annotations__)
-
-
-class Declare(Protocol):
-    """What `@queue.job(...)` decorates: the payload's and the result's types carry over to `add`."""
-
-    @overload
-    def __call__(self, function: Callable[[JobContext, D], Awaitable[R]]) -> JobDefinition[D, R]: ...
-    @overload
-    def __call__(self, function: Callable[[SyncJobContext, D], R]) -> JobDefinition[D, R]: ...
-    @overload
-    def __call__(self, function: Callable[[JobContext], Awaitable[R]]) -> JobDefinition[None, R]: ...
-    @overload
-    def __call__(self, function: Callable[[SyncJobContext], R]) -> JobDefinition[None, R]: ...
-    @overload
-    def __call__(self, function: Callable[[D], Awaitable[R]]) -> JobDefinition[D, R]: ...
-    @overload
-    def __call__(self, function: Callable[[D], R]) -> JobDefinition[D, R]: ...
-    @overload
-    def __call__(self, function: Callable[[], Awaitable[R]]) -> JobDefinition[None, R]: ...
-    @overload
-    def __call__(self, function: Callable[[], R]) -> JobDefinition[None, R]: ...
 
 
 def _positive(value: object, key: str) -> int:
@@ -108,6 +93,12 @@ def _patience(value: object) -> float:
     return to_seconds(cast(Seconds, value), "when_full")
 
 
+def _breaker(value: object) -> Breaker | None:
+    if value is not None and not isinstance(value, Breaker):
+        raise ConfigError(f"breaker must be Breaker(share=…, minimum=…), not {value!r}", key="breaker")
+    return value
+
+
 class AppQueue:
     """A declared queue. Holds no connection: `await queue.open()` gives the live `Queue`."""
 
@@ -120,6 +111,7 @@ class AppQueue:
         self.patience = _patience(keywords.get("when_full", "reject"))
         self.add_limit = _rate(keywords.get("add_limit"), "add_limit")
         self.max_active = _positive(keywords["max_active"], "max_active") if "max_active" in keywords else None
+        self.breaker = _breaker(keywords.get("breaker"))
         self.chain = Chain(keywords["codecs"]) if "codecs" in keywords else None  #: None: the application's
         self.max_payload = _positive(keywords["max_payload"], "max_payload") if "max_payload" in keywords else None
         self.max_result = _positive(keywords.get("max_result", MAX_BYTES), "max_result")
@@ -127,6 +119,7 @@ class AppQueue:
         self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
         self.priority = check_priority(keywords.get("priority", 0))
         self.definitions: dict[str, JobDefinition[Any, Any]] = {}
+        self.middlewares: list[Middleware] = []
         self._home = home
 
     @property
@@ -154,6 +147,37 @@ class AppQueue:
 
         return cast(Declare, declare)
 
+    def middleware(self, function: M) -> M:
+        """Wrap the handlers of this queue: inside the application's middleware, outside of a handler's own."""
+        self.middlewares.append(function)
+        return function
+
+    @overload
+    def handlers(self, owner: type[C]) -> type[C]: ...
+    @overload
+    def handlers(self, *, scope: Scope = "worker") -> Callable[[type[C]], type[C]]: ...
+    def handlers(
+        self, owner: type[C] | None = None, *, scope: Scope = "worker"
+    ) -> type[C] | Callable[[type[C]], type[C]]:
+        """Register the methods of a class that `@job(…)` decorates. Its `__init__` gets services, by annotation.
+
+        Args:
+            scope: "worker" makes one object for all jobs of a worker, "job" one for each job.
+
+        Raises:
+            RegistrationError: no such method, a name that is taken, or a constructor that services cannot fill.
+        """
+
+        def register(owner: type[C]) -> type[C]:
+            methods = list(methods_of(owner))
+            self._home.providers.imply(owner, scope)
+            for method in methods:
+                method.settle_in(self._home, self.name, owner, self._defaults, self.options)
+                self.register(method)
+            return owner
+
+        return register if owner is None else register(owner)
+
     def register(self, definition: JobDefinition[Any, Any]) -> JobDefinition[Any, Any]:
         """Take a declaration in. Raises: RegistrationError when its name is taken."""
         if definition.name in self.definitions:
@@ -173,6 +197,11 @@ class AppQueue:
         if name not in self.definitions:
             raise UnknownJobError(self.name, name, self.definitions)
         return self.definitions[name]
+
+    @property
+    def batch_size(self) -> int:
+        """How many jobs the largest batch of its handlers takes; 0 when none takes batches."""
+        return max((one.handler.batch.size for one in self.definitions.values() if one.handler.batch), default=0)
 
     async def open(self) -> Queue:
         """The live queue, for pausing, counting, paging and adding by name."""

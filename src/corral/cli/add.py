@@ -14,6 +14,7 @@ from corral.cli.store import current_app, current_settings, open_url, run, store
 from corral.cli.values import backoff, duration, moment, payload, priority, read_file
 from corral.errors import JobFailedError, PayloadError
 from corral.job import NewJob, check_name
+from corral.keywords import AddKeywords
 from corral.options import Backoff
 from corral.payload import from_json, to_json
 from corral.queue import MAX_BULK, JobHandle, Queue, new_job

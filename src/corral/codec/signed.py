@@ -1,4 +1,4 @@
-"""Signed: HMAC-SHA-256 over the payload and what it belongs to. Anybody may read it; only who has the key can make it."""
+"""Signed: HMAC-SHA-256 over the payload and what it belongs to. Anybody can read it, only a key can make it."""
 
 import hashlib
 import hmac

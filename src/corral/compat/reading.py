@@ -8,6 +8,8 @@ from corral.errors import ConfigError, UnknownOptionError
 
 #: Options as they stand in JavaScript: camelCase names, durations in milliseconds.
 Options: TypeAlias = Mapping[str, object]
+#: From an option's value to what corral calls it.
+Reader: TypeAlias = Callable[[object], Mapping[str, object]]
 
 
 def seconds(value: object, name: str) -> float:
@@ -45,9 +47,7 @@ def moment(value: object, name: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def read(
-    options: Options, known: Mapping[str, Callable[[object], Mapping[str, object]]], ignored: Mapping[str, str]
-) -> dict[str, object]:
+def read(options: Options, known: Mapping[str, Reader], ignored: Mapping[str, str]) -> dict[str, object]:
     """What the options say in corral's words. None and what JavaScript leaves undefined say nothing.
 
     Raises:
@@ -61,3 +61,24 @@ def read(
         elif name not in ignored:
             raise UnknownOptionError(name, [*known, *ignored])
     return said
+
+
+def as_is(key: str) -> Reader:
+    """The value, under corral's name for it."""
+    return lambda value: {key: value}
+
+
+def made(key: str, convert: Callable[[object], object]) -> Reader:
+    """The converted value, under corral's name for it."""
+    return lambda value: {key: convert(value)}
+
+
+def flag(key: str, option: str) -> Reader:
+    """True or false, under corral's name for it."""
+
+    def convert(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{option} must be true or false, not {value!r}", key=option)
+        return value
+
+    return made(key, convert)

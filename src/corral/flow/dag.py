@@ -67,7 +67,7 @@ class Dag:
         try:
             return list(TopologicalSorter(self.after).static_order())
         except CycleError as error:
-            path = " → ".join(reversed(error.args[1]))  # the sorter tells it from the end
+            path = " → ".join(error.args[1])  # in the order in which they would run
             raise ConfigError(f"the graph goes in a circle: {path}", key="after") from None
 
     def ends(self) -> list[str]:

@@ -68,12 +68,10 @@ class FlowHandle(Generic[R]):
         """How many of its jobs are done, failed and pending, level by level from its top."""
         states = await get_all(await self._flow.storage(), self._refs())
         levels = [[0, 0, 0] for _ in range(max(self._planned.levels) + 1)]
-        deepest = len(levels) - 1
         for job, level in zip(states, self._planned.levels, strict=True):
             # A job that retention removed has completed: failed ones are kept longer.
             state = JobState.COMPLETED if job is None else job.state
-            place = level if self._planned.tops == (0,) else deepest - level
-            levels[place][_COLUMN.get(state, 2)] += 1
+            levels[level][_COLUMN.get(state, 2)] += 1
         return Progress(levels=tuple(Level(done=one[0], failed=one[1], pending=one[2]) for one in levels))
 
     async def retry(self) -> list[Ref]:

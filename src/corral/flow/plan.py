@@ -21,7 +21,7 @@ class Planned(Struct, frozen=True):
     """The jobs of a flow in the order they are added, and how to find them again."""
 
     jobs: tuple[NewJob, ...]
-    levels: tuple[int, ...]  #: of each job: how many are above it (in a graph: jobs that it comes after)
+    levels: tuple[int, ...]  #: of each job: how many steps it is below the nearest top
     keys: dict[str, int]  #: name -> place in `jobs`
     marks: dict[object, int]  #: node -> place in `jobs`, the first one
     tops: tuple[int, ...]  #: the root of a tree; in a graph those that nothing comes after
@@ -32,27 +32,26 @@ class _Plan:
 
     def __init__(self) -> None:
         self.jobs: list[NewJob] = []
-        self.levels: list[int] = []
         self.keys: dict[str, int] = {}
         self.marks: dict[object, int] = {}
         self._ids: set[tuple[str, JobId]] = set()
 
-    def tree(self, root: Node[Any], parent: ParentRef | None, after: tuple[After, ...], level: int) -> int:
+    def tree(self, root: Node[Any], parent: ParentRef | None, after: tuple[After, ...] = ()) -> int:
         """Put in a node and all below it, each before its children; answers its place."""
         place = len(self.jobs)
         # A list in place of recursion: a chain may be 20,000 nodes deep.
-        stack: list[tuple[Node[Any], ParentRef | None, tuple[After, ...], int]] = [(root, parent, after, level)]
+        stack: list[tuple[Node[Any], ParentRef | None, tuple[After, ...]]] = [(root, parent, after)]
         while stack:
-            one, above, before, depth = stack.pop()
-            job = self._put(one, above, before, depth)
+            one, above, before = stack.pop()
+            job = self._put(one, above, before)
             assert job.id is not None
             for child in reversed(one.children):
                 if child.job.parent is not None:
                     raise ConfigError(f"{child!r} has a parent already: give it to the root only", key="parent")
-                stack.append((child, ParentRef(job.queue, job.id, child.on_failure), (), depth + 1))
+                stack.append((child, ParentRef(job.queue, job.id, child.on_failure), ()))
         return place
 
-    def _put(self, one: Node[Any], parent: ParentRef | None, after: tuple[After, ...], level: int) -> NewJob:
+    def _put(self, one: Node[Any], parent: ParentRef | None, after: tuple[After, ...]) -> NewJob:
         if len(self.jobs) == MAX_FLOW:
             raise ConfigError(f"a flow is at most {MAX_FLOW:,} jobs: add it in parts", key="flow")
         job = replace(
@@ -72,11 +71,26 @@ class _Plan:
             self.keys[one.key] = len(self.jobs)
         self.marks.setdefault(one.mark, len(self.jobs))
         self.jobs.append(job)
-        self.levels.append(level)
         return job
 
     def done(self, tops: Sequence[int]) -> Planned:
-        return Planned(tuple(self.jobs), tuple(self.levels), self.keys, self.marks, tuple(tops))
+        return Planned(tuple(self.jobs), self._levels(tops), self.keys, self.marks, tuple(tops))
+
+    def _levels(self, tops: Sequence[int]) -> tuple[int, ...]:
+        places = {(job.queue, job.id): place for place, job in enumerate(self.jobs)}
+        below: list[list[int]] = [[] for _ in self.jobs]
+        for place, job in enumerate(self.jobs):
+            if job.parent is not None and (job.parent.queue, job.parent.id) in places:
+                below[places[job.parent.queue, job.parent.id]].append(place)
+            below[place] += [places[one.queue, one.id] for one in job.after if (one.queue, one.id) in places]
+        levels = [-1] * len(self.jobs)
+        row, level = list(tops), 0
+        while row:
+            for place in row:
+                levels[place] = level
+            row = [child for child in dict.fromkeys(one for place in row for one in below[place]) if levels[child] < 0]
+            level += 1
+        return tuple(levels)
 
 
 def plan_trees(roots: Sequence[Node[Any]], parent: ParentRef | None = None) -> Planned:
@@ -86,7 +100,7 @@ def plan_trees(roots: Sequence[Node[Any]], parent: ParentRef | None = None) -> P
         ConfigError: more than 20,000 jobs, or an id, a name or a parent given twice.
     """
     plan = _Plan()
-    return plan.done([plan.tree(root, parent, (), 0) for root in roots])
+    return plan.done([plan.tree(root, parent) for root in roots])
 
 
 def plan_dag(dag: Dag) -> Planned:
@@ -99,8 +113,7 @@ def plan_dag(dag: Dag) -> Planned:
     places: dict[str, int] = {}
     for key in dag.order():
         after = tuple(_after(plan.jobs[places[name]], policy) for name, policy in dag.after[key].items())
-        level = max((plan.levels[places[name]] + 1 for name in dag.after[key]), default=0)
-        places[key] = plan.tree(dag.nodes[key], None, after, level)
+        places[key] = plan.tree(dag.nodes[key], None, after)
         if plan.keys.setdefault(key, places[key]) != places[key]:
             raise ConfigError(f"two nodes of the flow are named {key!r}", key="key")
     if not places:

@@ -19,9 +19,10 @@ from msgspec.structs import replace
 from corral.errors import ConfigError, QueueNotFoundError
 from corral.move.cargo import Cargo
 from corral.move.verdict import REASON, Ledger, Moved, Pauses, Sides, plan_pauses
-from corral.options import QueueSettings
+from corral.options import GroupChange, Hold, QueueSettings
 from corral.schedule import Schedule
 from corral.storage.connect import safe_url
+from corral.storage.insight import GroupInfo
 from corral.storage.movable import movable
 from corral.storage.port import QueueCounts, QueueInfo
 from corral.storage.transfer import LEDGER_KEY, SLICE, Figures, Movable, Note
@@ -147,9 +148,24 @@ class Mover:
         reason = one.pauses.reason if one.pauses.target else f"{REASON} from {here}"
         await self._target.configure(one.name, QueueSettings(paused=True, pause_reason=reason))
         if not one.cargo.sides.handed:
-            await self._target.configure(one.name, settings_of(one.info))
+            now = now_ms()
+            await self._target.configure(one.name, settings_of(one.info, now), now=now)
+            await self._groups(one)
         numbers = await self._source.pack_figures(one.name)
         await self._target.unpack_figures(one.name, Figures(last_id=numbers.last_id), replace=False)
+
+    async def _groups(self, one: _Queue) -> None:
+        """Set up the groups that have something of their own."""
+        start = 0
+        while True:
+            page = await self._source.groups(one.name, start=start, limit=SLICE)
+            now = now_ms()
+            changes = {group.id: change for group in page.items if (change := change_of(group, now)) != GroupChange()}
+            if changes:
+                await self._target.configure(one.name, QueueSettings(groups=changes), now=now)
+            start += SLICE
+            if start >= page.total:
+                return
 
     async def _wait(self, moving: Sequence[_Queue], timeout: float) -> None:
         """Wait for running jobs to end; those of dead workers are put back on the way."""
@@ -294,13 +310,34 @@ def _jobs_in(now: QueueCounts) -> int:
     return now.waiting + now.delayed + now.waiting_children + now.completed + now.failed
 
 
-def settings_of(info: QueueInfo) -> QueueSettings:
-    """A queue's settings as a change, without the pause."""
+def settings_of(info: QueueInfo, now: Millis) -> QueueSettings:
+    """A queue's settings as a change made at `now`, without the pause."""
     return QueueSettings(
         rate_limit=info.rate_limit,
         add_limit=info.add_limit,
         concurrency=info.concurrency,
+        more_limits=info.more_limits,
         name_concurrency=dict(info.name_concurrency),
+        name_limits=dict(info.name_limits),
+        group_limits=info.group_limits,
+        hold=_hold(info.held_until, info.hold_reason, info.probing, now),
         keep_completed=UNSET if info.keep_completed is None else info.keep_completed,
         keep_failed=UNSET if info.keep_failed is None else info.keep_failed,
     )
+
+
+def change_of(group: GroupInfo, now: Millis) -> GroupChange:
+    """What is a group's own, as a change made at `now`."""
+    held = _hold(group.held_until, group.hold_reason, group.probing, now)
+    return GroupChange(
+        limits=UNSET if group.limits is None else group.limits,
+        paused=group.paused or UNSET,
+        hold=UNSET if held is None else held,
+    )
+
+
+def _hold(until: Millis | None, reason: str, probing: bool, now: Millis) -> Hold | None:
+    """What is left of a hold: its time, or the careful time after it."""
+    if until is None or (until <= now and not probing):
+        return None
+    return Hold(for_ms=max(0, until - now), reason=reason, probe=probing)

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar, Unpack
 
+from corral.effects import EffectVerbs
+from corral.failures import FailureVerbs
+from corral.figures import FigureVerbs
 from corral.intake import OPEN, Intake
 from corral.job import Job, JobId, NewJob, check_name
 from corral.keywords import AddKeywords, new_job
@@ -81,7 +84,9 @@ class JobHandle(Generic[R]):
         return await self.queue.why(self.id)
 
 
-class Queue(JobVerbs, ManyVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVerbs):
+class Queue(
+    JobVerbs, ManyVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVerbs, FailureVerbs, EffectVerbs, FigureVerbs
+):
     """A named queue in a store.
 
     Args:

@@ -1,4 +1,4 @@
-"""`add_inside(url, …)`: jobs added in a transaction of the application's. Beside `connect` a place where SQLite is named."""
+"""`add_inside(url, …)`: jobs in the application's own transaction. Beside `connect` it may name an adapter."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit

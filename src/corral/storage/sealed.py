@@ -58,6 +58,13 @@ class Seals:
             )
         return data
 
+    def unsealed(self, job: NewJob) -> NewJob:
+        """A job that `job` sealed, as it was before. Raises: PayloadError, saying why it cannot be opened."""
+        chain = self.chains(job.queue)
+        if chain is None:
+            return job
+        return replace(job, data=chain.open(job.data, Purpose("payload", job.queue, job.name, job.id)))
+
     def open(self, text: str, purpose: Purpose) -> str:
         """What was sealed, or a text that says why it cannot be opened."""
         chain = self.chains(purpose.queue)
@@ -156,7 +163,9 @@ class SealedStorage(Passing):
         self, queue: str, key: str, *, slot: Millis, jobs: Sequence[NewJob], next_at: Millis | None,
         now: Millis | None = None,
     ) -> list[Added] | None:  # fmt: skip
-        sealed = [self.seals.job(job, tie=False) for job in jobs]  # an engine may write such a job anew for a later slot
+        sealed = [
+            self.seals.job(job, tie=False) for job in jobs
+        ]  # an engine may write such a job anew for a later slot
         return await self.inner.fire_schedule(queue, key, slot=slot, jobs=sealed, next_at=next_at, now=now)
 
     # -- out -------------------------------------------------------------------------------------------------------
@@ -222,6 +231,13 @@ class SealedStorage(Passing):
         if kind is None or event.detail is None or event.job_id is None:
             return event
         return replace(event, detail=self._text(event.queue, event.job_id, event.detail, kind))
+
+
+def sealed_in(storage: Storage | None) -> SealedStorage | None:
+    """The sealed store that this one is, or that stands behind it."""
+    while isinstance(storage, Passing) and not isinstance(storage, SealedStorage):
+        storage = storage.inner
+    return storage if isinstance(storage, SealedStorage) else None
 
 
 def _is_number(text: str) -> bool:

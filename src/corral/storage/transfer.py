@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.job import Job, JobId, JobState
+from corral.job import Job, JobId, JobState, NewJob
 from corral.options import ParentPolicy
 from corral.storage.port import Bucket, Storage
 from corral.timing import Millis
@@ -37,6 +37,8 @@ class Stored(Struct, frozen=True, kw_only=True):
     expires_at: Millis | None = None
     since: Millis | None = None  #: when it began to wait for its children
     cancel: str | None = None
+    delay_ms: Millis | None = None  #: of one that waits for children: counted from their end; below 0: minus the time
+    follower: NewJob | None = None  #: what its deduplication id keeps for the time after it
     #: What only BullMQ knows, by field of its hash: (what corral would write there, what stands there).
     foreign: Mapping[str, tuple[str | None, str | None]] = {}
 
@@ -86,6 +88,7 @@ class Tie(Struct, frozen=True, kw_only=True):
     id: JobId
     state: JobState  #: waiting (not ended), completed or failed
     policy: ParentPolicy = ParentPolicy.WAIT  #: of a failed one: what is left of it; others' own tell theirs
+    after: bool = False  #: no child, but a job that this one comes after; `policy` is always told
     value: str | None = None  #: result or reason
 
 

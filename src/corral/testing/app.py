@@ -33,7 +33,7 @@ async def app_in_memory(app: Corral, *, clock: FakeClock | None = None) -> Async
 @asynccontextmanager
 async def lent(app: Corral, url: str, clock: FakeClock) -> AsyncIterator[None]:
     """Lend the application the store at `url`, as late as the clock says."""
-    async with ClockedStorage(connect(url), clock) as store:
+    async with ClockedStorage(app.sealed(connect(url)), clock) as store:
         portal = Portal(store.sibling)
 
         async def lend() -> Storage:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from msgspec import Struct
@@ -13,14 +13,17 @@ from corral.app.queues import AppQueue
 from corral.errors import CorralError, QueueNotFoundError
 from corral.job import Job, JobState
 from corral.outcome import Completed, Failed, Outcome, Released, Retried
-from corral.storage.port import Claim, Claimed, Refusal, Settlement, Token
+from corral.storage.port import BATCH, Claim, Claimed, Refusal, Settlement, Token
 from corral.testing.clock import FakeClock
 from corral.testing.store import ClockedStorage
 from corral.timing import Millis
 from corral.worker import fetcher
+from corral.worker.batches import Batches
 from corral.worker.children import Children
 from corral.worker.executor import Executor
 from corral.worker.hooks import HookCalls
+from corral.worker.inject import Injector
+from corral.worker.permits import Permits
 from corral.worker.report import Reporter
 from corral.worker.run import Run
 from corral.worker.threads import Threads
@@ -103,8 +106,9 @@ async def drain(
     store = await app.open()
     if not isinstance(store, ClockedStorage) or (clock is not None and clock is not store.clock):
         store = ClockedStorage(store, clock or FakeClock(ticking=True))
-    async with _Bench(app, store, max_jobs).ready() as bench:
-        await bench.work([app.queues[name] for name in names])
+    queues_ = [app.queues[name] for name in names]
+    async with _Bench(app, store, max_jobs).ready(queues_) as bench:
+        await bench.work(queues_)
         return bench.tally.done()
 
 
@@ -117,18 +121,20 @@ class _Bench:
         self._store = store
         self._max_jobs = max_jobs
         self._threads = Threads()
+        self._injector = Injector(app.providers)
         self._children: Children | None = None
         self._number = 0
 
     @asynccontextmanager
-    async def ready(self) -> AsyncIterator[Self]:
-        """Inside the application's lifespan, as a worker's jobs are."""
+    async def ready(self, queues: Sequence[AppQueue]) -> AsyncIterator[Self]:
+        """Inside the application's lifespan and with its services, as a worker's jobs are."""
+        for queue in queues:
+            self._injector.check(queue.name, (one.handler for one in queue.definitions.values()))
         try:
-            if self._app.lifespan is None:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._app.hosting())
+                await self._injector.start(stack)
                 yield self
-            else:
-                async with self._app.lifespan(self._app):
-                    yield self
         finally:
             self._threads.close()
             if self._children is not None:
@@ -151,19 +157,25 @@ class _Bench:
 
     async def _serve(self, queue: AppQueue) -> Millis | None:
         """Run what can run now; answers when something else can."""
+        width = queue.batch_size
         executor = Executor(
-            queue.name, queue.handler, lambda: list(queue.definitions), self._store, tuple(self._app.middlewares),
-            self._threads, self._child_pool,
+            queue.name, queue.handler, lambda: list(queue.definitions), self._store,
+            (*self._app.middlewares, *queue.middlewares), self._threads, self._child_pool, intake=self._app.intake,
+            injector=self._injector,
+            # One call at a time; no minimum is waited for, because nothing comes while a drain waits.
+            batches=Batches(Permits(1), self._threads, self._injector, hasty=True) if width else None,
         )  # fmt: skip
         while True:
             self._number += 1
             token = Token(f"drain:{id(self)}:{self._number}")
+            count = min(width, BATCH) or 1
             claimed = await self._store.claim(
-                queue.name, Claim(count=1, token=token, lease_ms=LEASE_MS, worker="drain")
+                queue.name, Claim(count=count, token=token, lease_ms=LEASE_MS, worker="drain")
             )
             if not claimed.jobs:
                 return await self._next_time(queue.name, claimed)
-            await self._run(executor, claimed.jobs[0], token)
+            for together in _batched(queue, claimed.jobs):
+                await self._run_all(executor, together, token)
 
     async def _next_time(self, queue: str, claimed: Claimed) -> Millis | None:
         times = [] if claimed.next_at is None else await self._due(queue)
@@ -176,6 +188,19 @@ class _Bench:
         """When the first delayed job falls due. A claim may name an earlier time, the next run of a schedule."""
         first = await self._store.page(queue, [JobState.DELAYED], limit=1, newest_first=False)
         return [job.run_at for job in first.items if job.run_at is not None]
+
+    async def _run_all(self, executor: Executor, jobs: Sequence[Job], token: Token) -> None:
+        """A single job, or those of one batch."""
+        if len(jobs) == 1:
+            return await self._run(executor, jobs[0], token)
+        tasks = [asyncio.ensure_future(self._run(executor, job, token)) for job in jobs]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return None
 
     async def _run(self, executor: Executor, job: Job, token: Token) -> None:
         loop = asyncio.get_running_loop()
@@ -212,6 +237,17 @@ class _Bench:
         if self._children is None:
             self._children = Children(limit=1)
         return self._children
+
+
+def _batched(queue: AppQueue, jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in their order, those of one batch handler together."""
+    found: dict[tuple[object, ...], list[Job]] = {}
+    for number, job in enumerate(jobs):
+        handler = queue.handler(job.name)
+        batch = None if handler is None else handler.batch
+        key = ("alone", number) if batch is None else (job.name, job.group if batch.by_group else None)
+        found.setdefault(key, []).append(job)
+    return list(found.values())
 
 
 def _cancel_later(future: "asyncio.Future[None]") -> None:

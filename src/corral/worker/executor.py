@@ -76,7 +76,7 @@ class Executor:
     ) -> None:  # fmt: skip
         self._intake = intake
         self._injector = injector or Injector()
-        self._batches = batches  #: where batch handlers share the slots with others, or None
+        self.batches = batches  #: where batch handlers share the slots with others, or None
         self._queue = queue
         self._find = find
         self._known = known
@@ -100,11 +100,11 @@ class Executor:
             if run.stopped is not None:  # cancelled or interrupted before it began
                 raise run.stopped
             refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
-            if self._batches is None:
+            if self.batches is None:
                 self._begin(run, handler, chosen)
                 result = await self._call(run, handler, chosen)
             else:
-                result = await self._call_beside_batches(run, handler, chosen, self._batches)
+                result = await self._call_beside_batches(run, handler, chosen, self.batches)
             ending: Ending = Returned(_result_text(result, handler.max_result))
         except BaseException as error:  # SystemExit and its like, raised by a handler, are that job's failure alone
             ending = _ending(run, error)
@@ -188,9 +188,9 @@ class Executor:
         data = handler.payload.decode(run.job.data) if handler.takes_data else None
         context = self._context(run, chosen)
         if handler.batch is not None:
-            if self._batches is None:
+            if self.batches is None:
                 raise RegistrationError(f"batch handler {handler.name!r} was registered after its worker had started")
-            return await self._batches.join(run, handler, context, data, chosen.timeout)
+            return await self.batches.join(run, handler, context, data, chosen.timeout)
         if handler.needs:
             return await self._invoke_with_services(run, handler, context, data)
         if handler.mode is Mode.ASYNC:

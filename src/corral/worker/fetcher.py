@@ -11,18 +11,21 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
+from corral.breaker import Breaker
 from corral.error_text import describe
-from corral.errors import CorralError, StorageError
+from corral.errors import ConfigError, CorralError, JobCancelledError, StorageError
+from corral.job import Job
 from corral.options import KEEP_FAILED, QueueSettings
 from corral.outcome import Failed, Outcome, Released
 from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
 from corral.worker.executor import Executor
 from corral.worker.handler import Handler
+from corral.worker.middleware import Middleware
 from corral.worker.report import Reporter
 from corral.worker.run import Run, WorkerStoppingError
 
@@ -46,10 +49,28 @@ class Lane:
     """A queue a worker serves, and with how many slots."""
 
     queue: str
-    slots: int
+    slots: int  #: handlers at once
     find: Callable[[str], Handler | None]
     settings: QueueSettings = field(default_factory=QueueSettings)
     known: Callable[[], list[str]] = list
+    handlers: Callable[[], Iterable[Handler]] = tuple  #: those whose services are made at the start
+    middlewares: tuple[Middleware, ...] = ()  #: the queue's, inside the application's
+    width: int = 0  #: jobs in the largest batch of its handlers; 0 where none takes batches
+    breaker: Breaker | None = None
+
+    def __post_init__(self) -> None:
+        check_slots(self.slots)
+
+
+def check_slots(count: object) -> int:
+    """How many handlers may run at once. Raises: ConfigError unless it is a whole number of 1 or more."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigError(
+            f"concurrency must be a whole number of 1 or more, not {count!r}: to take no jobs, pause the worker or "
+            "leave the queue out",
+            key="concurrency",
+        )
+    return count
 
 
 class Fetcher:
@@ -72,7 +93,9 @@ class Fetcher:
         self._slots: dict[asyncio.Task[None], Run | None] = {}  #: with the job each is at
         self._stuck: set[asyncio.Task[None]] = set()  #: slots that were given up and have not ended yet
         self._bell = asyncio.Event()
-        self._half = min(BATCH, max(CROWD, (lane.slots + 1) // 2))
+        self._size = lane.slots * max(1, lane.width)  #: jobs held at once: a slot of batches holds a batch
+        self._half = min(BATCH, max(CROWD, (self._size + 1) // 2))
+        self._batches = executor.batches
         self._crowd = asyncio.Event()  #: so many verdicts wait that a second turn is worth it
         self._second: asyncio.Task[None]
         self._wished = 0  #: empty slots that turns on their way have asked to fill
@@ -81,6 +104,7 @@ class Fetcher:
         self._number = 0
         self._failures = 0
         self.stopping = False
+        self.paused = False  #: here; the queue may be served elsewhere
         self.quiet = False  #: the last turn found nothing to run, and nothing of before is left
         self.turned_at = time.monotonic()  #: of the last turn that the store answered
         self.interrupted = 0
@@ -91,9 +115,41 @@ class Fetcher:
         return len(self._runs)
 
     def stop(self) -> None:
-        """Take no more jobs; those that run may finish."""
+        """Take no more jobs; those that run may finish, and those that no handler has begun go back."""
         self.stopping = True
+        if self._batches is not None:
+            self._batches.hand_back()
         self._bell.set()
+
+    def pause(self, paused: bool) -> None:
+        """Take no more jobs until told otherwise, or go on."""
+        self.paused = paused
+        self._bell.set()
+
+    def resize(self, slots: int) -> None:
+        """Change how many handlers may run at once. Those that run beyond it finish."""
+        self._size = slots * max(1, self.lane.width)
+        self._half = min(BATCH, max(CROWD, (self._size + 1) // 2))
+        if self._batches is not None:
+            self._batches.permits.resize(slots)
+        self._bell.set()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs in this worker's hands."""
+        return [run.job for run in self._runs]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no job is in its hands or on the way to them."""
+        return not self._runs and not self._wished
+
+    def cancel(self, job_ids: Collection[str] | None, reason: str) -> list[str]:
+        """Stop these runs, or all: their jobs fail as cancelled. Answers those it reached."""
+        chosen = [run for run in self._runs if run.stopped is None and (job_ids is None or run.job.id in job_ids)]
+        for run in chosen:
+            run.stop(JobCancelledError(reason))
+        return [run.job.id for run in chosen]
 
     def interrupt(self) -> None:
         """Hand back everything that still runs."""
@@ -120,6 +176,8 @@ class Fetcher:
                 await self._rest(claimed)
                 if self._second.done():
                     self._second.result()  # it never ends by itself: raises
+            if self._batches is not None:
+                await self._batches.idle()
         finally:
             helpers = [self._second] if self._wake is None else [self._second, self._wake]
             for task in helpers:
@@ -145,6 +203,8 @@ class Fetcher:
 
         `asyncio.run` waits for every task that it knows: a handler that ignores being cancelled would keep the process.
         """
+        if self._batches is not None:
+            self._batches.let_go()
         for slot in (*self._slots, *self._stuck):
             slot.cancel()
         for slot in self._stuck:
@@ -155,8 +215,8 @@ class Fetcher:
 
     def _free(self) -> int:
         """Slots without a job. A run that has ended gives its slot back before its verdict is handed in."""
-        free = self.lane.slots - len(self._runs) + len(self._finished) - self._wished
-        return 0 if self.stopping else max(0, free)
+        free = self._size - len(self._runs) + len(self._finished) - self._wished
+        return 0 if self.stopping or self.paused else max(0, free)
 
     async def _turn(self) -> Claimed | None:
         """One round trip. None when the store could not be reached: nothing is forgotten, the next turn carries it."""
@@ -192,7 +252,7 @@ class Fetcher:
             self._forget(run)
         self._take(settled.claimed, token, asked_at)
         # Not while the other turn is on its way with a wish, for it may bring jobs.
-        self.quiet = not self._runs and not self._wished and settled.claimed.held_until is None
+        self.quiet = self.at_rest and not self.paused and settled.claimed.held_until is None
         for run, outcome in batch:
             self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
         return settled.claimed
@@ -246,7 +306,9 @@ class Fetcher:
                 self._finish(run, Released())
             return
         self._ready.extend(runs)
-        self._add_slot()
+        # Batches want their jobs at once. One slot that begins the next would bring them one turn of the loop apart.
+        for _ in runs if self._batches is not None else runs[:1]:
+            self._add_slot()
 
     def _forget(self, run: Run) -> None:
         self._runs.discard(run)
@@ -259,7 +321,7 @@ class Fetcher:
     # -- slots ---------------------------------------------------------------------------------------------------
 
     def _add_slot(self) -> None:
-        if len(self._slots) < self.lane.slots:
+        if len(self._slots) < self._size:
             slot = asyncio.create_task(self._slot(), name=f"corral-slot-{self.lane.queue}")
             self._slots[slot] = None
             slot.add_done_callback(self._slot_ended)
@@ -324,6 +386,8 @@ class Fetcher:
             "handler does not stop; its slot is replaced",
             extra={"event": "job.stuck", "queue": run.queue, "job": run.job.name, "jobId": run.job.id},
         )
+        if self._batches is not None:
+            self._batches.forfeit(run)
         self._finish(run, self._executor.give_up(run))
         if self._ready:
             self._add_slot()

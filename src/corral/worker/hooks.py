@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 from corral.event import Event, EventType
@@ -37,9 +38,9 @@ class Hooks:
     async def call(self, event: Event, job: Job) -> None:
         """Call every hook for the event, one after the other. A failing hook is logged; the others still run."""
         for hook in self._hooks.get(event.type, ()):
-            outcome = await _quietly(hook, event, job)
+            outcome = await quietly(partial(hook, event, job))
             if outcome is not None:
-                logger.error("hook %s failed on %s of job %s", _name(hook), event.type, job.id, exc_info=outcome)
+                logger.error("hook %s failed on %s of job %s", name_of(hook), event.type, job.id, exc_info=outcome)
 
 
 class HookCalls:
@@ -81,11 +82,12 @@ class HookCalls:
         self._task.cancel()
 
 
-async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:
+async def quietly(hook: Callable[[], Awaitable[None] | None]) -> BaseException | None:
+    """Call a hook and wait for it; answers what it raised."""
     # In a task of its own, and the error as its result: asyncio would let SystemExit end the whole worker.
     async def run() -> BaseException | None:
         try:
-            answer = hook(event, job)
+            answer = hook()
             if inspect.isawaitable(answer):
                 await answer
         except BaseException as error:  # a hook changes nothing, whatever it raises
@@ -97,5 +99,6 @@ async def _quietly(hook: Hook, event: Event, job: Job) -> BaseException | None:
     return task.result()
 
 
-def _name(hook: Hook) -> str:
+def name_of(hook: object) -> str:
+    """A hook as messages name it."""
     return getattr(hook, "__qualname__", repr(hook))

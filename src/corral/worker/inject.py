@@ -131,7 +131,7 @@ async def enter(provider: Provider, made: Made, stack: AsyncExitStack) -> object
         if isinstance(result.manager, AbstractAsyncContextManager):
             return await stack.enter_async_context(result.manager)
         return stack.enter_context(result.manager)
-    return await result if _must_be_awaited(result, provider) else result
+    return await cast(Awaitable[object], result) if _must_be_awaited(result, provider) else result
 
 
 def enter_blocking(provider: Provider, made: Made, stack: ExitStack, bridge: Bridge) -> object:

@@ -10,7 +10,9 @@ from corral.event import Event, EventType
 from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal
 from corral.timing import now_ms
+from corral.worker.fuse import Fuse
 from corral.worker.hooks import HookCalls
+from corral.worker.recorder import Recorder
 from corral.worker.run import Run
 
 logger = logging.getLogger("corral.worker")
@@ -32,6 +34,8 @@ class Reporter:
 
     def __init__(self, calls: HookCalls) -> None:
         self._calls = calls
+        self.recorder: Recorder | None = None
+        self.fuses: dict[str, Fuse] = {}  #: by queue
         self.totals: Counter[tuple[str, EventType]] = Counter()
         self.finished = 0
 
@@ -58,6 +62,10 @@ class Reporter:
         kind = KIND[type(outcome)]
         self.finished += 1
         self.totals[run.queue, kind] += 1
+        if self.recorder is not None:
+            self.recorder.note(run, kind)
+        if self.fuses and (fuse := self.fuses.get(run.queue)) is not None:
+            fuse.told(run, outcome)
         if kind is not EventType.COMPLETED or logger.isEnabledFor(logging.DEBUG):
             self._log(run, outcome, kind)
         if self._calls.wants(kind):

@@ -40,8 +40,9 @@ class Recovery:
 
     def __init__(
         self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float,
-        failed_at: Callable[[], float],
+        failed_at: Callable[[], float], max_crashes: int = 2,
     ) -> None:  # fmt: skip
+        self._max_crashes = max_crashes
         self._failed_at = failed_at
         self._storage = storage
         self._queues = queues
@@ -74,7 +75,7 @@ class Recovery:
     async def _queue(self, queue: str) -> None:
         more = True
         while more:
-            recovered = await self._storage.recover(queue)
+            recovered = await self._storage.recover(queue, max_crashes=self._max_crashes)
             more = recovered.more
             for job_id in (*recovered.requeued, *recovered.quarantined):
                 logger.warning(

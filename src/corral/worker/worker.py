@@ -11,23 +11,32 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from corral._version import __version__
 from corral.errors import ConfigError, CorralError
+from corral.intake import OPEN, Intake
 from corral.options import QueueSettings
 from corral.scheduler import Scheduler
 from corral.storage.port import Storage, Token, WorkerInfo
 from corral.timing import now_ms
+from corral.worker.batches import Batches
 from corral.worker.children import Children
+from corral.worker.control import Controls
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
-from corral.worker.hooks import HookCalls, Hooks
+from corral.worker.fuse import Fuse
+from corral.worker.hooks import HookCalls, Hooks, name_of, quietly
+from corral.worker.inject import Injector
 from corral.worker.keeper import Keeper
 from corral.worker.middleware import Middleware
+from corral.worker.permits import Permits
+from corral.worker.recorder import FLUSH_SECONDS, Recorder
 from corral.worker.report import Reporter
 from corral.worker.run import Run
+from corral.worker.services import Providers
 from corral.worker.threads import Threads
 from corral.worker.upkeep import Recovery, Stats, every, sweep
 from corral.worker.wire import in_child
@@ -50,6 +59,10 @@ class WorkerOptions:
     max_jobs: int | None = None  #: stop gracefully after so many
     max_time: float | None = None  #: stop gracefully after so long
     run_schedules: bool = True
+    recover: bool = True  #: put dead workers' jobs back; somebody must, so leave it on unless another worker does
+    recovery_interval: float | None = None  #: None: a third of a lease, at most 4 s
+    max_crashes: int = 2  #: workers that may die with a job before it is quarantined; a job's own number goes first
+    sweep: bool = True  #: enforce retention on idle queues
     child_memory: int | None = None  #: bytes of address space of each child process
     child_env: tuple[tuple[str, str], ...] = ()  #: variables for child processes, beside the few they inherit
 
@@ -60,16 +73,28 @@ class WorkerOptions:
             raise ConfigError(
                 f"shutdown_timeout must be 0 or more, not {self.shutdown_timeout!r}", key="shutdown_timeout"
             )
+        if self.recovery_interval is not None and self.recovery_interval < 0.05:
+            raise ConfigError(
+                f"recovery_interval must be at least 0.05 s, not {self.recovery_interval!r}; recover=False is for none",
+                key="recovery_interval",
+            )
+        if isinstance(self.max_crashes, bool) or not isinstance(self.max_crashes, int) or self.max_crashes < 1:
+            raise ConfigError(f"max_crashes must be 1 or more, not {self.max_crashes!r}", key="max_crashes")
 
 
-class BaseWorker:
+#: Told of its worker: when it takes jobs, or when it stops taking them.
+WorkerHook: TypeAlias = "Callable[[BaseWorker], Awaitable[None] | None]"
+
+
+class BaseWorker(Controls):
     """Serves lanes until it is told to stop. Making one starts nothing: use `async with` or `run()`."""
 
     def __init__(
         self, storage: Storage, lanes: Sequence[Lane], *, options: WorkerOptions, hooks: Hooks | None = None,
         middlewares: tuple[Middleware, ...] = (), scheduler: Scheduler | None = None,
         prepare: Callable[[], Awaitable[None]] | None = None,
-        lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None, intake: Intake = OPEN,
+        providers: Providers | None = None, ready: Sequence[WorkerHook] = (), stopping: Sequence[WorkerHook] = (),
     ) -> None:  # fmt: skip
         self.options = options
         self.storage = storage
@@ -84,7 +109,16 @@ class BaseWorker:
         self._scheduler = scheduler
         self._prepare = prepare
         self._lifespan = lifespan
+        self._intake = intake
+        self._injector = Injector(providers)
+        self._told_ready = ready
+        self._told_stopping = stopping
+        self._was_ready = False
+        self._handlers: tuple[str, ...] = ()
+        self._closing = asyncio.Lock()
+        self._status: int | None = None  #: what `run` answers, once everything is over
         self.reporter = Reporter(self._hooks)
+        self.recorder = self.reporter.recorder = Recorder(storage)
         self.threads = Threads()
         self._children: Children | None = None
         self._running: dict[Token, dict[str, Run]] = {}
@@ -148,6 +182,13 @@ class BaseWorker:
         """Whether the worker was told to stop."""
         return self._orders > 0
 
+    async def close(self, *, force: bool = False) -> int:
+        """Stop and wait until nothing is left; with `force`, hand running jobs back at once. Answers as `run` does."""
+        self.stop()
+        if force and self._orders == 1:
+            self.stop()
+        return await self._finish()
+
     async def wait(self) -> None:
         """Wait until something stops the worker (a burst's end, `max_jobs`, `max_time`, a signal)."""
         await self._stop.wait()
@@ -163,14 +204,26 @@ class BaseWorker:
             await self._stack.aclose()  # a lifespan that was entered is left again
             raise
         logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
+        self._was_ready = True
+        await self._tell(self._told_ready, "ready")
+
+    async def _tell(self, hooks: Sequence[WorkerHook], what: str) -> None:
+        for hook in hooks:
+            outcome = await quietly(partial(hook, self))
+            if outcome is not None:
+                logger.error("hook %s failed when the worker was %s", name_of(hook), what, exc_info=outcome)
 
     async def _begin(self) -> None:
+        for lane in self.lanes:
+            self._injector.check(lane.queue, lane.handlers())
+        self._handlers = tuple(f"{lane.queue}/{name}" for lane in self.lanes for name in lane.known())
         if self._prepare is not None and self.options.run_schedules:
             await self._prepare()
         for lane in self.lanes:
             await self._configure(lane)
         if self._lifespan is not None:
             await self._stack.enter_async_context(self._lifespan())
+        await self._injector.start(self._stack)
         lease_ms = round(self.options.lease * 1000)
         keeper = Keeper(
             self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run, died=self._keeper_died
@@ -202,8 +255,10 @@ class BaseWorker:
 
     def _fetcher(self, lane: Lane, lease_ms: int) -> Fetcher:
         executor = Executor(
-            lane.queue, lane.find, lane.known, self.storage, self._middlewares, self.threads, self._child_pool
-        )
+            lane.queue, lane.find, lane.known, self.storage, self._middlewares + lane.middlewares, self.threads,
+            self._child_pool, intake=self._intake, injector=self._injector,
+            batches=Batches(Permits(lane.slots), self.threads, self._injector) if lane.width else None,
+        )  # fmt: skip
         return Fetcher(
             lane, self.storage, executor, self.reporter, worker=self.id, lease_ms=lease_ms, running=self._running
         )
@@ -211,10 +266,20 @@ class BaseWorker:
     def _start_upkeep(self, keeper: Keeper) -> None:
         queues = [lane.queue for lane in self.lanes]
         options = self.options
-        recovery = Recovery(self.storage, queues, self._hooks, lease=options.lease, failed_at=lambda: keeper.failed_at)
-        # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
-        self._spawn(every(min(4.0, options.lease / 3), recovery, "recovery"))
-        self._spawn(every(options.sweep_interval, lambda: sweep(self.storage, queues), "retention"))
+        if options.recover:
+            recovery = Recovery(
+                self.storage, queues, self._hooks, lease=options.lease, failed_at=lambda: keeper.failed_at,
+                max_crashes=options.max_crashes,
+            )  # fmt: skip
+            # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
+            self._spawn(every(options.recovery_interval or min(4.0, options.lease / 3), recovery, "recovery"))
+        self._spawn(every(FLUSH_SECONDS, self.recorder.flush, "figures"))
+        for lane in self.lanes:
+            if lane.breaker is not None:
+                fuse = self.reporter.fuses[lane.queue] = Fuse(self.storage, lane.queue, lane.breaker, self._hooks)
+                self._spawn(fuse.serve())
+        if options.sweep:
+            self._spawn(every(options.sweep_interval, lambda: sweep(self.storage, queues), "retention"))
         if options.stats_interval > 0:
             stats = Stats(self.storage, queues, self.reporter, options.stats_interval)
             self._spawn(every(options.stats_interval, stats, "statistics"))
@@ -251,14 +316,23 @@ class BaseWorker:
                 return
 
     async def _finish(self) -> int:
-        """Let running jobs end in time, hand back the rest, and leave nothing behind."""
+        """Let running jobs end in time, hand back the rest, and leave nothing behind. A second call awaits the first."""
+        async with self._closing:
+            if self._status is None:
+                self._status = await self._wind_up()
+            return self._status
+
+    async def _wind_up(self) -> int:
         logger.info("worker stopping", extra={"event": "worker.stopping", "worker": self.name})
+        if self._was_ready:
+            await self._tell(self._told_stopping, "stopping")
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=self.options.shutdown_timeout)
             if late:
                 for fetcher in self.fetchers:
                     fetcher.interrupt()
                 await asyncio.wait(late, timeout=STOP_GRACE + 5.0)
+        await self.recorder.flush()  # before its task is ended, which may be writing
         handed_back = sum(fetcher.interrupted for fetcher in self.fetchers)
         ended = [task.exception() for task in self._serving if task.done() and not task.cancelled()]
         errors = [*self._errors, *(error for error in ended if error is not None)]
@@ -286,7 +360,7 @@ class BaseWorker:
         return WorkerInfo(
             id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
             queues=tuple(lane.queue for lane in self.lanes), slots=sum(lane.slots for lane in self.lanes),
-            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
+            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers), handlers=self._handlers,
         )  # fmt: skip
 
     def _child_pool(self) -> Children:

@@ -54,11 +54,7 @@ class NewJobRequest(Struct, omit_defaults=True):
     dedup: _Dedup | None = None
     group: str | None = None
     rates: tuple[Limit, ...] = ()
-
-    @property
-    def special(self) -> bool:
-        """Whether `add.lua` knows too little for it."""
-        return bool(self.after) or self.dedup is not None or self.group is not None or bool(self.parent and self.id)
+    more: bool = False  #: `add.lua` knows too little for it
 
 
 class _Add(Call, omit_defaults=True, kw_only=True):
@@ -97,12 +93,9 @@ _decode_added = msgspec.msgpack.Decoder(list[int | list[AddedRow] | _Refused]).d
 
 def new_job(job: NewJob, prefix: str) -> NewJobRequest:
     """A job as `add.lua` and `fire_schedule.lua` read it."""
-    opts = options_text(
-        job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix, job.dedup, job.group
-    )
-    if not (
-        job.parent or job.children or job.schedule or job.run_at is not None or job.after or job.dedup or job.group
-    ):
+    opts = options_text(job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix, job.dedup, job.group)
+    more = bool(job.after or job.dedup or job.group is not None or (job.parent and job.id))
+    if not (more or job.parent or job.children or job.schedule or job.run_at is not None):
         return NewJobRequest(
             job.queue, job.name, job.data, opts, job.id, job.delay_ms, None, job.priority, job.lifo, None, 0,
             job.options.lifespan_ms,
@@ -111,7 +104,7 @@ def new_job(job: NewJob, prefix: str) -> NewJobRequest:
         job.queue, job.name, job.data, opts, job.id, job.delay_ms, job.run_at, job.priority, job.lifo,
         None if job.parent is None else _parent(job.parent, prefix), job.children, job.options.lifespan_ms,
         job.schedule, job.scheduled_for, job.after, None if job.dedup is None else _dedup(job.dedup), job.group,
-        tuple(Limit(rate.count, rate.per_ms) for rate in job.group_rates),
+        tuple(Limit(rate.count, rate.per_ms) for rate in job.group_rates), more,
     )  # fmt: skip
 
 
@@ -197,7 +190,7 @@ class Adder:
         queue = letters[0].jobs[0].queue
         groups = [letter.jobs for letter in letters]
         request = _Add(prefix=self._prefix, queue=queue, now=now, register=fresh, groups=groups)
-        special = any(job.special for letter in letters for job in letter.jobs)
+        special = any(job.more for letter in letters for job in letter.jobs)
         reply = await self._server.run(script("add_full" if special else "add"), queue, pack(request))
         answers = _decode_added(reply)
         self._known.update(fresh)

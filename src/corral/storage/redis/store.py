@@ -33,8 +33,8 @@ from corral.storage.redis.adding import Adder
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
-from corral.storage.redis.insight import Insights
 from corral.storage.redis.groups import Groups
+from corral.storage.redis.insight import Insights
 from corral.storage.redis.leases import Leases
 from corral.storage.redis.queries import Queries
 from corral.storage.redis.schedules import Schedules

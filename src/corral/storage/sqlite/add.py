@@ -15,14 +15,15 @@ from corral.options import RateLimit, priority_rank
 from corral.storage.port import Added
 from corral.storage.sqlite.admission import admit
 from corral.storage.sqlite.flows import FOLLOWS, find_pk, follow, parked_parent, reattach, release
+from corral.storage.sqlite.groups import enter, take_in
 from corral.storage.sqlite.rows import options_text, parent_text
-from corral.storage.sqlite.unit import CHILDREN, DELAYED, WAITING, QueueRow, Unit, Value, job_key
+from corral.storage.sqlite.unit import CHILDREN, COUNTED, DELAYED, QueueRow, Unit, Value, job_key
 from corral.timing import Millis
 
 _INSERT = (
     "INSERT INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, ready_at, "
-    "expires_at, schedule, scheduled_for, parent, parent_ref, edges, later, dedup) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "expires_at, schedule, scheduled_for, parent, parent_ref, edges, later, dedup, gid) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _FIND = "SELECT pk FROM corral_job WHERE queue = ? AND id = ?"
 
@@ -78,6 +79,8 @@ class _Adding:
             job.dedup is not None and self._is_kept_out(queue, job)
         ):
             return
+        if job.group is not None:
+            take_in(self._unit, queue, job, self._now, bound=self._bound)
         number, queue.next_id = queue.next_id, queue.next_id + 1
         job_id = job.id or str(number)
         self.answers.append(Added(job_id, True))
@@ -200,9 +203,9 @@ def _row(
         queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
         unit.ready.add(queue.name)  # a worker that sleeps until a later job falls due must learn of this one
     else:
-        state, k1, k2 = WAITING, priority_rank(job.priority), -order if job.lifo else order
+        state, k1, k2 = enter(unit, queue, job.group, now), priority_rank(job.priority), -order if job.lifo else order
         unit.ready.add(queue.name)
-    queue.count[state] += 1
+    queue.count[COUNTED[state]] += 1
     lifespan = job.options.lifespan_ms
     return (
         job_key(queue.pk, number),
@@ -225,4 +228,5 @@ def _row(
         FOLLOWS if job.after else 0,
         later,
         None if job.dedup is None else job.dedup.id,
+        job.group,
     )

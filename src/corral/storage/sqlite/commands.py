@@ -1,18 +1,20 @@
-"""What people ask for: remove, retry, promote, cancel, update, log, configure, obliterate, remember."""
+"""What people ask for: remove, retry, promote, cancel, update, log, configure, obliterate."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
-from msgspec.structs import asdict, replace
 
 from corral.errors import StorageError
 from corral.event import EventType
 from corral.job import JobState
-from corral.options import QueueSettings, priority_rank
-from corral.storage.port import JobPatch, QueueInfo, Selection
+from corral.options import priority_rank
+from corral.storage.port import JobPatch, Selection
+from corral.storage.sqlite import dedup
+from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import delete, fail_pending
-from corral.storage.sqlite.flows import child_removed, child_retried, find_pk
+from corral.storage.sqlite.flows import back_again, child_removed, detach, find_pk, waits_again
+from corral.storage.sqlite.groups import enter
 from corral.storage.sqlite.settle import cancelled
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -20,7 +22,9 @@ from corral.storage.sqlite.unit import (
     COMPLETED,
     DELAYED,
     FAILED,
+    GROUPED,
     HELD,
+    NUMBER_BITS,
     WAITING,
     QueueRow,
     Row,
@@ -31,24 +35,32 @@ from corral.storage.sqlite.unit import (
 from corral.timing import Millis
 
 CODES = {
-    JobState.WAITING: (WAITING, HELD),
+    JobState.WAITING: (WAITING, HELD, GROUPED),
     JobState.DELAYED: (DELAYED,),
     JobState.ACTIVE: (ACTIVE,),
     JobState.WAITING_CHILDREN: (CHILDREN,),
     JobState.COMPLETED: (COMPLETED,),
     JobState.FAILED: (FAILED,),
 }
-_COLUMNS = "pk, id, name, parent, state, priority"
+_COLUMNS = "pk, id, name, parent, edges, state, priority, dedup, pending, fingerprint, gid"
+_PK, _ID, _NAME, _PARENT, _EDGES, _STATE, _PRIORITY, _DEDUP, _PENDING, _FINGERPRINT, _GROUP = range(11)
+
+
+#: What goes with a queue, by its key.
+_TABLES = (
+    "corral_job", "corral_event", "corral_note", "corral_minute", "corral_dedup", "corral_failure", "corral_figure",
+    "corral_group",
+)  # fmt: skip
 
 
 def select(unit: Unit, queue: QueueRow, which: Selection, allowed: Sequence[int], now: Millis) -> list[Row]:
-    """The jobs a selection means, of the states a verb can act on: `(pk, id, name, parent, state, priority)`."""
+    """The jobs a selection means, of the states a verb can act on (`_COLUMNS`)."""
     if which.ids:
         found = []
         for job_id in which.ids[: which.limit]:
             pk = find_pk(unit, queue, job_id)
             row = pk and unit.row(f"SELECT {_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))  # noqa: S608
-            if row and row[4] in allowed and row not in found:
+            if row and row[_STATE] in allowed and row not in found and _fits(which, row):
                 found.append(row)
         return found
     rows: list[Row] = []
@@ -59,12 +71,26 @@ def select(unit: Unit, queue: QueueRow, which: Selection, allowed: Sequence[int]
     return rows
 
 
+def _fits(which: Selection, row: Row) -> bool:
+    return (
+        which.name in (None, row[_NAME])
+        and which.group in (None, row[_GROUP])
+        and which.fingerprint in (None, row[_FINGERPRINT])
+    )
+
+
 def _oldest(unit: Unit, queue: QueueRow, which: Selection, state: int, limit: int, now: Millis) -> list[Row]:
     where = "queue = ? AND state = ?"
     parameters: list[Value] = [queue.pk, state]
     if which.name is not None:
         where += " AND name = ?"
         parameters.append(which.name)
+    if which.group is not None:
+        where += " AND gid = ?"
+        parameters.append(which.group)
+    if which.fingerprint is not None:
+        where += " AND fingerprint = ?"
+        parameters.append(which.fingerprint)
     if which.older_than_ms is not None:
         where += " AND k1 <= ?" if state in (COMPLETED, FAILED) else " AND created_at <= ?"
         parameters.append(now - which.older_than_ms)
@@ -73,7 +99,9 @@ def _oldest(unit: Unit, queue: QueueRow, which: Selection, state: int, limit: in
     if limit <= 0:
         return []
     parameters.append(limit)
-    sql = f"SELECT {_COLUMNS} FROM corral_job WHERE {where} ORDER BY k1, k2 LIMIT ?"  # noqa: S608  # constants only
+    order = "gid, k1, k2" if state == GROUPED else "k1, k2"
+    where += " AND gid IS NOT NULL" * (state == GROUPED)  # which is so, and lets SQLite use the index of groups
+    sql = f"SELECT {_COLUMNS} FROM corral_job WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # constants only
     return unit.rows(sql, parameters)
 
 
@@ -105,34 +133,52 @@ def remove(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
     def act(queue: QueueRow, rows: list[Row]) -> None:
         by_state: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            by_state[row[4]].append(row[:4])
+            by_state[row[_STATE]].append(row[:_STATE])
         for state, some in by_state.items():
             delete(unit, queue, state, some, now)
         for row in rows:
-            queue.tell(EventType.REMOVED, now, _ids([row])[0], row[2])
+            [called] = _ids([row])
+            queue.tell(EventType.REMOVED, now, called, row[_NAME])
+            if row[_DEDUP] is not None:
+                dedup.owner_removed(unit, queue, row[_DEDUP], called)
 
-    return _command(unit, name, which, (WAITING, HELD, DELAYED, CHILDREN, COMPLETED, FAILED), now, act)
+    return _command(unit, name, which, (WAITING, HELD, GROUPED, DELAYED, CHILDREN, COMPLETED, FAILED), now, act)
 
 
-def retry(unit: Unit, name: str, which: Selection, reset_attempts: bool, now: Millis) -> list[str]:
-    """Put finished jobs at the end of their rank."""
+def retry(
+    unit: Unit, name: str, which: Selection, reset_attempts: bool, after_ms: Millis, every_ms: Millis, now: Millis
+) -> list[str]:
+    """Put finished jobs at the end of their rank, or each for later than the one before."""
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
         order = queue.take(len(rows))
         for index, row in enumerate(rows):
-            unit.db.execute(
-                "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ?, result = NULL, crashes = 0, "
-                "expires_at = NULL, started_at = NULL, "
-                "attempts_made = CASE WHEN ? THEN 0 ELSE attempts_made END WHERE pk = ?",
-                (priority_rank(row[5]), order + index, now, reset_attempts, row[0]),
-            )
-            queue.move(row[4], WAITING)
-            queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])
-            if row[3] is not None:
-                child_retried(unit, row[3], row[0])
+            _retry(unit, queue, row, order + index, now + after_ms + index * every_ms, reset_attempts, now)
         unit.ready.add(name)
 
     return _command(unit, name, which, (COMPLETED, FAILED), now, act)
+
+
+def _retry(
+    unit: Unit, queue: QueueRow, row: Row, order: int, due: Millis, reset_attempts: bool, now: Millis
+) -> None:
+    later = due - now if due > now else None
+    rank = priority_rank(row[_PRIORITY])
+    if row[_PENDING] and waits_again(unit, row[_PK]):
+        state, k1, kind, detail = CHILDREN, now, EventType.WAITING_CHILDREN, None
+    elif later is not None:
+        state, k1, kind, detail = DELAYED, due, EventType.DELAYED, str(due)
+    else:
+        state, k1, kind, detail = enter(unit, queue, row[_GROUP], now), rank, EventType.WAITING, None
+    unit.db.execute(
+        "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, ready_at = ?, result = NULL, crashes = 0, later = ?, "
+        "expires_at = NULL, started_at = NULL, attempts_made = CASE WHEN ? THEN 0 ELSE attempts_made END WHERE pk = ?",
+        (state, k1, order, max(due, now), later if state == CHILDREN else None, reset_attempts, row[_PK]),
+    )
+    queue.move(row[_STATE], state)
+    queue.tell(kind, now, _ids([row])[0], row[_NAME], detail)
+    if row[_PARENT] is not None or row[_EDGES]:
+        back_again(unit, row[_PARENT], row[_EDGES], row[_PK])
 
 
 def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
@@ -142,8 +188,10 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
         order = queue.take(len(rows))
         for index, row in enumerate(rows):
             unit.db.execute(
-                "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
-                (priority_rank(row[5]), order + index, now, row[0]),
+                "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
+                (
+                    enter(unit, queue, row[_GROUP], now), priority_rank(row[_PRIORITY]), order + index, now, row[_PK],
+                ),
             )
             queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])
         queue.move(DELAYED, WAITING, len(rows))
@@ -158,13 +206,15 @@ def cancel(unit: Unit, name: str, which: Selection, reason: str, now: Millis) ->
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
         for row in rows:
-            if row[4] == ACTIVE:
+            if row[_STATE] == ACTIVE:
                 unit.db.execute("UPDATE corral_job SET cancel = ? WHERE pk = ?", (reason, row[0]))
                 queue.tell_text(EventType.CANCELLED, now, _ids([row])[0], row[2], text)
             else:
-                fail_pending(unit, queue, row[0], row[4], text, now, first=EventType.CANCELLED)
+                fail_pending(unit, queue, row[_PK], row[_STATE], text, now, first=EventType.CANCELLED)
 
-    return _command(unit, name, which, (WAITING, HELD, DELAYED, CHILDREN, ACTIVE), now, act)
+    touched = _command(unit, name, which, (WAITING, HELD, GROUPED, DELAYED, CHILDREN, ACTIVE), now, act)
+    add_what_ends_bring(unit)
+    return touched
 
 
 def update(unit: Unit, name: str, patches: Sequence[JobPatch], now: Millis) -> list[str]:
@@ -192,7 +242,7 @@ def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now:
         unit.db.execute("UPDATE corral_job SET data = ? WHERE pk = ?", (patch.data, pk))
     if patch.priority is not UNSET:
         unit.db.execute("UPDATE corral_job SET priority = ? WHERE pk = ?", (patch.priority, pk))
-        if state in (WAITING, HELD):
+        if state in (WAITING, HELD, GROUPED):
             values = (priority_rank(patch.priority), queue.take(), pk)
             unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ? WHERE pk = ?", values)
     if patch.delay_ms is not UNSET and state == DELAYED:
@@ -200,6 +250,8 @@ def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now:
         unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, queue.take(), due, pk))
         queue.tell(EventType.DELAYED, now, patch.job_id, name, str(due))
         unit.ready.add(queue.name)
+    if patch.detach:
+        detach(unit, pk, now)
     if patch.progress is not UNSET:
         unit.db.execute("UPDATE corral_job SET progress = ? WHERE pk = ?", (patch.progress, pk))
         queue.tell(EventType.PROGRESS, now, patch.job_id, name, patch.progress)
@@ -218,27 +270,6 @@ def log(unit: Unit, name: str, job_id: str, lines: Sequence[str], keep: int) -> 
     return unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0
 
 
-def configure(unit: Unit, name: str, settings: QueueSettings, now: Millis) -> QueueInfo:
-    """Change settings; workers obey from their next claim on."""
-    if settings == QueueSettings():
-        queue = unit.look(name)
-        return QueueInfo(name=name) if queue is None else queue.info
-    queue = unit.queue(name)
-    changes = {key: value for key, value in asdict(settings).items() if value is not UNSET}
-    before, after = queue.info, replace(queue.info, **changes)
-    if after == before:
-        return after
-    unit.save_info(queue, after)
-    if after.paused != before.paused:
-        queue.tell(EventType.PAUSED if after.paused else EventType.RESUMED, now)
-    if after.rate_limit != before.rate_limit:
-        queue.window_at = queue.window_used = 0
-    if after.name_concurrency != before.name_concurrency:
-        unit.db.execute("UPDATE corral_job SET state = 0 WHERE queue = ? AND state = 6", (queue.pk,))
-    unit.ready.add(name)
-    return after
-
-
 def obliterate(unit: Unit, name: str, force: bool, now: Millis) -> None:
     """Delete a queue with all it has."""
     queue = unit.look(name)
@@ -249,29 +280,18 @@ def obliterate(unit: Unit, name: str, force: bool, now: Millis) -> None:
             f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True"
         )
     orphans = "SELECT pk, parent FROM corral_job WHERE queue = ? AND parent IS NOT NULL AND state != 4"
-    waited_for = unit.rows(orphans, (queue.pk,))
+    followed = (
+        "SELECT pk, a.job FROM corral_job JOIN corral_after AS a ON a.before = pk "
+        "WHERE queue = ? AND edges & 1 AND state != 4"
+    )
+    waited_for = unit.rows(orphans, (queue.pk,)) + unit.rows(followed, (queue.pk,))
+    edges = "before IN (SELECT pk FROM corral_job WHERE queue = ? AND edges) OR job >> ? = ?"
+    unit.db.execute(f"DELETE FROM corral_after WHERE {edges}", (queue.pk, NUMBER_BITS, queue.pk))  # noqa: S608
     unit.db.execute("DELETE FROM corral_log WHERE job IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
-    for table in ("corral_job", "corral_event", "corral_note", "corral_minute"):
+    for table in _TABLES:
         unit.db.execute(f"DELETE FROM {table} WHERE queue = ?", (queue.pk,))  # noqa: S608  # constants only
     unit.db.execute("DELETE FROM corral_schedule WHERE queue = ?", (name,))
     unit.bury(queue)
     for pk, parent in waited_for:
         child_removed(unit, parent, pk, now)
-
-
-def remember(
-    unit: Unit, name: str, key: str, value: str | None, replace_it: bool, ttl_ms: Millis | None, now: Millis
-) -> str | None:
-    """Note a value unless there is one; answers what was there."""
-    queue = unit.look(name) if value is None else unit.queue(name)
-    if queue is None:
-        return None
-    old = "SELECT queue, key FROM corral_note WHERE expires_at <= ? LIMIT 1000"  # a million must not stop the store
-    unit.db.execute(f"DELETE FROM corral_note WHERE (queue, key) IN ({old})", (now,))  # noqa: S608  # constants only
-    fresh = "SELECT value FROM corral_note WHERE queue = ? AND key = ? AND ifnull(expires_at > ?, 1)"
-    before = unit.one(fresh, (queue.pk, key, now))
-    if value is not None and (before is None or replace_it):
-        expires_at = None if ttl_ms is None else now + ttl_ms
-        unit.db.execute("INSERT OR REPLACE INTO corral_note VALUES (?, ?, ?, ?)", (queue.pk, key, value, expires_at))
-    return None if before is None else str(before)

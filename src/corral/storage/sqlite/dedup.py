@@ -1,5 +1,7 @@
 """Deduplication ids: who owns one, until when, and what is to be added when the owner has ended."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from corral.job import NewJob
@@ -13,11 +15,23 @@ _decode = msgspec.json.Decoder(NewJob).decode
 SLICE = 1_000
 
 
+class Key(NamedTuple):
+    """What stands under a deduplication id, beside its owner."""
+
+    expires_at: Millis | None
+    kept: NewJob | None
+
+
+def key_of(unit: Unit, queue: QueueRow, dedup_id: str, job_id: str) -> Key | None:
+    """A deduplication id as this job owns it; None when it does not."""
+    sql = "SELECT expires_at, kept FROM corral_dedup WHERE queue = ? AND id = ? AND job = ?"
+    row = unit.row(sql, (queue.pk, dedup_id, job_id))
+    return None if row is None else Key(row[0], None if row[1] is None else _decode(row[1]))
+
+
 def owner_of(unit: Unit, queue: QueueRow, dedup_id: str, now: Millis) -> tuple[str, bool] | None:
     """The job that owns an id, and whether it does so for a time of its own; None when the id is free."""
-    row = unit.row(
-        "SELECT job, expires_at FROM corral_dedup WHERE queue = ? AND id = ?", (queue.pk, dedup_id)
-    )
+    row = unit.row("SELECT job, expires_at FROM corral_dedup WHERE queue = ? AND id = ?", (queue.pk, dedup_id))
     if row is None or (row[1] is not None and row[1] <= now):
         return None
     return row[0], row[1] is not None

@@ -6,11 +6,15 @@ from corral.event import EventType
 from corral.options import Keep, priority_rank
 from corral.storage.sqlite import dedup
 from corral.storage.sqlite.flows import cut, ended_badly, gone
+from corral.storage.sqlite.groups import enter, leave, set_aside
 from corral.storage.sqlite.unit import (
     ACTIVE,
     COMPLETED,
+    COUNTED,
     DELAYED,
     FAILED,
+    GROUPED,
+    HELD,
     WAITING,
     QueueRow,
     Row,
@@ -22,6 +26,9 @@ from corral.timing import Millis
 
 _OLDEST = "SELECT pk, id, name, parent, edges FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
 _OLDER = _OLDEST.replace("state = ?", "state = ? AND k1 < ?")
+_HELD = "SELECT pk, gid FROM corral_job WHERE queue = ? AND name = ? AND state = 6 ORDER BY k1, k2 LIMIT ?"
+BACK = "UPDATE corral_job SET state = CASE WHEN gid IS NULL THEN 0 ELSE 7 END WHERE pk = ?"
+_GROUPS_OF = "SELECT gid, count(*) FROM corral_job WHERE pk IN carray(?) AND gid IS NOT NULL GROUP BY gid"
 #: Finished jobs deleted by one verdict; a bound that was just lowered is reached with the next ones, or by the sweeper.
 SLICE = 1_000
 
@@ -32,11 +39,12 @@ def fail_pending(
     """Fail a job that nobody runs: it expired or was cancelled. Tells `first`, then FAILED."""
     row = unit.row(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ?, token = NULL WHERE pk = ? "
-        "RETURNING id, name, parent, parent_ref, edges, dedup",
+        "RETURNING id, name, parent, parent_ref, edges, dedup, gid",
         (now, queue.take(), reason, pk),
     )
     assert row is not None  # callers have just selected it
     queue.move(state, FAILED)
+    leave(unit, queue, row[6], state, now)
     queue.failed_total += 1
     called = id_of(pk, row[0])
     queue.tell_text(first, now, called, row[1], reason)
@@ -45,23 +53,31 @@ def fail_pending(
         dedup.owner_ended(unit, queue, row[5], called, now)
     if row[2] is not None or row[4]:
         ended_badly(unit, row[2], row[4], pk, row[3], reason, now)
-    unhold(unit, queue, (row[1],))
+    unhold(unit, queue, (row[1],), now)
 
 
-def to_front(unit: Unit, queue: QueueRow, rows: Sequence[tuple[int, int]], now: Millis) -> None:
-    """Put active jobs `(pk, priority)`, best first, before all others of their rank."""
+def to_front(unit: Unit, queue: QueueRow, rows: Sequence[tuple[int, int, str | None]], now: Millis) -> None:
+    """Put active jobs `(pk, priority, group)`, best first, before all others of their rank."""
     last = queue.take(len(rows)) + len(rows) - 1
     unit.db.executemany(
-        "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
-        [(priority_rank(priority), index - last, now, pk) for index, (pk, priority) in enumerate(rows)],
+        "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
+        [
+            (enter(unit, queue, group, now), priority_rank(priority), index - last, now, pk)
+            for index, (pk, priority, group) in enumerate(rows)
+        ],
     )
     queue.move(ACTIVE, WAITING, len(rows))
     unit.ready.add(queue.name)
 
 
-def to_later(unit: Unit, queue: QueueRow, pk: int, priority: int, after_ms: Millis, now: Millis) -> None:
+def to_later(
+    unit: Unit, queue: QueueRow, pk: int, priority: int, group: str | None, after_ms: Millis, now: Millis
+) -> None:
     """Put an active job back for later, or to the end of its rank when no delay is asked."""
-    state, k1 = (DELAYED, now + after_ms) if after_ms > 0 else (WAITING, priority_rank(priority))
+    if after_ms > 0:
+        state, k1 = DELAYED, now + after_ms
+    else:
+        state, k1 = enter(unit, queue, group, now), priority_rank(priority)
     unit.db.execute(
         "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, token = NULL, ready_at = ? WHERE pk = ?",
         (state, k1, queue.take(), now + after_ms, pk),
@@ -70,7 +86,7 @@ def to_later(unit: Unit, queue: QueueRow, pk: int, priority: int, after_ms: Mill
     unit.ready.add(queue.name)  # also when delayed: an idle worker must learn the new due time
 
 
-def unhold(unit: Unit, queue: QueueRow, names: Iterable[str]) -> None:
+def unhold(unit: Unit, queue: QueueRow, names: Iterable[str], now: Millis) -> None:
     """Jobs of these names ran, or left the queue, and made room: serve one held job of each again.
 
     One too many does no harm: the next claim sets it aside once more.
@@ -80,13 +96,18 @@ def unhold(unit: Unit, queue: QueueRow, names: Iterable[str]) -> None:
         return
     for name in names:
         if name in caps:
-            pk = unit.one(
-                "SELECT pk FROM corral_job WHERE queue = ? AND name = ? AND state = 6 ORDER BY k1, k2 LIMIT 1",
-                (queue.pk, name),
-            )
-            if pk is not None:
-                unit.db.execute("UPDATE corral_job SET state = 0 WHERE pk = ?", (pk,))
-                unit.ready.add(queue.name)
+            serve_again(unit, queue, name, 1, now)
+
+
+def serve_again(unit: Unit, queue: QueueRow, name: str, most: int, now: Millis) -> int:
+    """Put held jobs of a name back to where they stood; answers how many there were."""
+    rows = unit.rows(_HELD, (queue.pk, name, most))
+    for pk, group in rows:
+        unit.db.execute(BACK, (pk,))
+        set_aside(unit, queue, group, now, -1)
+    if rows:
+        unit.ready.add(queue.name)
+    return len(rows)
 
 
 def idle(queue: QueueRow, now: Millis) -> None:
@@ -123,9 +144,12 @@ def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Mi
             gone(unit, parent, edges, pk, now)
         if edges:
             cut(unit, pk, edges)
+    if queue.grouped and state in (GROUPED, HELD):
+        for group, count in unit.rows(_GROUPS_OF, (keys,)):
+            leave(unit, queue, group, state, now, count)
     unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
-    queue.count[WAITING if state == 6 else state] -= len(rows)
-    if state == WAITING:
-        unhold(unit, queue, [str(row[2]) for row in rows])
+    queue.count[COUNTED[state]] -= len(rows)
+    if state in (WAITING, GROUPED):
+        unhold(unit, queue, [str(row[2]) for row in rows], now)

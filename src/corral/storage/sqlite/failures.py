@@ -40,10 +40,10 @@ def failures(unit: Unit, name: str, start: int, limit: int) -> Page[FailureGroup
 
 
 def _group(
-    fingerprint: str, type: str, message: str, attempts: int, jobs: int, first_at: Millis, last_at: Millis,
+    fingerprint: str, kind: str, message: str, attempts: int, jobs: int, first_at: Millis, last_at: Millis,
     last_job: str, last_name: str,
 ) -> FailureGroup:  # fmt: skip
     return FailureGroup(
-        fingerprint=fingerprint, type=type, message=message, attempts=attempts, jobs=jobs, first_at=first_at,
+        fingerprint=fingerprint, type=kind, message=message, attempts=attempts, jobs=jobs, first_at=first_at,
         last_at=last_at, last_job_id=last_job, last_name=last_name,
     )  # fmt: skip

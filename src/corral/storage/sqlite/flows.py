@@ -12,6 +12,7 @@ from corral.event import EventType
 from corral.job import ParentRef
 from corral.options import ParentPolicy, priority_rank
 from corral.storage.sqlite import dedup
+from corral.storage.sqlite.groups import enter
 from corral.storage.sqlite.rows import read_parent
 from corral.storage.sqlite.unit import (
     CHILDREN,
@@ -186,9 +187,9 @@ def child_completed(unit: Unit, parent: int, child: int, result: str, now: Milli
         _one_less(unit, parent, now)
 
 
-def child_failed(unit: Unit, parent: int, child: int, reference: str | None, reason: str, now: Millis) -> None:
-    """Apply the child's policy to the parent, and what follows from that to others."""
-    _spread(unit, _fallout(unit, parent, 0, child, reference, reason), now)
+def child_failed(unit: Unit, parent: int, child: int, policy: ParentPolicy, reason: str, now: Millis) -> None:
+    """Apply a policy to the parent, and what follows from that to others."""
+    _spread(unit, [_Fallout(parent, child, policy, reason)], now)
 
 
 def _child_failed(unit: Unit, told: _Fallout, now: Millis) -> list[_Fallout]:
@@ -232,6 +233,19 @@ def child_retried(unit: Unit, parent: int, child: int) -> None:
         unit.db.execute("UPDATE corral_job SET pending = pending + 1 WHERE pk = ?", (parent,))
 
 
+def waits_again(unit: Unit, parent: int) -> bool:
+    """Whether a job that is to run again has somebody to wait for. Failures that nobody retried are spent."""
+    spent = (
+        "UPDATE corral_child SET state = 5, policy = 'ignore', value = ifnull(value, (SELECT reason FROM corral_job "
+        "WHERE pk = child)) WHERE parent = ? AND (state = 5 OR (state = 0 AND child IN "
+        "(SELECT pk FROM corral_job WHERE pk = child AND state = 5)))"
+    )
+    unit.db.execute(spent, (parent,))
+    left = "SELECT count(*) FROM corral_child WHERE parent = ? AND state = 0"
+    sql = f"UPDATE corral_job SET pending = ({left}) WHERE pk = ? RETURNING pending"  # noqa: S608  # constants only
+    return bool(unit.one(sql, (parent, parent)))
+
+
 def detach(unit: Unit, pk: int, now: Millis) -> None:
     """Take a job away from its parent, which waits for it no longer."""
     parent = unit.number("SELECT parent FROM corral_job WHERE pk = ?", (pk,))
@@ -270,7 +284,7 @@ def _parked(unit: Unit, parent: int, now: Millis) -> list[_Fallout]:
 
 def release(unit: Unit, parent: int, now: Millis) -> None:
     """Let a parent that waits for its children run; its delay begins now."""
-    row = unit.row("SELECT queue, id, name, state, priority, later FROM corral_job WHERE pk = ?", (parent,))
+    row = unit.row("SELECT queue, id, name, state, priority, later, gid FROM corral_job WHERE pk = ?", (parent,))
     if row is None or row[3] != CHILDREN:
         return
     queue = unit.by_pk(row[0])
@@ -284,8 +298,8 @@ def release(unit: Unit, parent: int, now: Millis) -> None:
         queue.tell(EventType.DELAYED, now, id_of(parent, row[1]), row[2], str(due))
         return
     unit.db.execute(
-        "UPDATE corral_job SET state = 0, k1 = ?, k2 = ?, ready_at = ?, later = NULL WHERE pk = ?",
-        (priority_rank(row[4]), queue.take(), now, parent),
+        "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, ready_at = ?, later = NULL WHERE pk = ?",
+        (enter(unit, queue, row[6], now), priority_rank(row[4]), queue.take(), now, parent),
     )
     queue.move(CHILDREN, WAITING)
     queue.tell(EventType.WAITING, now, id_of(parent, row[1]), row[2])

@@ -151,4 +151,6 @@ def _check_schema(foreign: Foreign, path: str) -> None:
     row = foreign.execute("SELECT value FROM corral_meta WHERE key = 'schema'").fetchone() if there else None
     if row is None or row[0] != SCHEMA:
         found = "has no tables of corral yet" if row is None else f"is of schema {row[0]}, this corral's is {SCHEMA}"
-        raise StorageVersionError(f"{path} {found}: open the application once (`async with app`), which brings it there")
+        raise StorageVersionError(
+            f"{path} {found}: open the application once (`async with app`), which brings it there"
+        )

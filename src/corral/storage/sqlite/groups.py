@@ -89,6 +89,13 @@ def hold_fields(hold: Hold | None, now: Millis) -> dict[str, object]:
     return {"held_until": now + hold.for_ms, "hold_reason": hold.reason, "probing": hold.probe}
 
 
+def lengthen(group: GroupRow, until: Millis, reason: str) -> Millis:
+    """Hold a group for longer; answers the hold's end."""
+    until = max(group.settings.held_until or 0, until)
+    group.settings = replace(group.settings, held_until=until, hold_reason=reason)
+    return until
+
+
 def reconsider(unit: Unit, queue: QueueRow, now: Millis) -> None:
     """The limits for all groups changed: look at every group that has none of its own."""
     for row in unit.rows("SELECT id FROM corral_group WHERE queue = ?", (queue.pk,)):

@@ -10,8 +10,10 @@ from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
 from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
 from corral.storage.sqlite.flows import find_pk
-from corral.storage.sqlite.settle import LOOK, cancelled, crashes_allowed, fail, quarantine_reason
-from corral.storage.sqlite.unit import Row, Unit, id_of, numbers_in
+from corral.storage.sqlite.groups import ended as run_ended
+from corral.storage.sqlite.groups import tend
+from corral.storage.sqlite.settle import GROUP, LOOK, cancelled, crashes_allowed, fail, quarantine_reason
+from corral.storage.sqlite.unit import ACTIVE, Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
 _encode = msgspec.json.Encoder().encode
@@ -57,7 +59,10 @@ def _see(unit: Unit, worker: WorkerInfo, lease_ms: Millis, now: Millis) -> None:
 def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) -> Recovered:
     """Take back jobs whose lease ran out, a slice at a time."""
     queue = unit.look(name)
-    if queue is None or not queue.count[2]:
+    if queue is None:
+        return Recovered()
+    tend(unit, queue, now)
+    if not queue.count[ACTIVE]:
         return Recovered()
     expired = "SELECT pk FROM corral_job WHERE queue = ? AND state = 2 AND k1 <= ? ORDER BY k1 LIMIT ?"
     pks = [row[0] for row in unit.rows(expired, (queue.pk, now, limit))]
@@ -71,17 +76,18 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
         pk, crashes = row[0], row[9] + 1
         called = id_of(pk, row[11])
         unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
+        run_ended(unit, queue, row[GROUP], now)
         queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
         if row[12] is not None or crashes >= crashes_allowed(unit, pk, max_crashes):
             reason = quarantine_reason(crashes, LOST) if row[12] is None else cancelled(row[12])
             fail(unit, queue, row, reason, None, keep, now, attempt=0)
             quarantined.append(called)
         else:
-            front.append((pk, row[5]))
+            front.append((pk, row[5], row[GROUP]))
             requeued.append(called)
     if front:
         to_front(unit, queue, front, now)
-    unhold(unit, queue, [row[2] for row in rows])
+    unhold(unit, queue, [row[2] for row in rows], now)
     idle(queue, now)
     unit.ready.add(name)
     add_what_ends_bring(unit)

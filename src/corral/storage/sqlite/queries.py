@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from corral.event import NOW, Event, EventCursor
-from corral.job import Job, JobState
+from corral.job import Job
 from corral.schedule import Schedule
 from corral.storage.insight import Page
 from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
-from corral.storage.sqlite.commands import CODES
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
 from corral.storage.sqlite.schedules import decode
@@ -20,12 +19,12 @@ from corral.storage.sqlite.unit import (
     DELAYED,
     EVENT_TYPES,
     FAILED,
+    GROUPED,
     HELD,
     WAITING,
     QueueRow,
     Unit,
     Value,
-    numbers_in,
 )
 from corral.timing import Millis
 
@@ -45,43 +44,6 @@ def _get(unit: Unit, queue: QueueRow, job_id: str) -> Job | None:
     return to_job(queue.name, row) if row else None
 
 
-def page(
-    unit: Unit, name: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, job_name: str | None
-) -> Page[Job]:
-    """A stretch of the jobs in some states. The total comes from the counters unless a name is asked for."""
-    queue = unit.look(name)
-    if queue is None:
-        return Page((), 0)
-    codes = sorted({code for state in states for code in CODES[state]})
-    if job_name is None:
-        total = sum(queue.count[code] for code in codes if code != HELD)
-    else:
-        sql = "SELECT count(*) FROM corral_job WHERE queue = ? AND state IN carray(?) AND name = ?"
-        total = int(unit.rows(sql, (queue.pk, numbers_in(codes), job_name))[0][0])
-    # Waiting jobs are listed as they will be served; turning that round would put the last first.
-    direction = "DESC" if newest_first and not set(codes) & {WAITING, DELAYED} else "ASC"
-    start = max(0, start)
-    pks = _places(unit, queue, codes, job_name, direction, start + max(0, limit))[start:]
-    rows = [unit.rows(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
-    return Page(tuple(to_job(name, row) for row in rows), total)
-
-
-def _places(
-    unit: Unit, queue: QueueRow, codes: Sequence[int], job_name: str | None, direction: str, end: int
-) -> list[int]:
-    """The keys of the first `end` jobs in these states, in order.
-
-    Each state is read along the index as far as needed and then merged: one query over several states would sort all
-    their jobs.
-    """
-    order = f"ORDER BY k1 {direction}, k2 {direction}, pk {direction} LIMIT ?"
-    named, values = ("", ()) if job_name is None else (" AND name = ?", (job_name,))
-    sql = f"SELECT k1, k2, pk FROM corral_job WHERE queue = ? AND state = ?{named} {order}"  # noqa: S608
-    found = [row for code in codes for row in unit.rows(sql, (queue.pk, code, *values, end))]
-    found.sort(reverse=direction == "DESC")
-    return [row[2] for row in found[:end]]
-
-
 def counts(unit: Unit, names: Sequence[str]) -> list[QueueCounts]:
     """The counters, which every transaction keeps."""
     return [_counts(unit, name) for name in names]
@@ -96,7 +58,7 @@ def _counts(unit: Unit, name: str) -> QueueCounts:
     if count[WAITING]:  # the head of each rank is old, but the oldest of all may stand behind: ask the head only
         head = "SELECT ready_at FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT 100"
         sql = f"SELECT min(ready_at) FROM ({head})"  # noqa: S608  # constants only
-        heads = [unit.number(sql, (queue.pk, state)) for state in (WAITING, HELD)]
+        heads = [unit.number(sql, (queue.pk, state)) for state in (WAITING, HELD, GROUPED)]
         oldest = min((at for at in heads if at is not None), default=None)
     return QueueCounts(
         queue=name,
@@ -123,6 +85,7 @@ def children(unit: Unit, name: str, job_id: str) -> Children:
         pending=tuple((row[0], row[1]) for row in rows if row[2] == 0),
         completed={row[1]: row[3] for row in rows if row[2] == COMPLETED},
         failed={row[1]: row[3] for row in rows if row[2] == FAILED},
+        queues={row[1]: row[0] for row in rows},
     )
 
 

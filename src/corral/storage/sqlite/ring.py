@@ -70,11 +70,21 @@ class Ring:
 def serve(unit: Unit, queue: QueueRow, choice: Choice, plain: Source, now: Millis) -> None:
     """Pick jobs of the groups, and of those without one, in turn, as long as a group may start something."""
     ring = Ring(unit, queue, choice.left)
+    for_all = queue.info.group_limits
     queue.groups_at = now
-    while choice.left and (group := ring.first()) is not None:
+    while choice.left and not choice.stopped and (group := ring.first()) is not None:
         turn = group.turn
         assert turn is not None
         if queue.plain_turn <= turn and choice.pick(plain, PLAIN) is not None:
             queue.turn, queue.plain_turn = turn, turn + 1
             continue
-        ring.drop_if = None if False else None  # placeholder
+        source = ring.source(group, choice.left)
+        ring.drop()
+        if choice.pick(source) is None:
+            continue  # what it had has expired or was set aside: it leaves without having had its turn
+        group.waiting, group.active = group.waiting - 1, group.active + 1
+        queue.grouped -= 1
+        count_starts(group.limits(for_all).rate_limits, group.windows, 1, now)
+        queue.turn, group.turn = turn, turn + 1
+        if not group.blocked(for_all, now)[0]:
+            ring.put(group)

@@ -12,7 +12,7 @@ from corral.storage.sqlite.unit import Row, id_of
 JOB_COLUMNS = (
     "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, "
     "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending, "
-    "dedup, fingerprint"
+    "dedup, fingerprint, gid"
 )
 
 STATES = (
@@ -22,6 +22,7 @@ STATES = (
     JobState.WAITING_CHILDREN,
     JobState.COMPLETED,
     JobState.FAILED,
+    JobState.WAITING,
     JobState.WAITING,
 )
 
@@ -70,7 +71,8 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
 def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
     (pk, id_, state, k1, name, data, options, priority, created_at, _, started_at, started, made, crashes, progress,
-     result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint) = row  # fmt: skip
+     result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint,
+     group) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(
         id=id_of(pk, id_),
@@ -94,6 +96,7 @@ def to_job(queue: str, row: Row) -> Job:
         worker=worker,
         parent=read_parent(parent) if parent else None,
         pending_children=pending,
+        group=group,
         dedup_id=dedup,
         fingerprint=fingerprint,
         schedule=schedule,

@@ -6,13 +6,16 @@ import apsw
 
 from corral.event import EventType
 from corral.options import Keep
-from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal, Settlement
 from corral.storage.sqlite import dedup
 from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
 from corral.storage.sqlite.failures import note_failure
 from corral.storage.sqlite.flows import ended_badly, ended_well, parked_parent
+from corral.storage.sqlite.groups import ended as run_ended
+from corral.storage.sqlite.groups import lengthen
+from corral.storage.sqlite.limits import hold_on
 from corral.storage.sqlite.rows import add_trace, shown_options
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -34,11 +37,11 @@ from corral.timing import Millis
 _COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
 #: The plus signs keep SQLite from reading every active job of the queue instead of these few.
 LOOK = (
-    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel, edges, "
-    "dedup "
-    "FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
+    "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel, "
+    "edges, dedup, gid FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
 )
-_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF, _TRACES, _CRASHES, _ORDER, _ID, _CANCEL, _EDGES, _DEDUP = range(15)
+_PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF = range(8)
+_TRACES, _CRASHES, _ORDER, _ID, _CANCEL, _EDGES, _DEDUP, GROUP = range(8, 16)
 _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
@@ -63,7 +66,7 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
     rows: dict[int, Row] = {row[0]: row for row in unit.rows(LOOK, (numbers_in(keys.values()), queue.pk))}
     refused: dict[str, Refusal] = {}
     done: list[tuple[Row, Completed]] = []
-    back: list[tuple[Row, Released | Crashed]] = []
+    back: list[tuple[Row, Released | Limited | Crashed]] = []
     ended = _Tally()
     for one in settlements:
         pk = keys.get(one.job_id, -1)
@@ -73,10 +76,15 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
             continue
         del rows[pk]  # a second verdict of the same run finds nothing
         ended.names.append(row[_NAME])
+        if row[GROUP] is not None:
+            run_ended(unit, queue, row[GROUP], now)
         match _unless_cancelled(row, one.outcome, queue):
             case Completed() as outcome:
                 done.append((row, outcome))
             case Released() | Crashed() as outcome:
+                back.append((row, outcome))
+            case Limited() as outcome:
+                _hold(unit, queue, row, outcome, now)
                 back.append((row, outcome))
             case outcome:
                 _settle_one(unit, queue, row, outcome, ended, now)
@@ -88,10 +96,10 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
     if back:
         _give_back(unit, queue, back, now)
     if ended.names:
-        unhold(unit, queue, ended.names)
+        unhold(unit, queue, ended.names, now)
         idle(queue, now)
         ended.store(unit, queue, now)
-        if queue.info.concurrency is not None:
+        if queue.info.concurrency is not None or queue.info.probing:
             unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
     if unit.adds:
         add_what_ends_bring(unit)
@@ -123,7 +131,7 @@ def _settle_one(
             ended.attempt(row, now)
             _retry(unit, queue, row, outcome, now)
         case Snoozed(after_ms):
-            to_later(unit, queue, row[_PK], row[_PRIORITY], after_ms, now)
+            to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], after_ms, now)
             queue.tell(EventType.SNOOZED, now, _id(row), row[_NAME], str(now + after_ms))
         case Parked():
             _park(unit, queue, row, now)
@@ -239,7 +247,7 @@ def fail(
 
 def _retry(unit: Unit, queue: QueueRow, row: Row, outcome: Retried, now: Millis) -> None:
     kind = outcome.failure
-    to_later(unit, queue, row[_PK], row[_PRIORITY], outcome.after_ms, now)
+    to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], outcome.after_ms, now)
     traces = row[_TRACES] if outcome.trace is None else add_trace(row[_TRACES], outcome.trace)
     unit.db.execute(
         "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ?, fingerprint = ? WHERE pk = ?",
@@ -254,14 +262,24 @@ def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
     queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])
     # Asked again: a child may have ended in this very batch, after the rows were read.
     if not unit.number("SELECT pending FROM corral_job WHERE pk = ?", (row[_PK],)):
-        to_later(unit, queue, row[_PK], row[_PRIORITY], 0, now)
+        to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], 0, now)
         return
     unit.db.execute("UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK]))
     queue.move(ACTIVE, CHILDREN)
     parked_parent(unit, row[_PK], now)
 
 
-def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Crashed]], now: Millis) -> None:
+def _hold(unit: Unit, queue: QueueRow, row: Row, outcome: Limited, now: Millis) -> None:
+    """Hold the group, or the queue, of a job whose other side asked for a pause."""
+    until = now + outcome.after_ms
+    if outcome.group and row[GROUP] is not None:
+        until = lengthen(unit.group(queue, row[GROUP], now), until, outcome.reason)
+    else:
+        until = hold_on(unit, queue, until, outcome.reason)
+    queue.tell(EventType.LIMITED, now, _id(row), row[_NAME], str(until))
+
+
+def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Limited | Crashed]], now: Millis) -> None:
     """Released and crashed jobs go to the front together, so that they keep the order they were claimed in."""
     front = []
     for row, outcome in sorted(back, key=_serving_order):
@@ -274,9 +292,9 @@ def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Cra
             if crashes >= crashes_allowed(unit, row[_PK], outcome.limit):
                 fail(unit, queue, row, quarantine_reason(crashes, outcome.reason), None, outcome.keep, now, attempt=0)
                 continue
-        else:
+        elif isinstance(outcome, Released):
             queue.tell(EventType.RELEASED, now, _id(row), row[_NAME])
-        front.append((row[_PK], row[_PRIORITY]))
+        front.append((row[_PK], row[_PRIORITY], row[GROUP]))
     if front:
         to_front(unit, queue, front, now)
 

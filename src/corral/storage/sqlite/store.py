@@ -10,7 +10,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import Page
+from corral.storage.insight import FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
     Bucket,
@@ -29,9 +29,11 @@ from corral.storage.port import (
     WorkerInfo,
 )
 from corral.storage.sqlite import claim as _claim
-from corral.storage.sqlite import commands, leases, queries, schedules
+from corral.storage.sqlite import commands, dedup, failures, leases, places, queries, schedules, series
 from corral.storage.sqlite.add import add
 from corral.storage.sqlite.core import Core
+from corral.storage.sqlite.notes import remember
+from corral.storage.sqlite.settings import configure
 from corral.storage.sqlite.settle import settle
 from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import parse
@@ -107,9 +109,12 @@ class SqliteStorage:
         return await self._core.write(lambda unit: commands.remove(unit, queue, which, _at(now)))
 
     async def retry(
-        self, queue: str, which: Selection, *, reset_attempts: bool = True, now: Millis | None = None
-    ) -> list[JobId]:
-        return await self._core.write(lambda unit: commands.retry(unit, queue, which, reset_attempts, _at(now)))
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, after_ms: Millis = 0, every_ms: Millis = 0,
+        now: Millis | None = None,
+    ) -> list[JobId]:  # fmt: skip
+        return await self._core.write(
+            lambda unit: commands.retry(unit, queue, which, reset_attempts, after_ms, every_ms, _at(now))
+        )
 
     async def promote(self, queue: str, which: Selection, *, now: Millis | None = None) -> list[JobId]:
         return await self._core.write(lambda unit: commands.promote(unit, queue, which, _at(now)))
@@ -124,17 +129,17 @@ class SqliteStorage:
         return await self._core.write(lambda unit: commands.log(unit, queue, job_id, lines, keep))
 
     async def configure(self, queue: str, settings: QueueSettings, *, now: Millis | None = None) -> QueueInfo:
-        return await self._core.write(lambda unit: commands.configure(unit, queue, settings, _at(now)))
+        return await self._core.write(lambda unit: configure(unit, queue, settings, _at(now)))
 
     async def obliterate(self, queue: str, *, force: bool = False) -> None:
         await self._core.write(lambda unit: commands.obliterate(unit, queue, force, now_ms()))
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
-        now: Millis | None = None,
+        lease: Lease | None = None, now: Millis | None = None,
     ) -> str | None:  # fmt: skip
         return await self._core.write(
-            lambda unit: commands.remember(unit, queue, key, value, replace, ttl_ms, _at(now))
+            lambda unit: remember(unit, queue, key, value, replace, ttl_ms, lease, _at(now))
         )
 
     # -- queries -------------------------------------------------------------------------------------------------
@@ -144,9 +149,11 @@ class SqliteStorage:
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None,
+        name: str | None = None, group: str | None = None,
     ) -> Page[Job]:  # fmt: skip
-        return await self._core.read(lambda unit: queries.page(unit, queue, states, start, limit, newest_first, name))
+        return await self._core.read(
+            lambda unit: places.page(unit, queue, states, start, limit, newest_first, name, group)
+        )
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._core.read(lambda unit: queries.counts(unit, queues), brief=len(queues) <= BRIEF)
@@ -165,6 +172,30 @@ class SqliteStorage:
 
     async def workers(self, *, stale_ms: Millis = 60_000, now: Millis | None = None) -> list[WorkerInfo]:
         return await self._core.read(lambda unit: queries.workers(unit, stale_ms, _at(now)))
+
+    # -- insight -------------------------------------------------------------------------------------------------
+
+    async def groups(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[GroupInfo]:
+        return await self._core.read(lambda unit: places.groups(unit, queue, start, limit))
+
+    async def place(self, queue: str, job_id: JobId) -> Place | None:
+        return await self._core.read(lambda unit: places.place(unit, queue, job_id))
+
+    async def failures(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[FailureGroup]:
+        return await self._core.read(lambda unit: failures.failures(unit, queue, start, limit))
+
+    async def deduplication(
+        self, queue: str, dedup_id: str, *, remove: bool = False, now: Millis | None = None
+    ) -> JobId | None:
+        if remove:
+            return await self._core.write(lambda unit: dedup.let_go(unit, queue, dedup_id, _at(now)))
+        return await self._core.read(lambda unit: dedup.deduplication(unit, queue, dedup_id, _at(now)))
+
+    async def record(self, queue: str, samples: Sequence[Sample], *, now: Millis | None = None) -> None:
+        await self._core.write(lambda unit: series.record(unit, queue, samples, _at(now)))
+
+    async def series(self, queue: str, tier: Tier, *, since: Millis, until: Millis) -> list[Sample]:
+        return await self._core.read(lambda unit: series.series(unit, queue, tier, since, until))
 
     # -- schedules -----------------------------------------------------------------------------------------------
 

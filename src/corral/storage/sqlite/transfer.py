@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from corral.job import Job, JobId
 from corral.options import ParentPolicy
-from corral.storage.sqlite import unpack
+from corral.storage.sqlite import dedup, unpack
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.rows import JOB_COLUMNS, read_options, to_job
 from corral.storage.sqlite.store import SqliteStorage
@@ -26,6 +26,7 @@ from corral.storage.sqlite.unit import (
 )
 from corral.storage.sqlite.unpack import TIE_STATES
 from corral.storage.transfer import (
+    DEDUPLICATION,
     LEDGER_KEY,
     SLICE,
     SLICE_BYTES,
@@ -42,7 +43,7 @@ from corral.timing import Millis, now_ms
 
 #: The states in the order they are packed; held jobs stand among the waiting ones.
 STATES = ((WAITING, HELD), (DELAYED,), (CHILDREN,), (COMPLETED,), (FAILED,))
-_MORE = "expires_at, cancel, parent, k2, state"
+_MORE = "expires_at, cancel, parent, k2, state, later"
 _COLUMNS = f"{JOB_COLUMNS}, {_MORE}"
 _SHOWN = JOB_COLUMNS.count(",") + 1
 _NEXT = (
@@ -160,6 +161,7 @@ class _Packer:
             whole = stored(self._queue.name, row)
         except msgspec.MsgspecError:
             return None
+        whole = self._with_key(whole)
         pk, parent = row[0], row[_SHOWN + 2]
         one = self._unit.one
         return Packed(
@@ -170,6 +172,16 @@ class _Packer:
             tied=parent is not None,
             stays=parent is not None and row[_SHOWN + 4] not in (COMPLETED, FAILED) and self._runs(parent),
         )
+
+    def _with_key(self, whole: Stored) -> Stored:
+        """The job with the deduplication id that it owns, if it does."""
+        if whole.job.dedup_id is None:
+            return whole
+        key = dedup.key_of(self._unit, self._queue, whole.job.dedup_id, whole.job.id)
+        if key is None:
+            return whole
+        until = (None, "" if key.expires_at is None else str(key.expires_at))
+        return replace(whole, foreign={**whole.foreign, DEDUPLICATION: until}, follower=key.kept)
 
     def _runs(self, pk: int | None) -> bool:
         """Whether this job, or one above it, is running."""
@@ -185,7 +197,7 @@ class _Packer:
 
 def stored(queue: str, row: Row) -> Stored:
     """A job from its row (`_COLUMNS`). Raises: msgspec.MsgspecError when it cannot be read."""
-    expires_at, cancel, _, _, state = row[_SHOWN:]
+    expires_at, cancel, _, _, state, later = row[_SHOWN:]
     job: Job = replace(to_job(queue, row[:_SHOWN]), pending_children=0)
     options = row[6]
     if options is not None:
@@ -196,6 +208,7 @@ def stored(queue: str, row: Row) -> Stored:
         expires_at=expires_at,
         since=row[3] if state == CHILDREN else None,
         cancel=cancel,
+        delay_ms=later,
         foreign=_decode_foreign(options).bullmq if options and '"bullmq"' in options else {},
     )
 
@@ -221,14 +234,17 @@ def ties(unit: Unit, name: str, parent: JobId) -> tuple[Tie, ...]:
     """A parent's children."""
     queue = unit.look(name)
     pk = None if queue is None else find_pk(unit, queue, parent)
-    sql = "SELECT queue, id, state, policy, value FROM corral_child WHERE parent = ? ORDER BY child"
+    sql = (
+        "SELECT c.queue, c.id, c.state, c.policy, c.value, a.policy FROM corral_child AS c "
+        "LEFT JOIN corral_after AS a ON a.before = c.child AND a.job = c.parent WHERE c.parent = ? ORDER BY c.child"
+    )
     return tuple(_tie(row) for row in unit.rows(sql, (pk,)))
 
 
 def _tie(row: Row) -> Tie:
-    queue, job_id, state, policy, value = row
-    left = ParentPolicy(policy) if state == FAILED else ParentPolicy.WAIT
-    return Tie(queue=queue, id=job_id, state=TIE_STATES[state], policy=left, value=value)
+    queue, job_id, state, policy, value, edge = row
+    left = ParentPolicy(policy) if state == FAILED or edge is not None else ParentPolicy.WAIT
+    return Tie(queue=queue, id=job_id, state=TIE_STATES[state], policy=left, value=value, after=edge is not None)
 
 
 def notes(unit: Unit, name: str, after: str, limit: int, now: Millis) -> Notes:

@@ -7,7 +7,8 @@ import msgspec
 from corral.event import EventType
 from corral.job import Job, JobId, JobState
 from corral.options import JobOptions, ParentPolicy, priority_rank
-from corral.storage.sqlite.flows import child_completed, child_failed, find_pk
+from corral.storage.sqlite import dedup
+from corral.storage.sqlite.flows import FOLLOWED, FOLLOWS, child_completed, child_failed, find_pk
 from corral.storage.sqlite.rows import options_text, parent_text, read_parent
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -21,7 +22,7 @@ from corral.storage.sqlite.unit import (
     Unit,
     job_key,
 )
-from corral.storage.transfer import LEDGER_KEY, Figures, Item, Stored, Tie
+from corral.storage.transfer import DEDUPLICATION, LEDGER_KEY, Figures, Item, Stored, Tie
 from corral.timing import Millis, now_ms
 
 CODES = {
@@ -38,8 +39,8 @@ _TIE_CODES = {state: code for code, state in TIE_STATES.items()}
 _PUT = (
     "INSERT OR REPLACE INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, "
     "ready_at, expires_at, started_at, attempts_started, attempts_made, crashes, worker, cancel, progress, result, "
-    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 #: Made by the first move, so that stores that are never moved pay nothing for it.
 _MARKS = """
@@ -49,6 +50,10 @@ CREATE TRIGGER IF NOT EXISTS corral_moved_gone AFTER DELETE ON corral_job
 """
 #: Failures nobody has decided about keep the parent waiting, as children that have not ended do.
 _PENDING = "state = 0 OR (state = 5 AND policy IN ('wait', 'fail'))"
+_EDGES = (
+    "SELECT ? * EXISTS (SELECT 1 FROM corral_after WHERE before = ?) + ? * EXISTS (SELECT 1 FROM corral_child AS c "
+    "JOIN corral_after AS a ON a.before = c.child AND a.job = c.parent WHERE c.parent = ?)"
+)
 _MINUTE = "INTO corral_minute VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 #: BullMQ's field for what a job is to fail of as soon as somebody claims it.
@@ -92,12 +97,27 @@ def _unpack(unit: Unit, queue: QueueRow, item: Item) -> bool:
         queue.count[WAITING if before[0] == HELD else before[0]] -= 1
     queue.count[state] += 1
     _put(unit, queue, item.stored, pk, state, parent=_parent(unit, item))
+    if job.dedup_id is not None:
+        _own(unit, queue, item.stored, job.dedup_id)
     if item.mark:
         unit.db.execute("INSERT OR REPLACE INTO corral_moved VALUES (?, ?)", (pk, item.mark))
     condemned = item.stored.foreign.get(CONDEMNED)
     if condemned is not None and condemned[1] is not None and not job.state.finished:
         _fail(unit, queue, job, pk, state, condemned[1])
     return True
+
+
+def _own(unit: Unit, queue: QueueRow, stored: Stored, dedup_id: str) -> None:
+    """Carry the ownership of a deduplication id, unless another job has it here."""
+    job = stored.job
+    dedup.owner_removed(unit, queue, dedup_id, job.id)
+    owned = stored.foreign.get(DEDUPLICATION)
+    now = now_ms()
+    if owned is None or dedup.owner_of(unit, queue, dedup_id, now) is not None:
+        return
+    dedup.own(unit, queue, dedup_id, job.id, int(owned[1]) if owned[1] else None)
+    if stored.follower is not None:
+        dedup.keep(unit, queue, dedup_id, stored.follower)
 
 
 def _fail(unit: Unit, queue: QueueRow, job: Job, pk: int, state: int, reason: str) -> None:
@@ -119,7 +139,9 @@ def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, pa
         CHILDREN: stored.since,
     }.get(state, job.finished_at)
     pending = unit.number(f"SELECT count(*) FROM corral_child WHERE parent = ? AND ({_PENDING})", (pk,))  # noqa: S608
-    options = options_with(job.options, stored.foreign) if stored.foreign else options_text(job.options)
+    foreign = {name: pair for name, pair in stored.foreign.items() if name != DEDUPLICATION}
+    options = options_with(job.options, foreign) if foreign else options_text(job.options)
+    edges = unit.number(_EDGES, (FOLLOWED, pk, FOLLOWS, pk))
     traces = _encode(job.traces).decode() if job.traces else None
     # A replaced row is deleted first; its mark goes with it, by the trigger or here.
     unit.db.execute("DELETE FROM corral_job WHERE pk = ?", (pk,))
@@ -129,7 +151,8 @@ def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, pa
          options, job.priority, job.created_at, stored.ready_at, stored.expires_at, job.started_at,
          job.attempts_started, job.attempts_made, job.crashes, job.worker, stored.cancel, job.progress, job.result,
          job.failed_reason, traces, job.schedule, job.scheduled_for, parent,
-         parent_text(job.parent) if job.parent else None, pending or 0),
+         parent_text(job.parent) if job.parent else None, pending or 0, edges or 0, stored.delay_ms, job.dedup_id,
+         job.fingerprint),
     )  # fmt: skip
 
 
@@ -182,6 +205,8 @@ def unpack_ties(unit: Unit, name: str, parent: JobId, ties: Sequence[Tie], first
     if pk is None:
         return
     if first:
+        known = "SELECT child FROM corral_child WHERE parent = ?"
+        unit.db.execute(f"DELETE FROM corral_after WHERE job = ? AND before IN ({known})", (pk, pk))  # noqa: S608
         unit.db.execute("DELETE FROM corral_child WHERE parent = ?", (pk,))
     keys = []
     for tie in ties:
@@ -192,18 +217,23 @@ def unpack_ties(unit: Unit, name: str, parent: JobId, ties: Sequence[Tie], first
             "INSERT OR REPLACE INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?)",
             (pk, child, tie.queue, tie.id, _TIE_CODES[tie.state], _policy(unit, tie, child).value, tie.value),
         )
-        unit.db.execute("UPDATE corral_job SET parent = ? WHERE pk = ? AND parent_ref IS NOT NULL", (pk, child))
+        if tie.after:
+            unit.db.execute("INSERT OR REPLACE INTO corral_after VALUES (?, ?, ?)", (child, pk, tie.policy.value))
+            unit.db.execute("UPDATE corral_job SET edges = edges | ? WHERE pk = ?", (FOLLOWED, child))
+            unit.db.execute("UPDATE corral_job SET edges = edges | ? WHERE pk = ?", (FOLLOWS, pk))
+        else:
+            unit.db.execute("UPDATE corral_job SET parent = ? WHERE pk = ? AND parent_ref IS NOT NULL", (pk, child))
     count = f"SELECT count(*) FROM corral_child WHERE parent = ? AND ({_PENDING})"  # noqa: S608
     unit.db.execute(f"UPDATE corral_job SET pending = ({count}) WHERE pk = ?", (pk, pk))  # noqa: S608
     for child, tie in zip(keys, ties, strict=True):
         if tie.state is JobState.WAITING:
-            _catch_up(unit, pk, child, now)
+            _catch_up(unit, pk, child, _policy(unit, tie, child), now)
 
 
 def _policy(unit: Unit, tie: Tie, child: int) -> ParentPolicy:
     """What is left of a failed child's policy; of others, what the child itself says."""
     reference = unit.one("SELECT parent_ref FROM corral_job WHERE pk = ?", (child,))
-    if tie.state is JobState.FAILED or reference is None:
+    if tie.after or tie.state is JobState.FAILED or reference is None:
         return tie.policy
     return read_parent(str(reference)).policy
 
@@ -217,13 +247,13 @@ def _key_of_gone(queue: QueueRow, job_id: JobId) -> int:
     return job_key(queue.pk, number)
 
 
-def _catch_up(unit: Unit, parent: int, child: int, now: Millis) -> None:
+def _catch_up(unit: Unit, parent: int, child: int, policy: ParentPolicy, now: Millis) -> None:
     """A child that was moved before its parent may have ended here, when nobody could be told."""
-    row = unit.row("SELECT state, result, reason, parent_ref FROM corral_job WHERE pk = ?", (child,))
+    row = unit.row("SELECT state, result, reason FROM corral_job WHERE pk = ?", (child,))
     if row is not None and row[0] == COMPLETED:
         child_completed(unit, parent, child, row[1] or "null", now)
     elif row is not None and row[0] == FAILED:
-        child_failed(unit, parent, child, row[3], row[2] or "", now)
+        child_failed(unit, parent, child, policy, row[2] or "", now)
 
 
 def unpack_log(unit: Unit, name: str, job_id: JobId, lines: Sequence[str], first: bool) -> None:

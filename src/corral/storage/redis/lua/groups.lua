@@ -22,7 +22,7 @@ end
 local function free_at(g)
   local last = -1
   for _, rate in ipairs(groups.limits_of(queue, g).rates or {}) do
-    local w = g.windows[string.format('%.0f/%.0f', rate.count, rate.per)]
+    local w = groups.windows_of(queue, g)[string.format('%.0f/%.0f', rate.count, rate.per)]
     if w and w.used >= rate.count then last = math.max(last, w.began + w.per) end
   end
   return last

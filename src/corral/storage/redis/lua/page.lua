@@ -3,7 +3,8 @@
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed <id> <id>:dependencies; own: held leases
 --          schedules slots grouped aside
--- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, from? }   `from`: where each run was left, from the last reply
+-- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, from? }   `from`: where each run was left, from the last
+--          reply
 -- Reply    { rows, total, matched, skip, from, more }   rows as those of get.lua; `total` without a filter; `matched` counts those
 --          that were asked for in this slice; `more`: the slice was full, call again with `from` and `skip` of this reply
 -- Events   none

@@ -5,7 +5,8 @@
 --          `detach`: it has no parent from then on
 -- Reply    { ids = { id ... }, left? }   `left`: so many patches at the end were not looked at, send them again
 -- Events   delayed (with a new delay), progress; waiting of a parent that waited for nothing else
--- BullMQ   its updateData, updateProgress, changePriority, changeDelay and removeChildDependency; jobs go behind all others of their new priority
+-- BullMQ   its updateData, updateProgress, changePriority, changeDelay and removeChildDependency; jobs go behind all others
+--          of their new priority
 --! include lib/call.lua
 --! include lib/keys.lua
 --! include lib/events.lua

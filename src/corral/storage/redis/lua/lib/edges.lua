@@ -1,7 +1,7 @@
 -- lib/edges.lua - jobs that come after others, and jobs that are given a parent once they are there.
 --
 -- Whoever comes after a job is its parent in BullMQ's eyes: the job stands among its `dependencies`. As a job has one `parentKey`, the
--- others stand in the job's own `then:<id>`, and `edges` has the jobs that somebody still comes after.
+-- others stand in the job's own `then:<id>`; `followed` has all jobs with such a key, `edges` those of them that somebody waits for.
 
 local PLACES_OF = { wait = 0, fail = 1, continue = 2, ignore = 3, remove = 4 }
 local GENERATIONS = 20 -- how far up a family is searched
@@ -27,6 +27,7 @@ local function follow(q, id, name, follower, policy, open)
   local own, member = q.own .. 'then:' .. id, name .. ':' .. follower
   call('ZADD', own, call('ZCARD', own) * 8 + PLACES_OF[policy], member)
   call('HSET', q.base .. id, 'then', 1)
+  call('SADD', q.own .. 'followed', id)
   if open then call('SADD', q.edges, id) end
 end
 
@@ -44,7 +45,7 @@ local function after_failed(key, child, child_id, policy, reason)
 end
 
 -- Tie a new job to those it comes after; answers whether it has to wait for one, and why it fails at once.
-tie_after = function(key, job, id)
+local function tie_after(key, job, id)
   local waits, go, fatal = false, false, nil
   for _, edge in ipairs(job.after) do
     local child = queue_named(edge.queue).base .. edge.id
@@ -66,6 +67,19 @@ tie_after = function(key, job, id)
     if child then follow(q, child_id, job.queue, id, edge.policy, open) end
   end
   return waits and not go, fatal, go
+end
+
+-- What only some jobs bring; answers why the job fails at once.
+insert_more = function(q, id, key, job)
+  if job.dedup then call('HSET', key, 'deid', job.dedup.id) end
+  if job.group then
+    call('HSET', key, 'gid', job.group)
+    if job.rates then grouping().set_rates(q, job.group, job.rates) end
+  end
+  if not job.after then return nil end
+  local waits, fatal, go = tie_after(key, job, id)
+  job.children = not go and (job.children or waits) or nil
+  return fatal
 end
 
 fail_new = function(q, id, reason) fail_stored(q, id, reason, 'waiting-children') end

@@ -17,3 +17,4 @@ local function trim_events()
     if rawget(q, 'told') == true then call('XTRIM', q.events, 'MAXLEN', '~', meta(q).events, 'LIMIT', 0) end
   end
 end
+--! scope

@@ -19,11 +19,11 @@ grouping = function()
   --! include lib/limits.lua
   groups = {
     put = put, put_at = put_at, set_aside = set_aside, come_back = come_back, withdraw = withdraw, leave = leave, settled = settled,
-    regroup = regroup, free = free, heal = heal, refusal = refusal, set_rates = set_rates, change = change_group,
-    group_of = group_of, limits_of = limits_of, window_text = window_text, read_windows = read_windows, full_until = full_until,
-    room_in = room_in, spend = spend, blocked_until = blocked_until, running_of = running_of, running = running, waiting = waiting, split = split,
-    range_of = range_of, guard = guard, hold_queue = hold_queue, limited = limited, queue_limits = queue_limits,
-    forget_idle = forget_idle, unguard = unguard, stretch = stretch, save_windows = save_windows, enter = enter,
+    regroup = regroup, free = free, heal = heal, refusal = refusal, set_rates = set_rates, change = change_group, limited = limited,
+    hold_queue = hold_queue, queue_limits = queue_limits, guard = guard, unguard = unguard, group_of = group_of,
+    limits_of = limits_of, blocked_until = blocked_until, running_of = running_of, split = split, range_of = range_of,
+    windows_of = windows_of, block = block, read_windows = read_windows, window_text = window_text, save_windows = save_windows, full_until = full_until,
+    room_in = room_in, spend = spend,
   }
   return groups
 end

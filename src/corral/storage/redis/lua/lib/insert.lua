@@ -1,7 +1,7 @@
 -- lib/insert.lua - new jobs: their hashes, their places, their parents, and the limit for producers.
 
 -- What only some jobs need is in lib/dedup.lua and lib/edges.lua; a script without them is called for the others only.
-local keep_out, missing_after, tie_after, fail_new, attach_again
+local keep_out, missing_after, insert_more, fail_new, attach_again
 
 -- Which queue's limit for producers this group would exceed. Counts it when it does not. Jobs of schedules are not counted.
 local function add_limit_hit(group)
@@ -73,30 +73,20 @@ local function insert(q, job, counter, plain)
     return id, false
   end
   local due = job.at or now + (job.delay or 0)
-  local owner = job.dedup and keep_out(q, job, id, due)
+  local more = job.more
+  local owner = more and job.dedup and keep_out(q, job, id, due)
   if owner then return owner, false, true end
   local delay = due > now and due - now or '0'
   call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now_text, 'delay', delay,
     'priority', job.priority or '0')
-  if job.at and (job.children or job.after) then call('HSET', key, 'at', job.at) end
+  if job.at and (job.children or more) then call('HSET', key, 'at', job.at) end
   if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
   if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
-  if job.dedup then call('HSET', key, 'deid', job.dedup.id) end
-  if job.group then
-    call('HSET', key, 'gid', job.group)
-    if job.rates then grouping().set_rates(q, job.group, job.rates) end
-  end
   tell(q, 'added', 'jobId', id, 'name', job.name)
-  local fatal, go
-  if job.after then
-    local waits
-    waits, fatal, go = tie_after(key, job, id)
-    job.children = not go and (job.children or waits) or nil
-  end
+  local fatal = more and insert_more(q, id, key, job)
   if not fatal then put_new(q, id, job, due, plain) end
   if job.parent then attach(key, key, job.parent) end
   if fatal then fail_new(q, id, fatal) end
-  if job.rates then grouping().set_rates(q, job.group, job.rates) end
   return id, true
 end
 
@@ -116,7 +106,7 @@ local function insert_all(group, short)
   for i = 1, #group do
     local name = group[i].queue
     counts[name] = (counts[name] or 0) + 1
-    numbered = numbered and not group[i].id and name == group[1].queue and not group[i].dedup
+    numbered = numbered and not group[i].id and name == group[1].queue and not group[i].more
   end
   local counters = {}
   for name, count in pairs(counts) do

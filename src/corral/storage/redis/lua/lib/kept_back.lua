@@ -13,6 +13,7 @@ local function waits_after(q, id, key, edges)
       call('SADD', key .. ':dependencies', child)
       call('ZADD', own, call('ZCARD', own) * 8 + places[edge.policy], string.match(q.base, '([^:]*):$') .. ':' .. id)
       call('HSET', child, 'then', 1)
+      call('SADD', home.own .. 'followed', edge.id)
       call('SADD', home.edges, edge.id)
     end
   end

@@ -41,6 +41,7 @@ local function write_own(q, g)
   if next(g.own) == nil then
     call('HDEL', q.group_settings, g.gid)
   else
+    rawget(q, 'groups_known')[true] = true
     call('HSET', q.group_settings, g.gid, cjson.encode(g.own))
     call('ZADD', q.groups, 0, g.gid)
   end
@@ -72,8 +73,7 @@ local function limited(q, gid, after, reason)
     ends = math.max(ends, g.own.held_until or 0)
     hold_group(g, ends, reason, g.own.probe)
     write_own(q, g)
-    rawset(q, 'groups_left', rawget(q, 'groups_left') or {})
-    q.groups_left[gid] = true
+    g.changed = true -- `settled` finds its place
   else
     local f = call('HMGET', q.settings, 'hold_until', 'hold_probe')
     ends = math.max(ends, whole(f[1]))
@@ -93,12 +93,23 @@ local function set_rates(q, gid, rates)
   regroup(q, gid)
 end
 
+-- Whether a new job will wait in its group at once: not delayed, not there already, not kept out.
+local function comes_in(q, job, coming)
+  if job.children or job.after or (job.at or now + (job.delay or 0)) > now then return false end
+  if job.dedup and call('EXISTS', q.base .. 'de:' .. job.dedup.id) == 1 then return false end
+  if not job.id then return true end
+  local key = q.base .. job.id
+  if coming[key] or call('EXISTS', key) == 1 then return false end
+  coming[key] = true
+  return true
+end
+
 -- Which group some new jobs would make too large; nil when none.
 local function refusal(jobs)
-  local wanted = {}
+  local wanted, coming = {}, {}
   for _, job in ipairs(jobs) do
-    if job.group then
-      local q = queue_named(job.queue)
+    local q = job.group and queue_named(job.queue)
+    if job.group and comes_in(q, job, coming) then
       local size = limits_of(q, group_of(q, job.group)).max_size
       if size then
         local key = job.queue .. '\0' .. job.group
@@ -111,10 +122,11 @@ local function refusal(jobs)
   return nil
 end
 
--- Let in whom only time held back: groups, and one job for each start that a name may have again.
-local function free(q)
-  for _, gid in ipairs(call('ZRANGEBYSCORE', q.blocked, '-inf', now_text, 'LIMIT', 0, FREED)) do regroup(q, gid) end
-  local names = call('ZRANGEBYSCORE', q.freed, '-inf', now_text, 'LIMIT', 0, FREED)
+-- Let in whom only time held back: groups, and one job for each start that a name may have again. `all`: whatever the time says.
+local function free(q, all)
+  local last = all and '(inf' or now_text
+  for _, gid in ipairs(call('ZRANGEBYSCORE', q.blocked, '-inf', last, 'LIMIT', 0, FREED)) do regroup(q, gid) end
+  local names = call('ZRANGEBYSCORE', q.freed, '-inf', last, 'LIMIT', 0, FREED)
   if #names == 0 then return end
   call('ZREM', q.freed, unpack(names))
   local limits = queue_limits(q).names or {}

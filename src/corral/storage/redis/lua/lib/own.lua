@@ -3,7 +3,7 @@
 local OWN_ENDS = {
   'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules', 'slots', 'scan', 'grouped', 'aside',
   'busy', 'ring', 'blocked', 'groups', 'group_settings', 'windows', 'freed', 'idle',
-  'failures', 'failures:of', 'edges', 'dedups',
+  'failures', 'failures:of', 'edges', 'followed', 'dedups',
 }
 
 local function forget_figures(q)
@@ -18,6 +18,7 @@ end
 local function forget_ties(q, name)
   for _, deid in ipairs(call('ZRANGE', q.dedups, 0, -1)) do call('DEL', q.base .. 'de:' .. deid, q.base .. 'dn:' .. deid) end
   for _, id in ipairs(call('SMEMBERS', q.edges)) do tell_after(q, id, 'removed', nil, name) end
+  for _, id in ipairs(call('SMEMBERS', q.own .. 'followed')) do call('DEL', q.own .. 'then:' .. id) end
 end
 
 local function forget_queue(q, name)

@@ -1,5 +1,6 @@
 -- lib/parents.lua - what a child's end means for the job that waits for it. BullMQ's keys: `dependencies` (not ended, or failed
 -- with nobody to decide), `processed` (results), `failed` (failures that count as done), `unsuccessful` (failures that count).
+--! scope
 --! include lib/release.lua
 
 local fail_stored -- lib/finish.lua
@@ -100,5 +101,8 @@ local function tell_after(q, id, how, value, but)
     end
   end
   call(open and 'SADD' or 'SREM', q.edges, id)
-  if how == 'removed' then call('DEL', own) end
+  if how == 'removed' then
+    call('DEL', own)
+    call('SREM', q.own .. 'followed', id)
+  end
 end

@@ -50,13 +50,14 @@ end
 local function group_of(q, gid)
   local known = rawget(q, 'groups_known')
   if not known then
-    known = {}
+    known = {} -- under `true`: whether any group has settings
     rawset(q, 'groups_known', known)
   end
   local g = known[gid]
   if not g then
-    local own = call('HGET', q.group_settings, gid)
-    g = { gid = gid, own = own and cjson.decode(own) or {}, windows = read_windows(call('HGET', q.windows, 'g:' .. gid)) }
+    if known[true] == nil then known[true] = call('EXISTS', q.group_settings) == 1 end
+    local own = known[true] and call('HGET', q.group_settings, gid)
+    g = { gid = gid, own = own and cjson.decode(own) or {}, started = 0 }
     known[gid] = g
   end
   return g
@@ -73,14 +74,25 @@ local function limits_of(q, g)
   return common
 end
 
+local function windows_of(q, g)
+  if not g.windows then g.windows = read_windows(call('HGET', q.windows, 'g:' .. g.gid)) end
+  return g.windows
+end
+
 local function save_windows(q, g)
-  local text = window_text(g.windows)
+  local text = window_text(windows_of(q, g))
   if text then call('HSET', q.windows, 'g:' .. g.gid, text) else call('HDEL', q.windows, 'g:' .. g.gid) end
 end
 
+-- How many of its jobs run; those that a claim has chosen are written down at its end.
 local function running_of(q, g)
   if not g.running then g.running = running(q, g.gid) end
-  return g.running
+  return g.running + g.started
+end
+
+local function full_of(q, g)
+  local rates = limits_of(q, g).rates
+  return rates and full_until(windows_of(q, g), rates)
 end
 
 -- Until when a group may not be served: a time, or infinity when something else has to happen; nil when it may.
@@ -88,10 +100,10 @@ local function blocked_until(q, g)
   local own, limits = g.own, limits_of(q, g)
   if own.paused or (limits.concurrency and running_of(q, g) >= limits.concurrency) then return math.huge end
   if own.held_until then
-    if own.held_until > now then return math.max(own.held_until, full_until(g.windows, limits.rates) or 0) end
+    if own.held_until > now then return math.max(own.held_until, full_of(q, g) or 0) end
     if own.probe and running_of(q, g) > 0 then return math.huge end
   end
-  return full_until(g.windows, limits.rates)
+  return full_of(q, g)
 end
 
 local function turn_of(q)
@@ -118,7 +130,7 @@ local function rest(q, g)
     return
   end
   call('ZREM', q.groups, gid)
-  local last = open_until(g.windows)
+  local last = open_until(windows_of(q, g))
   if last then
     call('ZADD', q.idle, last, gid)
   else
@@ -126,6 +138,8 @@ local function rest(q, g)
     call('ZREM', q.idle, gid)
   end
 end
+
+local function block(q, gid, at) call('ZADD', q.blocked, at == math.huge and '+inf' or digits_of(at), gid) end
 
 -- Put a group where it belongs after something about it has changed.
 local function regroup(q, gid)
@@ -136,7 +150,7 @@ local function regroup(q, gid)
   local at = blocked_until(q, g)
   if at then
     call('ZREM', q.ring, gid)
-    call('ZADD', q.blocked, at == math.huge and '+inf' or digits_of(at), gid)
+    block(q, gid, at)
   else
     call('ZREM', q.blocked, gid)
     if call('ZSCORE', q.ring, gid) then wake(q) else enter(q, gid) end
@@ -153,7 +167,10 @@ local function arrive(q, gid)
     elseif call('ZSCORE', q.blocked, gid) then
       g.placed = 'blocked'
     else
-      return regroup(q, gid)
+      local at = blocked_until(q, g)
+      if at then block(q, gid, at) else enter(q, gid) end
+      call('ZADD', q.groups, 0, gid)
+      g.placed = at and 'blocked' or 'ring'
     end
   end
   if g.placed == 'ring' then wake(q) end
@@ -171,7 +188,7 @@ end
 local function put(q, id, priority, gid, in_front)
   local number = call('HINCRBY', q.state, in_front and 'group_fronts' or 'group_ends', 1)
   local place = string.format('%07d%016.0f', rank_of(priority), MIDDLE + (in_front and -number or number))
-  call('HSET', q.base .. id, 'gid', gid, 'gat', place)
+  call('HSET', q.base .. id, 'gat', place)
   put_at(q, id, gid, place)
 end
 
@@ -196,20 +213,24 @@ end
 
 -- Jobs that run no longer: their groups get a free slot. `settled` comes when it is clear where the jobs went.
 local function leave(q, ids)
-  local touched = rawget(q, 'groups_left') or {}
+  local touched, members = rawget(q, 'groups_left') or {}, {}
   rawset(q, 'groups_left', touched)
   for _, id in ipairs(ids) do
     local gid = redis.pcall('HGET', q.base .. id, 'gid')
     if type(gid) == 'string' then
-      call('ZREM', q.busy, gid .. '\0' .. id)
+      members[#members + 1] = gid .. '\0' .. id
       group_of(q, gid).running = nil
       touched[gid] = true
     end
   end
+  if #members > 0 then call('ZREM', q.busy, unpack(members)) end
 end
 
+-- A group that is in the ring has a slot more than it needs: nothing changes.
 local function settled(q)
-  for gid in pairs(rawget(q, 'groups_left') or {}) do regroup(q, gid) end
+  for gid in pairs(rawget(q, 'groups_left') or {}) do
+    if group_of(q, gid).changed or not call('ZSCORE', q.ring, gid) then regroup(q, gid) end
+  end
   rawset(q, 'groups_left', nil)
   if ready_count(q) > 0 then wake(q) end
 end

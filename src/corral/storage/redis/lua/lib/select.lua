@@ -18,6 +18,7 @@ local PLACES = {
   completed = { 'completed' },
   failed = { 'failed' },
 }
+local STATES_OF = { children = 'waiting-children', urgent = 'waiting', held = 'waiting', grouped = 'waiting' }
 local LISTS = { wait = true, paused = true, active = true }
 local KEYS_OF = { urgent = 'prioritized', later = 'prioritized' }
 local BOUND = string.format('%.0f', (URGENT + 1) * PRIORITY)
@@ -197,7 +198,7 @@ end
 local function take_one(q, id, states, promoting)
   local spared = promoting and is_slot or is_pending_run
   local place = place_in_sets(q, id)
-  local state = place == 'children' and 'waiting-children' or (place == 'urgent' or place == 'held' or place == 'grouped') and 'waiting' or place
+  local state = STATES_OF[place] or place
   if place then
     if not states[state] or ((state == 'waiting' or state == 'delayed') and spared(q, id)) then return nil end
     take_out(q, place, { { id = id } })

@@ -70,7 +70,7 @@ local function members(q, key, group)
   local run = { state = 'waiting', size = size, pos = 0 }
   run.read = function(from, count)
     local last = math.min(from + count, size) - 1
-    local found = run.newest_first and call('ZREVRANGE', key, first + from, first + last) or call('ZRANGE', key, first + from, first + last)
+    local found = call(run.newest_first and 'ZREVRANGE' or 'ZRANGE', key, first + from, first + last)
     local entries = {}
     for i, member in ipairs(found) do
       local nul = string.find(member, '\0', 1, true)

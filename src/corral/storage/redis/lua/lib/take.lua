@@ -38,7 +38,8 @@ end
 -- the scheduler turns it into a job.
 local function promote_due(q)
   local limit = string.format('%.0f', (now + 1) * 4096 - 1)
-  local due = call('ZRANGEBYSCORE', q.delayed, '-inf', limit, 'WITHSCORES', 'LIMIT', 0, PROMOTE)
+  local due = call('ZRANGEBYSCORE', q.delayed, '-inf', limit, 'WITHSCORES', 'LIMIT', 0,
+    meta(q).guarded and math.floor(PROMOTE / 2) or PROMOTE)
   for i = 1, #due, 2 do
     if is_slot(q, due[i]) then
       call('ZADD', q.delayed, due_score(q, now + HOLD_MS), due[i]) -- out of the way of those behind it

@@ -3,13 +3,14 @@
 -- Urgent jobs go first and low ones last; between them the groups and the plain list, whose number is `plain_turn`, take turns.
 
 local groups = grouping()
+local BACK_MS = 1000 -- the clock went back by so much: times that were noted by it may never come
+local PASSED = 450 -- jobs passed over per call: 7 ms
 local LOW = string.format('(%.17g', (URGENT + 1) * PRIORITY)
 
 -- What bounds this claim, and the numbers of the turn.
-local function read_limits(q)
+local function read_limits(q, turn, plain_turn)
   local limits = groups.queue_limits(q)
-  local f = call('HMGET', q.state, 'turn', 'plain_turn')
-  limits.turn, limits.plain_turn = whole(f[1]), whole(f[2])
+  limits.turn, limits.plain_turn = turn, plain_turn
   limits.caps, limits.windows_of = caps(q), {}
   limits.running = limits.caps and running_by_name(q) or {}
   return limits
@@ -78,7 +79,7 @@ local function next_picks(q, limits, count)
     local urgent = pop_urgent(q, count)
     if #urgent > 0 then return urgent end
   end
-  for _ = 1, PASS_OVER do
+  for _ = 1, PASSED do
     local first = call('ZRANGE', q.ring, 0, 0, 'WITHSCORES')
     if not first[1] then break end
     local tag = tonumber(first[2])
@@ -177,7 +178,7 @@ local function choose_in_turns(q, limits, count)
         chosen[#chosen + 1] = start_of(q, limits, pick, fields, seen)
       end
     end
-    if passed >= PASS_OVER then return chosen, #chosen == 0 end
+    if passed >= PASSED then return chosen, #chosen == 0 end
   end
   return chosen, false
 end
@@ -198,7 +199,7 @@ local function write_down(q, limits, started)
     groups.spend(limits.windows, limits.more, started)
     call('HSET', q.windows, 'q', groups.window_text(limits.windows))
   end
-  if started > 0 then call('HSET', q.state, 'turn', limits.turn, 'plain_turn', limits.plain_turn) end
+  if started > 0 then call('HSET', q.state, 'turn', limits.turn, 'plain_turn', limits.plain_turn, 'served_at', now_text) end
 end
 
 -- The earliest time at which something of the queue may start by itself.
@@ -216,8 +217,9 @@ local function latest(a, b) return a and b and math.max(a, b) or a or b end
 local function take_in_turns(q, wish)
   local m = meta(q)
   local next_at = promote_due(q)
-  groups.free(q)
-  local limits = read_limits(q)
+  local f = call('HMGET', q.state, 'turn', 'plain_turn', 'served_at')
+  groups.free(q, whole(f[3]) > now + BACK_MS)
+  local limits = read_limits(q, whole(f[1]), whole(f[2]))
   limits.served, limits.spent = {}, {}
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))

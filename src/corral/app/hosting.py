@@ -1,0 +1,115 @@
+"""What an application lends to its jobs: services, middleware, and what happens when its workers start and stop."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeAlias, TypeVar
+
+from corral.intake import EnqueueMiddleware, Guard, Intake
+from corral.worker.middleware import Middleware
+from corral.worker.services import Providers, Scope
+from corral.worker.worker import WorkerHook
+
+S = TypeVar("S")
+M = TypeVar("M", bound=Middleware)
+E = TypeVar("E", bound=EnqueueMiddleware)
+G = TypeVar("G", bound=Guard)
+W = TypeVar("W", bound=WorkerHook)
+#: Called when a worker starts, or when one has stopped.
+Moment: TypeAlias = Callable[[], Awaitable[None] | None]
+F = TypeVar("F", bound=Moment)
+
+
+class Hosting:
+    """Providers, middleware and the hooks of a worker's life. `Corral` is one."""
+
+    def __init__(self) -> None:
+        self.intake = Intake()
+        self.providers = Providers()
+        self.middlewares: list[Middleware] = []
+        self.ready_hooks: list[WorkerHook] = []
+        self.stopping_hooks: list[WorkerHook] = []
+        self._startups: list[Moment] = []
+        self._shutdowns: list[Moment] = []
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def provide(self, service: Callable[..., S], factory: Callable[..., object] | S, *, scope: Scope = "worker") -> None:
+        """Say how a service is made: handlers, factories and classes of handlers get it by naming its type.
+
+        Args:
+            factory: a function or class that makes it, whose own parameters may be services; or a ready instance. A
+                generator (`async def` or `def`) makes it with `yield`, and what follows runs when it is put away.
+            scope: "worker" makes one when a worker starts, for all of its jobs; "job" one for each call of a handler.
+
+        Raises:
+            RegistrationError: it is provided already, or the factory has a parameter that no service can fill.
+            ConfigError: a type that is everybody's, such as `str`.
+        """
+        self.providers.provide(service, factory, scope)
+
+    def override(self, service: Callable[..., S], fake: S) -> AbstractContextManager[None]:
+        """Give `fake` to everybody who asks for `service`, in workers that start inside of the block."""
+        return self.providers.override(service, fake)
+
+    # -- around jobs ---------------------------------------------------------------------------------------------
+
+    def middleware(self, function: M) -> M:
+        """Wrap every handler: `async def timing(ctx, call_next): return await call_next()`. The first is outermost."""
+        self.middlewares.append(function)
+        return function
+
+    def enqueue_middleware(self, function: E) -> E:
+        """Wrap the adding of every job: `async def tag(job, call_next): return await call_next(job)`.
+
+        It may hand on a changed job, or raise to refuse it. Whatever adds (single jobs, bulks, schedules, flows,
+        blocking code, handlers) goes through it; the first declared is outermost. Guards come after it.
+        """
+        self.intake.middlewares.append(function)
+        return function
+
+    def before_add(self, function: G) -> G:
+        """Look at every job this application is about to add: `def may_add(job: NewJob) -> None`, raising to refuse it.
+
+        The place to check permissions. Nothing is written when it raises; `corral add` without the app passes it by.
+        """
+        self.intake.guards.append(function)
+        return function
+
+    # -- a worker's life -----------------------------------------------------------------------------------------
+
+    def on_startup(self, function: F) -> F:
+        """Call the decorated function when a worker starts, before its first job; what it raises stops the start."""
+        self._startups.append(function)
+        return function
+
+    def on_shutdown(self, function: F) -> F:
+        """Call the decorated function when a worker has stopped, after its last job; the last declared goes first."""
+        self._shutdowns.append(function)
+        return function
+
+    def on_ready(self, function: W) -> W:
+        """Call the decorated function with the worker as soon as it takes jobs."""
+        self.ready_hooks.append(function)
+        return function
+
+    def on_stopping(self, function: W) -> W:
+        """Call the decorated function with the worker when it was told to stop, while its last jobs still run."""
+        self.stopping_hooks.append(function)
+        return function
+
+    @asynccontextmanager
+    async def hosted(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        """The time in which a worker's jobs run: inside the lifespan, after the start-ups, before the shut-downs."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(lifespan())
+            for function in self._startups:
+                await _call(function)
+            for function in self._shutdowns:
+                stack.push_async_callback(_call, function)
+            yield
+
+
+async def _call(function: Moment) -> None:
+    answer = function()
+    if answer is not None:
+        await answer
