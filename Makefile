@@ -7,7 +7,7 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop check format bench torture torture-sqlite torture-redis power-cut docs clean venv
+.PHONY: help demo test interop check format bench torture torture-sqlite torture-redis torture-rates power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,12 @@ torture-redis: $(VENV)/.has-test ## the same on Redis, lost replies, restarts, s
 	$(BIN)/python -m tests.faults.storms --seconds $(or $(STORM),20) || status=1; \
 	exit $$status
 
-torture: torture-sqlite torture-redis ## everything that takes minutes to hours: the kills, then the tests marked `torture`
+torture-rates: $(VENV)/.has-test ## rate limits, groups' limits and fair turns under 4 worker processes, a minute on each engine; SECONDS=10 for less
+	@status=0; for engine in sqlite redis; do \
+	$(BIN)/python -m tests.faults.rates --engine $$engine --seconds $(or $(SECONDS),60) || status=1; \
+	done; exit $$status
+
+torture: torture-sqlite torture-redis torture-rates ## everything that takes minutes to hours: the kills, then the tests marked `torture`
 	$(BIN)/python -m pytest -m torture --timeout 0; status=$$?; [ $$status -eq 5 ] || exit $$status
 
 power-cut: $(VENV)/.has-test ## root only: cut the power of a file system in a loop file; CUTS=50

@@ -135,7 +135,7 @@ def _judge(job: Job, error: BaseException, trace: str, policy: RetryPolicy, rand
         case WaitForChildren():
             return Parked()
         case WorkerCrashedError():
-            return Crashed(describe(error), policy.max_crashes, policy.keep_failed)
+            return _crashed(job, error, policy)
     if attempt < policy.attempts and _worth_a_retry(error, policy, notes):
         after_ms = _after_ms(error, attempt, policy, random, notes)
         return Retried(after_ms, _reason(error), "\n".join(notes) or None, failure_of(error))
@@ -151,9 +151,19 @@ def _failed(job: Job, reason: str, notes: list[str], policy: RetryPolicy, failur
     return Failed(reason, "\n".join(notes) or None, policy.keep_failed, failure, letters)
 
 
+def _crashed(job: Job, error: BaseException, policy: RetryPolicy) -> Outcome:
+    crashes = job.crashes + 1
+    if policy.dead_letter is None or crashes < policy.max_crashes:
+        return Crashed(describe(error), policy.max_crashes, policy.keep_failed)
+    # The store would quarantine it, but only a failure can leave its letter in the same step.
+    reason = f"quarantined after {crashes} crash{'es' * (crashes > 1)}: {describe(error)}"
+    return _failed(job, reason, [], policy, failure_of(error))
+
+
 def died_before(job: Job, policy: RetryPolicy) -> Failed:
     """The verdict on a job that may run only once and whose worker died with it: it may have run."""
-    return _failed(job, f"quarantined after {job.crashes} crashes: it may run only once", [], policy, None)
+    times = "1 crash" if job.crashes == 1 else f"{job.crashes} crashes"
+    return _failed(job, f"quarantined after {times}: it may run only once", [], policy, None)
 
 
 def _reason(error: BaseException) -> str:

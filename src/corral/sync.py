@@ -10,16 +10,20 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from corral.errors import ConfigError, StorageUnavailableError
+from corral.flow.dag import Dag
+from corral.flow.flow import Flow
+from corral.flow.node import Node
 from corral.job import Job, JobId, JobState
 from corral.keywords import AddKeywords
 from corral.queue import Queue as AsyncQueue
 from corral.storage.connect import connect
 from corral.storage.insight import Page
-from corral.storage.port import QueueCounts, Storage
+from corral.storage.port import Children, QueueCounts, Storage
 from corral.timing import Seconds
+from corral.why import Why
 
 R = TypeVar("R")
 
@@ -144,9 +148,39 @@ class Queue:
         """Add one job; answers its id. When this returns, it is stored durably."""
         return self._call(lambda queue: queue.add(name, data, **options)).id
 
-    def add_bulk(self, jobs: Iterable[tuple[str, object] | tuple[str, object, AddKeywords]]) -> list[JobId]:
+    def add_bulk(
+        self, jobs: Iterable[tuple[str, object] | tuple[str, object, AddKeywords]], *, wait: Seconds | None = None
+    ) -> list[JobId]:
         """Add many jobs, all or none; answers their ids."""
-        return [handle.id for handle in self._call(lambda queue: queue.add_bulk(jobs))]
+        return [handle.id for handle in self._call(lambda queue: queue.add_bulk(jobs, wait=wait))]
+
+    def add_flow(self, what: Node[Any] | Dag, /, *, wait: Seconds = 0) -> list[JobId]:
+        """Add a tree or a graph of jobs, in any queues, in one step; answers the ids, of a tree the root's first."""
+
+        async def add(queue: AsyncQueue) -> list[JobId]:
+            return [job.id for job in (await Flow(queue.storage).add(what, wait=wait)).jobs]
+
+        return self._call(add)
+
+    def deduplication(self, dedup_id: str) -> JobId | None:
+        """The job that keeps others with this deduplication id out."""
+        return self._call(lambda queue: queue.deduplication(dedup_id))
+
+    def stop_deduplication(self, dedup_id: str) -> JobId | None:
+        """Let others with this deduplication id in; answers the job that kept them out."""
+        return self._call(lambda queue: queue.stop_deduplication(dedup_id))
+
+    def why(self, job_id: JobId) -> Why:
+        """Why the job is not running, and when it may. Raises: JobNotFoundError."""
+        return self._call(lambda queue: queue.why(job_id))
+
+    def children(self, job_id: JobId) -> Children:
+        """How the job's children, and the jobs it comes after, stand."""
+        return self._call(lambda queue: queue.children(job_id))
+
+    def promote(self, *job_ids: JobId, limit: int = 1000) -> list[JobId]:
+        """Let delayed jobs run now: these, or all up to `limit`."""
+        return self._call(lambda queue: queue.promote(*job_ids, limit=limit))
 
     def get(self, job_id: JobId) -> Job:
         """The job as it stands now. Raises: JobNotFoundError."""

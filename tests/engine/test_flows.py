@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from corral import Corral, Dag, Discard, JobContext, JobState, chain, fan_in, node
+from corral import Corral, Dag, Discard, JobContext, JobState, Node, chain, fan_in, node
 from corral.errors import ConfigError, JobFailedError, JobNotFoundError
 from corral.flow.read import Level
+from corral.signals import WaitForChildren
 from tests.engine.helpers import GUARD, work_off, working
 
 
@@ -34,9 +35,10 @@ def shop(app: Corral) -> SimpleNamespace:
     return SimpleNamespace(app=app, square=square, total=total, ran=ran, broken=broken)
 
 
-def tree(shop: SimpleNamespace, *numbers: int, **options: object) -> object:
+def tree(shop: SimpleNamespace, *numbers: int, **options: object) -> Node[int]:
     children = [shop.square.node(number, key=f"n{number}", **options) for number in numbers]
-    return shop.total.node("all", children=children)
+    root: Node[int] = shop.total.node("all", children=children)
+    return root
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -106,7 +108,6 @@ async def test_a_child_whose_failure_is_ignored_does_not(shop: SimpleNamespace) 
 
 async def test_a_running_job_adds_children_of_its_own_and_waits_for_them(app: Corral) -> None:
     queue = app.queue("work")
-    from corral.signals import WaitForChildren
 
     @queue.job("part")
     async def part(number: int) -> int:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from corral import Bundle, Corral, JobState
+from corral import Bundle, Cause, Corral, Dag, JobState, node
 from corral.errors import (
     ConfigError,
     JobFailedError,
@@ -226,3 +226,20 @@ async def test_add_sync_works_in_a_forked_child_and_goes_on_in_its_parent(url: s
     async with Corral(url) as app:
         page = await (await app.queue("work").open()).page(newest_first=False)
     assert [job.data for job in page.items] == ['"parent before"', '"child"', '"parent after"']
+
+
+def test_flows_and_uniqueness_from_blocking_code(url: str) -> None:
+    with Queue("mail", url) as queue:
+        dag = Dag()
+        dag.add("one", node("mail", "part"))
+        dag.add("two", node("mail", "whole"), after="one")
+        one, two = queue.add_flow(dag)
+        assert queue.children(two).pending == (("mail", one),)
+        assert queue.why(two).reasons[0].cause is Cause.CHILDREN
+        first = queue.add("report", {"user": 7}, unique=["user"])
+        assert queue.add("report", {"user": 7}, unique=["user"]) == first
+        [dedup_id] = [job.dedup_id for job in queue.page().items if job.dedup_id]
+        assert queue.deduplication(dedup_id) == first
+        assert queue.stop_deduplication(dedup_id) == first
+        late = queue.add("later", delay=3600)
+        assert queue.promote(late) == [late]

@@ -1,28 +1,23 @@
 """The machine that drives an adapter and the model together and compares everything after each step."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Self, TypeVar
-
+import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 from msgspec.structs import replace
 
+from corral.errors import QueueFullError
 from corral.event import EventType
 from corral.job import FINISHED, Job, JobId, JobState, NewJob
 from corral.options import JobOptions, Keep, QueueSettings, RateLimit
-from corral.outcome import Completed, Crashed, Failed, Outcome, Released, Retried, Snoozed
-from corral.storage.connect import connect
-from corral.storage.port import Claim, Claimed, JobPatch, Lease, Settlement, Storage, Token
+from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Released, Retried, Snoozed
+from corral.storage.port import Claim, Claimed, JobPatch, Lease, Settlement, Token
 
 from .helpers import HINTS, LEASE, T0, all_in, beat, new_token, these, wish
-from .model import ACTIVE, DELAYED, WAITING, Model
+from .machine_groups import GroupRules
+from .model import Model
+from .model_claim import ACTIVE, DELAYED, WAITING
 from .record import Record
 
-T = TypeVar("T")
-Wrapper = Callable[[Storage], Storage]
 #: Hints are compared by the example tests; going idle and running dry are counted by the model too.
 UNCOMPARED = HINTS - {EventType.IDLE, EventType.DRAINED}
 
@@ -32,7 +27,9 @@ DELAYS = st.sampled_from((1, 50, 700, 5_000))
 KEEPS = st.sampled_from((Keep(), Keep(), Keep(count=0)))
 
 
-def a_job(number: int, name: str, priority: int, delay_ms: int, lifo: bool, lifespan_ms: int | None) -> NewJob:
+def a_job(
+    number: int, name: str, priority: int, delay_ms: int, lifo: bool, lifespan_ms: int | None, group: str | None
+) -> NewJob:
     return NewJob(
         queue="",  # the machine's own
         id=f"j{number}" if number % 4 else None,
@@ -41,6 +38,8 @@ def a_job(number: int, name: str, priority: int, delay_ms: int, lifo: bool, life
         delay_ms=delay_ms,
         lifo=lifo,
         options=JobOptions(lifespan_ms=lifespan_ms),
+        group=group,
+        group_rates=(RateLimit(2, per=1),) if group == "c" and number == 40 else (),
     )
 
 
@@ -52,11 +51,13 @@ JOBS = st.builds(
     st.one_of(st.just(0), DELAYS),
     st.booleans(),
     st.sampled_from((None, None, None, 900)),
+    st.sampled_from((None, None, "a", "a", "b", "c")),
 )
 AGAIN: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Retried, DELAYS, st.just("busy"), st.sampled_from((None, "trace"))),
     st.builds(Snoozed, DELAYS),
     st.just(Released()),
+    st.builds(Limited, st.sampled_from((1, 300, 2_000)), st.sampled_from((True, True, False)), st.just("429")),
 )
 DONE = st.builds(Completed, st.sampled_from(("1", "null")), st.one_of(KEEPS, st.just(Keep(count=2))))
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
@@ -71,43 +72,8 @@ NAME_CAPS: st.SearchStrategy[dict[str, int]] = st.sampled_from(({}, {}, {"x": 1}
 PICKS = st.integers(0, 1_000)
 
 
-class Bench:
-    """An open store, an event loop to drive it with, and what all examples together have reached."""
-
-    def __init__(self, url: str, wrap: Wrapper = lambda storage: storage) -> None:
-        self.store = connect(url)
-        self.storage = wrap(self.store)
-        self.runner = asyncio.Runner()
-        self.reached: Counter[str] = Counter()
-        self.steps = 0
-        self._queues = 0
-
-    def __enter__(self) -> Self:
-        self.do(self.store.__aenter__())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.do(self.store.__aexit__(None, None, None))
-        self.runner.close()
-
-    def do(self, call: Coroutine[object, object, T]) -> T:
-        return self.runner.run(call)
-
-    def note(self, times: dict[str, int]) -> None:
-        """Count what was reached."""
-        self.reached += Counter(times)
-
-    def fresh_queue(self) -> str:
-        self._queues += 1
-        return f"q{self._queues}"
-
-
-class Machine(RuleBasedStateMachine):
+class Machine(GroupRules):
     """Each example works on a fresh queue of the same store."""
-
-    bench: Bench  #: set by a subclass, because the tool makes the machines itself
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,6 +103,12 @@ class Machine(RuleBasedStateMachine):
     @rule(jobs=st.lists(JOBS, min_size=1, max_size=4))
     def add(self, jobs: list[NewJob]) -> None:
         mine = [replace(job, queue=self.queue) for job in jobs]
+        if self.model.refuses(mine):
+            with pytest.raises(QueueFullError):
+                self.do(self.storage.add(mine, now=self.now))
+            self.bench.note({"group full": 1})
+            self.check()
+            return
         answers = self.do(self.storage.add(mine, now=self.now))
         fresh = self.model.add(mine, [answer.id for answer in answers], self.now)
         assert [answer.fresh for answer in answers] == fresh
@@ -288,23 +260,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
-        info = self.do(self.storage.configure(self.queue, QueueSettings(paused=paused), now=self.now))
-        assert info.paused is paused
-        self.model.pause(paused)
-        self.check()
+        assert self.change(QueueSettings(paused=paused)).paused is paused
 
     @rule(rate_limit=RATE_LIMITS, concurrency=CONCURRENCIES, names=NAME_CAPS)
     def configure(self, rate_limit: RateLimit | None, concurrency: int | None, names: dict[str, int]) -> None:
-        settings = QueueSettings(rate_limit=rate_limit, concurrency=concurrency, name_concurrency=names)
-        info = self.do(self.storage.configure(self.queue, settings, now=self.now))
+        info = self.change(QueueSettings(rate_limit=rate_limit, concurrency=concurrency, name_concurrency=names))
         assert (info.rate_limit, info.concurrency, info.name_concurrency) == (rate_limit, concurrency, names)
-        self.model.configure(rate_limit, concurrency, names)
-        self.check()
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Jobs, order, counts and events must be those of the model. Then a millisecond passes."""
+        self.model.turn_round(self.now)
         self.do(self._compare())
         self.bench.steps += 1
         self.now += 1
@@ -324,6 +291,8 @@ class Machine(RuleBasedStateMachine):
         [counts] = await self.storage.counts([self.queue])
         assert replace(counts, oldest_waiting_at=None) == self.model.counts(self.queue)
         assert (counts.oldest_waiting_at is None) == (counts.waiting == 0)
+        groups = await self.storage.groups(self.queue)
+        assert {group.id: replace(group, free_at=None) for group in groups.items} == self.model.infos(self.now)
         self._note(ids, told)
 
     def _compare_jobs(self, stored: dict[JobId, Job]) -> None:
@@ -342,12 +311,13 @@ class Machine(RuleBasedStateMachine):
 
     def _claimed(self, claim: Claim, claimed: Claimed, held: int | None) -> None:
         dropped = {id for kind, id in self.do(self._read_events()) if kind is EventType.EXPIRED and id}
-        expected = self.model.claim(claim, self.now, dropped)
+        expected = self.model.claim(claim, self.now, dropped, [job.id for job in claimed.jobs])
         assert [job.id for job in claimed.jobs] == expected
         assert list(claimed.jobs) == self.do(self.storage.get(self.queue, expected))
         assert claimed.paused is self.model.paused
-        due = [job.run_at for job in self.model.among(DELAYED) if job.run_at is not None]
-        assert claimed.next_at == (None if self.model.paused else min(due, default=None))
+        must, may = (set(), set()) if self.model.paused else self.model.times(self.now)
+        assert claimed.next_at is None or claimed.next_at in may
+        assert not must or (claimed.next_at or self.now + 10**9) <= min(must)
         assert claimed.held_until in (None, self.model.window(self.now)[1])
         assert held in (None, claimed.held_until)
         self.bench.note({"held": held is not None, "paused claim": claimed.paused})
@@ -357,8 +327,7 @@ class Machine(RuleBasedStateMachine):
     def _held(self) -> int | None:
         """What `held_until` must be, when nothing but the rate limit stands in the way."""
         model = self.model
-        room = model.concurrency is None or model.concurrency > len(model.among(ACTIVE))
-        return model.window(self.now)[1] if room and not model.paused else None
+        return model.window(self.now)[1] if model.free() > 0 and not model.paused else None
 
     async def _read_events(self) -> list[tuple[EventType, JobId | None]]:
         """The events of this step, which may be looked at twice."""
@@ -382,12 +351,12 @@ def _by_job(told: list[tuple[EventType, JobId | None]]) -> list[tuple[EventType,
 def _seen(job: Job) -> tuple[object, ...]:
     return (
         job.state, job.name, job.data, job.priority, job.created_at, job.run_at, job.started_at, job.finished_at,
-        job.attempts_started, job.attempts_made, job.crashes, job.progress, job.result,
+        job.attempts_started, job.attempts_made, job.crashes, job.progress, job.result, job.group,
     )  # fmt: skip
 
 
 def _expected(job: Record) -> tuple[object, ...]:
     return (
         job.state, job.name, job.data, job.priority, job.created_at, job.run_at, job.started_at, job.finished_at,
-        job.started, job.made, job.crashes, job.progress, job.result,
+        job.started, job.made, job.crashes, job.progress, job.result, job.group,
     )  # fmt: skip

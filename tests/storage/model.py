@@ -5,45 +5,29 @@ choice (when an expired job is dropped, the wording of a reason, who goes first 
 priority changed while they ran) the model takes over what the adapter chose.
 """
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from msgspec import convert
+from msgspec import UNSET, convert
+from msgspec.structs import asdict
 
 from corral.event import EventType
 from corral.job import FINISHED, JobId, JobState, NewJob
-from corral.options import Keep, RateLimit
-from corral.outcome import Completed, Crashed, Failed, Outcome, Retried, Snoozed
-from corral.storage.port import Claim, JobPatch, Lease, QueueCounts, Refusal, Settlement
+from corral.options import Keep, QueueSettings
+from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Retried, Snoozed
+from corral.storage.insight import GroupInfo
+from corral.storage.port import JobPatch, Lease, QueueCounts, Refusal, Settlement
 from corral.timing import Millis
 
+from .model_claim import ACTIVE, ALL, COMPLETED, DELAYED, FAILED, WAITING, Claiming
 from .record import Record
 
-WAITING, DELAYED, ACTIVE = JobState.WAITING, JobState.DELAYED, JobState.ACTIVE
-COMPLETED, FAILED = JobState.COMPLETED, JobState.FAILED
-ALL = Keep()
 
-
-class Model:
+class Model(Claiming):
     """All jobs of one queue, its settings, and the events of the step at hand."""
 
     def __init__(self) -> None:
-        self.jobs: dict[JobId, Record] = {}
-        self.events: list[tuple[EventType, JobId | None]] = []
-        self.paused = False
-        self.rate_limit: RateLimit | None = None
-        self.concurrency: int | None = None
-        self.name_concurrency: dict[str, int] = {}
-        self.window_at, self.window_used = 0, 0
-        self.ended: Counter[JobState] = Counter()
+        super().__init__()
         self.undecided: list[list[Record]] = []
-        self._places = 0
-
-    def among(self, *states: JobState) -> list[Record]:
-        return [job for job in self.jobs.values() if job.state in states]
-
-    def waiting(self) -> list[Record]:
-        return sorted(self.among(WAITING), key=lambda job: job.order)
 
     def holds(self, lease: Lease) -> bool:
         return lease.job_id in self.jobs and self.jobs[lease.job_id].token == lease.token
@@ -53,24 +37,18 @@ class Model:
         totals = {f"{state}_total": self.ended[state] for state in FINISHED}
         return convert({"queue": queue, "paused": number["waiting"] * self.paused, **number, **totals}, QueueCounts)
 
-    def window(self, now: Millis) -> tuple[int, Millis | None]:
-        """How many the rate limit still lets start, and when it lets more."""
-        if self.rate_limit is None:
-            return 1_000, None
-        end = self.window_at + self.rate_limit.per_ms
-        left = self.rate_limit.count - (self.window_used if now < end else 0)
-        return left, None if left else end
-
-    def tell(self, kind: EventType, job: Record | None = None) -> None:
-        self.events.append((kind, None if job is None else job.id))
-
-    def _next(self) -> int:
-        self._places += 1
-        return self._places
-
-    def _back(self, job: Record, run_at: Millis | None = None) -> None:
-        """To the end of its rank, or for later."""
-        job.state, job.run_at, job.token, job.place = DELAYED if run_at else WAITING, run_at, None, self._next()
+    def infos(self, now: Millis) -> dict[str, GroupInfo]:
+        """The groups that are to be seen; when their windows are over is left out."""
+        seen = {}
+        for name, group in self.groups.items():
+            waiting, active = len(self.waiting_of(name)), self.running_of(name)
+            if waiting or active or not group.plain:
+                until, reason, probing = group.held.seen
+                seen[name] = GroupInfo(
+                    id=name, waiting=waiting, active=active, paused=group.paused, limits=group.limits, held_until=until,
+                    hold_reason=reason, probing=probing,
+                )  # fmt: skip
+        return seen
 
     def _front(self, jobs: Sequence[Record]) -> None:
         """Those that were started first go first of their rank."""
@@ -89,14 +67,6 @@ class Model:
             group.sort(key=lambda job: (order.index(job.id) if job.id in order else len(order), job.place))
             for job, place in zip(group, places, strict=True):
                 job.place = place
-
-    def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep = ALL) -> None:
-        job.state, job.run_at, job.token, job.finished_at, job.place = state, None, None, now, self._next()
-        self.ended[state] += 1
-        self.tell(EventType(state), job)
-        ended = sorted(self.among(state), key=lambda one: (one.finished_at or 0, one.place))
-        for one in [job] if keep.count == 0 else ended[: -keep.count] if keep.count else []:
-            del self.jobs[one.id]
 
     def _crash(self, job: Record, limit: int, now: Millis, keep: Keep = ALL) -> bool:
         """One more crash; True when the job may try again."""
@@ -119,43 +89,14 @@ class Model:
         for new, job_id, is_fresh in zip(jobs, ids, fresh, strict=True):
             if is_fresh:
                 place = -self._next() if new.lifo else self._next()
-                job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place)
+                job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place, new.group)
+                if new.group is not None:
+                    self.groups[new.group].set_rates(new.group_rates)
                 if new.delay_ms:
                     job.state, job.run_at, job.place = DELAYED, now + new.delay_ms, abs(place)
                 self.jobs[job_id] = job
             self.tell(EventType.ADDED if is_fresh else EventType.DUPLICATED, self.jobs[job_id])
         return fresh
-
-    def claim(self, wish: Claim, now: Millis, dropped: Collection[JobId]) -> list[JobId]:
-        """`dropped` are the expired jobs the adapter chose to drop; those on the way must be among them."""
-        if self.paused:
-            return []
-        for job in sorted(self.among(DELAYED), key=lambda one: (one.run_at or 0, one.place)):
-            if job.run_at is not None and job.run_at <= now:
-                self._back(job)
-        running = Counter(job.name for job in self.among(ACTIVE))
-        free = wish.count if self.concurrency is None else self.concurrency - running.total()
-        room = min(wish.count, free, self.window(now)[0])
-        taken: list[Record] = []
-        for job in self.waiting():
-            on_the_way = len(taken) < room and running[job.name] < self.name_concurrency.get(job.name, 1_000)
-            if job.expired(now) and (on_the_way or job.id in dropped):
-                self.tell(EventType.EXPIRED, job)
-                job.reason = "expired"
-                self._finish(job, FAILED, now)
-            elif on_the_way:
-                running[job.name] += 1
-                taken.append(job)
-        for job in taken:
-            job.state, job.token, job.lease_until, job.cancelled = ACTIVE, wish.token, now + wish.lease_ms, False
-            job.started, job.started_at, job.reranked = job.started + 1, now, False
-            self.tell(EventType.ACTIVE, job)
-        if taken and self.rate_limit and now >= self.window_at + self.rate_limit.per_ms:
-            self.window_at, self.window_used = now, 0
-        self.window_used += len(taken)
-        if taken and not self.among(WAITING):
-            self.tell(EventType.DRAINED)
-        return [job.id for job in taken]
 
     def settle(self, settlements: Sequence[Settlement], now: Millis) -> dict[JobId, Refusal]:
         refused: dict[JobId, Refusal] = {}
@@ -190,6 +131,11 @@ class Model:
                 self.tell(EventType.SNOOZED, job)
             case Crashed(_, limit, keep):
                 return self._crash(job, limit, now, keep)
+            case Limited(after_ms, of_group, reason):
+                held = self.groups[job.group].held if of_group and job.group is not None else self.held
+                held.lengthen(now + after_ms, reason)
+                self.tell(EventType.LIMITED, job)
+                return True
             case _:
                 self.tell(EventType.RELEASED, job)
                 return True
@@ -259,12 +205,16 @@ class Model:
             self._back(job, now + patch.delay_ms)
         return [job.id]
 
-    def pause(self, paused: bool) -> None:
-        if paused is not self.paused:
-            self.tell(EventType.PAUSED if paused else EventType.RESUMED)
-        self.paused = paused
-
-    def configure(self, rate_limit: RateLimit | None, concurrency: int | None, names: dict[str, int]) -> None:
-        if rate_limit != self.rate_limit:
+    def configure(self, settings: QueueSettings, now: Millis) -> None:
+        said = {key: value for key, value in asdict(settings).items() if value is not UNSET}
+        if "paused" in said and said["paused"] is not self.paused:
+            self.tell(EventType.PAUSED if said["paused"] else EventType.RESUMED)
+        if "rate_limit" in said and said["rate_limit"] != self.rate_limit:
             self.window_at = self.window_used = 0
-        self.rate_limit, self.concurrency, self.name_concurrency = rate_limit, concurrency, names
+        if settings.hold is not UNSET:
+            self.held.set(settings.hold, now)
+        for name, change in ({} if settings.groups is UNSET else settings.groups).items():
+            self.groups[name].change(change, now)
+        for key in said.keys() - {"hold", "groups"}:
+            setattr(self, key, said[key])
+        self.loose |= bool(self.name_concurrency or self.name_limits)

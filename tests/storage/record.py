@@ -19,6 +19,7 @@ class Record:
     created_at: Millis
     lifespan_ms: Millis | None
     place: int
+    group: str | None = None
     state: JobState = JobState.WAITING
     run_at: Millis | None = None
     started_at: Millis | None = None

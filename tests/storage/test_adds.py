@@ -207,3 +207,11 @@ async def test_many_are_added_at_once(storage: Storage) -> None:
     await add_ids(storage, "a")
     await run_through(storage, completed(*(new_job(f"n{number}") for number in range(1_000))))
     assert (await tally(storage)).waiting == 1_000
+
+
+async def test_a_queue_whose_last_job_adds_another_one_is_not_idle(storage: Storage, tape: Tape) -> None:
+    await add_ids(storage, "a")
+    run = await start_one(storage)
+    await tape.events()
+    await end(storage, run, completed(new_job("b")))
+    assert EventType.IDLE not in await tape.kinds()

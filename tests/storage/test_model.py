@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from .bench import Bench
 from .broken import BUGS, Broken
-from .machine import Bench, Machine
+from .machine import Machine
 
 #: So many steps of histories that no run tried before. Without it a few hundred, the same ones each time.
 STEPS = int(os.environ.get("CORRAL_MODEL_STEPS", "0"))
@@ -33,9 +34,9 @@ MUST_REACH = frozenset(
         "active -> waiting", "active -> delayed", "active -> completed", "active -> failed", "active -> nothing",
         "completed -> waiting", "completed -> nothing", "failed -> waiting", "failed -> nothing",
         "added", "duplicated", "active", "progress", "completed", "retrying", "failed", "expired", "cancelled",
-        "stalled", "snoozed", "released", "removed", "drained", "idle", "paused", "resumed",
+        "stalled", "snoozed", "limited", "released", "removed", "drained", "idle", "paused", "resumed",
         "lease-lost", "job-missing", "lost", "requeued", "quarantined", "held", "paused claim", "told to stop",
-        "update refused",
+        "update refused", "group full",
     }
 )  # fmt: skip
 

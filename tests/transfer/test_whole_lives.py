@@ -146,7 +146,7 @@ async def test_jobs_of_groups_take_their_turns_in_the_target(source: Movable, ta
     served_there = await served(target)
     assert [id for id in served_there if id[0] == "y"] == [id for id in await served(source) if id[0] == "y"]
     assert len(served_there) == 8
-    assert {served_there[n][0] for n in range(3)} == {"x", "y", "p"}
+    assert {id[0] for id in served_there[:2]} == {"x", "y"}
 
 
 async def test_settings_of_queues_and_groups_arrive(source: Movable, target: Movable) -> None:

@@ -291,7 +291,7 @@ class Corral(Hosting):
         Raises:
             QueueNotFoundError: a queue that is not declared. ConfigError: nothing to work on.
         """
-        wanted = dict.fromkeys(self.queues) if queues is None else queues
+        wanted = dict.fromkeys(self._served()) if queues is None else queues
         if not wanted:
             raise ConfigError("the application declares no queues: nothing to work on", key="queues")
         lanes = []
@@ -319,6 +319,13 @@ class Corral(Hosting):
             lifespan=self.hosting, intake=self.intake, providers=self.providers, ready=self.ready_hooks,
             stopping=self.stopping_hooks,
         )  # fmt: skip
+
+    def _served(self) -> list[str]:
+        """Every queue but those that only collect dead letters: no handler of theirs is missing, people read them."""
+        options = [queue.options for queue in self.queues.values()]
+        options += [one.handler.options for queue in self.queues.values() for one in queue.definitions.values()]
+        letters = {one.dead_letter for one in options}
+        return [name for name, queue in self.queues.items() if queue.definitions or name not in letters]
 
     async def work(
         self, *, queues: Mapping[str, int | None] | None = None, options: WorkerOptions | None = None

@@ -19,6 +19,7 @@ from corral.storage.port import Selection, Storage
 from corral.timing import Seconds, to_seconds
 
 R = TypeVar("R")
+T = TypeVar("T")
 Verb = Callable[[str, Selection], Awaitable[list[JobId]]]
 
 
@@ -44,7 +45,7 @@ class FlowHandle(Generic[R]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._planned.keys)
 
-    def job(self, node: Node[R]) -> JobHandle[R]:
+    def job(self, node: Node[T]) -> JobHandle[T]:
         """The job that was made from a node; of one that was used several times, the first. Raises: KeyError."""
         return self.jobs[self._planned.marks[node.mark]]
 

@@ -79,17 +79,35 @@ A = Node[Any]
 
 
 @overload
-def chain(first: Node[R], /) -> Node[R]: ...
+def chain(first: Node[R], /) -> Node[R]:
+    """One step."""
+
+
 @overload
-def chain(first: A, last: Node[R], /) -> Node[R]: ...
+def chain(first: A, last: Node[R], /) -> Node[R]:
+    """Two steps."""
+
+
 @overload
-def chain(first: A, second: A, last: Node[R], /) -> Node[R]: ...
+def chain(first: A, second: A, last: Node[R], /) -> Node[R]:
+    """Three steps."""
+
+
 @overload
-def chain(first: A, second: A, third: A, last: Node[R], /) -> Node[R]: ...
+def chain(first: A, second: A, third: A, last: Node[R], /) -> Node[R]:
+    """Four steps."""
+
+
 @overload
-def chain(first: A, second: A, third: A, fourth: A, last: Node[R], /) -> Node[R]: ...
+def chain(first: A, second: A, third: A, fourth: A, last: Node[R], /) -> Node[R]:
+    """Five steps."""
+
+
 @overload
-def chain(*steps: A) -> A: ...
+def chain(*steps: A) -> A:
+    """Any number; their types are not followed."""
+
+
 def chain(*steps: A) -> A:
     """One job after the other: each is the only child of the next one, which reads its result. Gives the last.
 

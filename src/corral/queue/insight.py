@@ -10,6 +10,8 @@ from corral.listener import events as listen
 from corral.options import priority_rank
 from corral.payload import to_json
 from corral.queue.base import QueueBase
+from corral.schedule import Schedule
+from corral.storage.insight import Page
 from corral.storage.port import Bucket, QueueCounts, WorkerInfo
 from corral.timing import Seconds, now_ms, to_ms
 
@@ -64,6 +66,10 @@ class InsightVerbs(QueueBase):
         """What was done in the last so many seconds, minute by minute; minutes without work are left out."""
         until = now_ms() + 1
         return await self.storage.metrics(self.name, since=until - to_ms(last, "last"), until=until)
+
+    async def schedules(self, *, start: int = 0, limit: int = 100) -> Page[Schedule]:
+        """The schedules that make jobs for this queue, by key. `app.scheduler(…)` and `corral schedules` change them."""
+        return await self.storage.schedules(queue=self.name, start=start, limit=limit)
 
     async def deduplication(self, dedup_id: str) -> JobId | None:
         """The job that keeps others with this deduplication id out; None when there is none."""

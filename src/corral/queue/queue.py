@@ -15,6 +15,7 @@ from corral.queue.explain import ExplainVerbs
 from corral.queue.groups import GroupVerbs
 from corral.queue.insight import InsightVerbs
 from corral.queue.jobs import JobVerbs, ManyVerbs
+from corral.queue.leased import ClaimVerbs
 from corral.queue.limits import LimitVerbs
 from corral.storage.insight import Page, Place
 from corral.storage.port import Children, Storage
@@ -85,7 +86,8 @@ class JobHandle(Generic[R]):
 
 
 class Queue(
-    JobVerbs, ManyVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVerbs, FailureVerbs, EffectVerbs, FigureVerbs
+    JobVerbs, ManyVerbs, ClaimVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVerbs, FailureVerbs, EffectVerbs,
+    FigureVerbs,
 ):
     """A named queue in a store.
 

@@ -10,6 +10,7 @@ the two go together.
 
 from corral.testing.added import Match, added, assert_added
 from corral.testing.app import app_in_memory, fire_schedules
+from corral.testing.batch import Verdict, run_batch
 from corral.testing.clock import FakeClock
 from corral.testing.drain import Drained, drain
 from corral.testing.handler import Recorded, run_job
@@ -19,10 +20,12 @@ __all__ = [
     "FakeClock",
     "Match",
     "Recorded",
+    "Verdict",
     "added",
     "app_in_memory",
     "assert_added",
     "drain",
     "fire_schedules",
+    "run_batch",
     "run_job",
 ]

@@ -1,21 +1,25 @@
 """One handler alone: called as a worker would call it, with a context that keeps what it is told."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Hashable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from contextvars import copy_context
 from datetime import datetime
+from functools import partial
 from typing import TypeVar, cast
 
 from corral.app.definition import JobDefinition
 from corral.effects import AT_ONCE_MS
 from corral.errors import ConfigError
-from corral.job import Job, JobState
+from corral.job import Job, JobId, JobState, NewJob
 from corral.payload import from_json, result_json
-from corral.storage.port import Children
+from corral.storage.port import Added, Children
 from corral.timing import Millis, Seconds, instant_ms, now_ms, to_ms
+from corral.worker.batch import BatchContext
 from corral.worker.context import MAX_LOG_LINE, Facts, JobContext, SyncJobContext
-from corral.worker.handler import is_async
+from corral.worker.inject import Injector, bridge_to
 from corral.worker.run import current_job
+from corral.worker.services import Providers
 from corral.worker.threads import Threads
 
 D = TypeVar("D")
@@ -31,17 +35,20 @@ class Recorded:
     """
 
     def __init__(self, *, notes: Mapping[str, str] | None = None, children: Children | None = None) -> None:
+        self.added: list[NewJob] = []  #: by `ctx.add` and `ctx.add_child`
+        self.added_on_complete: list[NewJob] = []
         self.progress: list[object] = []  #: every value reported, oldest first
         self.logs: list[str] = []
         self.notes: dict[str, str] = dict(notes or {})
         self.children = children or Children()
         self.ledger: dict[tuple[str, str], str] = {}  #: what steps and effects have left; for a second run to find
+        self.added_at = now_ms()  #: of the job: later runs with these records are runs of the same one
 
     def __repr__(self) -> str:
         return f"Recorded(progress={self.progress!r}, logs={self.logs!r}, notes={self.notes!r})"
 
 
-class _Context(JobContext):
+class RecordedContext(JobContext):
     """A context that writes into a `Recorded` where the real one writes into the store."""
 
     __slots__ = ("_recorded",)
@@ -58,6 +65,17 @@ class _Context(JobContext):
 
     async def children(self) -> Children:
         return self._recorded.children
+
+    async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]:
+        first = len(self._recorded.added) + 1
+        self._recorded.added += jobs
+        return [Added(job.id or str(number), fresh=True) for number, job in enumerate(jobs, first)]
+
+    async def collect(self, jobs: Sequence[NewJob]) -> None:
+        self._recorded.added_on_complete += jobs
+
+    async def names_of(self, queue: str, ids: Sequence[JobId]) -> Mapping[JobId, str]:
+        return {job.id: f"{job.queue}/{job.name}" for job in self._recorded.added if job.id and job.id in ids}
 
     async def recall(self, key: str) -> str | None:
         return self._recorded.notes.get(key)
@@ -83,46 +101,71 @@ class _Context(JobContext):
 async def run_job(
     job: JobDefinition[D, R], data: D | None = None, /, *, id: str = "1", attempt: int = 1, attempts: int | None = None,
     scheduled_for: datetime | float | None = None, recorded: Recorded | None = None,
+    services: Mapping[type, object] | None = None,
 ) -> R:  # fmt: skip
     """Run one handler without a store: payload checked, context and all; answers what awaiting the job would give.
 
-    It runs once. What it raises comes out as it is, `Retry`, `Snooze` and `Discard` included. Time limits, middleware
+    Its services are those of its application, fakes of `app.override` included; give `services` for others. It runs once.
+    What it raises comes out as it is, `Retry`, `Snooze` and `Discard` included. Time limits, middleware
     and hooks are the worker's and do not apply; `process=True` handlers run in this process.
 
     Args:
         attempt: which one this is, from 1; `attempts` is how many there are (the declaration's number).
-        recorded: keeps the progress, log lines and notes.
+        recorded: keeps the progress, log lines and notes, and the jobs that it adds.
+        services: instances for what the handler asks for, by type.
 
     Raises:
         PayloadError, ResultError: the data or the result is refused. ConfigError: attempts that do not add up.
     """
+    recorded = recorded or Recorded()
     total = job.handler.options.attempts or 1 if attempts is None else attempts
     if not 1 <= attempt <= total:
         raise ConfigError(f"attempt must be from 1 to attempts ({total}), not {attempt!r}", key="attempt")
-    at = now_ms()
     stored = Job(
         id=id, queue=job.queue, name=job.name, state=JobState.ACTIVE, data=job.handler.payload.encode(data),
-        options=job.handler.options, priority=job.priority, created_at=at, started_at=at,
+        options=job.handler.options, priority=job.priority, created_at=recorded.added_at, started_at=now_ms(),
         attempts_started=attempt, attempts_made=attempt - 1,
         scheduled_for=None if scheduled_for is None else instant_ms(scheduled_for, "scheduled_for"),
     )  # fmt: skip
-    context = _Context(stored, total, recorded or Recorded())
+    context = RecordedContext(stored, total, recorded)
     variable = current_job.set(stored)
     try:
-        result = await _call(job, context)
+        result = await _call(job, context, services or {})
     finally:
         current_job.reset(variable)
     return cast(R, from_json(result_json(result)))
 
 
-async def _call(job: JobDefinition[D, R], context: JobContext) -> object:
+async def _call(job: JobDefinition[D, R], context: JobContext, services: Mapping[type, object]) -> object:
     handler = job.handler
+    if handler.batch is not None:
+        raise ConfigError(f"job {job.name!r} takes batches: use run_batch", key="job")
     data = handler.payload.decode(context.job.data) if handler.takes_data else None
-    if is_async(handler.function):
-        return await handler.call(context, data)  # type: ignore[misc]  # a coroutine: the function is `async def`
-    threads = Threads()
     sync = SyncJobContext(context, asyncio.get_running_loop())
+    given: dict[Hashable, object] = {JobContext: context, SyncJobContext: sync, Facts: context}
+    return await call_handler(job, context if handler.asynchronous else sync, data, given, services)
+
+
+async def call_handler(
+    job: JobDefinition[D, R], context: JobContext | SyncJobContext | BatchContext, data: object,
+    given: Mapping[Hashable, object], services: Mapping[type, object],
+) -> object:  # fmt: skip
+    """Call the plain handler where it belongs, on this loop or in a thread, with its services."""
+    handler = job.handler
+    injector = Injector((job.providers or Providers()).lending(services))
+    injector.check(job.queue, [handler])
+    call = partial(handler.call, context, data)
+    threads = Threads()
     try:
-        return await threads.run(copy_context(), lambda: handler.call(sync, data))
+        async with AsyncExitStack() as stack:
+            await injector.start(stack)
+            if handler.asynchronous:
+                if handler.needs:
+                    return await injector.call(handler, given, call)
+                return await cast(Awaitable[object], call())
+            if not handler.needs:
+                return await threads.run(copy_context(), call)
+            bridge = bridge_to(asyncio.get_running_loop())
+            return await threads.run(copy_context(), lambda: injector.call_blocking(handler, given, call, bridge))
     finally:
         threads.close()

@@ -89,6 +89,11 @@ class BatchContext:
         if self._stop.is_set():
             raise JobCancelledError("every job of the batch was told to stop")
 
+    def wait(self, seconds: float) -> None:
+        """Sleep in a thread, but wake and raise JobCancelledError as soon as every job was told to stop."""
+        if self._stop.wait(seconds):
+            self.check()
+
     def tell_to_stop(self) -> None:
         """The worker's side of `stopping`."""
         self._stop.set()

@@ -149,11 +149,10 @@ def batch_payload(function: HandlerFunction, signature: Signature) -> object:
     if signature.payload is Any:
         return Any
     wanted = SyncBatchJob if not is_async(function) else BatchJob
-    [item] = typing.get_args(signature.payload) or (Any,)
-    kind = typing.get_origin(item) or item
-    if signature.payload is not list and typing.get_origin(signature.payload) not in (list, Sequence):
-        kind = None
-    if kind is not Any and kind is not wanted:
+    arguments = typing.get_args(signature.payload)
+    item = arguments[0] if len(arguments) == 1 else Any
+    is_list = signature.payload is list or typing.get_origin(signature.payload) in (list, Sequence)
+    if not is_list or (typing.get_origin(item) or item) not in (Any, wanted):
         raise RegistrationError(
             f"batch handler {name} must take list[{wanted.__name__}[Payload]], not {told(signature.payload)}"
         )

@@ -4,20 +4,24 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
 
-from corral.errors import CorralError, JobCancelledError, LeaseLostError, PayloadError
+from corral.errors import CorralError, JobCancelledError, LeaseLostError, PayloadError, RegistrationError
 from corral.job import Job, JobId, NewJob
 from corral.payload import PayloadType, result_json
 from corral.storage.port import Added, Children
 from corral.timing import Millis, Seconds, to_ms
 from corral.worker.context import Facts, JobContext, SyncJobContext
 from corral.worker.handler import Handler, HandlerFunction, is_async, read_signature
+from corral.worker.inject import Injector
 from corral.worker.remote import printable, refusal
+from corral.worker.services import Providers
 from corral.worker.talk import Talk
 from corral.worker.wire import (
     AddJobs,
@@ -166,6 +170,8 @@ class _Call:
     function: HandlerFunction
     context: Callable[[Job, int, Talk], JobContext | SyncJobContext] | None
     payload: PayloadType | None
+    served: Handler | None = None  #: when it asks for services
+    providers: Providers | None = None
 
 
 #: By the identity of what the module's attribute holds, which lives as long as the child. Reading a signature and
@@ -182,6 +188,8 @@ def invoke_in_child(target: object, job: Job, attempts: int, talk: Talk) -> str:
     call = _calls.get(id(target))
     if call is None:
         call = _calls[id(target)] = _read(target)
+    if call.served is not None:
+        return result_json(_with_services(call, call.served, job, attempts, talk), MAX_RESULT)
     arguments: list[object] = []
     if call.context is not None:
         arguments.append(call.context(job, attempts, talk))
@@ -197,9 +205,37 @@ def _read(target: object) -> _Call:
     declared = getattr(target, "handler", None)
     # Not inspect.unwrap: what other decorators wrapped around the function belongs to the handler.
     function: HandlerFunction = declared.function if isinstance(declared, Handler) else target  # type: ignore[assignment]
-    signature = read_signature(function)
-    context = (_asynchronous if is_async(function) else SyncChildContext) if signature.takes_context else None
-    return _Call(function, context, PayloadType(signature.payload) if signature.takes_data else None)
+    served = declared if isinstance(declared, Handler) and declared.needs else None
+    signature = read_signature(function, method=served is not None and served.owner is not None)
+    takes = signature.takes_context or served is not None  # a service may ask for the context too
+    context = (_asynchronous if is_async(function) else SyncChildContext) if takes else None
+    payload = PayloadType(signature.payload) if signature.takes_data else None
+    return _Call(function, context, payload, served, getattr(target, "providers", None))
+
+
+def _with_services(call: _Call, handler: Handler, job: Job, attempts: int, talk: Talk) -> object:
+    """Each job makes all its services anew, whatever their scope: no event loop outlives a job in a child process.
+
+    Raises:
+        RegistrationError: the modules that the child imported do not provide what the handler asks for.
+    """
+    if call.providers is None or call.context is None:
+        raise RegistrationError(f"handler {handler.name!r} asks for services, and in its child process no application has it")
+    injector = Injector(call.providers)
+    injector.check(f"{job.queue} (in a child process)", [handler])
+    context = call.context(job, attempts, talk)
+    data = call.payload.decode(job.data) if call.payload is not None else None
+    given: dict[Hashable, object] = {JobContext: context, SyncJobContext: context, Facts: context}
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        try:
+            runner.run(injector.start(stack))
+            work = partial(handler.call, context, data)
+            if handler.asynchronous:
+                return runner.run(injector.call(handler, given, work))
+            return injector.call_blocking(handler, given, work, runner.run)
+        finally:
+            runner.run(stack.aclose())
 
 
 def _asynchronous(job: Job, attempts: int, talk: Talk) -> JobContext:

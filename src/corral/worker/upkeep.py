@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from corral.errors import StorageError
 from corral.event import Event, EventType
 from corral.job import JobState
+from corral.letters import letter
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, QueueSettings
 from corral.storage.port import Selection, Storage
 from corral.timing import now_ms
@@ -89,6 +90,18 @@ class Recovery:
                 )
             await self._tell(queue, EventType.STALLED, (*recovered.requeued, *recovered.quarantined))
             await self._tell(queue, EventType.FAILED, recovered.quarantined)
+            await self._bury(queue, recovered.quarantined)
+
+    async def _bury(self, queue: str, job_ids: Sequence[str]) -> None:
+        """Leave the dead letters of jobs that no worker could: a step of its own, so dying here loses them."""
+        jobs = await self._storage.get(queue, job_ids) if job_ids else []
+        letters = [
+            letter(job, target, job.failed_reason or "", attempts=job.attempts_made)
+            for job in jobs
+            if job is not None and (target := job.options.dead_letter) is not None and target != queue
+        ]
+        if letters:
+            await self._storage.add(letters)
 
     async def _tell(self, queue: str, kind: EventType, job_ids: Sequence[str]) -> None:
         if not job_ids or not self._hooks.wants(kind):

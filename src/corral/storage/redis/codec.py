@@ -241,11 +241,7 @@ def claimed_job(
         )  # fmt: skip
     present = {**stored, "processedOn": str(now), "pb": worker}
     pending = _number(stored.get("pending")) or 0
-    ready, created = _number(stored.get("rdy")), _number(stored.get("timestamp")) or 0
-    late = ready if ready is not None and ready > created else None
-    return _job(
-        queue, prefix, job_id, JobState.ACTIVE, present, attempts_started, strict=True, due=late, pending=pending
-    )
+    return _job(queue, prefix, job_id, JobState.ACTIVE, present, attempts_started, strict=True, pending=pending)
 
 
 _PLAIN = len(("name", "data", "opts", "timestamp", "delay", "priority"))

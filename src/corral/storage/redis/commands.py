@@ -16,7 +16,7 @@ from corral.storage.redis.connection import Server
 from corral.storage.redis.info import queue_info
 from corral.storage.redis.scripts import script
 from corral.storage.redis.selection import SLICE, Command, Selector
-from corral.storage.redis.settings import Changes, changes
+from corral.storage.redis.settings import Changes, changes, in_slices
 from corral.timing import Millis
 
 # In the order in which selections go through them.
@@ -145,7 +145,10 @@ class Commands:
         request = _Configure(prefix=self._prefix, queue=queue, now=now)
         if settings == QueueSettings():
             return queue_info(queue, (await self._configure(request)).info)
-        done = await self._configure(replace(request, settings=changes(settings)))
+        first, *rest = in_slices(changes(settings))
+        done = await self._configure(replace(request, settings=first))
+        for more in rest:
+            await self._configure(replace(request, settings=more))
         # Workers may set jobs aside again meanwhile: those counted at first are served again, no more.
         for _ in range(0, done.unheld, SLICE):
             await self._configure(replace(request, go_on="held"))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corral.job import JobId, JobState
 from corral.options import ParentPolicy
@@ -17,6 +18,12 @@ STEP = 500
 _READ = (("SSCAN", "dependencies"), ("HSCAN", "processed"), ("HSCAN", "failed"), ("ZSCAN", "unsuccessful"))
 
 
+#: How the score of a follower in `then:<id>` says its policy; lib/edges.lua has the same order.
+POLICIES = (
+    ParentPolicy.WAIT, ParentPolicy.FAIL, ParentPolicy.CONTINUE, ParentPolicy.IGNORE, ParentPolicy.REMOVE,
+)  # fmt: skip
+
+
 class _Ties(Call, kw_only=True):
     id: JobId
     first: bool
@@ -25,6 +32,7 @@ class _Ties(Call, kw_only=True):
     failed: list[str]
     fatal: list[str]
     later: list[str]
+    after: list[str | int | bool]
 
 
 class _Known(Struct):
@@ -58,6 +66,7 @@ class Families:
         known = await self._known(self.key_of(queue, parent))
         pending, completed, failed, fatal = known.members
         reasons = await self._reasons([*pending, *fatal])
+        followed = await self._followed(queue, parent, [*pending, *completed, *failed, *fatal])
         ties = []
         for key in pending:
             reason = reasons[key]
@@ -73,7 +82,7 @@ class Families:
         for key in fatal:
             _, noted = known.noted.get(key, ("", ""))
             ties.append(self._tie(key, JobState.FAILED, ParentPolicy.FAIL, noted or reasons[key] or ""))
-        return tuple(ties)
+        return tuple(_as_edge(tie, followed.get(self.key_of(tie.queue, tie.id))) for tie in ties)
 
     def _tie(self, key: str, state: JobState, policy: ParentPolicy, value: str | None) -> Tie:
         queue, job_id = self._split(key)
@@ -122,6 +131,26 @@ class Families:
                 reasons[key] = None if score is None else read_text(reason)
         return reasons
 
+    async def _followed(self, queue: str, parent: JobId, keys: Sequence[str]) -> dict[str, ParentPolicy]:
+        """Which of these are no children, but jobs that this one comes after, and with what policy."""
+        found: dict[str, ParentPolicy] = {}
+        own = self.key_of(queue, parent)
+        for start in range(0, len(keys), STEP):
+            some = keys[start : start + STEP]
+            commands: list[tuple[str, str, str]] = []
+            for key in some:
+                other, job_id = self._split(key)
+                commands += [
+                    ("ZSCORE", f"corral:{self._prefix}:{other}:then:{job_id}", f"{queue}:{parent}"),
+                    ("HGET", key, "parentKey"),
+                ]
+            replies = await self._server.commands(*commands)
+            for place, key in enumerate(some):
+                score, above = replies[2 * place], replies[2 * place + 1]
+                if score is not None and read_text(above) != own:
+                    found[key] = POLICIES[int(float(read_text(score))) % 8]
+        return found
+
     async def write(self, queue: str, parent: JobId, ties: Sequence[Tie], *, first: bool) -> None:
         """Tell a parent of its children."""
         request = _Ties(
@@ -134,6 +163,7 @@ class Families:
             failed=[],
             fatal=[],
             later=[],
+            after=[],
         )
         for tie in ties:
             key = self.key_of(tie.queue, tie.id)
@@ -146,9 +176,21 @@ class Families:
                     request.later += [key, tie.value or ""]
                 case JobState.FAILED, ParentPolicy.IGNORE:
                     request.failed += [key, tie.value or ""]
-                case _:
+                case _ if not tie.after:
                     request.open.append(key)
+            if tie.after:
+                waits = tie.state is JobState.WAITING or (
+                    tie.state is JobState.FAILED and tie.policy is ParentPolicy.WAIT
+                )
+                request.after += [tie.queue, tie.id, POLICIES.index(tie.policy), waits]
         await self._server.run(script("unpack_ties"), queue, pack(request))
+
+
+def _as_edge(tie: Tie, policy: ParentPolicy | None) -> Tie:
+    """What is left of a failed one's policy stays as it is; of the others their own is told."""
+    if policy is None:
+        return tie
+    return replace(tie, after=True, policy=tie.policy if tie.state is JobState.FAILED else policy)
 
 
 def read_text(word: object) -> str:

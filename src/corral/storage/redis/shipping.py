@@ -6,13 +6,14 @@ from msgspec.structs import replace
 
 from corral.job import Job, JobId, JobState
 from corral.storage.redis.codec import options_text, pairs, parent_text, shown_job, to_json
+from corral.storage.redis.followers import follower_of
 from corral.storage.transfer import DEDUPLICATION, Stored
 from corral.timing import Millis
 
 
 def stored_job(
     queue: str, prefix: str, job_id: JobId, state: JobState, score: float, fields: Sequence[str], *,
-    owns_until: str | None = None,
+    owns_until: str | None = None, kept: Sequence[str] = (),
 ) -> Stored:  # fmt: skip
     """A job as it stands in its hash and container; `score` is that of the container."""
     raw = pairs(fields)
@@ -28,6 +29,8 @@ def stored_job(
         expires_at=_whole(raw["exp"], 0) if "exp" in raw else None,
         since=int(score) if state is JobState.WAITING_CHILDREN else None,
         cancel=raw.get("cancel"),
+        delay_ms=_later(raw) if state is JobState.WAITING_CHILDREN else None,
+        follower=follower_of(queue, prefix, pairs(kept)) if kept else None,
     )
     ours = fields_of(known, prefix, tied="parentKey" in raw)
     foreign: dict[str, tuple[str | None, str | None]] = {
@@ -42,7 +45,14 @@ def stored_job(
 
 def _passed_over(name: str, raw: Mapping[str, str]) -> bool:
     """Whether a field was written by what carries jobs and their ties."""
-    return name == "moved" or name.startswith("kid:") or f"kid:{name}" in raw
+    return name in ("moved", "then") or name.startswith("kid:") or f"kid:{name}" in raw
+
+
+def _later(raw: Mapping[str, str]) -> Millis | None:
+    """When a job runs once its children have ended: so much later, or, below 0, at that time."""
+    if "at" in raw:
+        return -_whole(raw["at"], 0) or None
+    return _whole(raw.get("delay", ""), 0) or None
 
 
 def _usual_ready(job: Job) -> Millis:
@@ -60,10 +70,13 @@ def fields_of(stored: Stored, prefix: str, *, tied: bool) -> dict[str, str]:
     """The hash of a job: as corral would have written it, with what BullMQ had there as long as that still holds."""
     job = stored.job
     delay = job.run_at - job.created_at if job.run_at is not None else 0
+    later = stored.delay_ms
+    if later is not None and job.state is JobState.WAITING_CHILDREN:
+        delay = later if later >= 0 else -later - job.created_at
     fields: dict[str, str | None] = {
         "name": job.name,
         "data": job.data,
-        "opts": options_text(job.options, job.priority, parent=job.parent, prefix=prefix),
+        "opts": options_text(job.options, job.priority, parent=job.parent, prefix=prefix, group=job.group),
         "timestamp": str(job.created_at),
         "delay": str(max(0, delay)),
         "priority": str(job.priority),
@@ -82,6 +95,10 @@ def fields_of(stored: Stored, prefix: str, *, tied: bool) -> dict[str, str]:
         "rdy": None if stored.ready_at == _usual_ready(job) else str(stored.ready_at),
         "exp": _text(stored.expires_at),
         "cancel": stored.cancel,
+        "deid": job.dedup_id,
+        "gid": job.group,
+        "fp": job.fingerprint,
+        "at": str(-later) if later is not None and later < 0 else None,
     }
     if job.parent is not None:
         fields["parent"] = parent_text(job.parent, prefix)

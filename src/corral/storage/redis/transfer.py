@@ -9,6 +9,7 @@ from corral.job import JobId, JobState
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, to_json
 from corral.storage.redis.families import Families, read_text
+from corral.storage.redis.followers import kept_fields
 from corral.storage.redis.scripts import script
 from corral.storage.redis.shipping import fields_of, stored_job
 from corral.storage.redis.store import RedisStorage
@@ -65,6 +66,7 @@ class _Job(Struct, omit_defaults=True):
     place: bool = False
     de: str | None = None
     de_until: int | None = None
+    kept: list[str] | None = None
 
 
 class _Unpack(Call, kw_only=True):
@@ -88,10 +90,10 @@ class _Rest(Call, omit_defaults=True, kw_only=True):
     note: tuple[str, str] | None = None
 
 
-_Row = tuple[str, JobState, str, int, bool, bool, bool, int, list[str]]
+_Row = tuple[str, JobState, str, int, bool, bool, bool, int, list[str], list[str]]
 _decode_packed = msgspec.msgpack.Decoder(_Packed).decode
 _decode_row = msgspec.msgpack.Decoder(_Row).decode
-_decode_odd = msgspec.msgpack.Decoder(tuple[Raw, Raw, Raw, Raw, Raw, Raw, Raw, Raw, Raw]).decode
+_decode_odd = msgspec.msgpack.Decoder(tuple[Raw, Raw, Raw, Raw, Raw, Raw, Raw, Raw, Raw, Raw]).decode
 _decode_happened = msgspec.msgpack.Decoder(list[bool]).decode
 _decode_cursor = msgspec.json.Decoder(tuple[int, int]).decode
 
@@ -130,9 +132,9 @@ class RedisTransfer(RedisStorage):
             unreadable.append(text(_decode_odd(raw)[0]))
 
     def _packed(self, queue: str, raw: Raw) -> Packed:
-        job_id, state, score, lines, is_parent, tied, stays, owned_ms, fields = _decode_row(raw)
-        owns_until = None if owned_ms == -2 else "" if owned_ms == -1 else str(now_ms() + owned_ms)
-        stored = stored_job(queue, self._prefix, job_id, state, float(score), fields, owns_until=owns_until)
+        job_id, state, score, lines, is_parent, tied, stays, owned, kept, fields = _decode_row(raw)
+        owns_until = None if owned == -2 else "" if owned == -1 else str(owned)
+        stored = stored_job(queue, self._prefix, job_id, state, float(score), fields, owns_until=owns_until, kept=kept)
         mark = next((value for name, value in zip(fields[::2], fields[1::2], strict=True) if name == "moved"), "")
         return Packed(stored=stored, mark=mark, lines=lines, is_parent=is_parent, tied=tied, stays=stays)
 
@@ -172,6 +174,8 @@ class RedisTransfer(RedisStorage):
         if owns is not None and "deid" in fields:
             packed.de = fields["deid"]
             packed.de_until = int(owns[1]) if owns[1] else None
+            if stored.follower is not None:
+                packed.kept = kept_fields(stored.follower, self._prefix)
         return packed
 
     # -- what belongs to them ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from corral.storage.sqlite.admission import admit
 from corral.storage.sqlite.flows import FOLLOWS, find_pk, follow, parked_parent, reattach, release
 from corral.storage.sqlite.groups import enter, take_in
 from corral.storage.sqlite.rows import options_text, parent_text
-from corral.storage.sqlite.unit import CHILDREN, COUNTED, DELAYED, QueueRow, Unit, Value, job_key
+from corral.storage.sqlite.unit import CHILDREN, COUNTED, DELAYED, WAITING, QueueRow, Unit, Value, job_key
 from corral.timing import Millis
 
 _INSERT = (
@@ -203,7 +203,8 @@ def _row(
         queue.tell(EventType.DELAYED, now, job_id, job.name, str(due))
         unit.ready.add(queue.name)  # a worker that sleeps until a later job falls due must learn of this one
     else:
-        state, k1, k2 = enter(unit, queue, job.group, now), priority_rank(job.priority), -order if job.lifo else order
+        state = WAITING if job.group is None else enter(unit, queue, job.group, now)
+        k1, k2 = priority_rank(job.priority), -order if job.lifo else order
         unit.ready.add(queue.name)
     queue.count[COUNTED[state]] += 1
     lifespan = job.options.lifespan_ms

@@ -5,7 +5,7 @@ import msgspec
 from corral.event import EventType
 from corral.job import JobId, NewJob
 from corral.storage.sqlite import dedup
-from corral.storage.sqlite.flows import cut, find_pk, gone
+from corral.storage.sqlite.flows import find_pk, gone, uncouple
 from corral.storage.sqlite.unit import ACTIVE, DELAYED, QueueRow, Unit
 from corral.timing import Millis
 
@@ -58,14 +58,14 @@ def _replace(unit: Unit, queue: QueueRow, pk: int, owner: JobId, now: Millis) ->
     row = unit.row("SELECT name, parent, edges FROM corral_job WHERE pk = ?", (pk,))
     assert row is not None  # its state has just been read
     name, parent, edges = row
-    gone(unit, parent, edges, pk, now)
-    cut(unit, pk, edges)
+    uncouple(unit, pk, edges)
     for sql in (
         "DELETE FROM corral_log WHERE job = ?",
         "DELETE FROM corral_child WHERE parent = ?",
         "DELETE FROM corral_job WHERE pk = ?",
     ):
         unit.db.execute(sql, (pk,))
+    gone(unit, parent, edges, pk, now)
     queue.count[DELAYED] -= 1
     queue.tell(EventType.REMOVED, now, owner, name)
 

@@ -15,11 +15,13 @@ PASS_OVER = 1_000
 #: Jobs looked at at once after the first ones turned out to be of no use.
 LOOK_AHEAD = 100
 
-#: What a claim reads of a waiting job.
-COLUMNS = (
+#: What a claim reads of a waiting job; the rest only where there are groups, or jobs may be passed over.
+FEW_COLUMNS = (
     "pk, id, name, data, options, priority, created_at, attempts_started, attempts_made, crashes, progress, "
-    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker, dedup, fingerprint, gid, k1, k2"
+    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker, dedup, fingerprint"
 )
+FEW: Final = 21
+COLUMNS = f"{FEW_COLUMNS}, gid, k1, k2"
 PK: Final = 0
 NAME: Final = 2
 EXPIRES: Final = 17

@@ -9,7 +9,7 @@ from corral.job import NO_OPTIONS, Job, JobState
 from corral.options import Keep, priority_rank
 from corral.storage.port import BATCH, Claim, Claimed
 from corral.storage.sqlite.add import add_what_ends_bring
-from corral.storage.sqlite.choice import COLUMNS, EXPIRES, GID, NAME, Choice, Source, names_free_at, open_names
+from corral.storage.sqlite.choice import EXPIRES, FEW, FEW_COLUMNS, GID, NAME, Choice, Source, names_free_at, open_names
 from corral.storage.sqlite.ending import unhold
 from corral.storage.sqlite.groups import ended, enter, free_next, let_in
 from corral.storage.sqlite.limits import allowed, held
@@ -23,7 +23,7 @@ from corral.timing import Millis
 PROMOTE = 1_000
 
 _ACTIVE_CODE = EVENT_CODE[EventType.ACTIVE]
-_BEST = f"SELECT {COLUMNS} FROM corral_job WHERE queue = ? AND state = 0 ORDER BY k1, k2 LIMIT ?"  # noqa: S608
+_BEST = f"SELECT {FEW_COLUMNS} FROM corral_job WHERE queue = ? AND state = 0 ORDER BY k1, k2 LIMIT ?"  # noqa: S608
 #: k2 stays: jobs recovered together go back in the order they were served in.
 _TAKE = (
     "UPDATE corral_job SET state = 2, k1 = ?, token = ?, worker = ?, started_at = ?, "
@@ -43,7 +43,7 @@ def claim(unit: Unit, name: str, wish: Claim, now: Millis) -> Claimed:
         return Claimed()
     if queue.info.paused:
         return Claimed(paused=True)
-    times = [promote_due(unit, queue, now)] if queue.count[DELAYED] else []
+    next_at = promote_due(unit, queue, now) if queue.count[DELAYED] else None
     if queue.windows is not None:
         open_names(unit, queue, now)
     if queue.grouped:
@@ -61,11 +61,14 @@ def claim(unit: Unit, name: str, wish: Claim, now: Millis) -> Claimed:
         held_until = now  # not idle: the next call goes on behind those that were passed over
     if queue.grouped:
         unit.sync_groups(queue, now)
-        times.append(free_next(unit, queue))
+        next_at = _earlier(next_at, free_next(unit, queue))
     if queue.windows is not None:
-        times.append(names_free_at(queue, now))
-    next_at = min((at for at in times if at is not None), default=None)
+        next_at = _earlier(next_at, names_free_at(queue, now))
     return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until)
+
+
+def _earlier(one: Millis | None, other: Millis | None) -> Millis | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def promote_due(unit: Unit, queue: QueueRow, now: Millis) -> Millis | None:
@@ -140,15 +143,19 @@ def _refuse(unit: Unit, queue: QueueRow, row: Row, error: MsgspecError, now: Mil
     """Fail a job that another version or another program wrote unreadably: it must not stop those behind it."""
     reason = f"its stored form cannot be read: {error}"
     keep = queue.info.keep_failed or Keep()
-    ended(unit, queue, row[GID], now)
+    if len(row) != FEW:
+        ended(unit, queue, row[GID], now)
     fail(unit, queue, unit.rows(LOOK, (numbers_in((row[0],)), queue.pk))[0], reason, None, keep, now, attempt=0)
     unhold(unit, queue, (row[NAME],), now)
     unit.ready.add(queue.name)
 
 
 def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
+    group = None
+    if len(row) != FEW:
+        group, row = row[GID], row[:FEW]
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
-     scheduled_for, parent, pending, _, _, dedup, fingerprint, group, _, _) = row  # fmt: skip
+     scheduled_for, parent, pending, _, _, dedup, fingerprint) = row  # fmt: skip
     called = id_of(pk, id_)
     choices = NO_OPTIONS if options is None else read_options(options)
     if not (

@@ -134,8 +134,9 @@ def remove(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
         by_state: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
             by_state[row[_STATE]].append(row[:_STATE])
-        for state, some in by_state.items():
-            delete(unit, queue, state, some, now)
+        # What goes may let others of them run that come later in this list: those that can be let go are deleted first.
+        for state in sorted(by_state, key=lambda state: (state not in (CHILDREN, HELD), state)):
+            delete(unit, queue, state, by_state[state], now)
         for row in rows:
             [called] = _ids([row])
             queue.tell(EventType.REMOVED, now, called, row[_NAME])
@@ -164,7 +165,11 @@ def _retry(
 ) -> None:
     later = due - now if due > now else None
     rank = priority_rank(row[_PRIORITY])
-    if row[_PENDING] and waits_again(unit, row[_PK]):
+    if row[_PARENT] is not None or row[_EDGES]:
+        back_again(unit, row[_PARENT], row[_EDGES], row[_PK])
+    # Asked again: a child may have been retried in this very call.
+    pending = unit.number("SELECT pending FROM corral_job WHERE pk = ?", (row[_PK],))
+    if pending and waits_again(unit, row[_PK]):
         state, k1, kind, detail = CHILDREN, now, EventType.WAITING_CHILDREN, None
     elif later is not None:
         state, k1, kind, detail = DELAYED, due, EventType.DELAYED, str(due)
@@ -177,8 +182,6 @@ def _retry(
     )
     queue.move(row[_STATE], state)
     queue.tell(kind, now, _ids([row])[0], row[_NAME], detail)
-    if row[_PARENT] is not None or row[_EDGES]:
-        back_again(unit, row[_PARENT], row[_EDGES], row[_PK])
 
 
 def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
@@ -203,18 +206,24 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
 def cancel(unit: Unit, name: str, which: Selection, reason: str, now: Millis) -> list[str]:
     """Fail pending jobs, mark active ones."""
     text = cancelled(reason)
+    touched: list[Row] = []
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
         for row in rows:
-            if row[_STATE] == ACTIVE:
-                unit.db.execute("UPDATE corral_job SET cancel = ? WHERE pk = ?", (reason, row[0]))
-                queue.tell_text(EventType.CANCELLED, now, _ids([row])[0], row[2], text)
+            # Asked again: one of them may have failed with the one before it, or have been let go by its end.
+            state = unit.number("SELECT state FROM corral_job WHERE pk = ?", (row[_PK],))
+            if state == ACTIVE:
+                unit.db.execute("UPDATE corral_job SET cancel = ? WHERE pk = ?", (reason, row[_PK]))
+                queue.tell_text(EventType.CANCELLED, now, _ids([row])[0], row[_NAME], text)
+            elif state not in (None, COMPLETED, FAILED):
+                fail_pending(unit, queue, row[_PK], state, text, now, first=EventType.CANCELLED)
             else:
-                fail_pending(unit, queue, row[_PK], row[_STATE], text, now, first=EventType.CANCELLED)
+                continue
+            touched.append(row)
 
-    touched = _command(unit, name, which, (WAITING, HELD, GROUPED, DELAYED, CHILDREN, ACTIVE), now, act)
+    _command(unit, name, which, (WAITING, HELD, GROUPED, DELAYED, CHILDREN, ACTIVE), now, act)
     add_what_ends_bring(unit)
-    return touched
+    return _ids(touched)
 
 
 def update(unit: Unit, name: str, patches: Sequence[JobPatch], now: Millis) -> list[str]:

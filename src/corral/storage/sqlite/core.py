@@ -7,6 +7,7 @@ from typing import TypeVar
 import apsw
 
 from corral.errors import StorageUnavailableError
+from corral.storage.sqlite import copies
 from corral.storage.sqlite.file import connect, migrate, prepare
 from corral.storage.sqlite.notice import Notice
 from corral.storage.sqlite.url import SqliteUrl
@@ -44,6 +45,14 @@ class Core:
     def _open(self) -> None:
         if not self._url.memory:
             prepare(self._url)
+            copies.opened(self._url.path)
+        try:
+            self._connect()
+        except BaseException:
+            self._closed()
+            raise
+
+    def _connect(self) -> None:
         db = connect(self._url)
         try:
             migrate(db, self._url.path)
@@ -80,9 +89,15 @@ class Core:
             self._reader.stop()
         if self._writer is not None:
             self._writer.stop()
+        if self._writer is not None:
+            self._closed()
         self._watcher = self._reader = self._writer = None
         for board in (self.ready, self.events):
             board.change(board.known())  # nobody sleeps on: whoever looks again is told that the store is closed
+
+    def _closed(self) -> None:
+        if not self._url.memory:
+            copies.closed(self._url.path)
 
     async def write(self, work: Work[T], *, brief: bool = False) -> T:
         """Run in the next transaction; answers when it is durable. `brief` work is a matter of microseconds."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from corral.event import EventType
 from corral.options import Keep, priority_rank
 from corral.storage.sqlite import dedup
-from corral.storage.sqlite.flows import cut, ended_badly, gone
+from corral.storage.sqlite.flows import ended_badly, gone, uncouple
 from corral.storage.sqlite.groups import enter, leave, set_aside
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -139,17 +139,17 @@ def delete(unit: Unit, queue: QueueRow, state: int, rows: Sequence[Row], now: Mi
     if not rows:
         return
     keys = numbers_in(int(row[0]) for row in rows)
-    for pk, _, _, parent, edges in rows:
-        if state != COMPLETED and (parent is not None or edges):
-            gone(unit, parent, edges, pk, now)
-        if edges:
-            cut(unit, pk, edges)
+    tied = [row for row in rows if row[4] or (row[3] is not None and state != COMPLETED)]
+    for row in tied:
+        uncouple(unit, row[0], row[4])
     if queue.grouped and state in (GROUPED, HELD):
         for group, count in unit.rows(_GROUPS_OF, (keys,)):
             leave(unit, queue, group, state, now, count)
     unit.db.execute("DELETE FROM corral_log WHERE job IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_job WHERE pk IN carray(?)", (keys,))
     unit.db.execute("DELETE FROM corral_child WHERE parent IN carray(?)", (keys,))
+    for pk, _, _, parent, edges in tied:  # only now: a parent that goes, too, must not be let go first
+        gone(unit, parent, edges, pk, now, completed=state == COMPLETED)
     queue.count[COUNTED[state]] -= len(rows)
     if state in (WAITING, GROUPED):
         unhold(unit, queue, [str(row[2]) for row in rows], now)

@@ -36,6 +36,14 @@ GENERATIONS = 20
 _TIE = "INSERT OR IGNORE INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING 1"
 
 
+#: What a failure meant may have been spent: it is what was asked for at first again.
+_AGAIN = (
+    "UPDATE corral_child SET state = 0, value = NULL, policy = coalesce("
+    "(SELECT policy FROM corral_after WHERE before = child AND job = parent), "
+    "(SELECT parent_ref ->> '$.policy' FROM corral_job WHERE pk = child), policy) WHERE parent = ? AND child = ?"
+)
+
+
 class _Fallout(NamedTuple):
     """A job that waits hears of a failure."""
 
@@ -125,13 +133,14 @@ def ended_badly(
     _spread(unit, _fallout(unit, parent, edges, child, reference, reason), now)
 
 
-def gone(unit: Unit, parent: int | None, edges: int, child: int, now: Millis) -> None:
-    """A job was deleted that had not completed: nobody waits for it any more."""
-    if parent is not None:
+def gone(unit: Unit, parent: int | None, edges: int, child: int, now: Millis, *, completed: bool = False) -> None:
+    """A job was deleted: nobody waits for it any more. Of one that had completed the result stays."""
+    if parent is not None and not completed:
         child_removed(unit, parent, child, now)
     if edges & FOLLOWED:
-        for job, _ in _followers(unit, child):
+        for job, _ in [] if completed else _followers(unit, child):
             child_removed(unit, job, child, now)
+        unit.db.execute("DELETE FROM corral_after WHERE before = ?", (child,))
 
 
 def back_again(unit: Unit, parent: int | None, edges: int, child: int) -> None:
@@ -144,10 +153,8 @@ def back_again(unit: Unit, parent: int | None, edges: int, child: int) -> None:
                 child_retried(unit, job, child)
 
 
-def cut(unit: Unit, pk: int, edges: int) -> None:
-    """Forget the edges of a job that is deleted."""
-    if edges & FOLLOWED:
-        unit.db.execute("DELETE FROM corral_after WHERE before = ?", (pk,))
+def uncouple(unit: Unit, pk: int, edges: int) -> None:
+    """Forget what a job comes after that is to be deleted."""
     if edges & FOLLOWS:
         known = "SELECT child FROM corral_child WHERE parent = ?"
         unit.db.execute(f"DELETE FROM corral_after WHERE job = ? AND before IN ({known})", (pk, pk))  # noqa: S608
@@ -226,9 +233,7 @@ def child_retried(unit: Unit, parent: int, child: int) -> None:
     row = unit.row("SELECT state, policy FROM corral_child WHERE parent = ? AND child = ?", (parent, child))
     if row is None or row[0] == 0:
         return
-    unit.db.execute(
-        "UPDATE corral_child SET state = 0, value = NULL WHERE parent = ? AND child = ?", (parent, child)
-    )
+    unit.db.execute(_AGAIN, (parent, child))
     if row[0] == COMPLETED or row[1] in (ParentPolicy.IGNORE, ParentPolicy.CONTINUE):
         unit.db.execute("UPDATE corral_job SET pending = pending + 1 WHERE pk = ?", (parent,))
 
@@ -268,7 +273,7 @@ def _parked(unit: Unit, parent: int, now: Millis) -> list[_Fallout]:
         return []
     sql = (
         "SELECT child, id, policy, value FROM corral_child "
-        "WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue') LIMIT 1"
+        "WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue') ORDER BY policy DESC LIMIT 1"
     )
     found = unit.row(sql, (parent,))
     if found is None:

@@ -108,7 +108,9 @@ def store_groups(
 ) -> bool:
     """Put each group where it belongs and write what changed; True when one came into the ring."""
     entered = False
-    inserts, updates, deletes = [], [], []
+    inserts: list[tuple[object, ...]] = []
+    updates: list[tuple[object, ...]] = []
+    deletes: list[tuple[object, ...]] = []
     for group in groups:
         group.windows = [window for window in group.windows if window.is_open(now)]
         entered |= group.place(for_all, enter, now)

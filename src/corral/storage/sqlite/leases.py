@@ -88,9 +88,9 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     if front:
         to_front(unit, queue, front, now)
     unhold(unit, queue, [row[2] for row in rows], now)
+    add_what_ends_bring(unit)
     idle(queue, now)
     unit.ready.add(name)
-    add_what_ends_bring(unit)
     return Recovered(requeued=tuple(requeued), quarantined=tuple(quarantined), more=len(rows) == limit)
 
 

@@ -95,15 +95,20 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
         _complete(unit, queue, done, now)
     if back:
         _give_back(unit, queue, back, now)
-    if ended.names:
-        unhold(unit, queue, ended.names, now)
-        idle(queue, now)
-        ended.store(unit, queue, now)
-        if queue.info.concurrency is not None or queue.info.probing:
-            unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
     if unit.adds:
         add_what_ends_bring(unit)
+    if ended.names:
+        _make_room(unit, queue, ended, now)
     return refused
+
+
+def _make_room(unit: Unit, queue: QueueRow, ended: "_Tally", now: Millis) -> None:
+    """Runs are over: others may start in their place."""
+    unhold(unit, queue, ended.names, now)
+    idle(queue, now)
+    ended.store(unit, queue, now)
+    if queue.info.concurrency is not None or queue.info.probing:
+        unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
 
 
 def _unless_cancelled(row: Row, outcome: Outcome, queue: QueueRow) -> Outcome:

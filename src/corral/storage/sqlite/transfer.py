@@ -17,6 +17,7 @@ from corral.storage.sqlite.unit import (
     COMPLETED,
     DELAYED,
     FAILED,
+    GROUPED,
     HELD,
     WAITING,
     QueueRow,
@@ -41,8 +42,8 @@ from corral.storage.transfer import (
 )
 from corral.timing import Millis, now_ms
 
-#: The states in the order they are packed; held jobs stand among the waiting ones.
-STATES = ((WAITING, HELD), (DELAYED,), (CHILDREN,), (COMPLETED,), (FAILED,))
+#: The states in the order they are packed; held jobs and those of groups stand among the waiting ones.
+STATES = ((WAITING, HELD, GROUPED), (DELAYED,), (CHILDREN,), (COMPLETED,), (FAILED,))
 _MORE = "expires_at, cancel, parent, k2, state, later"
 _COLUMNS = f"{JOB_COLUMNS}, {_MORE}"
 _SHOWN = JOB_COLUMNS.count(",") + 1

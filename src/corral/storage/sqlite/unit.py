@@ -53,8 +53,10 @@ _SELECT_QUEUE = f"SELECT {_COLUMNS} FROM corral_queue WHERE name = ?"  # noqa: S
 _UPDATE_QUEUE = (
     "UPDATE corral_queue SET waiting=?, delayed=?, active=?, children=?, completed=?, failed=?, completed_total=?, "
     "failed_total=?, window_at=?, window_used=?, next_event=?, next_number=?, "
-    "next_id=?, add_at=?, add_used=?, grouped=?, turn=?, plain_turn=?, windows=? WHERE pk=?"
+    "next_id=?, add_at=?, add_used=? WHERE pk=?"
 )
+#: Apart, so that queues without groups and windows do not pay for them.
+_UPDATE_TURNS = "UPDATE corral_queue SET grouped=?, turn=?, plain_turn=?, windows=? WHERE pk=?"
 
 
 #: A job's key is its queue's key and, in the low 40 bits, its number in the queue: a million million jobs.
@@ -103,6 +105,7 @@ class QueueRow:
         "pk",
         "plain_turn",
         "stored",
+        "stored_turns",
         "turn",
         "window_at",
         "window_used",
@@ -131,7 +134,8 @@ class QueueRow:
         self.groups_at: Millis = 0
         self.info = QueueInfo(name=self.name) if settings == "{}" else _decode_info(settings)
         self.events: list[tuple[int, Millis, str | None, str | None, str | None]] = []
-        self.stored: tuple[int | str | None, ...] = row[3:]  # in the order of `columns`
+        self.stored: tuple[int, ...] = row[3:18]  # in the order of `columns`
+        self.stored_turns: tuple[int | str | None, ...] = row[18:]
 
     def take(self, count: int = 1) -> int:
         """Take `count` places in the order, never given out before; answers the first. Negated they sort in front."""
@@ -139,12 +143,11 @@ class QueueRow:
         self.next_number = first + count
         return first
 
-    def columns(self) -> tuple[int | str | None, ...]:
+    def columns(self) -> tuple[int, ...]:
         """The columns that transitions change, in the order of the UPDATE."""
         return (
             *self.count, self.completed_total, self.failed_total, self.window_at, self.window_used, self.next_event,
-            self.next_number, self.next_id, self.add_at, self.add_used, self.grouped, self.turn, self.plain_turn,
-            self.windows,
+            self.next_number, self.next_id, self.add_at, self.add_used,
         )  # fmt: skip
 
     def move(self, source: int, target: int, jobs: int = 1) -> None:
@@ -211,7 +214,8 @@ class Unit:
     def bury(self, queue: QueueRow) -> None:
         """The queue is gone. Its row stays with its numbers: an id or a cursor must never mean two things."""
         numbers = (queue.next_event, queue.next_number, queue.next_id)
-        self.db.execute(_UPDATE_QUEUE, (*(0,) * 10, *numbers, *(0,) * 5, None, queue.pk))
+        self.db.execute(_UPDATE_QUEUE, (*(0,) * 10, *numbers, 0, 0, queue.pk))
+        self.db.execute(_UPDATE_TURNS, (0, 0, 0, None, queue.pk))
         self.db.execute("UPDATE corral_queue SET settings = NULL WHERE pk = ?", (queue.pk,))
         self._queues[queue.name] = None
 
@@ -274,6 +278,9 @@ class Unit:
         columns = queue.columns()
         if columns != queue.stored:  # a beat or a claim that found nothing must not cost a write to the disk
             self.db.execute(_UPDATE_QUEUE, (*columns, queue.pk))
+        turns = (queue.grouped, queue.turn, queue.plain_turn, queue.windows)
+        if turns != queue.stored_turns:
+            self.db.execute(_UPDATE_TURNS, (*turns, queue.pk))
 
     def _store_events(self, queue: QueueRow) -> None:
         first, last = queue.next_event, queue.next_event + len(queue.events)

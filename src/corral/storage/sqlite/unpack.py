@@ -9,14 +9,16 @@ from corral.job import Job, JobId, JobState
 from corral.options import JobOptions, ParentPolicy, priority_rank
 from corral.storage.sqlite import dedup
 from corral.storage.sqlite.flows import FOLLOWED, FOLLOWS, child_completed, child_failed, find_pk
+from corral.storage.sqlite.groups import enter, leave
 from corral.storage.sqlite.rows import options_text, parent_text, read_parent
 from corral.storage.sqlite.unit import (
     ACTIVE,
     CHILDREN,
     COMPLETED,
+    COUNTED,
     DELAYED,
     FAILED,
-    HELD,
+    GROUPED,
     WAITING,
     QueueRow,
     Unit,
@@ -39,8 +41,8 @@ _TIE_CODES = {state: code for code, state in TIE_STATES.items()}
 _PUT = (
     "INSERT OR REPLACE INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, "
     "ready_at, expires_at, started_at, attempts_started, attempts_made, crashes, worker, cancel, progress, result, "
-    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint, gid) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 #: Made by the first move, so that stores that are never moved pay nothing for it.
 _MARKS = """
@@ -77,25 +79,26 @@ def _unpack(unit: Unit, queue: QueueRow, item: Item) -> bool:
     job = item.stored.job
     pk = find_pk(unit, queue, job.id)
     before = (
-        None if pk is None else unit.row("SELECT state, attempts_started, parent FROM corral_job WHERE pk = ?", (pk,))
+        None if pk is None else unit.row("SELECT state, attempts_started, gid FROM corral_job WHERE pk = ?", (pk,))
     )
     if before is None:
         if item.over is not None:
             return False
         pk = _key_for(unit, queue, item)
-    elif item.over is None or (WAITING if before[0] == HELD else before[0], before[1]) != (
-        CODES[item.over[0]],
-        item.over[1],
-    ):
+    elif item.over is None or (COUNTED[before[0]], before[1]) != (CODES[item.over[0]], item.over[1]):
         return False
     assert pk is not None
     state = CODES[job.state]
     if item.place_only:
         unit.db.execute("UPDATE corral_job SET k2 = ? WHERE pk = ?", (queue.take(), pk))
         return True
+    now = now_ms()
     if before is not None:
-        queue.count[WAITING if before[0] == HELD else before[0]] -= 1
+        queue.count[COUNTED[before[0]]] -= 1
+        leave(unit, queue, before[2], before[0], now)
     queue.count[state] += 1
+    if state == WAITING:
+        state = enter(unit, queue, job.group, now)
     _put(unit, queue, item.stored, pk, state, parent=_parent(unit, item))
     if job.dedup_id is not None:
         _own(unit, queue, item.stored, job.dedup_id)
@@ -127,6 +130,7 @@ def _fail(unit: Unit, queue: QueueRow, job: Job, pk: int, state: int, reason: st
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, reason = ? WHERE pk = ?", (now, queue.take(), reason, pk)
     )
     queue.move(state, FAILED)
+    leave(unit, queue, job.group, state, now)
     queue.failed_total += 1
     queue.tell_text(EventType.FAILED, now, job.id, job.name, reason)
 
@@ -135,6 +139,7 @@ def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, pa
     job = stored.job
     k1 = {
         WAITING: priority_rank(job.priority),
+        GROUPED: priority_rank(job.priority),
         DELAYED: job.run_at,
         CHILDREN: stored.since,
     }.get(state, job.finished_at)
@@ -152,7 +157,7 @@ def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, pa
          job.attempts_started, job.attempts_made, job.crashes, job.worker, stored.cancel, job.progress, job.result,
          job.failed_reason, traces, job.schedule, job.scheduled_for, parent,
          parent_text(job.parent) if job.parent else None, pending or 0, edges or 0, stored.delay_ms, job.dedup_id,
-         job.fingerprint),
+         job.fingerprint, job.group),
     )  # fmt: skip
 
 

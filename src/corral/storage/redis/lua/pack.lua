@@ -2,9 +2,10 @@
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed repeat <id> <id>:* de:*; own: held schedules
 -- Request  { queue, prefix, state, run, pos, limit } | { queue, prefix, ids }   `run`: which of the containers of a state
--- Reply    { jobs = { { id, state, score, lines, parent, tied, stays, de, { field, value ... } } | false ... }, odd = { id ... },
---          pos, runs }   `pos` -1: the container has been read. `odd`: no job that could be carried. `de`: ms until its deduplication
---          id comes free, -1 for never, -2 when it has none
+-- Reply    { jobs = { { id, state, score, lines, parent, tied, stays, de, { kept back field,
+--          value ... }, { field, value ... } } | false ... }, odd = { id ... },
+--          pos, runs }   `pos` -1: the container has been read. `odd`: no job that could be carried. `de`: when its deduplication id
+--          comes free, -1 for never, -2 when it has none
 -- Events   none
 -- BullMQ   reads its containers; what stands for the next run of a schedule or job scheduler is left out: the schedule brings it
 --! flags no-writes
@@ -45,7 +46,11 @@ end
 local function owns(id, deid)
   if not deid then return -2 end
   local key = queue.base .. 'de:' .. deid
-  return call('GET', key) == id and call('PTTL', key) or -2
+  if call('GET', key) ~= id then return -2 end
+  local left, ends = call('PTTL', key), tonumber(call('ZSCORE', queue.dedups, deid) or nil)
+  if left < 0 then return left end
+  local over = now + left -- told twice it differs by a ms, what we noted does not; Node may have set another time since
+  return ends and ends < over + 1000 and math.max(ends, now + 1) or over
 end
 
 -- The job, and about how many bytes it has; nil and whether it is odd.
@@ -54,12 +59,14 @@ local function pack(id, state, score)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return nil, true end
   if #fields == 0 or string.sub(id, 1, 2) == '0:' then return nil, false end -- nothing behind the id, or a marker of BullMQ 4
-  local parent, size = find(fields, 'parentKey'), 0
+  local parent, deid, size = find(fields, 'parentKey'), find(fields, 'deid'), 0
+  local owned = owns(id, deid)
   for i = 2, #fields, 2 do size = size + #fields[i] end
   local is_parent = size_of(key .. ':dependencies', 'SCARD') + size_of(key .. ':processed', 'HLEN')
     + size_of(key .. ':failed', 'HLEN') + size_of(key .. ':unsuccessful', 'ZCARD') > 0
   return { id, state, string.format('%.17g', score or 0), size_of(key .. ':logs', 'LLEN'), is_parent, parent ~= nil,
-    parent ~= nil and PENDING[state] == true and family_runs(parent), owns(id, find(fields, 'deid')), fields }, size
+    parent ~= nil and PENDING[state] == true and family_runs(parent), owned,
+    owned ~= -2 and call('HGETALL', queue.base .. 'dn:' .. deid) or {}, fields }, size
 end
 
 local jobs, odd, bytes = {}, {}, 0

@@ -2,7 +2,7 @@
 --
 -- Keys     wait paused prioritized pc delayed waiting-children completed failed marker meta <id> de:*; own: held op; shared: queues
 -- Request  { queue, prefix, jobs = { { id, state, at, priority, fields = { name, value ... }, over? = { state, ats }, place?, de?,
---          de_until? } ... } }   `at`: due, ended or parked, in ms. `over`: what stands there now; the job is only replaced while that
+--          de_until?, kept? = { field, value ... } } ... } }   `at`: due, ended or parked, in ms. `over`: what stands there now; the job is only replaced while that
 --          holds. `place`: it is the same job, only its place is changed
 -- Reply    { happened ... }
 -- Events   none: nothing happened to these jobs
@@ -58,14 +58,28 @@ end
 
 local function write(job)
   local key = queue.base .. job.id
+  local before_id = redis.pcall('HGET', key, 'deid')
+  if type(before_id) == 'string' and call('GET', queue.base .. 'de:' .. before_id) == job.id then
+    call('DEL', queue.base .. 'de:' .. before_id, queue.base .. 'dn:' .. before_id)
+  end
   call('DEL', key)
   for from = 1, #job.fields, 1000 do call('HSET', key, unpack(job.fields, from, math.min(from + 999, #job.fields))) end
   if job.de then
     if job.de_until then
       call('SET', queue.base .. 'de:' .. job.de, job.id, 'PXAT', string.format('%.0f', job.de_until))
+      call('ZADD', queue.dedups, string.format('%.0f', job.de_until), job.de)
     else
       call('SET', queue.base .. 'de:' .. job.de, job.id)
     end
+    if job.kept then
+      call('DEL', queue.base .. 'dn:' .. job.de)
+      call('HSET', queue.base .. 'dn:' .. job.de, unpack(job.kept))
+    end
+  end
+  if call('EXISTS', queue.own .. 'then:' .. job.id) == 1 then -- those that come after it were here first
+    call('HSET', key, 'then', 1)
+    call('SADD', queue.own .. 'followed', job.id)
+    if job.state ~= 'completed' then call('SADD', queue.edges, job.id) end
   end
 end
 

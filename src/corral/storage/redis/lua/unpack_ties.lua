@@ -1,8 +1,9 @@
 -- unpack_ties.lua - what a parent knows of its children.
 --
--- Keys     <id>:dependencies :processed :failed :unsuccessful, children's completed failed <id>, containers of the parent; own: op
+-- Keys     <id>:dependencies :processed :failed :unsuccessful, children's completed failed <id>, containers of the parent
+--          own: edges followed then:<id> op
 -- Request  { queue, prefix, now?, id, first, open = { key ... }, completed = { key, result ... }, failed = { key, reason ... },
---          fatal = { key, reason ... }, later = { key, reason ... } }   `fatal`: failures that the parent fails of; `later`: those that
+--          fatal = { key, reason ... }, later = { key, reason ... }, after = { queue, id, place of the policy, open ... } }   `fatal`: failures that the parent fails of; `later`: those that
 --          let it run when it parks; `first`: what it knew is forgotten
 -- Reply    true, or false when there is no such parent
 -- Events   those of a parent whose last child had ended here before it came
@@ -52,6 +53,22 @@ if #req.later > 0 then decide('cont', 1) end
 if #req.fatal > 0 then
   local _, id = split_key(req.fatal[1])
   decide('defa', 'child ' .. (id or '') .. ' failed: ' .. req.fatal[2])
+end
+
+-- Jobs that this one comes after. One that is not here yet is told of its followers when it comes.
+for i = 1, #req.after, 4 do
+  local q, id, place, open = queue_named(req.after[i]), req.after[i + 1], req.after[i + 2], req.after[i + 3]
+  local own = q.own .. 'then:' .. id
+  call('ZADD', own, call('ZCARD', own) * 8 + place, req.queue .. ':' .. req.id)
+  if open then call('SADD', key .. ':dependencies', q.base .. id) end
+  if call('EXISTS', q.base .. id) == 1 then
+    call('HSET', q.base .. id, 'then', 1)
+    call('SADD', q.own .. 'followed', id)
+    if open then
+      call('SADD', q.edges, id)
+      tell_after(q, id)
+    end
+  end
 end
 
 -- A child that was moved before its parent may have ended here, when nobody could be told.

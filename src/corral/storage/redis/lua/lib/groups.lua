@@ -22,8 +22,8 @@ grouping = function()
     regroup = regroup, free = free, heal = heal, refusal = refusal, set_rates = set_rates, change = change_group, limited = limited,
     hold_queue = hold_queue, queue_limits = queue_limits, guard = guard, unguard = unguard, group_of = group_of,
     limits_of = limits_of, blocked_until = blocked_until, running_of = running_of, split = split, range_of = range_of,
-    windows_of = windows_of, block = block, read_windows = read_windows, window_text = window_text, save_windows = save_windows, full_until = full_until,
-    room_in = room_in, spend = spend,
+    windows_of = windows_of, waiting = waiting, block = block, read_windows = read_windows, window_text = window_text,
+    foresee = foresee, full_until = full_until, room_in = room_in, spend = spend,
   }
   return groups
 end

@@ -93,9 +93,13 @@ local function set_rates(q, gid, rates)
   regroup(q, gid)
 end
 
--- Whether a new job will wait in its group at once: not delayed, not there already, not kept out.
+-- Whether a new job waits in its group from the beginning.
+local function waits_at_once(job)
+  return not (job.children or job.after) and (job.at or now + (job.delay or 0)) <= now
+end
+
+-- Whether a job will be a new one: it is not there already, nor kept out.
 local function comes_in(q, job, coming)
-  if job.children or job.after or (job.at or now + (job.delay or 0)) > now then return false end
   if job.dedup and call('EXISTS', q.base .. 'de:' .. job.dedup.id) == 1 then return false end
   if not job.id then return true end
   local key = q.base .. job.id
@@ -115,7 +119,7 @@ local function refusal(jobs)
         local key = job.queue .. '\0' .. job.group
         wanted[key] = wanted[key] or waiting(q, job.group) + set_aside_of(q, job.group)
         if wanted[key] >= size then return { full_group = { queue = job.queue, group = job.group, size = size } } end
-        wanted[key] = wanted[key] + 1
+        if waits_at_once(job) then wanted[key] = wanted[key] + 1 end
       end
     end
   end

@@ -1,8 +1,10 @@
 -- lib/own.lua - all that corral keeps of a queue beside BullMQ's keys, and how it goes.
 
+local LEFT_BEHIND = 250 -- jobs of groups deleted per call
+
 local OWN_ENDS = {
-  'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules', 'slots', 'scan', 'grouped', 'aside',
-  'busy', 'ring', 'blocked', 'groups', 'group_settings', 'windows', 'freed', 'idle',
+  'leases', 'held', 'settings', 'state', 'minutes', 'notes', 'notes:ends', 'quarantine', 'schedules', 'slots', 'scan',
+  'grouped', 'aside', 'busy', 'ring', 'blocked', 'groups', 'group_settings', 'windows', 'freed', 'idle',
   'failures', 'failures:of', 'edges', 'followed', 'dedups',
 }
 
@@ -30,7 +32,24 @@ local function forget_queue(q, name)
   call('SREM', 'corral:' .. req.prefix .. '::queues', name)
 end
 
--- BullMQ's own obliterate leaves corral's keys behind: the queue had jobs, and now it has neither settings nor a counter.
+-- BullMQ's obliterate leaves `waiting-children` as it is, and in it the jobs that waited in groups; some of them go.
+local function drop_grouped(q)
+  local members = call('ZRANGE', q.grouped, 0, LEFT_BEHIND - 1)
+  for _, member in ipairs(members) do
+    local id = string.sub(member, string.find(member, '\0', 1, true) + 24)
+    local since = call('ZSCORE', q.children, id)
+    if since and tonumber(since) >= IN_GROUP then
+      call('ZREM', q.children, id)
+      delete_keys(q, id)
+    end
+  end
+  if #members > 0 then call('ZREM', q.grouped, unpack(members)) end
+  return #members
+end
+
+-- It leaves corral's keys behind, too: the queue had jobs, and now it has neither settings nor a counter.
 local function tidy_after_node(q, name)
-  if call('HGET', q.state, 'founded') and call('EXISTS', q.base .. 'meta', q.base .. 'id') == 0 then forget_queue(q, name) end
+  if call('HGET', q.state, 'founded') and call('EXISTS', q.base .. 'meta', q.base .. 'id') == 0 then
+    if drop_grouped(q) < LEFT_BEHIND then forget_queue(q, name) end
+  end
 end

@@ -3,6 +3,7 @@
 local function place_parent(q, id)
   local job = call('HMGET', q.base .. id, 'priority', 'delay', 'name', 'gid', 'at')
   local due = tonumber(job[5] or nil) or now + whole(job[2])
+  if job[5] then call('HDEL', q.base .. id, 'at') end
   if due > now then
     put_delayed(q, id, due)
     tell(q, 'delayed', 'jobId', id, 'delay', due, 'name', job[3] or '')

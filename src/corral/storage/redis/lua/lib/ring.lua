@@ -79,9 +79,19 @@ local function windows_of(q, g)
   return g.windows
 end
 
-local function save_windows(q, g)
-  local text = window_text(windows_of(q, g))
-  if text then call('HSET', q.windows, 'g:' .. g.gid, text) else call('HDEL', q.windows, 'g:' .. g.gid) end
+-- Read at once what a round needs of its groups.
+local function foresee(q, gids)
+  local fields, missing = {}, {}
+  for _, gid in ipairs(gids) do
+    local g = group_of(q, gid)
+    if not g.windows and limits_of(q, g).rates then
+      missing[#missing + 1] = g
+      fields[#fields + 1] = 'g:' .. gid
+    end
+  end
+  if #missing == 0 then return end
+  local texts = call('HMGET', q.windows, unpack(fields))
+  for i, g in ipairs(missing) do g.windows = read_windows(texts[i]) end
 end
 
 -- How many of its jobs run; those that a claim has chosen are written down at its end.

@@ -92,6 +92,10 @@ local function take_out(q, place, picks)
   if place == 'held' then
     for _, id in ipairs(ids) do release_hold(q, id) end
     call('ZREM', q.delayed, unpack(ids))
+    for _, pick in ipairs(picks) do
+      local gid = meta(q).guarded and redis.pcall('HGET', q.base .. pick.id, 'gid')
+      if type(gid) == 'string' then grouping().regroup(q, gid) end
+    end
   elseif place == 'grouped' then
     local members = {}
     for i, id in ipairs(ids) do members[i] = rawget(q, 'members') and q.members[id] or false end

@@ -48,54 +48,96 @@ local function pop_low(q, count)
   return picks
 end
 
--- The best job of a group; nil when the group may not be served, or what is there is no job any more: then look again.
-local function pop_of_group(q, gid, tag)
+-- The groups whose turn it is: those with the smallest tag, in their order. What becomes of the ring is written at the end of the
+-- round, and who left the groups at the end of the claim: so a job costs two commands for its group.
+local function read_round(q, count)
+  local found = call('ZRANGE', q.ring, 0, count - 1, 'WITHSCORES')
+  if not found[1] then return nil end
+  local round = { tag = tonumber(found[2]), at = 1, gone = {}, back = {} }
+  for i = 1, #found, 2 do
+    if tonumber(found[i + 1]) > round.tag then break end
+    round[#round + 1] = found[i]
+  end
+  groups.foresee(q, round)
+  return round
+end
+
+local function push(list, value) list[#list + 1] = value end
+
+local function end_round(q, limits)
+  local round = limits.round
+  limits.round = nil
+  if not round then return end
+  if #round.gone > 0 then call('ZREM', q.ring, unpack(round.gone)) end
+  if #round.back > 0 then call('ZADD', q.ring, unpack(round.back)) end
+end
+
+-- The group is not in the ring any more; where it belongs is seen at the end.
+local function drop(limits, gid)
+  push(limits.round.gone, gid)
+  limits.dropped[gid] = true
+end
+
+-- The best job of a group; nil when there is none, or the group may not be served.
+local function pick_of(q, limits, gid)
   local g = groups.group_of(q, gid)
+  if not limits.seen[gid] and groups.blocked_until(q, g) then return drop(limits, gid) end
+  limits.seen[gid] = g
   local from, to = groups.range_of(gid)
-  if not g.looked and groups.blocked_until(q, g) then
-    groups.regroup(q, gid)
-    return nil
+  for _ = 1, PASSED do
+    g.read = g.read or 0
+    local best = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', g.read, 2)
+    if not best[1] then return drop(limits, gid) end
+    g.read = g.read + 1
+    push(limits.members, best[1])
+    local _, id = groups.split(best[1])
+    local since = call('ZSCORE', q.children, id)
+    if since and tonumber(since) >= IN_GROUP then -- else another program took it
+      push(limits.left, id)
+      return { id = id, group = g, more = best[2] ~= nil, tag = limits.round.tag }
+    end
   end
-  g.looked = true
-  local best = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', 0, 2)
-  if not best[1] then
-    groups.regroup(q, gid)
-    return nil
-  end
-  local _, id = groups.split(best[1])
-  call('ZREM', q.grouped, best[1])
-  local since = call('ZSCORE', q.children, id)
-  if not since or tonumber(since) < IN_GROUP then -- another program took it
-    if not best[2] then groups.regroup(q, gid) end
-    return nil
-  end
-  call('ZREM', q.children, id)
-  return { id = id, group = g, more = best[2] ~= nil, tag = tag }
+end
+
+local function next_urgent(q, limits, count)
+  if limits.no_urgent then return nil end
+  local urgent = pop_urgent(q, count)
+  limits.no_urgent = #urgent < count
+  return urgent[1] and urgent or nil
+end
+
+local function next_plain(q, limits)
+  if limits.plain_turn > limits.round.tag then return nil end
+  limits.plain = limits.plain or call('LLEN', q.wait)
+  if limits.plain == 0 then return nil end
+  local plain = pop_plain(q, 1)
+  limits.plain = plain[1] and limits.plain - 1 or 0
+  if plain[1] then plain[1].tag = limits.round.tag end
+  return plain[1] and plain
 end
 
 -- The next jobs in the order of service, one by one while groups take turns.
 local function next_picks(q, limits, count)
-  if call('ZCARD', q.prioritized) > 0 then
-    local urgent = pop_urgent(q, count)
-    if #urgent > 0 then return urgent end
-  end
+  local urgent = next_urgent(q, limits, count)
+  if urgent then return urgent end
   for _ = 1, PASSED do
-    local first = call('ZRANGE', q.ring, 0, 0, 'WITHSCORES')
-    if not first[1] then break end
-    local tag = tonumber(first[2])
-    if limits.plain_turn <= tag then
-      local plain = pop_plain(q, 1)
-      if plain[1] then
-        plain[1].tag = tag
-        return plain
-      end
+    limits.round = limits.round or read_round(q, count)
+    if not limits.round then
+      local plain = pop_plain(q, count)
+      return plain[1] and plain or pop_low(q, count)
     end
-    local pick = pop_of_group(q, first[1], tag)
-    if pick then return { pick } end
+    local gid = limits.round[limits.round.at]
+    if gid then
+      local plain = next_plain(q, limits)
+      if plain then return plain end
+      limits.round.at = limits.round.at + 1
+      local pick = pick_of(q, limits, gid)
+      if pick then return { pick } end
+    else
+      end_round(q, limits)
+    end
   end
-  if call('ZCARD', q.ring) > 0 then return {}, true end
-  local plain = pop_plain(q, count)
-  return #plain > 0 and plain or pop_low(q, count)
+  return {}, true
 end
 
 -- A job of this turn starts: who is next?
@@ -106,21 +148,24 @@ local function go_round(q, limits, pick)
     if pick.tag then limits.plain_turn = pick.tag + 1 end
     return
   end
-  groups.spend(g.windows, groups.limits_of(q, g).rates, 1)
-  limits.served[g.gid] = g
-  if g.running then g.running = g.running + 1 end
-  g.placed = nil
-  if not pick.more then
-    call('ZREM', q.ring, g.gid)
-    return
-  end
+  local rates = groups.limits_of(q, g).rates
+  if rates then groups.spend(groups.windows_of(q, g), rates, 1) end
+  g.started, g.served = g.started + 1, true
   local at = groups.blocked_until(q, g)
-  if at then
-    call('ZREM', q.ring, g.gid)
-    call('ZADD', q.blocked, at == math.huge and '+inf' or string.format('%.0f', at), g.gid)
+  if not pick.more then
+    drop(limits, g.gid)
+  elseif at then
+    push(limits.round.gone, g.gid)
+    groups.block(q, g.gid, at)
   else
-    call('ZADD', q.ring, pick.tag + 1, g.gid)
+    push(limits.round.back, pick.tag + 1)
+    push(limits.round.back, g.gid)
   end
+end
+
+-- A job of this turn does not start: its group is asked once more.
+local function try_again(limits, pick)
+  if pick.more then limits.round.at = limits.round.at - 1 else drop(limits, pick.group.gid) end
 end
 
 -- Until when a job of this name is set aside; nil when it may run.
@@ -151,9 +196,15 @@ local function start_of(q, limits, pick, fields, seen)
     groups.spend(windows_of(q, limits, name), rates, 1)
     limits.spent[name] = true
   end
-  if pick.group or seen.gid then call('ZADD', q.busy, 0, (pick.group and pick.group.gid or seen.gid) .. '\0' .. id) end
+  if pick.group then
+    push(limits.busy, 0)
+    push(limits.busy, pick.group.gid .. '\0' .. id)
+  elseif seen.gid then -- Node had put it into the list
+    call('ZADD', q.busy, 0, seen.gid .. '\0' .. id)
+    groups.group_of(q, seen.gid).running = nil
+    limits.dropped[seen.gid] = true
+  end
   go_round(q, limits, pick)
-  if seen.gid and not pick.group then groups.regroup(q, seen.gid) end -- Node had put it into the list
   if seen.hold then release_hold(q, id) end
   if seen.exp or seen.hold or seen.cancel then call('HDEL', q.base .. id, 'exp', 'hold', 'cancel') end
   return { id, seen.ats and whole(seen.ats) + 1 or 1, compact(fields), name }
@@ -173,7 +224,7 @@ local function choose_in_turns(q, limits, count)
       if over or due then
         passed = passed + 1
         if due then put_aside(q, pick, seen, due) end
-        if pick.group and not pick.more then groups.regroup(q, pick.group.gid) end
+        if pick.group then try_again(limits, pick) end
       else
         chosen[#chosen + 1] = start_of(q, limits, pick, fields, seen)
       end
@@ -183,6 +234,28 @@ local function choose_in_turns(q, limits, count)
   return chosen, false
 end
 
+-- Write down who left the groups, and what has become of groups that are not in the ring any more.
+local function leave_groups(q, limits)
+  end_round(q, limits)
+  if #limits.members > 0 then call('ZREM', q.grouped, unpack(limits.members)) end
+  if #limits.left > 0 then call('ZREM', q.children, unpack(limits.left)) end
+  if #limits.busy > 0 then call('ZADD', q.busy, unpack(limits.busy)) end
+  local windows = {}
+  for gid, g in pairs(limits.seen) do
+    if g.running then g.running = g.running + g.started end
+    if g.served and groups.limits_of(q, g).rates then
+      push(windows, 'g:' .. gid)
+      push(windows, groups.window_text(g.windows))
+    end
+    g.started, g.read, g.placed = 0, nil, nil
+  end
+  if #windows > 0 then call('HSET', q.windows, unpack(windows)) end
+  for gid in pairs(limits.dropped) do
+    local g = limits.seen[gid]
+    if not (g and g.served and groups.waiting(q, gid) == 0) then groups.regroup(q, gid) end
+  end
+end
+
 -- Write down what this claim has used of the windows.
 local function write_down(q, limits, started)
   for name in pairs(limits.spent) do
@@ -190,10 +263,6 @@ local function write_down(q, limits, started)
     call('HSET', q.windows, 'n:' .. name, groups.window_text(windows))
     local ends = groups.full_until(windows, limits.names[name])
     if ends and call('ZCARD', q.held .. ':' .. name) > 0 then call('ZADD', q.freed, string.format('%.0f', ends), name) end
-  end
-  for _, g in pairs(limits.served) do
-    if next(g.windows) then groups.save_windows(q, g) end
-    g.looked = nil
   end
   if #limits.more > 0 and started > 0 then
     groups.spend(limits.windows, limits.more, started)
@@ -220,7 +289,7 @@ local function take_in_turns(q, wish)
   local f = call('HMGET', q.state, 'turn', 'plain_turn', 'served_at')
   groups.free(q, whole(f[3]) > now + BACK_MS)
   local limits = read_limits(q, whole(f[1]), whole(f[2]))
-  limits.served, limits.spent = {}, {}
+  limits.members, limits.left, limits.busy, limits.seen, limits.dropped, limits.spent = {}, {}, {}, {}, {}, {}
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))
   local runs = (m.concurrency or limits.probe) and call('LLEN', q.active) or 0
@@ -233,6 +302,7 @@ local function take_in_turns(q, wish)
   end
   local chosen, more = {}, false
   if count > 0 then chosen, more = choose_in_turns(q, limits, count) end
+  leave_groups(q, limits)
   write_down(q, limits, #chosen)
   if #chosen > 0 then
     start(q, wish, chosen)
