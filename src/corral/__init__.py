@@ -88,7 +88,7 @@ _HOME = {
     "chain": "corral.flow.node",
     "connect": "corral.storage.connect",
     "fan_in": "corral.flow.node",
-    "job": "corral.app.declare",
+    "handles": "corral.app.declare",
     "new_key": "corral.codec.keys",
     "node": "corral.flow.node",
     "redact": "corral.job",

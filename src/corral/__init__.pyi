@@ -3,7 +3,7 @@
 from corral._version import __version__ as __version__
 from corral.app.app import Corral as Corral
 from corral.app.bundle import Bundle as Bundle
-from corral.app.declare import job as job
+from corral.app.declare import handles as handles
 from corral.app.definition import JobDefinition as JobDefinition
 from corral.app.queues import AppQueue as AppQueue
 from corral.breaker import Breaker as Breaker

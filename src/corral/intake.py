@@ -52,7 +52,7 @@ class Intake:
         # The caller waits for an answer about this job: in another queue, or under another id, it would not find it.
         if made.queue != job.queue or (job.id is not None and made.id != job.id):
             raise ConfigError(
-                f"enqueue middleware may not change a job's queue or chosen id: {job.queue}/{job.id or job.name} became "
+                f"enqueue middleware may not change a job's queue or chosen id: {job.queue}/{job.id or job.name} is "
                 f"{made.queue}/{made.id or made.name}",
                 key="enqueue_middleware",
             )

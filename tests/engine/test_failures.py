@@ -100,7 +100,7 @@ async def test_failures_of_one_kind_can_be_deleted(app: Corral) -> None:
 async def test_a_rate_that_cannot_be_meant_is_refused(app: Corral, keywords: dict[str, float]) -> None:
     app.queue("work")
     with pytest.raises(ConfigError):
-        await (await app.open_queue("work")).retry_failures("f", **keywords)
+        await (await app.open_queue("work")).retry_failures("f", **keywords)  # type: ignore[arg-type]
 
 
 # -- pauses ------------------------------------------------------------------------------------------------------------

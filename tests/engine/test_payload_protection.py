@@ -260,8 +260,6 @@ async def test_a_queue_has_codecs_of_its_own_or_none(url: str, raw: Storage) -> 
             [job] = await raw.get(name, [handle.id])
             assert job is not None
             found[name] = json.loads(job.data).get("steps")
-        unknown = await app.open()
-        [added] = await unknown.add([app.definition("pay", "echo").new({"a": "b"})])
     assert found == {"pay": ["A256GCM:1"], "signed": ["HS256:1"], "plain": None}
 
 

@@ -90,7 +90,7 @@ async def test_a_name_that_is_used_twice_in_one_run_is_refused_and_a_key_tells_r
     @queue.job("loop")
     async def loop(ctx: JobContext) -> list[str]:
         for order in (17, 18):
-            await ctx.step(Step("charge", key=order), lambda order=order: order)  # type: ignore[misc]
+            await ctx.step(Step("charge", key=order), str, order)
         return [step.name for step in await ctx.steps()]
 
     bad, good = await twice.add(), await loop.add()
@@ -312,9 +312,13 @@ async def test_one_handler_alone_finds_the_steps_of_the_run_before() -> None:
     app = Corral("sqlite:///:memory:")
     runs: list[int] = []
 
+    def count() -> int:
+        runs.append(1)
+        return len(runs)
+
     @app.queue("work").job("trip")
     async def trip(ctx: JobContext) -> int:
-        return await ctx.step("count", lambda: runs.append(1) or len(runs))  # type: ignore[func-returns-value]
+        return await ctx.step("count", count)
 
     kept = Recorded()
     async with app_in_memory(app):
@@ -337,7 +341,7 @@ async def test_a_def_handlers_step_is_a_plain_function_without_a_timeout(app: Co
 
     @queue.job("async-in-thread")
     def one(ctx: SyncJobContext) -> None:
-        ctx.step("wait", asyncio.sleep, 0)
+        _ = ctx.step("wait", asyncio.sleep, 0)
 
     @queue.job("timeout-in-thread")
     def other(ctx: SyncJobContext) -> None:
@@ -346,7 +350,5 @@ async def test_a_def_handlers_step_is_a_plain_function_without_a_timeout(app: Co
     handles = [await one.add(), await other.add()]
     await work_off(app)
     for handle in handles:
-        with pytest.raises(
-            JobFailedError, match=r"ConfigError: a (def|step of a def) handler"
-        ):
+        with pytest.raises(JobFailedError, match=r"ConfigError: a (def|step of a def) handler"):
             await handle.result(timeout=5)

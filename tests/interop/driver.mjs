@@ -72,7 +72,7 @@ function watch(one) {
 
 const EVENTS = [
   'active', 'added', 'cleaned', 'completed', 'deduplicated', 'delayed', 'drained', 'duplicated', 'failed', 'paused',
-  'progress', 'removed', 'resumed', 'retries-exhausted', 'stalled', 'waiting', 'waiting-children',
+  'progress', 'removed', 'resumed', 'retries-exhausted', 'shipped', 'stalled', 'waiting', 'waiting-children',
 ];
 
 const MAKERS = {

@@ -36,7 +36,8 @@ async def test_nodes_tools_see_a_waiting_job_of_a_group(bull: Bull, storage: Sto
     jobs = await queue.call("getJobs", ["waiting-children"])
     assert {job["id"] for job in jobs} == {"a1", "a2", "b1"}
     job = await queue.get("a1")
-    assert job is not None and job["opts"]["group"] == {"id": "a"}
+    assert job is not None
+    assert job["opts"]["group"] == {"id": "a"}
     assert await bull.keys.faults(MAIL) == []
     assert (await waiting(storage), (await storage.groups(MAIL)).total) == (3, 2)
 
@@ -91,7 +92,8 @@ async def test_a_running_job_of_a_group_that_node_takes_for_stalled_is_claimed_o
     await until(put_back)
     assert await take(storage, "t2") == ["a1"]
     [job] = await storage.get(MAIL, ["a1"])
-    assert job is not None and (job.state, job.group) == (JobState.ACTIVE, "a")
+    assert job is not None
+    assert (job.state, job.group) == (JobState.ACTIVE, "a")
     assert [(info.id, info.active, info.waiting) for info in (await storage.groups(MAIL)).items] == [("a", 1, 1)]
     await storage.settle(MAIL, [Settlement(job_id="a1", token=Token("t2"), outcome=Completed())])
     assert await take(storage, "t3") == ["a2"]
@@ -114,9 +116,7 @@ async def test_a_job_of_a_group_that_a_node_worker_ran_gives_its_slot_back(
     assert await take(storage, "t1") == ["a2"]
 
 
-async def test_node_retries_a_failed_job_of_a_group_into_its_own_list(
-    bull: Bull, storage: Storage, major: int
-) -> None:
+async def test_node_retries_a_failed_job_of_a_group_into_its_own_list(bull: Bull, storage: Storage, major: int) -> None:
     await add_grouped(storage, "a1")
     await storage.cancel(MAIL, Selection(ids=("a1",)))
     queue = await bull.queue(major=major)

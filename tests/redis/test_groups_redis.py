@@ -1,4 +1,4 @@
-"""Groups, holds and windows on Redis: what stands in which key, what other programs do to it, and that nothing is left."""
+"""Groups, holds and windows on Redis: what stands where, what other programs do to it, and that nothing is left."""
 
 from collections.abc import AsyncIterator
 
@@ -58,7 +58,7 @@ async def own_keys(server: Server) -> set[str]:
     base = f"corral:{server.place.prefix}:{QUEUE}:"
     [found] = await server.commands(("KEYS", f"{base}*"))
     assert isinstance(found, list)
-    names = {bytes(name).decode().removeprefix(base) for name in found}
+    names = {name.decode().removeprefix(base) for name in found if isinstance(name, bytes)}
     return {name for name in names if not name.startswith("op:")}
 
 
@@ -79,7 +79,8 @@ async def test_a_waiting_job_of_a_group_stands_in_one_set_with_all_others_and_in
     assert [(group, rest[23:]) for group, rest in split] == [(b"a", b"a1"), (b"b", b"b1")]
     for job_id in ("a1", "b1"):
         score = await ask(server, "ZSCORE", "waiting-children", job_id)
-        assert isinstance(score, bytes) and float(score) == FAR + T0
+        assert isinstance(score, bytes)
+        assert float(score) == FAR + T0
         assert await ask(server, "HGET", job_id, "gid") == job_id[:1].encode()
         assert await ask(server, "HGET", job_id, "opts") == b'{"group":{"id":"%b"}}' % job_id[:1].encode()
     assert await ask(server, "EXISTS", "wait") == 0
@@ -236,9 +237,7 @@ async def test_jobs_that_another_program_removed_are_forgotten_by_recover(storag
     assert (await every_group(storage))["a"].waiting == 2
 
 
-async def test_a_slot_that_another_programs_run_kept_is_given_back_by_recover(
-    storage: Storage, server: Server
-) -> None:
+async def test_a_slot_that_another_programs_run_kept_is_given_back_by_recover(storage: Storage, server: Server) -> None:
     await limit_groups(storage, concurrency=1)
     await add_grouped(storage, "a1", "a2")
     await start_one(storage)
@@ -319,7 +318,8 @@ async def test_a_hold_is_told_to_node_in_the_words_of_its_own_limit(storage: Sto
     await storage.configure(QUEUE, QueueSettings(hold=Hold(for_ms=600_000)))
     assert await ask(server, "GET", "limiter") == b"9007199254740991"
     left = await ask(server, "PTTL", "limiter")
-    assert isinstance(left, int) and 300_000 < left <= 600_000
+    assert isinstance(left, int)
+    assert 300_000 < left <= 600_000
     await storage.configure(QUEUE, QueueSettings(hold=None))
     assert await ask(server, "EXISTS", "limiter") == 0
     await storage.add([new_job("p1")])

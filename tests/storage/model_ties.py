@@ -3,21 +3,21 @@
 Who waits for whom is kept on the one that waits: a table of `Tie`s by id. How many are pending is counted, not kept.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from corral.event import EventType
-from corral.job import JobId, JobState, NewJob
-from corral.options import ParentPolicy
-from corral.outcome import Failure
-from corral.storage.port import Added, Children
+from corral.job import FINISHED, JobId, JobState, NewJob
+from corral.options import Keep, ParentPolicy
+from corral.outcome import Completed, Failed, Failure, Outcome, Parked, Retried
+from corral.storage.port import Added
 from corral.timing import Millis
 
+from .model import Model
+from .model_claim import ACTIVE, ALL, COMPLETED, DELAYED, FAILED, WAITING
 from .record import Record, Tie
 
-WAITING, DELAYED, ACTIVE, PARKED = JobState.WAITING, JobState.DELAYED, JobState.ACTIVE, JobState.WAITING_CHILDREN
-COMPLETED, FAILED = JobState.COMPLETED, JobState.FAILED
-LASTING = (ParentPolicy.WAIT, ParentPolicy.FAIL)
+PARKED = JobState.WAITING_CHILDREN
 
 
 @dataclass
@@ -33,43 +33,39 @@ class Key:
 class Kind:
     """Failures of one kind."""
 
+    first_at: Millis
     attempts: int = 0
     jobs: int = 0
-    at: list[Millis] = field(default_factory=list)
+    last_at: Millis = 0
     last: tuple[JobId, str] = ("", "")
 
 
-class Ties:
-    """What `Model` is, beside what one job alone may do."""
+class TiedModel(Model):
+    """The model of a queue whose jobs know of each other."""
 
-    jobs: dict[JobId, Record]
-
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], Millis]) -> None:
+        super().__init__()
+        self.clock = clock
         self.keys: dict[str, Key] = {}
         self.kinds: dict[str, Kind] = {}
         self.brings: list[NewJob] = []
 
-    # -- what the rest of the model offers -------------------------------------------------------------------------------
-
-    def tell(self, kind: EventType, job: Record | None = None) -> None:
-        raise NotImplementedError
-
-    def _next(self) -> int:
-        raise NotImplementedError
-
-    def _back(self, job: Record, run_at: Millis | None = None) -> None:
-        raise NotImplementedError
-
-    def _finish(self, job: Record, state: JobState, now: Millis) -> None:
-        raise NotImplementedError
+    def owner(self, dedup_id: str) -> JobId | None:
+        """Who keeps others out."""
+        key = self.keys.get(dedup_id)
+        return None if key is None or (key.until is not None and key.until <= self.clock()) else key.owner
 
     # -- adding ----------------------------------------------------------------------------------------------------------
 
-    def add(self, jobs: Sequence[NewJob], ids: Sequence[JobId], now: Millis) -> list[Added]:
+    def add(self, jobs: Sequence[NewJob], ids: Sequence[JobId], now: Millis) -> list[bool]:
+        return [added.fresh for added in self.add_tied(jobs, ids, now)]
+
+    def add_tied(self, jobs: Sequence[NewJob], ids: Sequence[JobId], now: Millis) -> list[Added]:
         """`ids` are those the adapter answered: what it numbered is taken over from there."""
         answers = [self._add(new, job_id, now) for new, job_id in zip(jobs, ids, strict=True)]
         for parent in {new.parent.id for new in jobs if new.parent is not None}:
             self._look_at(self.jobs[parent], now)
+        self.bring(now)
         return answers
 
     def _add(self, new: NewJob, job_id: JobId, now: Millis) -> Added:
@@ -78,13 +74,15 @@ class Ties:
             self.tell(EventType.DUPLICATED, job)
             self._reattach(job, new)
             return Added(job.id, False)
-        if new.dedup is not None and (owner := self._admit(new, now)) is not None:
+        if new.dedup is not None and (owner := self._kept_out(new, now)) is not None:
             return Added(owner, False, True)
         job_id = new.id or job_id
         place = -self._next() if new.lifo else self._next()
-        job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place)
+        job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place, new.group)
         job.max_crashes = new.options.max_crashes
         job.dedup = None if new.dedup is None else new.dedup.id
+        if new.group is not None:
+            self.groups[new.group].set_rates(new.group_rates)
         self.jobs[job_id] = job
         self.tell(EventType.ADDED, job)
         if new.parent is not None:
@@ -99,38 +97,41 @@ class Ties:
 
     def _follow(self, job: Record, new: NewJob, now: Millis) -> None:
         for one in new.after:
-            before = self.jobs[one.id]
-            if before.state is FAILED and one.policy is ParentPolicy.REMOVE:
+            before = self.jobs.get(one.id)
+            if before is None or (before.state is FAILED and one.policy is ParentPolicy.REMOVE):
                 continue
-            ended = {COMPLETED: before.result, FAILED: before.reason}.get(before.state)
-            if one.id not in job.ties:
-                state = before.state if before.state.finished else None
-                job.ties[one.id] = Tie(before, one.policy, state=state, value=ended)
+            state = before.state if before.state in FINISHED else None
+            job.ties.setdefault(one.id, Tie(before, one.policy, state, before.result if state is COMPLETED else None))
         self._hear(job, now)
         if not new.children:
             self._look_at(job, now)
 
     def _reattach(self, job: Record, new: NewJob) -> None:
-        if new.parent is None:
+        parent = None if new.parent is None else self.jobs[new.parent.id]
+        if new.parent is None or parent is None or self._is_above(job, parent):
             return
-        parent = self.jobs[new.parent.id]
         if job.parent not in (None, parent) and job.parent is self.jobs.get(job.parent.id):
             return
-        if parent.is_below(job):
-            return
         job.parent = parent
-        if job.id not in parent.ties:
-            done = job.state is COMPLETED
-            parent.ties[job.id] = Tie(job, new.parent.policy, COMPLETED if done else None, job.result if done else None)
+        done = job.state is COMPLETED
+        tie = Tie(job, new.parent.policy, COMPLETED if done else None, job.result if done else None)
+        parent.ties.setdefault(job.id, tie)
 
-    def _admit(self, new: NewJob, now: Millis) -> JobId | None:
+    def _is_above(self, job: Record, below: Record | None) -> bool:
+        while below is not None and below is self.jobs.get(below.id):
+            if below is job:
+                return True
+            below = below.parent
+        return False
+
+    def _kept_out(self, new: NewJob, now: Millis) -> JobId | None:
         """Who keeps it out; None when it is let in and owns the id."""
         wish = new.dedup
         assert wish is not None
         assert new.id is not None  # the machine names them all
         until = None if wish.ttl_ms is None or wish.keep_last else now + wish.ttl_ms
         key = self.keys.get(wish.id)
-        if key is None or (key.until is not None and key.until <= now):
+        if key is None or self.owner(wish.id) is None:
             self.keys[wish.id] = Key(new.id, until)
             return None
         owner = self.jobs.get(key.owner)
@@ -140,9 +141,9 @@ class Ties:
         elif wish.replace:
             if owner is None or state is not DELAYED:
                 return key.owner
-            self.forget(owner, now)
             self.tell(EventType.REMOVED, owner)
-            self.events_of(EventType.DEDUPLICATED, new.id)
+            self._forget(owner, now)
+            self.events.append((EventType.DEDUPLICATED, new.id))
             self.keys[wish.id] = Key(new.id, until if wish.extend or key.until is None else key.until)
             return None
         else:
@@ -150,68 +151,56 @@ class Ties:
                 key.until = until
             if wish.reschedule and owner is not None and state is DELAYED:
                 owner.run_at, owner.place = now + new.delay_ms, self._next()
-        self.events_of(EventType.DEDUPLICATED, key.owner)
+        self.events.append((EventType.DEDUPLICATED, key.owner))
         return key.owner
-
-    def events_of(self, kind: EventType, job_id: JobId) -> None:
-        """An event of a job that need not be there."""
-        raise NotImplementedError
 
     def bring(self, now: Millis) -> None:
         """Add what verdicts and freed ids left to be added."""
         while self.brings:
-            self.add([self.brings.pop(0)], [""], now)
+            self._add(self.brings.pop(0), "", now)
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 
-    def ended(self, job: Record, now: Millis) -> None:
-        """A job has completed or failed for good: whoever waits for it hears of that."""
+    def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep = ALL) -> None:
+        before = list(self.jobs.values())
+        super()._finish(job, state, now, keep)
+        dropped = [one for one in before if one.id not in self.jobs]
         self._free(job, now)
         for other in self._waiting_for(job):
-            tie = other.ties[job.id]
-            if tie.state is not None:
-                continue
-            if job.state is FAILED and tie.policy is ParentPolicy.REMOVE:
-                del other.ties[job.id]
-            else:
-                tie.state, tie.value = job.state, job.result if job.state is COMPLETED else job.reason
-            self._hear(other, now)
-            self._look_at(other, now)
+            self._hear_of(other, job, now)
+        for one in dropped if state is FAILED else ():
+            self._dropped(one, now)
 
-    def forget(self, job: Record, now: Millis) -> None:
+    def _hear_of(self, other: Record, job: Record, now: Millis) -> None:
+        tie = other.ties[job.id]
+        if tie.state is not None:
+            return
+        if job.state is FAILED and tie.policy is ParentPolicy.REMOVE:
+            del other.ties[job.id]
+        else:
+            tie.state, tie.value = job.state, job.result if job.state is COMPLETED else None
+        self._look_at(other, now)
+        self._hear(other, now)
+
+    def _forget(self, job: Record, now: Millis) -> None:
         """A job is deleted by somebody: nobody waits for it, and its id is free."""
         del self.jobs[job.id]
         key = self.keys.get(job.dedup or "")
-        if key is not None and key.owner == job.id and job.dedup is not None:
+        if job.dedup is not None and key is not None and key.owner == job.id:
             del self.keys[job.dedup]
-        self.dropped(job, now)
+        self._dropped(job, now)
 
-    def dropped(self, job: Record, now: Millis) -> None:
-        """A job is gone, by somebody's hand or by retention: nobody waits for it."""
+    def _dropped(self, job: Record, now: Millis) -> None:
+        """A job is gone, by somebody's hand or by retention."""
         for other in self._waiting_for(job):
             tie = other.ties[job.id]
             if tie.state is None:
                 del other.ties[job.id]
-                self._look_at(other, now)
             elif tie.state is FAILED and tie.policy is ParentPolicy.WAIT:
                 tie.policy = ParentPolicy.IGNORE
-                self._look_at(other, now)
-
-    def again(self, job: Record) -> None:
-        """A finished job runs again: whoever waited for it does so again."""
-        for other in self._waiting_for(job):
-            tie = other.ties[job.id]
-            if tie.state is not None:
-                tie.state, tie.value, tie.policy = None, None, tie.asked
-
-    def wait_again(self, job: Record) -> bool:
-        """Whether a job that is to run again has somebody to wait for."""
-        for tie in job.ties.values():
-            if tie.state is None and tie.job.state is FAILED and self.jobs.get(tie.job.id) is tie.job:
-                tie.state, tie.value = FAILED, tie.job.reason
-            if tie.state is FAILED:
-                tie.policy = ParentPolicy.IGNORE
-        return job.pending > 0
+            else:
+                continue
+            self._look_at(other, now)
 
     def _free(self, job: Record, now: Millis) -> None:
         key = self.keys.get(job.dedup or "")
@@ -228,51 +217,101 @@ class Ties:
 
     def _hear(self, job: Record, now: Millis) -> None:
         """Failures that a job must hear of while it waits."""
+        failed = [tie for tie in job.ties.values() if tie.state is FAILED]
         if job.state is not PARKED:
             return
-        for tie in job.ties.values():
-            if tie.state is FAILED and tie.policy is ParentPolicy.FAIL:
-                job.reason = None
-                self._finish(job, FAILED, now)
-                return
-            if tie.state is FAILED and tie.policy is ParentPolicy.CONTINUE:
-                tie.policy = ParentPolicy.IGNORE
-                self._let_go(job, now)
-                return
+        if any(tie.policy is ParentPolicy.FAIL for tie in failed):
+            job.reason = None  # its wording is the adapter's
+            self._finish(job, FAILED, now)
+            return
+        spent = next((tie for tie in failed if tie.policy is ParentPolicy.CONTINUE), None)
+        if spent is not None:
+            spent.policy = ParentPolicy.IGNORE
+            self._let_go(job, now)
 
     def _look_at(self, job: Record, now: Millis) -> None:
         if job.state is PARKED and not job.pending:
             self._let_go(job, now)
 
-    def park(self, job: Record, now: Millis) -> None:
-        """A running job waits for its children."""
-        self.tell(EventType.WAITING_CHILDREN, job)
-        if not job.pending:
-            self._back(job)
-            return
-        job.state, job.token = PARKED, None
-        self._hear(job, now)
-
     def _let_go(self, job: Record, now: Millis) -> None:
         self._back(job, now + job.later if job.later else None)
         job.later = 0
 
-    # -- looking ---------------------------------------------------------------------------------------------------------
+    # -- verdicts --------------------------------------------------------------------------------------------------------
 
-    def children(self, job: Record) -> Children:
-        """What the port tells of those a job waits for, in whatever order."""
-        ties = job.ties.items()
-        return Children(
-            pending=tuple(sorted(("", id) for id, tie in ties if tie.state is None)),
-            completed={id: tie.value or "" for id, tie in ties if tie.state is COMPLETED},
-            failed={id: tie.value or "" for id, tie in ties if tie.state is FAILED},
-        )
+    def _apply(self, job: Record, outcome: Outcome, now: Millis) -> bool:
+        stopped = job.cancelled and not isinstance(outcome, Completed | Failed)
+        if isinstance(outcome, Parked) and not stopped:
+            self.tell(EventType.WAITING_CHILDREN, job)
+            if job.pending:
+                job.state, job.token = PARKED, None
+                self._hear(job, now)
+            else:
+                self._back(job)
+            return False
+        if stopped or isinstance(outcome, Failed | Retried):
+            failure = outcome.failure if isinstance(outcome, Failed | Retried) and not stopped else None
+            self._count(job, failure, now, final=isinstance(outcome, Failed))
+        front = super()._apply(job, outcome, now)
+        if isinstance(outcome, Completed | Failed):
+            self.brings += outcome.adds
+        return front
 
-    def count_failure(self, job: Record, failure: Failure | None, now: Millis, *, final: bool) -> None:
-        """A failed attempt, of a kind or of none."""
+    def _count(self, job: Record, failure: Failure | None, now: Millis, *, final: bool) -> None:
         job.fingerprint = None if failure is None else failure.fingerprint
         if failure is not None:
-            kind = self.kinds.setdefault(failure.fingerprint, Kind())
-            kind.attempts, kind.jobs = kind.attempts + 1, kind.jobs + final
-            kind.at.append(now)
+            kind = self.kinds.setdefault(failure.fingerprint, Kind(now))
+            kind.attempts, kind.jobs, kind.last_at = kind.attempts + 1, kind.jobs + final, now
             kind.last = (job.id, job.name)
+
+    def _crash(self, job: Record, limit: int, now: Millis, keep: Keep = ALL) -> bool:
+        own = job.max_crashes if limit else None  # 0: it was cancelled
+        return super()._crash(job, limit if own is None else own, now, keep)
+
+    def _ended(self, runs: int, front: Sequence[Record]) -> None:
+        self._front(front)
+        self.bring(self.clock())
+        if runs and not self.among(ACTIVE, WAITING):
+            self.tell(EventType.IDLE)
+
+    # -- commands --------------------------------------------------------------------------------------------------------
+
+    def retry(self, job: Record, reset: bool, after_ms: Millis = 0) -> list[JobId]:
+        if job.state not in FINISHED:
+            return []
+        for other in self._waiting_for(job):
+            tie = other.ties[job.id]
+            if tie.state is not None:
+                tie.state, tie.value, tie.policy = None, None, tie.asked
+        parks = self._waits_again(job)
+        super().retry(job, reset)
+        if parks:
+            job.state, job.later = PARKED, after_ms
+            self.tell(EventType.WAITING_CHILDREN, job)
+        elif after_ms:
+            job.state, job.run_at = DELAYED, self.clock() + after_ms
+        return [job.id]
+
+    def _waits_again(self, job: Record) -> bool:
+        """Whether a job that is to run again has somebody to wait for: failures that nobody retried are spent."""
+        if job.pending:
+            for tie in job.ties.values():
+                if tie.state is None and tie.job.state is FAILED and self.jobs.get(tie.job.id) is tie.job:
+                    tie.state = FAILED
+                if tie.state is FAILED:
+                    tie.policy = ParentPolicy.IGNORE
+        return job.pending > 0
+
+    def cancel(self, jobs: Sequence[Record], now: Millis) -> list[JobId]:
+        touched = []
+        for job in jobs:  # one may have failed with the one before it
+            touched += super().cancel([job], now)
+        self.bring(now)
+        return touched
+
+    def remove(self, jobs: Sequence[Record]) -> list[JobId]:
+        touched = [job for job in jobs if job.state is not ACTIVE]
+        for job in touched:
+            self.tell(EventType.REMOVED, job)
+            self._forget(job, self.clock())
+        return [job.id for job in touched]

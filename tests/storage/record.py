@@ -1,14 +1,36 @@
 """One job of the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 from corral.job import JobId, JobState
-from corral.options import priority_rank
+from corral.options import ParentPolicy, priority_rank
 from corral.storage.port import Token
 from corral.timing import Millis
 
+_numbers = count()
 
-@dataclass
+
+@dataclass(eq=False)
+class Tie:
+    """What a job knows of one that it waits for."""
+
+    job: "Record"
+    policy: ParentPolicy  #: what is left of it
+    state: JobState | None = None  #: how it ended
+    value: str | None = None
+    asked: ParentPolicy = ParentPolicy.WAIT
+
+    def __post_init__(self) -> None:
+        self.asked = self.policy
+
+    @property
+    def pending(self) -> bool:
+        undecided = self.policy in (ParentPolicy.WAIT, ParentPolicy.FAIL)
+        return self.state is None or (self.state is JobState.FAILED and undecided)
+
+
+@dataclass(eq=False)
 class Record:
     """One job. `place` orders jobs of one rank, the front ones below zero; it stays while a job runs."""
 
@@ -34,6 +56,17 @@ class Record:
     lease_until: Millis = 0
     cancelled: bool = False
     reranked: bool = False  #: its priority changed while it ran
+    max_crashes: int | None = None
+    dedup: str | None = None
+    fingerprint: str | None = None
+    parent: "Record | None" = None
+    ties: dict[JobId, Tie] = field(default_factory=dict)  #: its children and the jobs it comes after
+    later: Millis = 0  #: its delay, once they have ended
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def pending(self) -> int:
+        return sum(tie.pending for tie in self.ties.values())
 
     @property
     def rank(self) -> int:

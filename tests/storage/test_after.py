@@ -258,9 +258,9 @@ async def test_a_failed_attempt_does_not_count(storage: Storage) -> None:
 async def test_each_follower_has_its_own_policy(storage: Storage) -> None:
     await add(storage, new_job("a"))
     for policy in ParentPolicy:
-        await add(storage, later(policy.value, "a", policy=policy))
+        await add(storage, later(f"on-{policy.value}", "a", policy=policy))
     await run_through(storage, Failed("no"))
-    states = {policy: (await the(storage, policy.value)).state for policy in ParentPolicy}
+    states = {policy: (await the(storage, f"on-{policy.value}")).state for policy in ParentPolicy}
     assert states == {
         ParentPolicy.WAIT: JobState.WAITING_CHILDREN,
         ParentPolicy.FAIL: JobState.FAILED,

@@ -25,6 +25,7 @@ ADD, DECLARED = "corral.keywords:AddKeywords", "corral.app.queues:QueueKeywords"
 WORKER, OPTIONS = "corral.worker.worker:BaseWorker", "corral.worker.worker:WorkerOptions"
 FLOW, SCHEDULER = "corral.flow.flow:Flow", "corral.scheduler:Scheduler"
 CONTEXT, GROUP = "corral.worker.context:JobContext", "corral.queue.groups:Group"
+LEASED = "corral.queue.leased:LeasedJob"
 
 TABLE: dict[str, list[Row]] = {
     "Queue": [
@@ -113,15 +114,15 @@ TABLE: dict[str, list[Row]] = {
         Row("waitUntilFinished", "`handle.result(timeout=…)`", f"{QUEUES}.result"),
         Row("promote", "`handle.promote()`", f"{QUEUES}.promote"),
         Row("retry", "`handle.retry()`, `queue.retry(id, reset_attempts=…)`", f"{QUEUE}.retry"),
+        Row("extendLock", "by itself; `leased.extend(seconds)`", f"{LEASED}.extend", "a worker renews its leases"),
+        Row("moveToCompleted", "return; `leased.complete(result)`", f"{LEASED}.complete"),
+        Row("moveToFailed", "raise; `leased.fail(error)`", f"{LEASED}.fail"),
+        Row("moveToWait", "`raise Retry(pause=…)`; `leased.release()`", f"{LEASED}.release"),
+        Row("moveToDelayed", "`raise Snooze(seconds)`; `leased.snooze(seconds)`", f"{LEASED}.snooze"),
         Row(
-            "extendLock", "by itself", f"{OPTIONS}.lease",
-            "a worker renews the leases of its jobs in a thread of its own",
+            "moveToWaitingChildren", "`raise WaitForChildren`; `leased.wait_for_children()`",
+            f"{LEASED}.wait_for_children",
         ),
-        Row("moveToCompleted", "return", "corral.outcome:Completed"),
-        Row("moveToFailed", "raise", "corral.outcome:Failed"),
-        Row("moveToWait", "`raise Retry(pause=…)`", "corral.signals:Retry"),
-        Row("moveToDelayed", "`raise Snooze(seconds)`", "corral.signals:Snooze"),
-        Row("moveToWaitingChildren", "`raise WaitForChildren`", "corral.signals:WaitForChildren"),
     ],
     "Job options": [
         Row("jobId", "`id=`", f"{ADD}[id]"),
@@ -177,7 +178,7 @@ TABLE: dict[str, list[Row]] = {
         Row("cancelAllJobs", "`worker.cancel_all()`", f"{WORKER}.cancel_all"),
         Row("pause(doNotWait)", "`worker.pause(wait=…)`", f"{WORKER}.pause"),
         Row("close(force)", "`worker.close(force=…)`", f"{WORKER}.close"),
-        Row("getNextJob", "`storage.claim(queue, …)`", "corral.storage.port:Storage.claim"),
+        Row("getNextJob", "`queue.claim(count)`", f"{QUEUE}.claim"),
         Row("rateLimit (inside a job)", '`raise Retry(after=…, pause="queue")`', "corral.signals:Retry"),
         Row("UnrecoverableError", "`raise Discard(reason)`, `give_up_on=`", "corral.signals:Discard"),
         Row("DelayedError", "`raise Snooze(seconds)`", "corral.signals:Snooze"),
@@ -193,7 +194,7 @@ TABLE: dict[str, list[Row]] = {
     ],
     "Events": [
         Row("QueueEvents", "`queue.events(after=…)`, `@app.on(…)`", f"{QUEUE}.events"),
-        Row("QueueEventsProducer", "`queue.publish(name, data)`", f"{QUEUE}.publish", "`EventType.CUSTOM`"),
+        Row("QueueEventsProducer.publishEvent", "`queue.publish(name, data)`", f"{QUEUE}.publish", "`EventType.CUSTOM`"),
     ],
     "Pro": [
         Row("group.id", "`group=`", f"{ADD}[group]"),

@@ -83,7 +83,7 @@ def test_the_type_and_the_message_tell_kinds_apart() -> None:
 
 def test_a_group_of_one_is_what_is_in_it_and_a_larger_one_the_set_of_its_types() -> None:
     error = caught(charge, 1)
-    assert failure_of(ExceptionGroup("tasks", [error])) == failure_of(error)  # type: ignore[list-item]
+    assert failure_of(BaseExceptionGroup("tasks", [error])) == failure_of(error)
     several = failure_of(ExceptionGroup("tasks", [ValueError(1), KeyError(2), ValueError(3)]))
     assert several.type == "ExceptionGroup[KeyError, ValueError]"
 

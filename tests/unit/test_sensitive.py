@@ -74,7 +74,8 @@ def test_marks_that_cannot_be_read_are_an_error_and_not_forgotten() -> None:
 
 
 def test_marked_fields_are_hidden_wherever_they_are() -> None:
-    data = {"card": {"number": 1, "holder": "Ann"}, "items": [{"price": 3, "name": "a"}, {"price": None}], "x": {"y": 1}}
+    items = [{"price": 3, "name": "a"}, {"price": None}]
+    data = {"card": {"number": 1, "holder": "Ann"}, "items": items, "x": {"y": 1}}
     assert shown(data, ["card.number", "items.price", "x.*"]) == {
         "card": {"number": HIDDEN, "holder": "Ann"},
         "items": [{"price": HIDDEN, "name": "a"}, {"price": HIDDEN}],

@@ -1,4 +1,4 @@
-"""What `@queue.job(...)` and `@job(...)` accept: handlers by their shapes, so that payload and result keep their types."""
+"""What `@queue.job(...)` and `@handles(...)` accept: handlers by shape, so that payload and result stay typed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
@@ -54,7 +54,7 @@ class Declare(Protocol):
 
 
 class DeclareMethod(Protocol):
-    """The same for methods, which `@job(...)` decorates: the first parameter is the object."""
+    """The same for methods, which `@handles(...)` decorates: the first parameter is the object."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # the last shape takes anything
@@ -94,7 +94,7 @@ class DeclareMethod(Protocol):
     def __call__(self, function: Callable[Concatenate[S, P], R]) -> JobMethod[None, R, R]: ...
 
 
-def job(name: str, **keywords: Unpack[DeclareKeywords]) -> DeclareMethod:
+def handles(name: str, **keywords: Unpack[DeclareKeywords]) -> DeclareMethod:
     """Make a method the handler of jobs with this name, once `queue.handlers` takes its class in.
 
     The keywords are those of `@queue.job`.

@@ -33,7 +33,9 @@ class Hosting:
 
     # -- services ------------------------------------------------------------------------------------------------
 
-    def provide(self, service: Callable[..., S], factory: Callable[..., object] | S, *, scope: Scope = "worker") -> None:
+    def provide(
+        self, service: Callable[..., S], factory: Callable[..., object] | S, *, scope: Scope = "worker"
+    ) -> None:
         """Say how a service is made: handlers, factories and classes of handlers get it by naming its type.
 
         Args:
@@ -47,8 +49,12 @@ class Hosting:
         """
         self.providers.provide(service, factory, scope)
 
-    def override(self, service: Callable[..., S], fake: S) -> AbstractContextManager[None]:
-        """Give `fake` to everybody who asks for `service`, in workers that start inside of the block."""
+    def override(self, service: Callable[..., object], fake: object) -> AbstractContextManager[None]:
+        """Give `fake`, an instance, to everybody who asks for `service`, in workers that start inside of the block.
+
+        Raises:
+            RegistrationError: the service is not provided.
+        """
         return self.providers.override(service, fake)
 
     # -- around jobs ---------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Classes of handlers: methods decorated with `@job(...)`, on an object that gets its services when it is made.
+"""Classes of handlers: methods decorated with `@handles(...)`, on an object that gets its services when it is made.
 
     class Completions:
         def __init__(self, model: Model, store: Store) -> None:
             self.model, self.store = model, store
 
-        @job("generate-completion", timeout=60)
+        @handles("generate-completion", timeout=60)
         async def generate(self, ctx: JobContext, data: Prompt) -> Completion: ...
 
     ai.handlers(Completions)
@@ -84,9 +84,9 @@ def methods_of(owner: type) -> Iterator[JobMethod[Any, Any, Any]]:
             setattr(owner, name, method)
         yield method
     if not found:
-        raise RegistrationError(f"class {owner.__qualname__} has no method decorated with @job(…)")
+        raise RegistrationError(f"class {owner.__qualname__} has no method decorated with @handles(…)")
 
 
 def job_method(name: str, keywords: DeclareKeywords) -> Callable[[HandlerFunction], JobMethod[Any, Any, Any]]:
-    """What `job` decorates with."""
+    """What `handles` decorates with."""
     return lambda function: JobMethod(name, function, keywords)

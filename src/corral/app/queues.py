@@ -1,7 +1,7 @@
 """A queue as an application declares it: where handlers are registered, with defaults for their jobs."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET
 
@@ -159,7 +159,7 @@ class AppQueue:
     def handlers(
         self, owner: type[C] | None = None, *, scope: Scope = "worker"
     ) -> type[C] | Callable[[type[C]], type[C]]:
-        """Register the methods of a class that `@job(…)` decorates. Its `__init__` gets services, by annotation.
+        """Register the methods of a class that `@handles(…)` decorates. Its `__init__` gets services, by annotation.
 
         Args:
             scope: "worker" makes one object for all jobs of a worker, "job" one for each job.

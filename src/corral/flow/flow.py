@@ -206,7 +206,7 @@ class Flow:
         """
         return (await self._walk([(queue, job_id)], depth, limit)).progress()
 
-    async def _walk(self, tops: Sequence[Ref], depth: int = 1_000, limit: int = MAX_FLOW) -> Walk:
+    async def _walk(self, tops: Sequence[Ref], depth: int = MAX_FLOW, limit: int = MAX_FLOW) -> Walk:
         walk = await Walk(await self.storage(), depth=depth, limit=limit).down(tops)
         for top in tops:
             if walk.found[top].job is None and len(tops) == 1:

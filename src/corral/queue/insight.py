@@ -68,7 +68,7 @@ class InsightVerbs(QueueBase):
         return await self.storage.metrics(self.name, since=until - to_ms(last, "last"), until=until)
 
     async def schedules(self, *, start: int = 0, limit: int = 100) -> Page[Schedule]:
-        """The schedules that make jobs for this queue, by key. `app.scheduler(…)` and `corral schedules` change them."""
+        """The schedules that make jobs for this queue, by key; `app.scheduler(…)` changes them."""
         return await self.storage.schedules(queue=self.name, start=start, limit=limit)
 
     async def deduplication(self, dedup_id: str) -> JobId | None:

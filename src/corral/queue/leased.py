@@ -117,7 +117,7 @@ class LeasedJob:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Complete it with `result`, or let it fail with an error, which goes no further. Other exceptions give it back."""
+        """Complete it with `result`, or let it fail with an error, which goes no further. Other exits release it."""
         if self.settled:
             return False
         if error is None:

@@ -29,6 +29,7 @@ class Match(TypedDict, total=False):
     attempts: int
     state: JobState
     schedule: str
+    group: str
 
 
 class _Entry(NamedTuple):
@@ -99,6 +100,7 @@ def _as_added(new: NewJob, job_id: JobId, at: Millis) -> Job:
     return Job(
         id=job_id, queue=new.queue, name=new.name, state=JobState.WAITING, data=new.data, options=new.options,
         priority=new.priority, created_at=at, parent=new.parent, schedule=new.schedule, scheduled_for=new.scheduled_for,
+        group=new.group,
     )  # fmt: skip
 
 
@@ -125,7 +127,7 @@ class _Wanted:
         delay_ms = 0 if entry.due_at is None else max(0, entry.due_at - job.created_at)
         found: dict[str, object] = {
             "id": job.id, "queue": job.queue, "priority": job.priority, "attempts": job.options.attempts or 1,
-            "state": job.state, "schedule": job.schedule,
+            "state": job.state, "schedule": job.schedule, "group": job.group,
         }  # fmt: skip
         asked: Mapping[str, object] = self.match
         wrong = [

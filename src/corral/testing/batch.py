@@ -43,7 +43,7 @@ async def run_batch(
         services: instances for what the handler asks for, by type; otherwise they are its application's.
 
     Raises:
-        ConfigError: the handler takes no batches, or smaller ones. PayloadError, ResultError: data or a result is refused.
+        ConfigError: the handler takes no batches, or smaller ones. PayloadError, ResultError: what is refused.
     """
     values = list(payloads)
     if job.handler.batch is None or len(values) > job.handler.batch.size:

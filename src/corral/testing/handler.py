@@ -105,8 +105,8 @@ async def run_job(
 ) -> R:  # fmt: skip
     """Run one handler without a store: payload checked, context and all; answers what awaiting the job would give.
 
-    Its services are those of its application, fakes of `app.override` included; give `services` for others. It runs once.
-    What it raises comes out as it is, `Retry`, `Snooze` and `Discard` included. Time limits, middleware
+    Its services are its application's, fakes of `app.override` included; give `services` for others. It runs once. What
+    it raises comes out as it is, `Retry`, `Snooze` and `Discard` included. Time limits, middleware
     and hooks are the worker's and do not apply; `process=True` handlers run in this process.
 
     Args:
@@ -158,7 +158,7 @@ async def call_handler(
     threads = Threads()
     try:
         async with AsyncExitStack() as stack:
-            await injector.start(stack)
+            await injector.start(stack, in_child=True)  # here is where the handler runs
             if handler.asynchronous:
                 if handler.needs:
                     return await injector.call(handler, given, call)

@@ -135,7 +135,9 @@ class Adds:
         await self.collect([_made(job, data, further, options)])
 
     @overload
-    async def add_child(self, job: Addable[D, R], data: D | None = None, /, **options: Unpack[AddKeywords]) -> Added: ...
+    async def add_child(
+        self, job: Addable[D, R], data: D | None = None, /, **options: Unpack[AddKeywords]
+    ) -> Added: ...
     @overload
     async def add_child(self, job: str, name: str, data: object = None, /, **options: Unpack[AddKeywords]) -> Added: ...
     async def add_child(

@@ -19,7 +19,8 @@ class Controls:
         """Take no more jobs. With `wait`, until those that run have ended; without it, come back at once."""
         for fetcher in self.fetchers:
             fetcher.pause(True)
-        while wait and not all(fetcher.at_rest for fetcher in self.fetchers):
+        # Looking costs nothing unless somebody waits; an event would cost something at the end of every job.
+        while wait and not all(fetcher.at_rest for fetcher in self.fetchers):  # noqa: ASYNC110
             await asyncio.sleep(LOOK)
 
     def resume(self) -> None:

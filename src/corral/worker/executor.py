@@ -160,7 +160,7 @@ class Executor:
             run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
 
     async def _call_beside_batches(self, run: Run, handler: Handler, chosen: Plan, batches: Batches) -> object:
-        """More jobs are held here than handlers may run. A job of a batch begins with its batch, any other one waits."""
+        """More jobs are held than handlers may run. A job of a batch begins with its batch, any other one waits."""
         if handler.batch is not None:
             return await self._call(run, handler, chosen)
         ticket = await batches.permit(run)

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from corral.errors import RegistrationError
-from corral.worker.context import Facts, JobContext, SyncJobContext
-from corral.worker.handler import Handler
+from corral.worker.context import Facts, JobContext
+from corral.worker.handler import Handler, Mode
 from corral.worker.services import CONTEXTS, Need, Provider, Providers, Recipe
 
 T = TypeVar("T")
@@ -45,9 +45,11 @@ class Injector:
                                                 contexts_of(handler))  # fmt: skip
                 self._recipes[id(handler)] = handler, recipe
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Make what the handlers share; `stack` puts it away, the last one first."""
-        for _, recipe in self._recipes.values():
+    async def start(self, stack: AsyncExitStack, *, in_child: bool = False) -> None:
+        """Make what the handlers share; `stack` puts it away, the last one first. Child processes make their own."""
+        for handler, recipe in self._recipes.values():
+            if handler.mode is Mode.PROCESS and not in_child:
+                continue
             for provider in recipe.shared:
                 if provider.service not in self._shared:
                     self._shared[provider.service] = await enter(provider, self._shared, stack)

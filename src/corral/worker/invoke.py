@@ -220,7 +220,9 @@ def _with_services(call: _Call, handler: Handler, job: Job, attempts: int, talk:
         RegistrationError: the modules that the child imported do not provide what the handler asks for.
     """
     if call.providers is None or call.context is None:
-        raise RegistrationError(f"handler {handler.name!r} asks for services, and in its child process no application has it")
+        raise RegistrationError(
+            f"handler {handler.name!r} asks for services, and in its child process no application has it"
+        )
     injector = Injector(call.providers)
     injector.check(f"{job.queue} (in a child process)", [handler])
     context = call.context(job, attempts, talk)
@@ -229,7 +231,7 @@ def _with_services(call: _Call, handler: Handler, job: Job, attempts: int, talk:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         try:
-            runner.run(injector.start(stack))
+            runner.run(injector.start(stack, in_child=True))
             work = partial(handler.call, context, data)
             if handler.asynchronous:
                 return runner.run(injector.call(handler, given, work))

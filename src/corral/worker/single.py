@@ -37,6 +37,7 @@ class Worker(BaseWorker):
             takes_context=signature.takes_context,
             takes_data=signature.takes_data,
             options=JobOptions(),
+            needs=signature.needs,
         )
-        lane = Lane(queue=queue.name, slots=concurrency, find=lambda _: any_job)
+        lane = Lane(queue=queue.name, slots=concurrency, find=lambda _: any_job, handlers=lambda: [any_job])
         super().__init__(queue.storage, [lane], options=options or WorkerOptions())

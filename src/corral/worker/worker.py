@@ -316,7 +316,7 @@ class BaseWorker(Controls):
                 return
 
     async def _finish(self) -> int:
-        """Let running jobs end in time, hand back the rest, and leave nothing behind. A second call awaits the first."""
+        """Let running jobs end in time, hand back the rest, and leave nothing behind. Others who ask wait too."""
         async with self._closing:
             if self._status is None:
                 self._status = await self._wind_up()
@@ -360,7 +360,8 @@ class BaseWorker(Controls):
         return WorkerInfo(
             id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
             queues=tuple(lane.queue for lane in self.lanes), slots=sum(lane.slots for lane in self.lanes),
-            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers), handlers=self._handlers,
+            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
+            handlers=self._handlers,
         )  # fmt: skip
 
     def _child_pool(self) -> Children:

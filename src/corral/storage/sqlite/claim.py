@@ -111,7 +111,8 @@ def _choose(unit: Unit, queue: QueueRow, count: int, now: Millis) -> tuple[list[
             unit.sync_groups(queue, now)
             while choice.pick(own, PLAIN - 1) is not None:
                 pass  # urgent ones go before everything
-            serve(unit, queue, choice, own, now)
+            if choice.left:
+                serve(unit, queue, choice, own, now)
         while choice.pick(own) is not None:
             pass
         if not choice.pass_over():

@@ -81,6 +81,7 @@ class Core:
             self._users -= 1
             if self._users == 0:
                 self._stop()
+                self._closed()
 
     def _stop(self) -> None:
         if self._watcher is not None:
@@ -89,8 +90,6 @@ class Core:
             self._reader.stop()
         if self._writer is not None:
             self._writer.stop()
-        if self._writer is not None:
-            self._closed()
         self._watcher = self._reader = self._writer = None
         for board in (self.ready, self.events):
             board.change(board.known())  # nobody sleeps on: whoever looks again is told that the store is closed

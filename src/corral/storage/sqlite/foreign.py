@@ -15,6 +15,7 @@ from corral.errors import ConfigError, StorageVersionError
 from corral.job import NewJob
 from corral.storage.port import Added
 from corral.storage.sqlite.add import add
+from corral.storage.sqlite.copies import used_by_other
 from corral.storage.sqlite.file import SCHEMA
 from corral.storage.sqlite.unit import Unit
 from corral.storage.sqlite.url import parse
@@ -59,6 +60,8 @@ def add_with(url: str, connection: object, jobs: Sequence[NewJob]) -> list[Added
         raise ConfigError("a store in memory has one connection, its own: no other one can add to it", key="connection")
     foreign = Foreign(_execute_of(connection))
     _check_file(foreign, place.path)
+    if not isinstance(connection, apsw.Connection):
+        used_by_other(place.path)
     _check_schema(foreign, place.path)
     unit = Unit(cast(apsw.Connection, foreign))  # it uses nothing else of it
     foreign.execute("SAVEPOINT corral_add")  # what is refused half-way must not stay in the application's transaction
@@ -116,8 +119,12 @@ def _sqlalchemy(connection: Any) -> Execute:  # noqa: ANN401  # not imported her
             f"the store is an SQLite file and the connection is {connection.dialect.name}'s: use corral.outbox",
             key="connection",
         )
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        raise _no_transaction("its isolation level is AUTOCOMMIT")
+    connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins a transaction with the first statement
+    driver = connection.connection.driver_connection
+    if not driver.in_transaction:  # the driver's begins with the first INSERT, and releasing a savepoint would commit
+        if driver.isolation_level is None:
+            raise _no_transaction("its isolation level is AUTOCOMMIT")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def execute(sql: str, values: tuple[Any, ...]) -> Cursor:
         return cast(Cursor, connection.exec_driver_sql(sql, values))

@@ -1,6 +1,7 @@
 -- cancel.lua - fail pending jobs; ask the workers of active ones to stop them.
 --
--- Keys     places of pending jobs, active, failed, <id>, de:* dn:*, keys of parents, events marker metrics:failed; own: held op
+-- Keys     places of pending jobs, active, failed, <id>, de:* dn:*, keys of parents, events marker metrics:failed; own: held,
+--          those of groups, op
 -- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip?, reason, text }
 -- Reply    { ids = { id ... }, step?, skip?, left?, again }      (lib/select.lua)
 -- Events   cancelled; failed of pending ones, and what follows from that for parents

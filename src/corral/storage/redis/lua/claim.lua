@@ -1,7 +1,7 @@
 -- claim.lua - take the best jobs that may run.
 --
 -- Keys     wait active prioritized pc delayed completed failed events marker meta limiter <id> <id>:lock
---          own: leases held settings state quarantine op        (glossary: README.md)
+--          own: leases held settings state quarantine, those of groups, op        (glossary: README.md)
 -- Request  { queue, prefix, now?, count, token, lease, worker }
 -- Reply    { jobs = { { id, ats, { field, value ... } | { name, data, opts, timestamp, delay } } ... }, next_at?, held_until?, paused? }
 -- Events   active, per job; waiting (promoted); expired and failed (passed over); emptied

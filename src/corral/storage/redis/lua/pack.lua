@@ -1,6 +1,7 @@
 -- pack.lua - jobs with all that belongs to them, for another store: a stretch of one container, or these ids.
 --
--- Keys     wait paused prioritized delayed active waiting-children completed failed repeat <id> <id>:* de:*; own: held schedules
+-- Keys     wait paused prioritized delayed active waiting-children completed failed repeat <id> <id>:* de:* dn:*
+--          own: held schedules dedups
 -- Request  { queue, prefix, state, run, pos, limit } | { queue, prefix, ids }   `run`: which of the containers of a state
 -- Reply    { jobs = { { id, state, score, lines, parent, tied, stays, de, { kept back field,
 --          value ... }, { field, value ... } } | false ... }, odd = { id ... },

@@ -1,6 +1,7 @@
 -- remove.lua - delete jobs and all that belongs to them; active ones are spared.
 --
--- Keys     all places of jobs, <id> <id>:*, de:* dn:*, <parent>:dependencies <parent>:failed, events marker; own: held op
+-- Keys     all places of jobs, <id> <id>:*, de:* dn:*, <parent>:dependencies <parent>:failed, events marker; own: held, those of
+--          groups, op
 -- Request  { queue, prefix, now?, states = { state ... }, ids = { id ... } | limit, name?, older?, beyond?, step?, skip? }
 -- Reply    { ids = { id ... }, step?, skip?, left?, again }      (lib/select.lua)
 -- Events   removed; waiting of parents that waited for nothing else

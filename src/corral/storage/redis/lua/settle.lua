@@ -1,11 +1,12 @@
 -- settle.lua - give verdicts on finished runs, then claim what fits in their place.
 --
 -- Keys     as claim.lua, and stalled metrics:* de:* dn:* repeat <id>:* of parents, also in other queues
---          own: leases minutes op
+--          own: leases minutes, those of groups, op
 -- Request  { queue, prefix, now?, verdicts = { { id, token, kind, a?, b?, count?, age_ms? } ... },
 --          claim? = { count, token, lease, worker } }
 --          kind c completed (a result) · f failed (a reason, b trace) · r retried (after, a reason, b trace) · s snoozed (after)
---          · p parked · l released · x crashed (a reason, limit); count and age_ms bound what is kept
+--          · p parked · l released · t told to wait (after, a reason, group: its group and not the queue) · x crashed
+--          (a reason, limit); count and age_ms bound what is kept
 -- Reply    { refused = { { id, reason } ... }, claimed? }
 -- Events   completed | failed | delayed | waiting | waiting-children | stalled | retries-exhausted | drained; those of claim.lua
 -- BullMQ   its finish, retry and move scripts, for many jobs at once, checked against the same locks

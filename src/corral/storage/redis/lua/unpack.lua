@@ -2,7 +2,8 @@
 --
 -- Keys     wait paused prioritized pc delayed waiting-children completed failed marker meta <id> de:*; own: held op; shared: queues
 -- Request  { queue, prefix, jobs = { { id, state, at, priority, fields = { name, value ... }, over? = { state, ats }, place?, de?,
---          de_until?, kept? = { field, value ... } } ... } }   `at`: due, ended or parked, in ms. `over`: what stands there now; the job is only replaced while that
+--          de_until?, kept? = { field, value ... } } ... } }
+--          `at`: due, ended or parked, in ms. `over`: what stands there now; the job is only replaced while that
 --          holds. `place`: it is the same job, only its place is changed
 -- Reply    { happened ... }
 -- Events   none: nothing happened to these jobs

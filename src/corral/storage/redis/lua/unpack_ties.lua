@@ -3,7 +3,8 @@
 -- Keys     <id>:dependencies :processed :failed :unsuccessful, children's completed failed <id>, containers of the parent
 --          own: edges followed then:<id> op
 -- Request  { queue, prefix, now?, id, first, open = { key ... }, completed = { key, result ... }, failed = { key, reason ... },
---          fatal = { key, reason ... }, later = { key, reason ... }, after = { queue, id, place of the policy, open ... } }   `fatal`: failures that the parent fails of; `later`: those that
+--          fatal = { key, reason ... }, later = { key, reason ... }, after = { queue, id, place of the policy, open ... } }
+--          `fatal`: failures that the parent fails of; `later`: those that
 --          let it run when it parks; `first`: what it knew is forgotten
 -- Reply    true, or false when there is no such parent
 -- Events   those of a parent whose last child had ended here before it came

@@ -4,8 +4,16 @@ local DELETED = 500 -- old finished jobs deleted by a call: 3 ms; the rest goes 
 
 local function delete_keys(q, id)
   local key = q.base .. id
-  call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful',
-    q.own .. 'then:' .. id)
+  call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful')
+  local followed = rawget(q, 'any_followed')
+  if followed == nil then
+    followed = call('EXISTS', q.own .. 'followed') == 1
+    q.any_followed = followed
+  end
+  if followed then
+    call('DEL', q.own .. 'then:' .. id)
+    call('SREM', q.own .. 'followed', id)
+  end
 end
 
 -- The score of a job that finishes now: the milliseconds, and in three decimals its place among those of the same one.

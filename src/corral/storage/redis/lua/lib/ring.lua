@@ -242,7 +242,8 @@ local function settled(q)
     if group_of(q, gid).changed or not call('ZSCORE', q.ring, gid) then regroup(q, gid) end
   end
   rawset(q, 'groups_left', nil)
-  if ready_count(q) > 0 then wake(q) end
+  -- Others sleep while the one job runs that follows a hold.
+  if call('HEXISTS', q.settings, 'hold_probe') == 1 and ready_count(q) > 0 then wake(q) end
 end
 
 -- Set a job aside for its name; like others in `held` and `delayed`, but it keeps its place in its group.

@@ -265,7 +265,7 @@ local function complete_all(q, done, names, refused)
   for i = 1, #done do
     local one = done[i]
     local id, key = one.id, base .. one.id
-    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp', 'then', 'gid')
+    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp', 'then')
     if f.err or not (f[1] or f[5]) then
       if f.err then set_apart(q, id) end
       refused[#refused + 1] = { id, 'job-missing' }
