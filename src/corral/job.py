@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from corral.errors import ConfigError
+from corral.naming import check_name as check_name
 from corral.options import Dedup, JobOptions, ParentPolicy, RateLimit
 from corral.sensitive import shown_repr, shown_text
 from corral.timing import Millis
@@ -90,7 +91,7 @@ class Job(Struct, frozen=True, kw_only=True):
     options: JobOptions = NO_OPTIONS
     priority: int = 0
     created_at: Millis = 0
-    run_at: Millis | None = None  #: when a delayed job falls due
+    run_at: Millis | None = None  #: when a delayed job falls due; of a claimed one, when it did if it was not at once
     started_at: Millis | None = None  #: the last claim
     finished_at: Millis | None = None
     attempts_started: int = 0  #: claims so far; grows with every claim, so it fences
@@ -138,7 +139,6 @@ RESERVED_IDS = frozenset(
 )
 # A lone surrogate (half of a UTF-16 pair) cannot be stored as UTF-8 by anybody.
 _ID_CHARS = re.compile(r"[^\x00-\x20\x7f-\x9f\s\ud800-\udfff:*?\[\]{}\\]+")
-_NAME_CHARS = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:*?\[\]\\]+")
 
 
 def check_job_id(value: object) -> JobId:
@@ -161,18 +161,3 @@ def check_job_id(value: object) -> JobId:
             f"job id {value!r} looks like a number; those are given out by the store: prefix it", key="id"
         )
     return str.__str__(value)  # an enum's member becomes plain text
-
-
-def check_name(value: object, what: str) -> str:
-    """Check a queue's, a handler's or a schedule's name.
-
-    Raises:
-        ConfigError: not a string, empty, longer than 128, or with a colon, control or pattern character.
-    """
-    if not isinstance(value, str) or not value.strip() or len(value) > 128:
-        raise ConfigError(f"{what} must be a text of 1 to 128 characters, not {value!r}", key=what)
-    if not _NAME_CHARS.fullmatch(value):
-        raise ConfigError(
-            f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what
-        )
-    return str.__str__(value)

@@ -9,6 +9,7 @@ import msgspec
 
 from corral.errors import ConfigError
 from corral.job import After, JobId, NewJob, ParentRef, check_job_id
+from corral.naming import check_name
 from corral.options import (
     JOB_KEYWORDS,
     NO_JOB_OPTIONS,
@@ -117,16 +118,13 @@ def reference(value: object, what: str) -> tuple[str, JobId]:
     Raises:
         ConfigError: it names no job.
     """
-    match value:
-        case (str(queue), str(job_id)):
-            return queue, job_id
-        case After(queue=queue, id=job_id) | ParentRef(queue=queue, id=job_id):
-            return queue, job_id
-    home, known = getattr(value, "queue", None), getattr(value, "id", None)
+    home, job_id = value if isinstance(value, tuple) and len(value) == 2 else (None, None)
+    if not isinstance(value, tuple):
+        home, job_id = getattr(value, "queue", None), getattr(value, "id", None)
     name = home if isinstance(home, str) else getattr(home, "name", None)
-    if not isinstance(name, str) or not isinstance(known, str):
+    if not isinstance(name, str) or not isinstance(job_id, str) or not job_id:
         raise ConfigError(f"{what} must be a job's handle or (queue, id), not {value!r}", key=what)
-    return name, known
+    return check_name(name, "queue name"), job_id
 
 
 def policy_of(value: str) -> ParentPolicy:
@@ -157,7 +155,9 @@ def _after(given: object) -> tuple[After, ...]:
     if not alone and (isinstance(given, str | bytes) or not isinstance(given, Iterable)):
         raise ConfigError(f"after must be jobs' handles or (queue, id) pairs, not {given!r}", key="after")
     ones = [given] if alone else list(cast(Iterable[object], given))
-    made = [one if isinstance(one, After) else After(*reference(one, "after")) for one in ones]
+    made = [
+        After(*reference(one, "after"), one.policy if isinstance(one, After) else ParentPolicy.FAIL) for one in ones
+    ]
     return tuple({(one.queue, one.id): one for one in made}.values())
 
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, force_setattr, replace
 
 from corral.errors import ConfigError, UnknownOptionError
+from corral.naming import check_name
 from corral.timing import Millis, Seconds, to_ms, to_seconds
 
 MAX_PRIORITY = 2_097_151
@@ -320,12 +321,6 @@ def _sensitive(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _dead_letter(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"dead_letter must be a queue's name, not {value!r}", key="dead_letter")
-    return str.__str__(value)
-
-
 def job_options(keywords: JobKeywords) -> JobOptions:
     """The stored form of the keywords, every value checked.
 
@@ -352,7 +347,7 @@ def job_options(keywords: JobKeywords) -> JobOptions:
     if "sensitive" in keywords:
         stored["sensitive"] = _sensitive(keywords["sensitive"])
     if "dead_letter" in keywords:
-        stored["dead_letter"] = _dead_letter(keywords["dead_letter"])
+        stored["dead_letter"] = check_name(keywords["dead_letter"], "dead_letter")
     if keywords.get("at_most_once"):
         stored.update(attempts=1, max_crashes=1)  # wins over numbers that a queue sets for all of its jobs
     return JobOptions(**stored) if stored else _NOTHING  # type: ignore[arg-type]  # each value was checked above

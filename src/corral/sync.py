@@ -20,7 +20,7 @@ from corral.job import Job, JobId, JobState
 from corral.keywords import AddKeywords
 from corral.queue import Queue as AsyncQueue
 from corral.storage.connect import connect
-from corral.storage.insight import Page
+from corral.storage.insight import FailureGroup, Page
 from corral.storage.port import Children, QueueCounts, Storage
 from corral.timing import Seconds
 from corral.why import Why
@@ -205,6 +205,23 @@ class Queue:
     def retry(self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000) -> list[JobId]:
         """Run finished jobs again."""
         return self._call(lambda queue: queue.retry(*job_ids, states=states, limit=limit))
+
+    def failures(self, *, start: int = 0, limit: int = 100) -> Page[FailureGroup]:
+        """As `corral.Queue.failures`."""
+        return self._call(lambda queue: queue.failures(start=start, limit=limit))
+
+    def retry_failures(
+        self, fingerprint: str, *, every: Seconds | None = None, rate: float | None = None, after: Seconds = 0,
+        limit: int = 10_000,
+    ) -> list[JobId]:  # fmt: skip
+        """As `corral.Queue.retry_failures`."""
+        return self._call(
+            lambda queue: queue.retry_failures(fingerprint, every=every, rate=rate, after=after, limit=limit)
+        )
+
+    def redrive(self, *job_ids: JobId, limit: int = 1000) -> list[tuple[str, JobId]]:
+        """As `corral.Queue.redrive`."""
+        return self._call(lambda queue: queue.redrive(*job_ids, limit=limit))
 
     def remove(self, *job_ids: JobId) -> list[JobId]:
         """Delete jobs that are not active."""

@@ -169,7 +169,7 @@ def _of_queue(facts: Facts) -> Iterator[Reason]:
     if info.concurrency is not None and facts.counts.active >= info.concurrency:
         yield Reason(
             Cause.QUEUE_FULL,
-            f"{facts.counts.active} jobs of the queue run, and {info.concurrency} may at once over all workers",
+            f"{_jobs(info.concurrency)} of the queue may run at once over all workers, and {facts.counts.active} do",
             "wait for one to end, or raise the queue's concurrency",
         )
 
@@ -207,7 +207,7 @@ def _of_group(job: Job, facts: Facts) -> Iterator[Reason]:
     if limits is not None and limits.concurrency is not None and group.active >= limits.concurrency:
         yield Reason(
             Cause.GROUP_FULL,
-            f"{group.active} jobs of {called} run, and it may have {limits.concurrency} at once",
+            f"{_jobs(limits.concurrency)} of {called} may run at once, and {group.active} do",
             "wait for one to end, or raise the group's concurrency",
         )
 
@@ -217,7 +217,7 @@ def _of_name(job: Job, facts: Facts) -> Iterator[Reason]:
     if cap is not None and facts.name_active >= cap:
         yield Reason(
             Cause.NAME_FULL,
-            f"{facts.name_active} jobs named {job.name!r} run, and there may be {cap} at once",
+            f"{_jobs(cap)} named {job.name!r} may run at once, and {facts.name_active} do",
             "wait for one to end, or raise the name's concurrency",
         )
     limits = facts.info.name_limits.get(job.name, ())
@@ -254,13 +254,13 @@ def _of_children(job: Job, children: Children) -> Iterator[Reason]:
         more = f" and {len(children.pending) - NAMED} more" if len(children.pending) > NAMED else ""
         yield Reason(
             Cause.CHILDREN,
-            f"it waits for {len(children.pending)} jobs: {named}{more}",
+            f"it waits for {_jobs(len(children.pending))}: {named}{more}",
             "ask the same of those, or remove them if they are not needed",
         )
     elif not children.failed:
         yield Reason(
             Cause.CHILDREN,
-            f"it waits for {job.pending_children} jobs that are not known by name",
+            f"it waits for {_jobs(job.pending_children)} not known by name",
             "look again: they may just be ending",
             certain=False,
         )
@@ -315,10 +315,10 @@ def _behind(job: Job, facts: Facts) -> Iterator[Reason]:
     place = facts.place
     if place is None or job.state is not JobState.WAITING or not (place.ahead or place.groups > 1):
         return
-    count = f"{place.ahead:,}" if place.exact else f"at least {place.ahead:,}"
-    text = f"{count} jobs are before it"
+    count = f"{'' if place.exact else 'at least '}{_jobs(place.ahead)}"
+    text = f"{count} {'is' if place.ahead == 1 else 'are'} before it"
     if place.groups:
-        text = f"{count} jobs of its group are before it, and {place.groups} groups take turns"
+        text += f" in its group, and {place.groups} groups take turns"
     yield Reason(Cause.BEHIND, text, "wait, start more workers, or give it a priority")
 
 
@@ -381,6 +381,10 @@ def _expiry(facts: Facts, starts_at: Millis | None) -> Iterator[Reason]:
 
 def _at(at: Millis) -> str:
     return f"{to_datetime(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def _span(ms: Millis) -> str:

@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from corral.job import Job, JobState
+from corral.job import Job, JobState, NewJob
+from corral.storage.port import Added
 from corral.storage.port import Children as Siblings
 from corral.timing import Seconds
 from corral.worker.answers import Verbs
@@ -28,6 +29,7 @@ class Listener:
     """Hears what a running handler says, and keeps its notes."""
 
     def __init__(self) -> None:
+        self.added: list[NewJob] = []
         self.progress: list[object] = []
         self.logs: list[str] = []
         self.notes: dict[str, str] = {}
@@ -63,6 +65,16 @@ class Listener:
 
     async def still_runs(self, queue: str, job_id: str, run: int) -> bool:
         return False
+
+    async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]:
+        self.added += jobs
+        return [Added(job.id or str(number), fresh=True) for number, job in enumerate(jobs)]
+
+    async def collect(self, jobs: Sequence[NewJob]) -> None:
+        self.added += jobs
+
+    async def names_of(self, queue: str, ids: Sequence[str]) -> Mapping[str, str]:
+        return {}
 
 
 async def run(

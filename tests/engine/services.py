@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from corral import Corral, JobContext, SyncJobContext, handles
+from corral import Corral, JobContext, SyncJobContext, WaitForChildren, handles
 
 app = Corral("sqlite:///:memory:", name="services")
 queue = app.queue("work")
@@ -63,3 +63,46 @@ class Greeter:
     @handles("greet", process=True)
     async def greet(self, ctx: JobContext, data: str) -> list[object]:
         return [f"{data} in {self.pen.ink}", os.getpid()]
+
+
+@queue.job("part")
+async def part(data: int) -> int:
+    return data * 2
+
+
+@queue.job("async-parent", process=True)
+async def parent_in_child(ctx: JobContext, data: list[int]) -> list[int]:
+    return await _spread(ctx, data)
+
+
+async def _spread(ctx: JobContext, data: list[int]) -> list[int]:
+    for number in data:
+        await ctx.add_child(part, number)
+    parts = await ctx.children_of(part)
+    if parts.pending:
+        raise WaitForChildren
+    await ctx.add_on_complete(part, sum(parts.results), id="after")
+    await ctx.add("work", "part", 50, id="beside")
+    return parts.results
+
+
+@queue.job("sync-parent", process=True)
+def blocking_parent_in_child(ctx: SyncJobContext, data: list[int]) -> list[int]:
+    for number in data:
+        ctx.add_child(part, number)
+    parts = ctx.children_of(part)
+    if parts.pending:
+        raise WaitForChildren
+    ctx.add_on_complete(part, sum(parts.results), id="after")
+    ctx.add("work", "part", 50, id="beside")
+    return parts.results
+
+
+@queue.job("thread-parent")
+def parent_in_thread(ctx: SyncJobContext, data: list[int]) -> list[int]:
+    return blocking_parent_in_child.handler.function(ctx, data)  # type: ignore[return-value]  # the plain function
+
+
+@queue.job("loop-parent")
+async def parent_on_loop(ctx: JobContext, data: list[int]) -> list[int]:
+    return await _spread(ctx, data)

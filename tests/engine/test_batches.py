@@ -53,7 +53,10 @@ async def test_one_call_gets_all_jobs_that_are_there(app: Corral) -> None:
 async def test_a_batch_is_never_larger_than_its_size(app: Corral) -> None:
     index, calls = sizes_of(app, Batch(8), concurrency=1)
     await index.add_bulk(range(20))
-    await work_off(app)
+    worker = await work_off(app)
+    batches = worker.fetchers[0]._batches
+    assert batches is not None
+    assert not batches._permitted
     assert max(len(call) for call in calls) == 8
     assert sorted(number for call in calls for number in call) == list(range(20))
 
@@ -422,7 +425,7 @@ async def test_a_batch_handler_that_ignores_the_order_to_stop_does_not_keep_its_
 ) -> None:
     monkeypatch.setattr("corral.worker.fetcher.STOP_GRACE", 0.05)
     queue = app.queue("work", concurrency=1)
-    release = asyncio.Event()
+    release, ended = asyncio.Event(), asyncio.Event()
 
     @queue.job("index", batch=Batch(1), timeout=0.05)
     async def index(jobs: list[BatchJob[str]]) -> None:
@@ -431,12 +434,16 @@ async def test_a_batch_handler_that_ignores_the_order_to_stop_does_not_keep_its_
                 await release.wait()
             except asyncio.CancelledError:
                 continue
+        ended.set()
 
-    async with working(app):
+    async with working(app, shutdown_timeout=1000):  # and it does not hold up the end either
         stubborn = await index.add("stubborn")
         assert "timed out" in await reason(stubborn)
         await (await index.add("good")).result(timeout=GUARD)
-        release.set()
+        ended.clear()
+    release.set()
+    async with asyncio.timeout(GUARD):
+        await ended.wait()
 
 
 # -- declaring ---------------------------------------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 """Jobs taken by hand, without a worker."""
 
-import asyncio
-
 import pytest
 
 from corral import Corral, EventType, JobState
 from corral.errors import ConfigError, JobCancelledError, LeaseLostError, ResultError
-from tests.engine.helpers import past
+from corral.testing import FakeClock
+from tests.engine.helpers import on_clock, past
 
 
 async def test_a_claimed_job_is_ours_until_it_is_completed(app: Corral) -> None:
@@ -55,26 +54,32 @@ async def test_retry_snooze_release_and_wait_for_children_do_what_a_handler_coul
 
 
 async def test_what_comes_after_the_lease_is_refused(app: Corral) -> None:
-    queue = await app.queue("work").open()
-    await queue.add("work")
-    [job] = await queue.claim(lease=0.2)
-    async with asyncio.timeout(15):
-        while await queue.recover() == []:
-            await asyncio.sleep(0.02)
-    for verb in (job.complete, job.release, lambda: job.extend(5), lambda: job.progress(1)):
-        with pytest.raises(LeaseLostError):
-            await verb()
+    clock = FakeClock()
+    declared = app.queue("work")
+    async with on_clock(app, clock=clock):
+        queue = await declared.open()
+        await queue.add("work")
+        [job] = await queue.claim(lease=10)
+        clock.advance(11)
+        assert await queue.recover() == [job.id]
+        for verb in (job.complete, job.release, lambda: job.extend(5), lambda: job.progress(1)):
+            with pytest.raises(LeaseLostError):
+                await verb()
 
 
 async def test_extending_keeps_the_job_beyond_its_first_lease(app: Corral) -> None:
-    queue = await app.queue("work").open()
-    await queue.add("work")
-    [job] = await queue.claim(lease=0.2)
-    await job.extend(600)
-    assert await queue.recover() == []
-    await job.complete()
-    assert [event.type for event in await past(queue, EventType.STALLED)] == []
-    assert await queue.storage.workers() == []
+    clock = FakeClock()
+    declared = app.queue("work")
+    async with on_clock(app, clock=clock):
+        queue = await declared.open()
+        await queue.add("work")
+        [job] = await queue.claim(lease=10)
+        await job.extend(60)
+        clock.advance(59)
+        assert await queue.recover() == []
+        await job.complete()
+        assert [event.type for event in await past(queue, EventType.STALLED)] == []
+        assert await queue.storage.workers() == []
 
 
 async def test_extending_tells_of_a_cancellation(app: Corral) -> None:

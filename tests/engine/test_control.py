@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from corral import Corral, EventType, JobState, Queue, Worker, WorkerOptions
+from corral import Corral, EventType, JobContext, JobState, Queue, WaitForChildren, Worker, WorkerOptions
 from corral.errors import ConfigError, QueueNotFoundError
-from tests.engine.helpers import GUARD, Meter, next_event, reason, working
+from tests.engine.helpers import GUARD, Meter, next_event, reason, work_off, working
 
 
 async def test_a_paused_worker_takes_no_jobs_until_it_is_resumed(app: Corral) -> None:
@@ -172,6 +172,26 @@ async def test_close_by_force_hands_running_jobs_back_at_once(app: Corral) -> No
 def test_options_that_cannot_be_meant_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         WorkerOptions(**options)  # type: ignore[arg-type]  # what a configuration file may say
+
+
+async def test_a_burst_ends_only_when_no_queue_has_let_another_ones_jobs_go(app: Corral) -> None:
+    children, parents = app.queue("children"), app.queue("parents")
+
+    @children.job("child")
+    async def child(data: int) -> int:
+        return data
+
+    @parents.job("parent")
+    async def parent(ctx: JobContext) -> list[int]:
+        await ctx.add_child(child, 1)
+        found = await ctx.children_of(child)
+        if found.pending:
+            raise WaitForChildren
+        return found.results
+
+    handles = [await parent.add() for _ in range(5)]
+    await work_off(app)
+    assert [(await handle.get()).result for handle in handles] == ["[1]"] * 5
 
 
 async def test_a_worker_tells_which_handlers_it_has(app: Corral) -> None:

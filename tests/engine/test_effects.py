@@ -56,6 +56,7 @@ async def test_keys_of_one_queue_are_not_those_of_another_unless_the_scope_is_th
     assert (await (await app.open()).counts([LEDGER]))[0].waiting == 0
 
 
+@pytest.mark.slow  # a snooze of a second
 async def test_the_second_of_two_at_once_is_snoozed_and_gets_the_result(app: Corral) -> None:
     queue = app.queue("work", concurrency=2)
     begun, go = asyncio.Event(), asyncio.Event()
@@ -180,6 +181,7 @@ async def test_an_effect_that_failed_and_may_happen_at_most_once_is_not_tried_ag
     assert (calls, (await handle.get()).attempts_made) == ([1], 2)
 
 
+@pytest.mark.slow  # a snooze of a second
 async def test_of_several_that_find_a_dead_runs_effect_one_takes_it_over(app: Corral, storage: Storage) -> None:
     queue = app.queue("work", concurrency=20)
     store = await app.open()
@@ -196,7 +198,7 @@ async def test_of_several_that_find_a_dead_runs_effect_one_takes_it_over(app: Co
 
     # A run that died: claimed, marked, and given up by its worker without a word.
     victim = await pay.add(id="victim")
-    [job] = (await store.claim("work", Claim(count=1, token=DEAD, lease_ms=1, worker="dead"))).jobs
+    [job] = (await store.claim("work", Claim(count=1, token=DEAD, lease_ms=30_000, worker="dead"))).jobs
     context = JobContext(job, 1, store, DEAD)
     assert await context.durable.claim("work", "k", 60_000, at_most_once=False) is None
     await store.recover("work", now=now_ms() + 60_000)
@@ -277,7 +279,7 @@ async def test_a_job_that_may_run_only_once_is_quarantined_by_the_first_crash(ap
     store = await app.open()
     handle = await fire.add()
     assert (await handle.get()).options.max_crashes == 1
-    await store.claim("work", Claim(count=1, token=DEAD, lease_ms=1, worker="dead"))
+    await store.claim("work", Claim(count=1, token=DEAD, lease_ms=30_000, worker="dead"))
     recovered = await store.recover("work", now=now_ms() + 60_000)
     assert (recovered.requeued, recovered.quarantined) == ((), (handle.id,))
     await work_off(app)
@@ -295,7 +297,7 @@ async def test_one_that_was_added_by_its_name_alone_is_not_run_again_either(app:
 
     store = await app.open()
     handle = await (await app.open_queue("work")).add("fire")
-    await store.claim("work", Claim(count=1, token=DEAD, lease_ms=1, worker="dead"))
+    await store.claim("work", Claim(count=1, token=DEAD, lease_ms=30_000, worker="dead"))
     assert (await store.recover("work", now=now_ms() + 60_000)).requeued == (handle.id,)
     await work_off(app)
     assert runs == []
@@ -316,3 +318,18 @@ async def test_it_has_one_attempt_whatever_its_caller_asks_for(app: Corral, erro
     await work_off(app)
     assert (await handle.get()).state is JobState.FAILED
     assert runs == [handle.id]
+
+
+async def test_it_is_not_handed_back_when_its_worker_stops_in_the_middle_of_it(app: Corral) -> None:
+    queue = app.queue("work")
+    begun = asyncio.Event()
+
+    @queue.job("fire", at_most_once=True)
+    async def fire(ctx: JobContext) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    handle = await fire.add()
+    async with asyncio.timeout(GUARD), working(app, shutdown_timeout=0):
+        await begun.wait()
+    assert await reason(handle) == "interrupted by the end of its worker; it may run only once"

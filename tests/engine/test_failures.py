@@ -1,5 +1,6 @@
 """Failures by kind, their retry at a bearable rate, and dead letters."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from corral.errors import ConfigError, WorkerCrashedError
 from corral.event import EventType
 from corral.options import Letter
 from corral.storage.port import Claim, Token
+from corral.sync import Queue as BlockingQueue
 from corral.timing import now_ms
 from corral.worker.hooks import HookCalls, Hooks
 from corral.worker.upkeep import Recovery
@@ -61,6 +63,7 @@ async def test_one_kind_is_run_again_one_every_so_often_and_the_others_stay(app:
     assert (await live.counts()).completed == 5
 
 
+@pytest.mark.slow  # runs 1,203 jobs
 async def test_more_failures_than_fit_into_one_step_keep_their_distance(app: Corral) -> None:
     queue = app.queue("work", keep_failed=True, concurrency=200)
 
@@ -230,7 +233,7 @@ async def test_a_job_that_is_quarantined_with_its_worker_leaves_a_letter_too(app
 
     store = await app.open()
     handle = await pay.add()
-    await store.claim("work", Claim(count=1, token=Token("dead"), lease_ms=1), now=now_ms() - 60_000)
+    await store.claim("work", Claim(count=1, token=Token("dead"), lease_ms=1_000), now=now_ms() - 60_000)
     recovery = Recovery(store, ["work"], HookCalls(Hooks()), lease=1, failed_at=lambda: 0.0)
     await recovery()
     [letter] = (await (await app.open_queue("dead")).page(JobState.WAITING)).items
@@ -254,3 +257,27 @@ async def test_a_job_whose_process_dies_leaves_a_letter_at_the_last_crash(app: C
     assert letter.options.letter is not None
     assert letter.options.letter.reason == "quarantined after 2 crashes: WorkerCrashedError: killed by signal 9"
     assert (await handle.get()).failed_reason == letter.options.letter.reason
+
+
+# -- without an event loop ---------------------------------------------------------------------------------------------
+
+
+def test_scripts_look_at_failures_and_put_letters_back(url: str) -> None:
+    app = Corral(url)
+    queue = app.queue("work", dead_letter="dead")
+
+    @queue.job("pay")
+    async def pay(ctx: JobContext) -> None:
+        raise ValueError("no line")
+
+    async def fail() -> None:
+        async with app:
+            await pay.add()
+            await work_off(app)
+
+    asyncio.run(fail())
+    with BlockingQueue("work", url) as work, BlockingQueue("dead", url) as dead:
+        [kind] = work.failures().items
+        assert work.retry_failures(kind.fingerprint, after=60) == ["1"]
+        assert dead.redrive() == []  # it is to run again already: its letter is thrown away
+        assert dead.counts().waiting == 0

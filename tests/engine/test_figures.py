@@ -98,7 +98,7 @@ async def test_counting_an_attempt_costs_little() -> None:
         for one in runs:
             figures.note(one, EventType.COMPLETED)
         costs.append((time.process_time() - began) / len(runs))
-    assert min(costs) < 5e-6  # 0.8 µs on a machine of its own; a slow one with others on it gets room
+    assert min(costs) < 20e-6  # 0.8 µs on a machine of its own; a slow one with others on it gets room
 
 
 # -- in a worker -------------------------------------------------------------------------------------------------------

@@ -2,14 +2,15 @@
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from corral import Corral, Dag, Discard, JobContext, JobState, Node, chain, fan_in, node
+from corral import Corral, Dag, Discard, JobContext, JobHandle, JobState, Node, chain, fan_in, node
 from corral.errors import ConfigError, JobFailedError, JobNotFoundError
 from corral.flow.read import Level
 from corral.signals import WaitForChildren
-from tests.engine.helpers import GUARD, work_off, working
+from tests.engine.helpers import GUARD, ending, work_off, working
 
 
 @pytest.fixture
@@ -41,13 +42,20 @@ def tree(shop: SimpleNamespace, *numbers: int, **options: object) -> Node[int]:
     return root
 
 
+async def run(shop: SimpleNamespace, *handles: JobHandle[Any]) -> None:
+    """Work until these have ended. A burst would end when each queue had been empty for a moment, one by one."""
+    async with working(shop.app):
+        for handle in handles:
+            await ending(handle)
+
+
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_parent_runs_once_when_all_of_its_children_have_and_reads_their_results(shop: SimpleNamespace) -> None:
     flow = await shop.app.flow.add(tree(shop, 1, 2, 3))
     assert (await flow.root.get()).state is JobState.WAITING_CHILDREN
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 14
     assert await flow["n3"].result(timeout=GUARD) == 9
     assert shop.ran.count("total all") == 1
@@ -56,7 +64,7 @@ async def test_a_parent_runs_once_when_all_of_its_children_have_and_reads_their_
 async def test_the_steps_of_a_chain_run_one_after_the_other(shop: SimpleNamespace) -> None:
     first, second = shop.square.node(3), shop.total.node("second")
     flow = await shop.app.flow.add(chain(first, second, shop.total.node("third")))
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 9
     assert await flow.job(first).result(timeout=GUARD) == 9
     assert shop.ran == ["square 3", "total second", "total third"]
@@ -69,7 +77,7 @@ async def test_a_job_of_a_graph_runs_after_all_it_comes_after(shop: SimpleNamesp
     dag.add("right", shop.total.node("right"), after=["one"])
     dag.add("end", shop.total.node("end"), after=["left", "right"])
     flow = await shop.app.flow.add(dag)
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 8
     assert await flow.job(one).result(timeout=GUARD) == 4
     assert shop.ran[0] == "square 2"
@@ -81,7 +89,7 @@ async def test_a_job_added_alone_may_come_after_others_of_any_queue(shop: Simple
     second = await shop.square.add(3)
     last = await shop.total.add("last", after=[first, ("parts", second.id)])
     assert (await last.get()).state is JobState.WAITING_CHILDREN
-    await work_off(shop.app)
+    await run(shop, last)
     assert await last.result(timeout=GUARD) == 13
     with pytest.raises(JobNotFoundError):
         await shop.total.add("never", after=("parts", "nobody"))
@@ -90,7 +98,7 @@ async def test_a_job_added_alone_may_come_after_others_of_any_queue(shop: Simple
 async def test_a_failed_child_fails_its_parent(shop: SimpleNamespace) -> None:
     shop.broken.add("square 2")
     flow = await shop.app.flow.add(tree(shop, 1, 2))
-    await work_off(shop.app)
+    await run(shop, flow.root)
     with pytest.raises(JobFailedError, match="out of order"):
         await flow.result(timeout=GUARD)
     assert "total all" not in shop.ran
@@ -99,7 +107,7 @@ async def test_a_failed_child_fails_its_parent(shop: SimpleNamespace) -> None:
 async def test_a_child_whose_failure_is_ignored_does_not(shop: SimpleNamespace) -> None:
     shop.broken.add("square 2")
     flow = await shop.app.flow.add(tree(shop, 1, 2, 3, on_failure="ignore"))
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 10
     children = await flow.root.children()
     assert list(children.failed) == [flow["n2"].id]
@@ -143,15 +151,16 @@ async def test_a_flow_that_is_refused_leaves_nothing_behind(shop: SimpleNamespac
 
 async def test_several_trees_are_added_together(shop: SimpleNamespace) -> None:
     one, two = await shop.app.flow.add_bulk([tree(shop, 1, 2), tree(shop, 3)])
-    await work_off(shop.app)
+    await run(shop, one.root, two.root)
     assert (await one.result(timeout=GUARD), await two.result(timeout=GUARD)) == (5, 9)
     assert await two["n3"].result(timeout=GUARD) == 9
 
 
 async def test_a_thread_without_an_event_loop_adds_a_flow(shop: SimpleNamespace) -> None:
     ids = await asyncio.to_thread(shop.app.flow.add_sync, tree(shop, 1, 2))
-    await work_off(shop.app)
-    assert await (await shop.app.open_queue("sums")).result(ids[0], timeout=GUARD) == 5
+    sums = await shop.app.open_queue("sums")
+    await run(shop, sums.handle(ids[0]))
+    assert await sums.result(ids[0], timeout=GUARD) == 5
 
 
 async def test_nodes_can_be_made_by_name(app: Corral) -> None:
@@ -171,7 +180,7 @@ async def test_progress_is_counted_level_by_level(shop: SimpleNamespace) -> None
     before = await flow.progress()
     assert [level.total for level in before.levels] == [1, 1, 3]
     assert before.pending == 5
-    await work_off(shop.app)
+    await run(shop, *(job for job in flow.jobs if job.queue.name == "parts"))
     assert (await flow.progress()).levels == (Level(pending=1), Level(pending=1), Level(done=2, failed=1))
     seen = await shop.app.flow.progress("sums", flow.root.id)
     assert (seen.levels, seen.complete) == ((Level(pending=1), Level(pending=1), Level(done=2, failed=1)), True)
@@ -179,7 +188,7 @@ async def test_progress_is_counted_level_by_level(shop: SimpleNamespace) -> None
 
 async def test_a_flow_is_read_back_as_a_tree(shop: SimpleNamespace) -> None:
     flow = await shop.app.flow.add(fan_in(shop.total.node("top"), tree(shop, 1, 2, 3)))
-    await work_off(shop.app)
+    await run(shop, flow.root)
     top = await shop.app.flow.tree("sums", flow.root.id)
     assert (top.state, top.left_out) == (JobState.COMPLETED, 0)
     assert sorted(one.result or "" for one in top.children[0].children) == ["1", "4", "9"]
@@ -217,14 +226,14 @@ async def test_a_job_that_two_others_come_after_is_shown_in_full_once(shop: Simp
 async def test_the_failed_jobs_of_a_flow_run_again_and_then_those_that_waited_for_them(shop: SimpleNamespace) -> None:
     shop.broken.add("square 2")
     flow = await shop.app.flow.add(fan_in(shop.total.node("top"), tree(shop, 1, 2, 3)))
-    await work_off(shop.app)
+    await run(shop, *flow.jobs)
     assert (await flow.root.get()).state is JobState.FAILED
     shop.broken.clear()
     retried = await flow.retry()
     assert retried[0] == ("parts", flow["n2"].id)
     assert retried[-1] == ("sums", flow.root.id)
     assert len(retried) == 3
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 14
     assert (shop.ran.count("square 1"), shop.ran.count("square 2"), shop.ran.count("total top")) == (1, 2, 1)
 
@@ -236,11 +245,11 @@ async def test_a_graph_runs_again_from_where_it_failed(shop: SimpleNamespace) ->
     dag.add("left", shop.total.node("left"), after=["one"])
     dag.add("end", shop.total.node("end"), after=["left"])
     flow = await shop.app.flow.add(dag)
-    await work_off(shop.app)
+    await run(shop, *flow.jobs)
     assert (await flow.progress()).failed == 3
     shop.broken.clear()
     assert len(await flow.retry()) == 3
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 4
 
 
@@ -268,7 +277,7 @@ async def test_children_that_have_not_started_are_removed_and_the_parent_goes_on
     assert sorted(await sums.remove_pending_children(flow.root.id)) == sorted(
         [("parts", flow["n1"].id), ("parts", flow["n2"].id)]
     )
-    await work_off(shop.app)
+    await run(shop, flow.root)
     assert await flow.result(timeout=GUARD) == 0
 
 
@@ -277,6 +286,6 @@ async def test_a_detached_child_is_not_waited_for_and_runs_all_the_same(shop: Si
     parts = await shop.app.open_queue("parts")
     await parts.detach(flow["n2"].id)
     assert (await flow["n2"].get()).parent is None
-    await work_off(shop.app)
+    await run(shop, *flow.jobs)
     assert await flow.result(timeout=GUARD) == 1
     assert await flow["n2"].result(timeout=GUARD) == 4

@@ -110,7 +110,9 @@ async def test_a_type_that_nobody_provides_stops_the_worker_from_starting(app: C
     async def welcome(data: str, mailer: Mailer) -> None: ...
 
     worker = await app.worker()
-    with pytest.raises(RegistrationError, match=r"handler 'welcome' of queue 'work' asks for Mailer \(parameter 'mailer'\)"):
+    with pytest.raises(
+        RegistrationError, match=r"handler 'welcome' of queue 'work' asks for Mailer \(parameter 'mailer'\)"
+    ):
         await worker.run()
     with pytest.raises(RegistrationError, match="asks for Mailer"):
         await drain(app)

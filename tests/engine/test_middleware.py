@@ -67,6 +67,23 @@ async def test_enqueue_middleware_sees_what_schedules_and_handlers_add() -> None
     assert from_json(fired.data) == {"tags": ["traced"]}
 
 
+async def test_enqueue_middleware_sees_every_job_of_a_flow_and_what_running_handlers_add(app: Corral) -> None:
+    job = echo(app)
+    tagging(app, "traced")
+
+    @app.queues["work"].job("first")
+    async def first(ctx: JobContext, data: dict[str, Any]) -> object:
+        await ctx.add(job, {"by": "add"}, id="at-once")
+        await ctx.add_on_complete(job, {"by": "completion"}, id="later")
+        return data.get("tags")
+
+    flow = await app.flow.add(job.node({}, children=[first.node({})]))
+    async with working(app):
+        assert await flow.result(timeout=GUARD) == ["traced"]
+        for job_id in ("at-once", "later"):
+            assert await flow.root.queue.result(job_id, timeout=GUARD) == ["traced"]
+
+
 async def test_the_first_enqueue_middleware_is_outermost_and_guards_come_last(app: Corral) -> None:
     job = echo(app)
     tagging(app, "first")
@@ -168,7 +185,7 @@ async def test_a_queues_middleware_leaves_other_queues_alone(app: Corral) -> Non
 
     first, second = one.job("work")(work), two.job("work")(work)
     async with working(app):
-        assert await (await first.add()).result(timeout=GUARD) == [1, 1]
+        assert str(await (await first.add()).result(timeout=GUARD)) == "[1, 1]"
         assert await (await second.add()).result(timeout=GUARD) == 1
 
 
@@ -205,9 +222,8 @@ async def test_start_ups_and_shut_downs_are_inside_the_lifespan_and_around_the_j
     async def work() -> None:
         told.append("work")
 
-    async with app:
-        async with working(app, name="w"):
-            await (await work.add()).result(timeout=GUARD)
+    async with app, working(app, name="w"):
+        await (await work.add()).result(timeout=GUARD)
     assert told == [
         "enter", "start 1", "start 2", "ready w", "work", "stopping True", "stop 2", "stop 1", "leave",
     ]  # fmt: skip

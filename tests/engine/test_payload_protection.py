@@ -290,6 +290,49 @@ async def test_handlers_in_processes_get_the_plain_payload(url: str, raw: Storag
         assert (await stored(raw, handle.id)).data.startswith(SEALED)
 
 
+async def test_parents_get_the_plain_results_of_children_in_other_queues(url: str, raw: Storage) -> None:
+    app = Corral(url, codecs=[Encrypted({"k": KEY})])
+    signed = app.queue("signed", codecs=[Signed(SIGN)])
+
+    @signed.job("child")
+    async def child(data: dict[str, str]) -> dict[str, str]:
+        return {"from": data["who"]}
+
+    @app.queue("pay").job("parent")
+    async def parent(ctx: JobContext) -> list[str]:
+        return sorted((await ctx.children()).completed.values())
+
+    async with app:
+        first = await child.add({"who": "a"})
+        second = await child.add({"who": "b"})
+        handle = await parent.add(after=[first, second])
+        await work_off(app)
+        assert await handle.result(timeout=15) == ['{"from":"a"}', '{"from":"b"}']
+        assert all(text.startswith(SEALED) for text in (await raw.children("pay", handle.id)).completed.values())
+
+
+async def test_what_a_step_has_done_is_sealed_and_remembered(url: str, raw: Storage) -> None:
+    app = Corral(url, codecs=[Encrypted({"k": KEY})])
+    calls: list[str] = []
+
+    @app.queue("pay").job("steps", attempts=2)
+    async def steps(ctx: JobContext) -> str:
+        def look_up() -> str:
+            calls.append("looked up")
+            return CANARY
+
+        found = await ctx.step("look up", look_up)
+        if ctx.attempt == 1:
+            raise ConnectionError
+        return str(found)
+
+    async with app:
+        handle = await steps.add()
+        await work_off(app)
+        assert await handle.result(timeout=15) == CANARY
+    assert calls == ["looked up"]
+
+
 # -- sizes -------------------------------------------------------------------------------------------------------------
 
 

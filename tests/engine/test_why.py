@@ -77,13 +77,20 @@ async def test_a_delayed_job_and_a_parent_say_what_they_wait_for(app: Corral, qu
     last = await queue.add("whole", after=first)
     assert await causes(queue, first.id) == [Cause.DELAYED, Cause.NO_WORKER]
     reasons = (await last.why()).reasons
-    assert reasons[0].text == f"it waits for 1 jobs: mail/{first.id}"
+    assert reasons[0].text == f"it waits for 1 job: mail/{first.id}"
 
 
 async def test_a_job_that_expires_first_says_so(queue: Queue) -> None:
     handle = await queue.add("send", lifespan=60)
     reasons = (await handle.why()).reasons
     assert [(reason.cause, reason.certain) for reason in reasons] == [(Cause.NO_WORKER, True), (Cause.EXPIRES, True)]
+
+
+async def test_a_delay_longer_than_the_lifespan_is_noticed(queue: Queue) -> None:
+    handle = await queue.add("send", lifespan=60, delay=120)
+    job, answer = await handle.get(), await handle.why()
+    assert answer.reasons[-1].cause is Cause.EXPIRES
+    assert answer.reasons[-1].until == job.created_at + 60_000
 
 
 async def test_what_happened_instead_is_told(app: Corral, queue: Queue) -> None:

@@ -343,3 +343,17 @@ async def test_a_group_whose_job_failed_while_its_settings_changed_stays_consist
     assert await served(storage) == []
     await change_group(storage, "a", paused=False)
     assert await served(storage) == ["a2"]
+
+
+async def test_many_jobs_that_another_program_removed_are_passed_over_bit_by_bit(
+    storage: Storage, server: Server
+) -> None:
+    gone = [f"a{n}" for n in range(1_000)]
+    await add_grouped(storage, *gone, "b1")
+    await server.commands(
+        ("DEL", *(f"{server.place.prefix}:{QUEUE}:{job_id}" for job_id in gone)),
+        ("ZREM", f"{server.place.prefix}:{QUEUE}:waiting-children", *gone),
+    )
+    found = [job_id for _ in range(5) for job_id in await served(storage)]
+    assert found == ["b1"]
+    assert set(await every_group(storage)) == {"b"}

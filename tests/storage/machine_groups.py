@@ -10,20 +10,30 @@ from corral.timing import Millis
 from .bench import Bench
 from .model import Model
 
-WINDOWS = st.sampled_from(((), (RateLimit(2, per=1.5),), (RateLimit(3, per=2), RateLimit(4, per=8))))
+WINDOWS = st.sampled_from(
+    ((), (RateLimit(1, per=1),), (RateLimit(2, per=2),), (RateLimit(2, per=1), RateLimit(3, per=8)))
+)
 NAMES = st.sampled_from(("x", "y"))
-GROUPS = st.sampled_from(("a", "b", "c"))
+GROUPS = st.sampled_from(("a", "a", "b", "c"))
 NAME_LIMITS = st.dictionaries(NAMES, st.sampled_from(((RateLimit(1, per=2),), (RateLimit(2, per=1),))), max_size=2)
 GROUP_LIMITS = st.one_of(
     st.none(),
-    st.builds(
-        GroupLimits,
-        concurrency=st.sampled_from((None, None, 1, 2)),
-        rate_limits=WINDOWS,
-        max_size=st.sampled_from((None, None, 2, 4)),
-    ),
+    st.builds(GroupLimits, concurrency=st.sampled_from((1, 2))),
+    st.builds(GroupLimits, rate_limits=WINDOWS),
+    st.builds(GroupLimits, max_size=st.sampled_from((1, 3))),
+    st.builds(GroupLimits, concurrency=st.just(2), rate_limits=WINDOWS, max_size=st.just(4)),
 )
-HOLDS = st.one_of(st.none(), st.builds(Hold, for_ms=st.sampled_from((1, 500, 3_000)), probe=st.booleans()))
+HOLDS = st.one_of(st.none(), st.builds(Hold, for_ms=st.sampled_from((1, 1, 60, 800)), probe=st.booleans()))
+CHANGES = st.one_of(
+    st.builds(GroupChange, limits=GROUP_LIMITS),
+    st.builds(GroupChange, paused=st.booleans()),
+    st.builds(GroupChange, hold=HOLDS),
+)
+SETTINGS = st.one_of(
+    st.builds(QueueSettings, more_limits=WINDOWS),
+    st.builds(QueueSettings, name_limits=NAME_LIMITS),
+    st.builds(QueueSettings, hold=HOLDS),
+)
 
 
 class GroupRules(RuleBasedStateMachine):
@@ -50,27 +60,13 @@ class GroupRules(RuleBasedStateMachine):
     def limit_groups(self, limits: GroupLimits | None) -> None:
         assert self.change(QueueSettings(group_limits=limits)).group_limits == limits
 
-    @rule(group=GROUPS, limits=GROUP_LIMITS)
-    def limit_one_group(self, group: str, limits: GroupLimits | None) -> None:
-        self.change(QueueSettings(groups={group: GroupChange(limits=limits)}))
+    @rule(group=GROUPS, change=CHANGES)
+    def change_group(self, group: str, change: GroupChange) -> None:
+        self.change(QueueSettings(groups={group: change}))
 
-    @rule(group=GROUPS, paused=st.booleans())
-    def pause_group(self, group: str, paused: bool) -> None:
-        self.change(QueueSettings(groups={group: GroupChange(paused=paused)}))
-
-    @rule(group=GROUPS, hold=HOLDS)
-    def hold_group(self, group: str, hold: Hold | None) -> None:
-        self.change(QueueSettings(groups={group: GroupChange(hold=hold)}))
-
-    @rule(hold=HOLDS)
-    def hold_queue(self, hold: Hold | None) -> None:
-        info = self.change(QueueSettings(hold=hold))
-        assert (info.held_until, info.hold_reason, info.probing) == self.model.held.seen
-
-    @rule(limits=WINDOWS)
-    def limit_further(self, limits: tuple[RateLimit, ...]) -> None:
-        assert self.change(QueueSettings(more_limits=limits)).more_limits == limits
-
-    @rule(limits=NAME_LIMITS)
-    def limit_names(self, limits: dict[str, tuple[RateLimit, ...]]) -> None:
-        assert self.change(QueueSettings(name_limits=limits)).name_limits == limits
+    @rule(settings=SETTINGS)
+    def limit_the_queue(self, settings: QueueSettings) -> None:
+        info = self.change(settings)
+        model = self.model
+        assert (info.more_limits, info.name_limits) == (model.more_limits, model.name_limits)
+        assert (info.held_until, info.hold_reason, info.probing) == model.held.seen

@@ -6,15 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from msgspec.structs import replace
 
-from corral.event import EventType
 from corral.job import FINISHED, After, Job, JobState, NewJob, ParentRef
-from corral.options import Dedup, JobOptions, ParentPolicy
+from corral.options import Dedup, GroupLimits, Hold, JobOptions, ParentPolicy, RateLimit
 from corral.outcome import Completed, Failed, Failure, Outcome, Parked, Retried
 from corral.storage.insight import FailureGroup, Page
 from corral.timing import Millis
 
 from .helpers import all_in, these
-from .machine import DELAYS, KEEPS, NAMES, PICKS, PRIORITIES, Machine
+from .machine import DELAYS, JOBS, KEEPS, NAMES, PICKS, PRIORITIES, Machine
 from .model_claim import ACTIVE
 from .model_ties import PARKED, TiedModel
 from .record import Record
@@ -28,6 +27,7 @@ MODES = (
 )  # fmt: skip
 DEDUPS = st.builds(lambda id, mode: Dedup(id, **mode), st.sampled_from(IDS), st.sampled_from(MODES))
 POLICIES = st.sampled_from(ParentPolicy)
+THREE_POLICIES = st.tuples(POLICIES, POLICIES, POLICIES)
 KINDS = st.sampled_from((None, Failure("net", "T", "m"), Failure("bug", "T", "m")))
 WAITS = st.sampled_from((0, 0, 0, 700))
 
@@ -74,7 +74,28 @@ class TiedMachine(Machine):
         jobs = [job for job in self.model.jobs.values() if not job.id.isdigit() and job.lifespan_ms is None]
         return list({job.id: job for job in (jobs[pick % len(jobs)] for pick in picks)}.values()) if jobs else []
 
-    # -- steps -----------------------------------------------------------------------------------------------------------
+    # -- steps of the other machine: without groups, whose turns are its matter --------------------------------------
+
+    def limit_groups(self, limits: GroupLimits | None) -> None:
+        """Not a step here, nor are the next ones."""
+
+    def limit_one_group(self, group: str, limits: GroupLimits | None) -> None: ...
+
+    def pause_group(self, group: str, paused: bool) -> None: ...
+
+    def hold_group(self, group: str, hold: Hold | None) -> None: ...
+
+    def hold_queue(self, hold: Hold | None) -> None: ...
+
+    def limit_further(self, limits: tuple[RateLimit, ...]) -> None: ...
+
+    def limit_names(self, limits: dict[str, tuple[RateLimit, ...]]) -> None: ...
+
+    @rule(jobs=st.lists(JOBS, min_size=1, max_size=4))
+    def add(self, jobs: list[NewJob]) -> None:
+        super().add([replace(job, group=None, group_rates=()) for job in jobs])
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
 
     @rule(jobs=st.lists(TIED_JOBS, min_size=1, max_size=3))
     def add_unique(self, jobs: list[NewJob]) -> None:
@@ -120,6 +141,17 @@ class TiedMachine(Machine):
         self.settle_and_claim(pick, outcome, [], then)
 
     @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(pick=PICKS, jobs=st.lists(PLAIN_JOBS, min_size=1, max_size=2), policy=POLICIES, parks=st.booleans())
+    def have_children(self, pick: int, jobs: list[NewJob], policy: ParentPolicy, parks: bool) -> None:
+        """A running job gets children; perhaps it waits for them at once."""
+        active = self.model.among(ACTIVE)
+        run = active[pick % len(active)]
+        above = ParentRef(self.queue, run.id, policy)
+        self.add_tied([replace(job, id=self.fresh_id("k"), parent=above) for job in jobs])
+        if parks:
+            self.settle_and_claim(pick, Parked(), [], None)
+
+    @precondition(lambda self: self.model.among(ACTIVE))
     @rule(pick=PICKS)
     def park(self, pick: int) -> None:
         self.settle_and_claim(pick, Parked(), [], None)
@@ -161,14 +193,17 @@ class TiedMachine(Machine):
             touched, expected = self.storage.cancel(self.queue, which, now=self.now), self.model.cancel(old, self.now)
         else:
             touched, expected = self.storage.remove(self.queue, which, now=self.now), self.model.remove(old)
-        assert set(self.do(touched)) == set(expected)
+        answered = self.do(touched)
+        assert set(answered) == set(expected)
         self.check()
 
-    # -- comparing -------------------------------------------------------------------------------------------------------
+    # -- comparing -----------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         self.do(self._compare_ties())
+        self.model.leave_open()
         super().check()
+        self.model.let_go.clear()
 
     def _compare_jobs(self, stored: dict[str, Job]) -> None:
         super()._compare_jobs(stored)
@@ -207,6 +242,6 @@ MUST_REACH = frozenset(
         "nothing -> waiting-children", "waiting-children -> waiting", "waiting-children -> delayed",
         "waiting-children -> failed", "waiting-children -> nothing", "active -> waiting-children",
         "failed -> delayed", "completed -> delayed", "failed -> waiting-children", "nothing -> failed",
-        "kept out", "freed", EventType.DEDUPLICATED.value, EventType.WAITING_CHILDREN.value, "duplicated", "quarantined",
+        "kept out", "freed", "deduplicated", "duplicated", "quarantined",
     }
 )  # fmt: skip

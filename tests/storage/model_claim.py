@@ -167,15 +167,15 @@ class Claiming:
         room = min(wish.count, self.free(), self.window(now)[0])
         while len(taken) < room:
             follow = served[len(taken)] if self.loose and served and len(taken) < len(served) else None
-            job = self._pick(running, now, follow)
-            if job is None:
+            best = self._pick(running, now, follow)
+            if best is None:
                 break
-            if job.expired(now):
-                self._expire(job, now)
+            if best.expired(now):
+                self._expire(best, now)
                 continue
-            self._start(job, wish, now)
-            running[job.name] += 1
-            taken.append(job)
+            self._start(best, wish, now)
+            running[best.name] += 1
+            taken.append(best)
         if taken and self.rate_limit and now >= self.window_at + self.rate_limit.per_ms:
             self.window_at, self.window_used = now, 0
         self.window_used += len(taken)
@@ -208,7 +208,7 @@ class Claiming:
         """The job whose turn it is."""
 
         def best(jobs: Iterable[Record]) -> Record | None:
-            return next((job for job in jobs if job.expired(now) or self._has_room(job.name, running, now)), None)
+            return next((job for job in jobs if self._has_room(job.name, running, now)), None)
 
         own = best(job for job in self.waiting() if job.group is None)
         heads = {name: best(self.waiting_of(name)) for name, group in self.groups.items() if group.turn is not None}

@@ -49,13 +49,20 @@ class TiedModel(Model):
         self.keys: dict[str, Key] = {}
         self.kinds: dict[str, Kind] = {}
         self.brings: list[NewJob] = []
+        self.let_go: list[Record] = []  #: in this step
+
+    def leave_open(self) -> None:
+        """In which order the jobs stand that one step let go is the adapter's choice."""
+        waiting = [job for job in self.let_go if job.state is WAITING]
+        if len(waiting) > 1:
+            self.undecided.append(waiting)
 
     def owner(self, dedup_id: str) -> JobId | None:
         """Who keeps others out."""
         key = self.keys.get(dedup_id)
         return None if key is None or (key.until is not None and key.until <= self.clock()) else key.owner
 
-    # -- adding ----------------------------------------------------------------------------------------------------------
+    # -- adding --------------------------------------------------------------------------------------------------------
 
     def add(self, jobs: Sequence[NewJob], ids: Sequence[JobId], now: Millis) -> list[bool]:
         return [added.fresh for added in self.add_tied(jobs, ids, now)]
@@ -159,7 +166,7 @@ class TiedModel(Model):
         while self.brings:
             self._add(self.brings.pop(0), "", now)
 
-    # -- ends ------------------------------------------------------------------------------------------------------------
+    # -- ends ----------------------------------------------------------------------------------------------------------
 
     def _finish(self, job: Record, state: JobState, now: Millis, keep: Keep = ALL) -> None:
         before = list(self.jobs.values())
@@ -236,8 +243,9 @@ class TiedModel(Model):
     def _let_go(self, job: Record, now: Millis) -> None:
         self._back(job, now + job.later if job.later else None)
         job.later = 0
+        self.let_go.append(job)
 
-    # -- verdicts --------------------------------------------------------------------------------------------------------
+    # -- verdicts ------------------------------------------------------------------------------------------------------
 
     def _apply(self, job: Record, outcome: Outcome, now: Millis) -> bool:
         stopped = job.cancelled and not isinstance(outcome, Completed | Failed)
@@ -271,10 +279,11 @@ class TiedModel(Model):
     def _ended(self, runs: int, front: Sequence[Record]) -> None:
         self._front(front)
         self.bring(self.clock())
+        self.leave_open()
         if runs and not self.among(ACTIVE, WAITING):
             self.tell(EventType.IDLE)
 
-    # -- commands --------------------------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------------------------
 
     def retry(self, job: Record, reset: bool, after_ms: Millis = 0) -> list[JobId]:
         if job.state not in FINISHED:

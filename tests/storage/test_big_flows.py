@@ -115,3 +115,13 @@ async def test_two_flows_that_share_a_child_both_end(storage: Storage) -> None:
     await storage.add(last, now=T0)
     assert await complete_all(storage) == 1
     assert sorted(await served(storage)) == ["last-0", "last-1"]
+
+
+@pytest.mark.timeout(300)
+async def test_a_chain_of_a_thousand_jobs_fails_with_its_first(storage: Storage) -> None:
+    """Telling one of the other within each other's call would end at some depth."""
+    chain = [new_job(f"j{n}", after=(After(QUEUE, f"j{n - 1}"),) if n else ()) for n in range(1_000)]
+    await storage.add(chain, now=T0)
+    await end(storage, await start_one(storage), Failed("no"))
+    counts = await tally(storage)
+    assert (counts.failed, counts.waiting_children) == (1_000, 0)

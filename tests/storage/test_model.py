@@ -67,7 +67,7 @@ def test_adapter_and_model_agree_about_every_history(storage_url: str) -> None:
         assert not explore(bench)
 
 
-@pytest.mark.parametrize("bug", (*BUGS, *GROUP_BUGS), ids=lambda bug: bug.__name__)
+@pytest.mark.parametrize("bug", [*BUGS, *GROUP_BUGS], ids=lambda bug: bug.__name__)
 def test_a_store_with_a_bug_is_found_out(storage_url: str, bug: type[Broken]) -> None:
     with Bench(storage_url, bug.wrap) as bench, pytest.raises(AssertionError):
         run(bench, HUNT, 1)

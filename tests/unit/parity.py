@@ -194,7 +194,7 @@ TABLE: dict[str, list[Row]] = {
     ],
     "Events": [
         Row("QueueEvents", "`queue.events(after=…)`, `@app.on(…)`", f"{QUEUE}.events"),
-        Row("QueueEventsProducer.publishEvent", "`queue.publish(name, data)`", f"{QUEUE}.publish", "`EventType.CUSTOM`"),
+        Row("QueueEventsProducer.publishEvent", "`queue.publish(name, data)`", f"{QUEUE}.publish", "`custom` events"),
     ],
     "Pro": [
         Row("group.id", "`group=`", f"{ADD}[group]"),
@@ -207,8 +207,14 @@ TABLE: dict[str, list[Row]] = {
         Row("group.concurrency", "`GroupLimits(concurrency=…)`", "corral.options:GroupLimits.concurrency"),
         Row("setGroupConcurrency, setGroupRateLimit", "`queue.group(id).limit(GroupLimits(…))`", f"{GROUP}.limit"),
         Row("group.limit", "`GroupLimits(rate_limits=(…,))`", "corral.options:GroupLimits.rate_limits"),
+        Row(
+            "group concurrency and limit per worker", "–", "",
+            "limits of groups hold over all workers; a worker of its own queue has `concurrency`",
+        ),
+        Row("ttl (per name)", "`@queue.job(…, timeout=…)`", f"{ADD}[timeout]"),
         Row("rateLimitGroup", '`raise Retry(after=…, pause="group")`, `queue.group(id).hold(…)`', f"{GROUP}.hold"),
         Row("batch (size, minSize, timeout)", "`@queue.job(…, batch=Batch(…))`", "corral.worker.batch:Batch"),
+        Row("batch (groupAffinity)", "`Batch(by_group=True)`", "corral.worker.batch:Batch.by_group"),
         Row("setAsFailed", "`item.fail(…)` of a batch", "corral.worker.batch:BatchJob.fail"),
         Row(
             "observables", "`await ctx.step(name, function)`", f"{CONTEXT}.step",
@@ -236,9 +242,9 @@ NAMES = frozenset(
     UnrecoverableError DelayedError RateLimitError WaitingChildrenError WaitingError getFlow queuesOptions
     failParentOnFailure continueParentOnFailure ignoreDependencyOnFailure removeDependencyOnFailure simple throttle
     debounce keepLastIfActive pattern every limit startDate endDate tz offset immediately repeatStrategy QueueEvents
-    QueueEventsProducer maxSize pauseGroup resumeGroup getGroups batch size minSize timeout setAsFailed observables
-    FlowProducer jobId delay priority lifo attempts backoff keepLogs parent deduplication setGroupConcurrency
-    setGroupRateLimit rateLimitGroup
+    QueueEventsProducer maxSize pauseGroup resumeGroup getGroups batch size minSize timeout setAsFailed
+    groupAffinity ttl observables FlowProducer jobId delay priority lifo attempts backoff keepLogs parent
+    deduplication setGroupConcurrency setGroupRateLimit rateLimitGroup
     """.split()
 )
 

@@ -247,3 +247,4 @@ def test_what_cannot_be_opened_keeps_its_envelope_and_its_reason() -> None:
         refuse_sealed(sealed)
     refuse_sealed(SECRET)
     assert as_stored(SECRET) is None
+    assert as_stored(unreadable("made up", "anything")) is None

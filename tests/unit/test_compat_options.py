@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,11 +67,13 @@ QUEUE_METHODS = (
     "getRepeatableJobs removeRepeatableByKey"
 ).split()
 JOB_MEMBERS = (
-    "id name data opts progress updateProgress getState returnvalue failedReason attemptsMade timestamp remove finished log"
+    "id name data opts progress updateProgress getState returnvalue failedReason attemptsMade timestamp remove "
+    "finished log"
 ).split()
 MANAGER_METHODS = (
     "addJob addDelayedJob addScheduledJob addRepeatingJob addRecurringJob processJobs getQueueStats getAllQueueStats "
-    "getFailedJobs getJob retryJob retryFailedJob retryAllFailedJobs removeJob pauseQueue resumeQueue emptyQueue cleanQueue"
+    "getFailedJobs getJob retryJob retryFailedJob retryAllFailedJobs removeJob pauseQueue resumeQueue emptyQueue "
+    "cleanQueue"
 ).split()
 
 
@@ -129,7 +132,7 @@ def test_the_rest_of_bulls_and_bullmqs_options(options: dict[str, Any], keywords
     ("options", "suggestion"),
     [
         ({"attempt": 3}, "attempts"), ({"removeOnCompleted": 5}, "removeOnComplete"), ({"jobID": "x"}, "jobId"),
-        ({"prio": 1}, None), ({"remove_on_fail": 1}, "removeOnFail"),
+        ({"prio": 1}, "priority"), ({"xyz": 1}, None), ({"remove_on_fail": 1}, "removeOnFail"),
     ],
 )  # fmt: skip
 def test_an_option_nobody_knows_is_refused_with_the_nearest_one(
@@ -200,7 +203,7 @@ def test_the_same_repetition_has_the_same_key_and_another_one_another() -> None:
     assert repeat({"every": 1000, "key": "mine"}).key_for("report") == "mine"
 
 
-# -- queues and workers --------------------------------------------------------------------------------------------------
+# -- queues and workers ------------------------------------------------------------------------------------------------
 
 
 def test_the_worker_of_teamsparks_guide() -> None:
@@ -243,12 +246,12 @@ def test_the_queue_of_the_ai_backends_guide() -> None:
 def test_default_job_options_become_the_queues_own() -> None:
     setup = queue_options(
         {
-            "defaultJobOptions": {"attempts": 3, "backoff": {"type": "exponential", "delay": 2000}, "removeOnComplete": 100},
+            "defaultJobOptions": {"attempts": 3, "backoff": {"type": "fixed", "delay": 2000}, "removeOnFail": 100},
             "limiter": {"max": 5, "duration": 2000}, "settings": {"lockDuration": 20000}, "prefix": "shop",
         }
     )  # fmt: skip
     assert setup.keywords == {
-        "attempts": 3, "backoff": Exponential(2.0), "keep_completed": Keep(count=100), "rate_limit": RateLimit(5, per=2.0),
+        "attempts": 3, "backoff": Fixed(2.0), "keep_failed": Keep(count=100), "rate_limit": RateLimit(5, per=2.0),
     }  # fmt: skip
     assert (setup.lease, setup.url) == (20.0, "redis://localhost:6379/0?prefix=shop")
     with pytest.raises(ConfigError, match="belongs to one job"):
@@ -275,3 +278,9 @@ def test_what_is_ignored_says_why_and_is_not_understood_as_well() -> None:
     assert job_options(dict.fromkeys(IGNORED_JOB_OPTIONS, 1)) == {}
     assert worker_options(dict.fromkeys(IGNORED_WORKER_OPTIONS, 1)).queue_keywords() == {}
     assert queue_options(dict.fromkeys(IGNORED_QUEUE_OPTIONS, 1)).keywords == {}
+
+
+def test_the_guide_has_every_option_without_effect_and_its_reason() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "coming-from-bull.md").read_text()
+    for table in (IGNORED_JOB_OPTIONS, IGNORED_QUEUE_OPTIONS, IGNORED_WORKER_OPTIONS, IGNORED_REPEAT_OPTIONS):
+        assert [name for name, why in table.items() if f"| `{name}` | {why} |" not in page] == []

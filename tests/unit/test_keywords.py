@@ -140,7 +140,7 @@ def test_a_job_named_twice_is_waited_for_once() -> None:
     assert job(after=[("mail", "m1"), ("mail", "m1")]).after == (After("mail", "m1"),)
 
 
-@pytest.mark.parametrize("after", ["m1", 7, [7], [("mail",)], [("mail", 7)]])
+@pytest.mark.parametrize("after", ["m1", 7, [7], [("mail",)], [("mail", 7)], [("mail", "")]])
 def test_what_names_no_job_is_refused(after: object) -> None:
     with pytest.raises(ConfigError, match="after must be"):
         job(after=after)
@@ -163,6 +163,6 @@ def test_the_new_job_options_are_checked_and_stored() -> None:
     assert (made.max_crashes, made.dead_letter, made.sensitive) == (1, "dead", ("card.number",))
     once = job(at_most_once=True, attempts=5).options
     assert (once.attempts, once.max_crashes) == (1, 1)
-    for wrong in ({"max_crashes": 0}, {"dead_letter": " "}, {"sensitive": "card"}):
+    for wrong in ({"max_crashes": 0}, {"dead_letter": " "}, {"dead_letter": "a:b"}, {"sensitive": "card"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             job(**wrong)

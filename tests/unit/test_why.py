@@ -89,7 +89,7 @@ def test_a_rate_limit_tells_its_numbers_and_when_it_is_free() -> None:
 def test_a_full_queue_tells_how_many_run() -> None:
     answer = ask(job(), counts=QueueCounts(queue="mail", active=3), concurrency=3, ended=60, over_ms=60_000)
     assert only(answer).cause is Cause.QUEUE_FULL
-    assert only(answer).text == "3 jobs of the queue run, and 3 may at once over all workers"
+    assert only(answer).text == "3 jobs of the queue may run at once over all workers, and 3 do"
     assert answer.starts_at == NOW + 1000  # one end a second
 
 
@@ -197,6 +197,10 @@ def test_jobs_before_it_are_counted_and_the_pace_gives_the_time() -> None:
     assert answer.assumptions == ("the pace of the last 1 min goes on (10 a second)", "nothing more urgent is added")
 
 
+def test_one_job_before_it_is_told_in_the_singular() -> None:
+    assert only(ask(job(), place=Place(ahead=1))).text == "1 job is before it"
+
+
 def test_the_rate_limit_bounds_the_pace() -> None:
     answer = ask(job(), place=Place(ahead=9), ended=600, over_ms=60_000, rate_limit=RateLimit(2, per=1))
     assert answer.starts_at == NOW + 5_000
@@ -210,7 +214,7 @@ def test_without_figures_no_time_is_promised() -> None:
 def test_groups_that_take_turns_come_between() -> None:
     place = Place(ahead=2, exact=False, groups=5)
     answer = ask(job(group="t7"), group=GroupInfo(id="t7"), place=place, ended=60, over_ms=60_000)
-    assert only(answer).text == "at least 2 jobs of its group are before it, and 5 groups take turns"
+    assert only(answer).text == "at least 2 jobs are before it in its group, and 5 groups take turns"
     assert answer.starts_at == NOW + 15_000
     assert answer.assumptions[-1] == "no more jobs are before it than were counted"
 

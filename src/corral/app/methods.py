@@ -1,14 +1,14 @@
 """Classes of handlers: methods decorated with `@handles(...)`, on an object that gets its services when it is made.
 
-    class Completions:
-        def __init__(self, model: Model, store: Store) -> None:
-            self.model, self.store = model, store
+class Completions:
+    def __init__(self, model: Model, store: Store) -> None:
+        self.model, self.store = model, store
 
-        @handles("generate-completion", timeout=60)
-        async def generate(self, ctx: JobContext, data: Prompt) -> Completion: ...
+    @handles("generate-completion", timeout=60)
+    async def generate(self, ctx: JobContext, data: Prompt) -> Completion: ...
 
-    ai.handlers(Completions)
-    await Completions.generate.add(Prompt(...))
+ai.handlers(Completions)
+await Completions.generate.add(Prompt(...))
 """
 
 from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ from corral.cron import explain, zone
 from corral.errors import ScheduleNotFoundError
 from corral.schedule import Cron, Schedule
 from corral.scheduler import Scheduler
-from corral.slots import next_slot
 from corral.sensitive import shown_text
+from corral.slots import next_slot
 from corral.storage.port import Storage
 from corral.timing import now_ms, to_datetime
 
@@ -118,7 +118,9 @@ def _details(schedule: Schedule) -> dict[str, object]:
         "limit": schedule.limit,
         "last_job_id": schedule.last_job_id,
         "owner": schedule.owner or None,
-        "data": "made by the application at each run" if schedule.computed else shown_text(schedule.data, schedule.options.sensitive),
+        "data": "made by the application at each run"
+        if schedule.computed
+        else shown_text(schedule.data, schedule.options.sensitive),
     }
 
 

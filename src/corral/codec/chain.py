@@ -30,20 +30,9 @@ MAX_TEXT = 16_000_000
 class Codec(Protocol):
     """One step of a chain."""
 
-    @property
-    def algorithm(self) -> str:
-        """Names the step in envelopes."""
-        ...
-
-    @property
-    def strict(self) -> bool:
-        """Whether what was stored without this step is refused."""
-        ...
-
-    @property
-    def secret(self) -> bool:
-        """Whether nobody can read what it has sealed without a key."""
-        ...
+    algorithm: str  #: names the step in envelopes
+    strict: bool  #: whether what was stored without this step is refused
+    secret: bool  #: whether nobody can read what it has sealed without a key
 
     def key_for(self, body: bytes) -> str | None:
         """The id of the key to seal with, "" for none; None leaves this body as it is."""
@@ -198,9 +187,10 @@ def as_stored(text: str) -> str | None:
     if not text.startswith(UNREADABLE):
         return None
     try:
-        return _read_unreadable(text).sealed or None
+        sealed = _read_unreadable(text).sealed
     except (DecodeError, ValidationError):
         return None
+    return sealed if sealed.startswith(SEALED) else None
 
 
 def refuse_sealed(text: str) -> None:

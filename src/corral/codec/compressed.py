@@ -2,13 +2,14 @@
 
 import zlib
 
+from corral.codec.chain import Codec
 from corral.errors import ConfigError, PayloadError
 
 #: What a compressed payload may grow to. A megabyte of zeros deflates to a kilobyte.
 MAX_INFLATED = 16_000_000
 
 
-class Compressed:
+class Compressed(Codec):
     """Deflates texts of more than `above` bytes, and refuses what would inflate to more than `limit`."""
 
     algorithm = "zlib"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from secrets import token_bytes
 
+from corral.codec.chain import Codec
 from corral.codec.keys import Keys
 from corral.errors import ConfigError, PayloadError
 
@@ -10,7 +11,7 @@ from corral.errors import ConfigError, PayloadError
 NONCE = 12
 
 
-class Encrypted:
+class Encrypted(Codec):
     """Encrypts with the current key and decrypts with any of `keys`.
 
     Args:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
+from corral.codec.chain import Codec
 from corral.codec.keys import Keys
 from corral.errors import PayloadError
 
@@ -11,7 +12,7 @@ from corral.errors import PayloadError
 SIZE = 32
 
 
-class Signed:
+class Signed(Codec):
     """Signs with the current key and accepts the signature of any of `keys`.
 
     Args:

@@ -59,17 +59,13 @@ async def gather(storage: Storage, job: Job, now: Millis | None = None) -> Facts
         workers=tuple(one for one in await storage.workers(now=now) if job.queue in one.queues),
         ended=ended.attempts,
         over_ms=ended.over_ms,
-        expires_at=None if lifespan is None else _begin(job) + lifespan,
+        # It counts from the add until the first start.
+        expires_at=None if lifespan is None or job.attempts_started else job.created_at + lifespan,
     )
 
 
 #: A claim of nothing takes nothing, and answers what a worker would be told.
 _NOTHING = Claim(count=0, token=Token("why"), lease_ms=1)
-
-
-def _begin(job: Job) -> Millis:
-    """From when a lifespan counts: a delayed job's begins when it is due."""
-    return max(job.created_at, job.run_at or 0)
 
 
 async def _group(storage: Storage, job: Job) -> GroupInfo | None:

@@ -86,7 +86,15 @@ class JobHandle(Generic[R]):
 
 
 class Queue(
-    JobVerbs, ManyVerbs, ClaimVerbs, LimitVerbs, GroupVerbs, InsightVerbs, ExplainVerbs, FailureVerbs, EffectVerbs,
+    JobVerbs,
+    ManyVerbs,
+    ClaimVerbs,
+    LimitVerbs,
+    GroupVerbs,
+    InsightVerbs,
+    ExplainVerbs,
+    FailureVerbs,
+    EffectVerbs,
     FigureVerbs,
 ):
     """A named queue in a store.

@@ -242,9 +242,7 @@ class BlockingAdds:
         """As `JobContext.add_child`."""
         return self._run(self._context.add_child(cast(str, job), data, further, **options))
 
-    def add_children(
-        self, job: Addable[D, R], payloads: Iterable[D], /, **options: Unpack[AddKeywords]
-    ) -> list[Added]:
+    def add_children(self, job: Addable[D, R], payloads: Iterable[D], /, **options: Unpack[AddKeywords]) -> list[Added]:
         """As `JobContext.add_children`."""
         return self._run(self._context.add_children(job, payloads, **options))
 

@@ -47,7 +47,8 @@ class Batches:
         self._gatherings: dict[tuple[str, str | None], Gathering] = {}
         self._unstarted: set[Run] = set()
         self._calls: set[asyncio.Task[None]] = set()
-        self._tickets: dict[Run, Ticket] = {}
+        self._stuck: set[asyncio.Task[None]] = set()  #: calls that ignore that they were told to stop
+        self._permitted: dict[Run, tuple[Ticket, asyncio.Task[None] | None]] = {}  #: with the call, if it is a batch's
         self._clean = copy_context()  #: the worker's: a call must not see variables of the job that came first
         self._stopped = False
 
@@ -59,18 +60,22 @@ class Batches:
             ticket = await self.permits.acquire()
         finally:
             self._unstarted.discard(run)
-        self._tickets[run] = ticket
+        self._permitted[run] = ticket, None
         return ticket
 
     def forfeit(self, run: Run) -> None:
         """Its handler ignores that it was told to stop: another one gets its permit."""
-        ticket = self._tickets.pop(run, None)
+        ticket, call = self._permitted.pop(run, (None, None))
         if ticket is not None:
             ticket.release()
+        if call is not None and call in self._calls:
+            self._calls.discard(call)
+            self._stuck.add(call)
+            call.add_done_callback(self._stuck.discard)
 
     def ended(self, run: Run) -> None:
         """The run has its verdict."""
-        self._tickets.pop(run, None)
+        self._permitted.pop(run, None)
 
     async def idle(self) -> None:
         """Wait until no call runs: one that has settled all its jobs may still have something to tidy up."""
@@ -96,6 +101,7 @@ class Batches:
             raise
         finally:
             self._unstarted.discard(run)
+            self.ended(run)
         if settled.error is not None:
             raise settled.error.with_traceback(settled.trace)
         return settled.value
@@ -104,7 +110,7 @@ class Batches:
         """The handler is about to be called for this job: from here on its time counts."""
         run = part.run
         self._unstarted.discard(run)
-        self._tickets[run] = ticket
+        self._permitted[run] = ticket, asyncio.current_task()
         run.begun = True
         if part.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -128,8 +134,11 @@ class Batches:
         """Nobody waits for the calls any more."""
         for gathering in self._gatherings.values():
             gathering.close()
-        for task in self._calls:
+        for task in (*self._calls, *self._stuck):
             task.cancel()
+        for task in self._stuck:  # as the fetcher does with stuck slots: `asyncio.run` would wait for ever
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            asyncio._unregister_task(task)
 
     def _refuse_when_stopped(self, run: Run) -> None:
         if self._stopped:
@@ -271,7 +280,6 @@ class Call:
             return BatchJob(part.context, part.data, settle)
         loop = asyncio.get_running_loop()
         sync = part.run.sync_context = SyncJobContext(part.context, loop)
-
 
         def settle_from_thread(settled: Settled) -> None:
             loop.call_soon_threadsafe(settle, settled)

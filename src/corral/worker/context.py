@@ -21,6 +21,7 @@ from corral.worker.threads import Threads
 
 T = TypeVar("T")
 MAX_LOG_LINE = 8_000
+_MAKING = threading.Lock()
 
 
 class Facts:
@@ -183,7 +184,8 @@ class SyncJobContext(Facts, BlockingDurable, BlockingAdds):
     @property
     def durable(self) -> Steps:
         """What the run knows of its steps and effects."""
-        return self._context.durable
+        with _MAKING:  # threads of the handler's own may be the first to ask, all at once
+            return self._context.durable
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

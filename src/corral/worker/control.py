@@ -69,4 +69,3 @@ class Controls:
         if not found:
             raise QueueNotFoundError(queue, [fetcher.lane.queue for fetcher in self.fetchers])
         return found
-

@@ -157,13 +157,17 @@ class BlockingDurable:
     def _run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         raise CorralError("this context has no way to wait")
 
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not on after the run was told to stop. Each context has its own."""
+        time.sleep(seconds)
+
     def step(self, step: str | Step, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `JobContext.step`, with a plain function and without `timeout`."""
         made, state = as_step(step), self.durable
         _check_plain(function, made)
         note = self._run(state.begin(made))
         if note is None:
-            value = _try_here(made, lambda: function(*args, **kwargs))
+            value = _try_here(made, lambda: function(*args, **kwargs), self.wait)
             note = self._run(state.finish(made, value))
         return cast(T, value_of(note.result, function))
 
@@ -197,12 +201,12 @@ def _check_plain(function: Callable[..., object], step: Step | None) -> None:
         raise ConfigError("a step of a def handler has no timeout: nothing can stop its thread", key="timeout")
 
 
-def _try_here(step: Step, call: Callable[[], object]) -> object:
+def _try_here(step: Step, call: Callable[[], object], wait: Callable[[float], None]) -> object:
     attempt = 1
     while True:
         try:
             return call()
         except BaseException as error:  # what is not for trying again is raised by _pause
             pause = _pause(step, attempt, error)
-        time.sleep(pause)
+        wait(pause)
         attempt += 1

@@ -102,7 +102,10 @@ class Executor:
             refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
             if self.batches is None:
                 self._begin(run, handler, chosen)
-                result = await self._call(run, handler, chosen)
+                if self._middlewares or handler.middlewares:
+                    result = await self._call(run, handler, chosen)
+                else:
+                    result = await self._invoke(run, handler, chosen)
             else:
                 result = await self._call_beside_batches(run, handler, chosen, self.batches)
             ending: Ending = Returned(_result_text(result, handler.max_result))
@@ -172,7 +175,7 @@ class Executor:
             batches.ended(run)
 
     async def _call(self, run: Run, handler: Handler, chosen: Plan) -> object:
-        middlewares = self._middlewares + handler.middlewares if handler.middlewares else self._middlewares
+        middlewares = self._middlewares + handler.middlewares
         if not middlewares:
             return await self._invoke(run, handler, chosen)
 
@@ -233,7 +236,7 @@ class _Encoded:
 def _result_text(result: object, limit: int) -> str:
     if not isinstance(result, _Encoded):
         return result_json(result, limit)
-    if len(result.text) > limit // 4 and (size := len(result.text.encode())) > limit:  # a character has four bytes at most
+    if len(result.text) > limit // 4 and (size := len(result.text.encode())) > limit:  # at most 4 bytes a character
         raise ResultError(f"result has {size:,} bytes, more than the limit of {limit:,}")
     return result.text
 

@@ -8,6 +8,7 @@ more jobs per second, because each side otherwise waits for the other.
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -107,6 +108,7 @@ class Fetcher:
         self.paused = False  #: here; the queue may be served elsewhere
         self.quiet = False  #: the last turn found nothing to run, and nothing of before is left
         self.turned_at = time.monotonic()  #: of the last turn that the store answered
+        self.asked_at = -math.inf  #: when that turn set out
         self.interrupted = 0
 
     @property
@@ -119,6 +121,10 @@ class Fetcher:
         self.stopping = True
         if self._batches is not None:
             self._batches.hand_back()
+        self._bell.set()
+
+    def look(self) -> None:
+        """Turn once more, although nothing rang."""
         self._bell.set()
 
     def pause(self, paused: bool) -> None:
@@ -247,7 +253,7 @@ class Fetcher:
         if self._failures:
             logger.info("store is back", extra={"event": "engine.connected", "queue": self.lane.queue})
             self._failures = 0
-        self.turned_at = time.monotonic()
+        self.turned_at, self.asked_at = time.monotonic(), asked_at
         for run, _ in batch:
             self._forget(run)
         self._take(settled.claimed, token, asked_at)

@@ -84,6 +84,7 @@ class HookCalls:
 
 async def quietly(hook: Callable[[], Awaitable[None] | None]) -> BaseException | None:
     """Call a hook and wait for it; answers what it raised."""
+
     # In a task of its own, and the error as its result: asyncio would let SystemExit end the whole worker.
     async def run() -> BaseException | None:
         try:

@@ -195,5 +195,3 @@ class _Bridged(AbstractContextManager[object]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return cast(bool | None, self._bridge(_awaited(self._manager.__aexit__(kind, error, trace))))
-
-

@@ -165,9 +165,7 @@ class NamesOf(Struct, frozen=True, tag="names"):
     ids: tuple[JobId, ...]
 
 
-Question: TypeAlias = (
-    Progress | Log | ListChildren | Recall | Note | Remember | StillRuns | AddJobs | Collect | NamesOf
-)
+Question: TypeAlias = Progress | Log | ListChildren | Recall | Note | Remember | StillRuns | AddJobs | Collect | NamesOf
 
 
 class Ask(Struct, frozen=True, tag="ask"):

@@ -306,9 +306,16 @@ class BaseWorker(Controls):
 
     async def _watch_end(self) -> None:
         began = time.monotonic()
+        looked, finished = began, -1
         while True:
             await asyncio.sleep(0.02)
             quiet = all(fetcher.quiet for fetcher in self.fetchers)
+            if quiet and finished != self.reporter.finished:
+                # The last job of one queue may have let another one's go: each looks once more, and finds nothing.
+                looked, finished, quiet = time.monotonic(), self.reporter.finished, False
+                for fetcher in self.fetchers:
+                    fetcher.look()
+            quiet = quiet and all(fetcher.asked_at >= looked for fetcher in self.fetchers)
             enough = self.options.max_jobs is not None and self.reporter.finished >= self.options.max_jobs
             late = self.options.max_time is not None and time.monotonic() - began >= self.options.max_time
             if (self.options.burst and quiet) or enough or late:

@@ -265,7 +265,7 @@ def _job(
         options=read_options(stored.get("opts") or "{}") if strict else _shown_options(stored.get("opts") or "{}"),
         priority=_number(stored.get("priority")) or 0,
         created_at=_number(stored.get("timestamp")) or 0,
-        run_at=due,
+        run_at=_ready_since(stored) if state is JobState.ACTIVE else due,
         started_at=_number(stored.get("processedOn")),
         finished_at=_number(stored.get("finishedOn")) if finished else None,
         attempts_started=started,
@@ -284,6 +284,12 @@ def _job(
         schedule=schedule,
         scheduled_for=_slot(job_id, stored) if schedule else None,
     )
+
+
+def _ready_since(stored: Mapping[str, str]) -> Millis | None:
+    """When a running job was ready to run, if that was later than when it was added."""
+    ready = _number(stored.get("rdy")) or 0
+    return ready if ready > (_number(stored.get("timestamp")) or 0) else None
 
 
 def shown_job(

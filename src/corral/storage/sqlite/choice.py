@@ -18,16 +18,16 @@ LOOK_AHEAD = 100
 #: What a claim reads of a waiting job; the rest only where there are groups, or jobs may be passed over.
 FEW_COLUMNS = (
     "pk, id, name, data, options, priority, created_at, attempts_started, attempts_made, crashes, progress, "
-    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker, dedup, fingerprint"
+    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker, dedup, fingerprint, ready_at"
 )
-FEW: Final = 21
+FEW: Final = 22
 COLUMNS = f"{FEW_COLUMNS}, gid, k1, k2"
 PK: Final = 0
 NAME: Final = 2
 EXPIRES: Final = 17
-GID: Final = 21
-_K1: Final = 22
-_K2: Final = 23
+GID: Final = 22
+_K1: Final = 23
+_K2: Final = 24
 
 _OWN = (
     f"SELECT {COLUMNS} FROM corral_job WHERE queue = ? AND state = 0 "  # noqa: S608  # constants only

@@ -156,12 +156,13 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
     if len(row) != FEW:
         group, row = row[GID], row[:FEW]
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
-     scheduled_for, parent, pending, _, _, dedup, fingerprint) = row  # fmt: skip
+     scheduled_for, parent, pending, _, _, dedup, fingerprint, ready_at) = row  # fmt: skip
     called = id_of(pk, id_)
     choices = NO_OPTIONS if options is None else read_options(options)
     if not (
         made or crashes or schedule or parent or progress or priority or traces or reason or dedup or group or pending
-    ):
+        or ready_at > created_at
+    ):  # fmt: skip
         # Most jobs: a first attempt with nothing special. Ten fewer fields are 0.7 µs of the 4 µs a claim costs.
         return Job(
             id=called,
@@ -184,6 +185,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
         options=choices,
         priority=priority,
         created_at=created_at,
+        run_at=ready_at if ready_at > created_at else None,
         started_at=now,
         attempts_started=started + 1,
         attempts_made=made,

@@ -1,8 +1,8 @@
 """Copies: two copies of SQLite in one process must not have the same file open.
 
-apsw brings its own SQLite, the standard library's `sqlite3` has another one. A process's locks on a file are one lock for
-the kernel: the copies do not see each other's, and whichever closes the file gives up those of both. Then a connection
-that takes itself for the last one removes the write-ahead log under the other's feet, and commits are lost
+apsw brings its own SQLite, the standard library's `sqlite3` has another one. A process's locks on a file are one lock
+for the kernel: the copies do not see each other's, and whichever closes the file gives up those of both. Then a
+connection that takes itself for the last one removes the write-ahead log under the other's feet, and commits are lost
 (sqlite.org/howtocorrupt.html, section 2.2). Between processes the locks work as they should.
 """
 
@@ -23,8 +23,8 @@ _ours: Counter[_File] = Counter()
 _theirs: set[_File] = set()
 
 _ADVICE = (
-    "two copies of SQLite in one process undo each other's locks, and commits are lost; use an apsw connection, or leave "
-    "the store to another process (`corral worker`)"
+    "two copies of SQLite in one process undo each other's locks, and commits are lost; use an apsw connection, or "
+    "leave the store to another process (`corral worker`)"
 )
 
 

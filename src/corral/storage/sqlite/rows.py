@@ -70,7 +70,7 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
 
 def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
-    (pk, id_, state, k1, name, data, options, priority, created_at, _, started_at, started, made, crashes, progress,
+    (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes, progress,
      result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint,
      group) = row  # fmt: skip
     assert isinstance(state, int)
@@ -83,7 +83,7 @@ def to_job(queue: str, row: Row) -> Job:
         options=shown_options(options),
         priority=priority,
         created_at=created_at,
-        run_at=k1 if state == 1 else None,
+        run_at=k1 if state == 1 else ready_at if state == 2 and ready_at > created_at else None,
         started_at=started_at,
         finished_at=k1 if state in (4, 5) else None,
         attempts_started=started,

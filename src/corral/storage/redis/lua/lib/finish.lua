@@ -74,6 +74,26 @@ local function retain(q, state, keep, own)
   end
 end
 
+local spreading -- failures that are still to be told, while some are
+
+-- Tell those that wait for a failed job. What fails of it tells its own afterwards, not within: a chain may be longer than calls can
+-- be nested (200).
+local function spread_failure(failure)
+  if spreading then
+    spreading[#spreading + 1] = failure
+    return
+  end
+  spreading = { failure }
+  local n = 1
+  while spreading[n] do
+    local f = spreading[n]
+    if f.parent then tell_parent(f.q, child_failed, f.parent, policy_of(f.reference), f.q.base .. f.id, f.id, f.reason) end
+    if f.followed then tell_after(f.q, f.id, 'failed', f.reason) end
+    n = n + 1
+  end
+  spreading = nil
+end
+
 -- Fail a job that is in no container any more. Its own events come first; `prev` is where it was.
 fail_stored = function(q, id, reason, prev)
   local key = q.base .. id
@@ -84,8 +104,7 @@ fail_stored = function(q, id, reason, prev)
   tell(q, 'failed', 'jobId', id, 'failedReason', reason, 'prev', prev, 'name', job[1] or '')
   tally(q).failed = tally(q).failed + 1
   if job[4] then release_deduplication(q, id, job[4]) end
-  if job[2] then tell_parent(q, child_failed, job[2], policy_of(job[3]), key, id, reason) end
-  if job[5] then tell_after(q, id, 'failed', reason) end
+  if job[2] or job[5] then spread_failure({ q = q, id = id, reason = reason, parent = job[2], reference = job[3], followed = job[5] }) end
   unhold(q, job[1])
 end
 

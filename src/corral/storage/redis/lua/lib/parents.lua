@@ -4,6 +4,7 @@
 --! include lib/release.lua
 
 local fail_stored -- lib/finish.lua
+local LONG = 1000 -- a reason so long is handed on as it is: a chain of thousands must not tell all of them
 
 -- Something else stands in the place of a job's keys: the job is set apart, and the queue goes on.
 local function set_apart(q, id) call('SADD', q.quarantine, id) end
@@ -33,7 +34,7 @@ local function child_failed(parent, policy, child, child_id, reason)
   if call('SREM', parent .. ':dependencies', child) == 0 then return end
   if policy.fpof then
     call('ZADD', parent .. ':unsuccessful', now, child)
-    local text = 'child ' .. child_id .. ' failed: ' .. reason
+    local text = #reason > LONG and reason or 'child ' .. child_id .. ' failed: ' .. reason
     if unpark(q, id) then
       fail_stored(q, id, text, 'waiting-children')
     elseif call('EXISTS', parent) == 1 and not call('ZSCORE', q.base .. 'failed', id) then

@@ -96,6 +96,8 @@ local function pick_of(q, limits, gid)
       push(limits.left, id)
       return { id = id, group = g, more = best[2] ~= nil, tag = limits.round.tag }
     end
+    limits.stale = limits.stale + 1
+    if limits.stale > PASSED then return nil end
   end
 end
 
@@ -133,6 +135,7 @@ local function next_picks(q, limits, count)
       limits.round.at = limits.round.at + 1
       local pick = pick_of(q, limits, gid)
       if pick then return { pick } end
+      if limits.stale > PASSED then break end
     else
       end_round(q, limits)
     end
@@ -289,6 +292,7 @@ local function take_in_turns(q, wish)
   local f = call('HMGET', q.state, 'turn', 'plain_turn', 'served_at')
   groups.free(q, whole(f[3]) > now + BACK_MS)
   local limits = read_limits(q, whole(f[1]), whole(f[2]))
+  limits.stale = 0
   limits.members, limits.left, limits.busy, limits.seen, limits.dropped, limits.spent = {}, {}, {}, {}, {}, {}
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))

@@ -1,0 +1,23 @@
+"""Names of queues, handlers, schedules: what may be part of a key in every store."""
+
+import re
+
+from corral.errors import ConfigError
+
+# A lone surrogate (half of a UTF-16 pair) cannot be stored as UTF-8 by anybody.
+_NAME_CHARS = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:*?\[\]\\]+")
+
+
+def check_name(value: object, what: str) -> str:
+    """Check a queue's, a handler's or a schedule's name.
+
+    Raises:
+        ConfigError: not a string, empty, longer than 128, or with a colon, control or pattern character.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value) > 128:
+        raise ConfigError(f"{what} must be a text of 1 to 128 characters, not {value!r}", key=what)
+    if not _NAME_CHARS.fullmatch(value):
+        raise ConfigError(
+            f"{what} {value!r} has a character that names may not have (: * ? [ ] \\ or a control)", key=what
+        )
+    return str.__str__(value)
