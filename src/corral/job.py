@@ -80,6 +80,14 @@ class NewJob(Struct, frozen=True, kw_only=True):
         return shown_repr(self, ("data",), self.options.sensitive)
 
 
+class Sizes(Struct, frozen=True):
+    """How many bytes a job's texts have in the store; 0 for one that is not there."""
+
+    data: int = 0
+    result: int = 0
+    progress: int = 0
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """One job as it was stored when it was read."""
 
@@ -109,6 +117,7 @@ class Job(Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None  #: of the last failed attempt: which kind of failure it was
     schedule: str | None = None
     scheduled_for: Millis | None = None
+    sizes: Sizes | None = None  #: of one that was read lean: its texts may be cut, this is how long they are
 
     def __repr__(self) -> str:
         return shown_repr(self, ("data", "result", "progress"), self.options.sensitive)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from click.testing import Result
 
 from corral import Every
 from corral.job import NewJob
@@ -11,7 +12,7 @@ from corral.schedule import Schedule
 from corral.scheduler import Scheduler
 from corral.storage.port import Storage
 
-from .helpers import Result, call, put, succeed, told, with_store
+from .helpers import call, put, succeed, told, with_store
 
 APP = "tests.cli.apps.sealed"
 DATA = '{"card":"canary-1","token":"canary-2","note":"shown"}'

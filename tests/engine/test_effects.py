@@ -1,15 +1,18 @@
 """Effects that are to happen once, whoever asks for them, and handlers that may run only once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from corral import Corral, Discard, EventType, JobContext, JobState, Retry, SyncJobContext
 from corral.effects import LEDGER
 from corral.errors import ConfigError, EffectInProgressError, EffectUncertainError, WorkerCrashedError
-from corral.storage.port import Claim, Storage, Token
+from corral.outcome import Completed, Failed
+from corral.storage.port import Claim, Settlement, Storage, Token
 from corral.testing import run_job
 from corral.timing import now_ms
+from corral.worker.steps import Steps
 from tests.engine.helpers import GUARD, ending, next_event, reason, work_off, working
 
 DEAD = Token("a dead worker's")
@@ -207,6 +210,36 @@ async def test_of_several_that_find_a_dead_runs_effect_one_takes_it_over(app: Co
         results = {await handle.result(timeout=GUARD) for handle in handles}
     assert len(calls) == 1
     assert results == set(calls)
+
+
+async def test_a_run_that_looked_before_the_heir_had_finished_does_not_do_it_again(app: Corral) -> None:
+    app.queue("work")
+    store = await app.open()
+    live = await app.open_queue("work")
+    for name in ("victim", "heir", "late"):
+        await live.add("pay", id=name)
+    claimed = (await store.claim("work", Claim(count=3, token=DEAD, lease_ms=60_000))).jobs
+    victim, heir, late = (JobContext(job, 1, store, DEAD) for job in claimed)
+    assert await victim.durable.claim("work", "k", 60_000, at_most_once=False) is None
+    dead_mark = await store.remember("work", "once/k")
+    await store.settle("work", [Settlement(job_id="victim", token=DEAD, outcome=Failed("died"))])
+    assert await heir.durable.claim("work", "k", 60_000, at_most_once=False) is None
+    await heir.durable.settle("work", "k", "by the heir", 60_000)
+    await store.settle("work", [Settlement(job_id="heir", token=DEAD, outcome=Completed())])
+
+    class Behind:
+        """What a run sees whose first look was made when the dead one's mark still stood there."""
+
+        still_runs = late.still_runs
+        looks = 0
+
+        async def remember(self, ledger: str, key: str, value: str | None = None, **rest: Any) -> str | None:
+            self.looks += 1
+            return dead_mark if self.looks == 1 else await late.remember(ledger, key, value, **rest)
+
+    mark = await Steps(late.job, Behind()).claim("work", "k", 60_000, at_most_once=False)
+    assert mark is not None
+    assert bytes(mark.result) == b'"by the heir"'
 
 
 async def test_a_run_that_lost_its_job_neither_claims_an_effect_nor_says_that_it_happened(app: Corral) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from corral.job import JobId, NewJob
 from corral.options import Dedup, JobOptions, ParentPolicy
 from corral.outcome import Completed, Failed, Outcome, Retried
-from corral.storage.port import Added, Claim, Recovered, Selection, Settled, Settlement
+from corral.storage.port import Added, Claim, Selection, Settled, Settlement
 from corral.timing import Millis
 
 from .broken import Broken
@@ -114,20 +114,6 @@ class RetriesAllAtOnce(Broken):
         return await self.inner.retry(queue, which, reset_attempts=reset_attempts, after_ms=after_ms, now=now)
 
 
-class KeepsIdsOfTheDead(Broken):
-    """A quarantined owner goes on keeping others out."""
-
-    async def recover(
-        self, queue: str, *, max_crashes: int = 2, limit: int = 500, now: Millis | None = None
-    ) -> Recovered:
-        recovered = await self.inner.recover(queue, max_crashes=max_crashes, limit=limit, now=now)
-        for job in await self.inner.get(queue, recovered.quarantined):
-            if job is not None and job.dedup_id is not None:
-                ghost = NewJob(queue=queue, name="x", id=f"ghost-{job.id}", dedup=Dedup(job.dedup_id))
-                await self.inner.add([ghost], now=now)
-        return recovered
-
-
 def _dedup(job: NewJob, **changes: bool) -> Dedup | None:
     return None if job.dedup is None else replace(job.dedup, **changes)
 
@@ -147,5 +133,4 @@ BUGS: tuple[type[Broken], ...] = (
     CountsOnlyTheLastFailure,
     AddsForRefusedVerdicts,
     RetriesAllAtOnce,
-    KeepsIdsOfTheDead,
 )

@@ -1,14 +1,15 @@
 """The machine for jobs that know of each other: all steps of the other one, and those that tie jobs together."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from msgspec.structs import replace
 
 from corral.job import FINISHED, After, Job, JobState, NewJob, ParentRef
-from corral.options import Dedup, GroupLimits, Hold, JobOptions, ParentPolicy, RateLimit
-from corral.outcome import Completed, Failed, Failure, Outcome, Parked, Retried
+from corral.options import Dedup, GroupLimits, Hold, JobOptions, Keep, ParentPolicy, RateLimit
+from corral.outcome import Completed, Crashed, Failed, Failure, Outcome, Parked, Retried
 from corral.storage.insight import FailureGroup, Page
 from corral.timing import Millis
 
@@ -21,7 +22,7 @@ from .record import Record
 #: So long that no slow server's own clock comes near it; the machine's leaps over it.
 TTL = 600.0
 IDS = ("u", "v")
-MODES = (
+MODES: tuple[dict[str, Any], ...] = (
     {}, {"ttl": TTL}, {"ttl": TTL, "extend": True}, {"replace": True}, {"ttl": TTL, "replace": True},
     {"ttl": TTL, "extend": True, "replace": True}, {"keep_last": True}, {"keep_last": True}, {"reschedule": True},
 )  # fmt: skip
@@ -41,7 +42,7 @@ def a_tied_job(
     )  # fmt: skip
 
 
-CRASHES = st.sampled_from((None, None, 1, 3))
+CRASHES = st.sampled_from((None, 1, 3))
 TIED_JOBS = st.builds(a_tied_job, st.integers(0, 30), NAMES, PRIORITIES, WAITS, st.none() | DEDUPS, CRASHES)
 PLAIN_JOBS = st.builds(a_tied_job, st.integers(31, 60), NAMES, PRIORITIES, WAITS, st.none(), CRASHES)
 
@@ -101,6 +102,30 @@ class TiedMachine(Machine):
     def add_unique(self, jobs: list[NewJob]) -> None:
         self.add_tied(jobs)
 
+    @rule(mode=st.sampled_from(MODES), delay_ms=st.sampled_from((5_000, 5_000, 0)), other_ms=DELAYS)
+    def add_rivals(self, mode: dict[str, Any], delay_ms: Millis, other_ms: Millis) -> None:
+        """Two that want the same id, the second one a moment later."""
+        for due in (delay_ms, other_ms):
+            dedup = Dedup("u", **mode)
+            self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("d"), delay_ms=due, dedup=dedup)])
+
+    @precondition(lambda self: any(job.dedup for job in self.model.among(ACTIVE)))
+    @rule(pick=PICKS, ends=st.booleans())
+    def follow_a_running_one(self, pick: int, ends: bool) -> None:
+        """One that is kept for the time after a run; perhaps that time has come."""
+        active = self.model.among(ACTIVE)
+        owners = [number for number, job in enumerate(active) if job.dedup]
+        place = owners[pick % len(owners)]
+        dedup = Dedup(active[place].dedup or "", keep_last=True)
+        self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("d"), dedup=dedup)])
+        if ends:
+            self.settle_and_claim(place, Completed("1"), [], None)
+
+    @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(pick=PICKS, limit=st.sampled_from((1, 2)))
+    def crash(self, pick: int, limit: int) -> None:
+        self.settle_and_claim(pick, Crashed("oom", limit), [], None)
+
     @rule(
         picks=st.lists(PICKS, min_size=1, max_size=3), policies=st.tuples(POLICIES, POLICIES, POLICIES), job=PLAIN_JOBS
     )
@@ -120,7 +145,7 @@ class TiedMachine(Machine):
 
     @precondition(lambda self: self.model.among(ACTIVE))
     @rule(pick=PICKS, jobs=st.lists(TIED_JOBS, min_size=1, max_size=2), fails=st.booleans(), keep=KEEPS)
-    def end_bringing(self, pick: int, jobs: list[NewJob], fails: bool, keep: object) -> None:
+    def end_bringing(self, pick: int, jobs: list[NewJob], fails: bool, keep: Keep) -> None:
         """A verdict that adds jobs, one of them after the job itself and after one that is not there."""
         run = self.model.among(ACTIVE)[pick % len(self.model.among(ACTIVE))]
         behind = tuple(After(self.queue, id, ParentPolicy.IGNORE) for id in (run.id, "ghost"))
@@ -213,7 +238,12 @@ class TiedMachine(Machine):
 
     async def _compare_ties(self) -> None:
         for dedup_id in IDS:
-            assert await self.storage.deduplication(self.queue, dedup_id, now=self.now) == self.model.owner(dedup_id)
+            key = self.model.keys.get(dedup_id)
+            ends = (
+                [key.until - 1, key.until + 1] if key is not None and (key.until or 0) > self.now and key.until else []
+            )
+            for at in (self.now, *ends):
+                assert await self.storage.deduplication(self.queue, dedup_id, now=at) == self.model.owner(dedup_id, at)
         for job in [job for job in self.model.jobs.values() if job.ties]:
             children = await self.storage.children(self.queue, job.id)
             ended = {

@@ -57,10 +57,11 @@ class TiedModel(Model):
         if len(waiting) > 1:
             self.undecided.append(waiting)
 
-    def owner(self, dedup_id: str) -> JobId | None:
-        """Who keeps others out."""
+    def owner(self, dedup_id: str, at: Millis | None = None) -> JobId | None:
+        """Who keeps others out, now or then."""
         key = self.keys.get(dedup_id)
-        return None if key is None or (key.until is not None and key.until <= self.clock()) else key.owner
+        now = self.clock() if at is None else at
+        return None if key is None or (key.until is not None and key.until <= now) else key.owner
 
     # -- adding --------------------------------------------------------------------------------------------------------
 

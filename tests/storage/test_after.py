@@ -1,5 +1,7 @@
 """after: a job that waits for other jobs, of any queue; several jobs may wait for one."""
 
+from typing import Any
+
 import pytest
 
 from corral.errors import JobNotFoundError
@@ -32,7 +34,7 @@ from .helpers import (
 OTHER = "other"
 
 
-def later(id: str, *before: str, policy: ParentPolicy = ParentPolicy.FAIL, **fields: object) -> NewJob:
+def later(id: str, *before: str, policy: ParentPolicy = ParentPolicy.FAIL, **fields: Any) -> NewJob:
     """A job that comes after these; "other/x" is one of the other queue."""
     pairs = [name.split("/") if "/" in name else [QUEUE, name] for name in before]
     return new_job(id, after=tuple(After(queue, name, policy) for queue, name in pairs), **fields)

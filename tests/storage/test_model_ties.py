@@ -1,14 +1,14 @@
 """Random histories of jobs that know of each other: the adapter and the model must agree about every one of them."""
 
 import pytest
-from hypothesis import seed
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .bench import Bench
 from .broken import Broken
 from .broken_ties import BUGS
 from .machine_ties import MUST_REACH, TiedMachine
-from .test_model import HUNT, ROUND, STEPS, TORTURE, settings
+from .test_model import HUNT, ROUND, STEPS, TORTURE
 
 
 def run(bench: Bench, profile: settings, seed_number: int | None) -> None:

@@ -4,7 +4,7 @@ from corral.job import After, JobState, ParentRef
 from corral.options import Dedup, GroupChange, GroupLimits, Hold, ParentPolicy, QueueSettings, RateLimit
 from corral.outcome import Completed, Failed, Failure, Released, Retried
 from corral.storage.port import Added, QueueInfo, Storage
-from corral.storage.transfer import Movable
+from corral.storage.transfer import Movable, Stored
 from corral.timing import now_ms
 from tests.storage.helpers import QUEUE, T0, add, end, new_job, run_through, served, start, start_one, the, these
 
@@ -19,7 +19,7 @@ async def info_of(store: Storage, queue: str = QUEUE) -> QueueInfo:
     return next(info for info in await store.queues() if info.name == queue)
 
 
-async def stored(store: Movable, queue: str = QUEUE) -> list[object]:
+async def stored(store: Movable, queue: str = QUEUE) -> list[Stored]:
     """All jobs as they are carried, in a certain order."""
     return sorted((one.stored for one in await everything(store, queue)), key=lambda one: one.job.id)
 

@@ -116,15 +116,15 @@ class Passing:
 
     # -- queries -------------------------------------------------------------------------------------------------
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return await self.inner.get(queue, ids)
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        return await self.inner.get(queue, ids, lean=lean)
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None,
+        name: str | None = None, group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
         return await self.inner.page(
-            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group
+            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean
         )
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:

@@ -35,6 +35,10 @@ Token = NewType("Token", str)
 #: The most jobs one call may settle or claim: bounds how long one step can hold the store.
 BATCH = 256
 
+#: What a lean answer has of a job: characters of its payload, result and progress, and of its reason. A text of more
+#: than `LOOK` bytes is not even read for that: 50 payloads of 3 MB would hold the store for 100 ms.
+PREVIEW, REASON, LOOK = 200, 1_000, 65_536
+
 # -- what is asked ---------------------------------------------------------------------------------------------------
 
 
@@ -326,17 +330,22 @@ class Commands(Protocol):
 class Queries(Protocol):
     """The read model behind API, dashboard and command line."""
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        """These jobs, in order; None where there is none."""
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        """These jobs, in order; None where there is none.
+
+        `lean` is for lists: what may be megabytes stays in the store. Payload, result and progress are cut to their
+        first `PREVIEW` characters (none at all above `LOOK` bytes), the reason to `REASON`, traces are left out, and
+        `Job.sizes` tells how long the texts are.
+        """
         ...
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None,
+        name: str | None = None, group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
         """Jobs in these states: finished ones by when they ended, delayed by due time, waiting in serving order.
 
-        Jobs of groups come after the other waiting ones, by group and then in their group's order.
+        Jobs of groups come after the other waiting ones, by group and then in their group's order. `lean` as in `get`.
         """
         ...
 

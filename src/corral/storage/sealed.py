@@ -170,15 +170,15 @@ class SealedStorage(Passing):
 
     # -- out -------------------------------------------------------------------------------------------------------
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return [None if job is None else self._job(job) for job in await self.inner.get(queue, ids)]
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        return [None if job is None else self._job(job) for job in await self.inner.get(queue, ids, lean=lean)]
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None,
+        name: str | None = None, group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
         page = await self.inner.page(
-            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group
+            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean
         )
         return Page(self._jobs(page.items), page.total)
 
@@ -210,6 +210,8 @@ class SealedStorage(Passing):
 
     def _job(self, job: Job) -> Job:
         if self.seals.chains(job.queue) is None:
+            return job
+        if job.sizes is not None:  # an envelope that is cut cannot be opened, and no list may cost a decryption a row
             return job
         return replace(
             self._opened(job, job.id),

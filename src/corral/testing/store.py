@@ -133,8 +133,8 @@ class ClockedStorage(Passing):
 
     # -- queries -------------------------------------------------------------------------------------------------
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return await self._storage.get(queue, ids)
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        return await self._storage.get(queue, ids, lean=lean)
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._storage.counts(queues)

@@ -5,7 +5,7 @@ A job that is told to stop leaves the batch at once; the call itself is stopped 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import copy_context
 from functools import partial
 from typing import Any, cast
@@ -149,9 +149,13 @@ class Batches:
         found = self._gatherings.get(key)
         if found is None or found.handler is not handler:
             found = self._gatherings[key] = Gathering(self, handler, batch, group)
-            if group is not None:
-                found.on_empty = partial(self._gatherings.pop, key, None)
         return found
+
+    def forget(self, gathering: "Gathering") -> None:
+        """Groups come and go; what they leave behind must not pile up."""
+        key = gathering.handler.name, gathering.group
+        if gathering.group is not None and self._gatherings.get(key) is gathering:
+            del self._gatherings[key]
 
 
 class Gathering:
@@ -159,10 +163,9 @@ class Gathering:
 
     def __init__(self, batches: Batches, handler: Handler, batch: Batch, group: str | None) -> None:
         self.handler = handler
-        self.on_empty: Callable[[], object] | None = None
+        self.group = group
         self._batches = batches
         self._batch = batch
-        self._group = group
         self._waiting: list[Part] = []
         self._timer: asyncio.TimerHandle | None = None
         self._looking = False
@@ -177,6 +180,7 @@ class Gathering:
         """A job that was told to stop does not wait any longer."""
         if part in self._waiting:
             self._waiting.remove(part)
+            self._look_soon()
 
     def close(self) -> None:
         """No timer may outlive the worker."""
@@ -193,7 +197,10 @@ class Gathering:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._waiting or self._queued:
+        if not self._waiting:
+            self._batches.forget(self)
+            return
+        if self._queued:
             return
         loop = asyncio.get_running_loop()
         due = self._waiting[0].came + self._batch.wait
@@ -211,12 +218,9 @@ class Gathering:
             self._queued = False
         try:
             parts, self._waiting = self._waiting[: self._batch.size], self._waiting[self._batch.size :]
-            if self._waiting:
-                self._look_soon()
-            elif self.on_empty is not None:
-                self.on_empty()  # groups come and go; what they leave behind must not pile up
+            self._look_soon()
             if parts:
-                await Call(self._batches, self.handler, self._group, parts).run(ticket)
+                await Call(self._batches, self.handler, self.group, parts).run(ticket)
         finally:
             ticket.release()
 

@@ -11,7 +11,6 @@ from corral.errors import JobCancelledError, LeaseLostError
 from corral.intake import OPEN, Intake
 from corral.job import Job, JobId, JobState, NewJob
 from corral.payload import to_json
-from corral.queue.adding import add_all
 from corral.storage.port import Added, Children, JobPatch, Lease, Storage, Token
 from corral.timing import Millis, Seconds, to_datetime, to_ms
 from corral.worker.adding import Adds, BlockingAdds, Errands
@@ -128,6 +127,8 @@ class JobContext(Facts, Durable, Adds):
 
     async def add_jobs(self, jobs: Sequence[NewJob], patience: float = 0.0) -> list[Added]:
         """What `add` and `add_child` end in: the door that every producer's jobs go through."""
+        from corral.queue.adding import add_all  # child processes ask their worker, and start 12 ms sooner without it
+
         return await add_all(self._storage, jobs, self._intake, patience=patience)
 
     async def collect(self, jobs: Sequence[NewJob]) -> None:

@@ -6,9 +6,11 @@ from functools import lru_cache
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef
+from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef, Sizes
 from corral.options import Backoff, CustomBackoff, Dedup, Exponential, Fixed, JobOptions, Keep, ParentPolicy
+from corral.storage.port import PREVIEW, REASON
 from corral.storage.redis.texts import text
 from corral.timing import Millis
 
@@ -299,7 +301,21 @@ def shown_job(
     """A job for people to read. What cannot be read is left out: a whole page must not fail because of one job."""
     stored = pairs(fields)
     started = _number(stored.get("ats")) or 0
-    return _job(queue, prefix, job_id, state, stored, started, strict=False, due=due, pending=pending)
+    job = _job(queue, prefix, job_id, state, stored, started, strict=False, due=due, pending=pending)
+    return _cut(job, stored) if "lean" in stored else job
+
+
+def _cut(job: Job, stored: Mapping[str, str]) -> Job:
+    """A job that was read lean, by `lib/lean.lua`."""
+    data, progress, result = (int(stored.get(f"{field}:size", 0)) for field in ("data", "progress", "returnvalue"))
+    return replace(
+        job,
+        data=stored.get("data", "{}")[:PREVIEW],
+        progress=None if job.progress is None else job.progress[:PREVIEW],
+        result=None if job.result is None else job.result[:PREVIEW],
+        failed_reason=None if job.failed_reason is None else job.failed_reason[:REASON],
+        sizes=Sizes(data, 0 if job.result is None else result, progress),
+    )
 
 
 def _shown_options(text: str) -> JobOptions:

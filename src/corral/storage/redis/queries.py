@@ -32,6 +32,7 @@ LINES = 2_000
 
 class _Get(Call, omit_defaults=True, kw_only=True):
     ids: Sequence[JobId]
+    lean: bool = False
 
 
 class _Page(Call, omit_defaults=True, kw_only=True, rename={"start": "from"}):
@@ -41,6 +42,7 @@ class _Page(Call, omit_defaults=True, kw_only=True, rename={"start": "from"}):
     limit: int
     name: str | None = None
     group: str | None = None
+    lean: bool = False
     start: list[int] | None = None
 
 
@@ -148,17 +150,18 @@ class Queries:
     async def _ask(self, name: str, queue: str, request: Call) -> bytes:
         return await self._server.run(script(name), queue, pack(request), changes=False)
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
+    async def get(self, queue: str, ids: Sequence[JobId], lean: bool = False) -> list[Job | None]:
         jobs: list[Job | None] = []
         while len(jobs) < len(ids):  # large jobs fill a reply before all of its slice are in
             some = ids[len(jobs) : len(jobs) + IDS]
-            rows = _decode_rows(await self._ask("get", queue, _Get(prefix=self._prefix, queue=queue, ids=some)))
+            request = _Get(prefix=self._prefix, queue=queue, ids=some, lean=lean)
+            rows = _decode_rows(await self._ask("get", queue, request))
             jobs += [None if bytes(row) == _NOTHING else self._job(queue, row) for row in rows]
         return jobs
 
     async def page(
         self, queue: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, name: str | None,
-        group: str | None = None,
+        group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
         wanted = sorted(set(states))
         # Waiting jobs are listed as they will be served; turning that round would put the last first.
@@ -167,7 +170,7 @@ class Queries:
         total = matched = 0
         request = _Page(
             prefix=self._prefix, queue=queue, states=wanted, newest_first=turned, skip=max(0, start),
-            limit=max(0, limit), name=name, group=group,
+            limit=max(0, limit), name=name, group=group, lean=lean,
         )  # fmt: skip
         more = True
         while more:

@@ -162,14 +162,14 @@ class RedisStorage:
 
     # -- queries -------------------------------------------------------------------------------------------------
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return await self._queries.get(queue, ids)
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        return await self._queries.get(queue, ids, lean)
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None,
+        name: str | None = None, group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
-        return await self._queries.page(queue, states, start, limit, newest_first, name, group)
+        return await self._queries.page(queue, states, start, limit, newest_first, name, group, lean)
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._queries.counts(queues)

@@ -7,7 +7,7 @@ from corral.storage.insight import GroupInfo, Page, Place
 from corral.storage.sqlite.commands import CODES
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.grouprow import GROUP_COLUMNS, GroupRow
-from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
+from corral.storage.sqlite.rows import JOB_COLUMNS, LEAN_COLUMNS, to_job, to_lean_job
 from corral.storage.sqlite.unit import COUNTED, DELAYED, GROUPED, HELD, WAITING, QueueRow, Row, Unit, Value, numbers_in
 from corral.storage.sqlite.windows import full_until
 
@@ -21,7 +21,7 @@ _SHOWN = "queue = ? AND (waiting > 0 OR active > 0 OR settings IS NOT NULL)"
 
 def page(
     unit: Unit, name: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool,
-    job_name: str | None, group: str | None,
+    job_name: str | None, group: str | None, lean: bool = False,
 ) -> Page[Job]:  # fmt: skip
     """A stretch of the jobs in some states. The total comes from the counters unless there is a filter."""
     queue = unit.look(name)
@@ -39,10 +39,25 @@ def page(
         total = sum(queue.count[code] for code in codes if COUNTED[code] == code)
     # Waiting jobs are listed as they will be served; turning that round would put the last first.
     descending = newest_first and not set(codes) & {WAITING, DELAYED}
-    start = max(0, start)
-    pks = _places(unit, queue, codes, where, values, descending, start + max(0, limit))[start:]
-    rows = [unit.rows(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
-    return Page(tuple(to_job(name, row) for row in rows), total)
+    start, limit = max(0, start), max(0, limit)
+    if len(codes) == 1 and codes[0] not in (HELD, GROUPED):  # one run of the index, which skips a million in 30 ms
+        pks = _stretch(unit, queue, codes[0], where, values, descending, limit, start)
+    else:
+        pks = _places(unit, queue, codes, where, values, descending, start + limit)[start:]
+    columns, read = (LEAN_COLUMNS, to_lean_job) if lean else (JOB_COLUMNS, to_job)
+    rows = [unit.rows(f"SELECT {columns} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
+    return Page(tuple(read(name, row) for row in rows), total)
+
+
+def _stretch(
+    unit: Unit, queue: QueueRow, code: int, where: str, values: tuple[Value, ...], descending: bool, limit: int,
+    start: int,
+) -> list[int]:  # fmt: skip
+    """The keys of a stretch of the jobs in one state, in order."""
+    way = "DESC" if descending else "ASC"
+    select = f"SELECT pk FROM corral_job WHERE queue = ? AND state = ?{where}"  # noqa: S608
+    sql = f"{select} ORDER BY k1 {way}, k2 {way}, pk {way} LIMIT ? OFFSET ?"
+    return [row[0] for row in unit.rows(sql, (queue.pk, code, *values, limit, start))]
 
 
 def _places(

@@ -10,7 +10,7 @@ from corral.schedule import Schedule
 from corral.storage.insight import Page
 from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.sqlite.flows import find_pk
-from corral.storage.sqlite.rows import JOB_COLUMNS, to_job
+from corral.storage.sqlite.rows import JOB_COLUMNS, LEAN_COLUMNS, to_job, to_lean_job
 from corral.storage.sqlite.schedules import decode
 from corral.storage.sqlite.unit import (
     ACTIVE,
@@ -32,16 +32,17 @@ _read_worker = msgspec.json.Decoder(WorkerInfo).decode
 _unpack = msgspec.msgpack.Decoder(list[tuple[int, int, str | None, str | None, str | None]]).decode
 
 
-def get(unit: Unit, name: str, ids: Sequence[str]) -> list[Job | None]:
+def get(unit: Unit, name: str, ids: Sequence[str], lean: bool = False) -> list[Job | None]:
     """Jobs by id."""
     queue = unit.look(name)
-    return [None if queue is None else _get(unit, queue, job_id) for job_id in ids]
+    return [None if queue is None else _get(unit, queue, job_id, lean) for job_id in ids]
 
 
-def _get(unit: Unit, queue: QueueRow, job_id: str) -> Job | None:
+def _get(unit: Unit, queue: QueueRow, job_id: str, lean: bool) -> Job | None:
     pk = find_pk(unit, queue, job_id)
-    row = pk and unit.row(f"SELECT {JOB_COLUMNS} FROM corral_job WHERE pk = ?", (pk,))  # noqa: S608
-    return to_job(queue.name, row) if row else None
+    columns, read = (LEAN_COLUMNS, to_lean_job) if lean else (JOB_COLUMNS, to_job)
+    row = pk and unit.row(f"SELECT {columns} FROM corral_job WHERE pk = ?", (pk,))  # noqa: S608
+    return read(queue.name, row) if row else None
 
 
 def counts(unit: Unit, names: Sequence[str]) -> list[QueueCounts]:

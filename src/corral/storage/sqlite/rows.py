@@ -3,9 +3,11 @@
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 
-from corral.job import NO_OPTIONS, Job, JobState, ParentRef
+from corral.job import NO_OPTIONS, Job, JobState, ParentRef, Sizes
 from corral.options import JobOptions
+from corral.storage.port import LOOK, PREVIEW, REASON
 from corral.storage.sqlite.unit import Row, id_of
 
 #: What `to_job` reads, in order.
@@ -13,6 +15,21 @@ JOB_COLUMNS = (
     "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, "
     "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending, "
     "dedup, fingerprint, gid"
+)
+
+
+
+def _cut(column: str, length: int) -> str:
+    return f"CASE WHEN octet_length({column}) <= {LOOK} THEN substr({column}, 1, {length}) ELSE '' END"
+
+
+#: The same for lists, and the sizes. `octet_length` is in the row's head: nothing of the text is read for it.
+LEAN_COLUMNS = (
+    "pk, id, state, k1, name, " + _cut("data", PREVIEW) + ", options, priority, created_at, ready_at, started_at, "
+    "attempts_started, attempts_made, crashes, "
+    f"iif(progress IS NULL, NULL, {_cut('progress', PREVIEW)}), iif(result IS NULL, NULL, {_cut('result', PREVIEW)}), "
+    f"iif(reason IS NULL, NULL, {_cut('reason', REASON)}), NULL, worker, schedule, scheduled_for, parent_ref, pending, "
+    "dedup, fingerprint, gid, octet_length(data), octet_length(result), octet_length(progress)"
 )
 
 STATES = (
@@ -68,10 +85,16 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
     return _encode(traces[-keep:]).decode()
 
 
+def to_lean_job(queue: str, row: Row) -> Job:
+    """A job from its row (LEAN_COLUMNS)."""
+    data, result, progress = row[-3:]
+    return replace(to_job(queue, row[:-3]), sizes=Sizes(data or 0, result or 0, progress or 0))
+
+
 def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
-    (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes, progress,
-     result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint,
+    (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes,
+     progress, result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint,
      group) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(

@@ -144,15 +144,15 @@ class SqliteStorage:
 
     # -- queries -------------------------------------------------------------------------------------------------
 
-    async def get(self, queue: str, ids: Sequence[JobId]) -> list[Job | None]:
-        return await self._core.read(lambda unit: queries.get(unit, queue, ids), brief=len(ids) <= BRIEF)
+    async def get(self, queue: str, ids: Sequence[JobId], *, lean: bool = False) -> list[Job | None]:
+        return await self._core.read(lambda unit: queries.get(unit, queue, ids, lean), brief=len(ids) <= BRIEF)
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None,
+        name: str | None = None, group: str | None = None, lean: bool = False,
     ) -> Page[Job]:  # fmt: skip
         return await self._core.read(
-            lambda unit: places.page(unit, queue, states, start, limit, newest_first, name, group)
+            lambda unit: places.page(unit, queue, states, start, limit, newest_first, name, group, lean)
         )
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:

@@ -1,7 +1,7 @@
 -- get.lua - these jobs, as far as a bounded reply goes.
 --
 -- Keys     <id> <id>:dependencies completed failed delayed prioritized waiting-children active; own: held schedules
--- Request  { queue, prefix, ids }
+-- Request  { queue, prefix, ids, lean? }
 -- Reply    { row | false ... }, fewer than asked for when they are large; row = { id, state, due or -1, pending, { field, value ... } }
 -- Events   none
 -- BullMQ   its own containers and hashes; nothing is written
@@ -10,6 +10,7 @@
 --! include lib/keys.lua
 --! include lib/slot.lua
 --! include lib/locate.lua
+--! include lib/lean.lua
 
 local BYTES = 4000000 -- after so many the caller asks again for the rest
 local WORDS = { held = 'waiting', prioritized = 'waiting', grouped = 'waiting' }
@@ -29,7 +30,7 @@ local function find(id)
   if call('EXISTS', queue.base .. id) == 0 then return nil, 0 end
   local where, score = locate(queue, id)
   if where == 'delayed' and is_slot(queue, id) then return nil, 0 end
-  local row, size = shown(queue, id, WORDS[where] or where, where == 'delayed' and math.floor(score / 4096) or nil)
+  local row, size = (req.lean and lean or shown)(queue, id, WORDS[where] or where, where == 'delayed' and math.floor(score / 4096) or nil)
   if row and where == 'waiting' and not is_job(row) then return nil, 0 end
   return row, size
 end

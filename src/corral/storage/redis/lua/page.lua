@@ -3,8 +3,8 @@
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed <id> <id>:dependencies; own: held leases
 --          schedules slots grouped aside
--- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, from? }   `from`: where each run was left, from the last
---          reply
+-- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, lean?, from? }   `from`: where each run was left, from
+--          the last reply
 -- Reply    { rows, total, matched, skip, from, more }   rows as those of get.lua; `total` without a filter; `matched` counts those
 --          that were asked for in this slice; `more`: the slice was full, call again with `from` and `skip` of this reply
 -- Events   none
@@ -17,6 +17,7 @@
 --! include lib/slot_count.lua
 --! include lib/locate.lua
 --! include lib/sources.lua
+--! include lib/lean.lua
 
 local EFFORT = 3000 -- entries looked at by one call: 3 ms. One whose name is asked for, or that is shown, counts as more:
 local NAME = 2
@@ -116,7 +117,7 @@ while effort < EFFORT and bytes < BYTES do
     if skip > 0 then
       skip = skip - 1
     elseif #rows < req.limit then
-      local row, size = shown(queue, id, run.state, entry[4])
+      local row, size = (req.lean and lean or shown)(queue, id, run.state, entry[4])
       rows[#rows + 1] = row
       bytes = bytes + size
       effort = effort + ROW
