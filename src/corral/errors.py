@@ -22,6 +22,8 @@ CorralError
 ├── EffectError                                    about something that is to happen once; carries `key`
 │   ├── EffectInProgressError                      another run is at it: the job snoozes and looks again
 │   └── EffectUncertainError                       it was begun and may have happened: a person decides
+├── QueryError               (+ ValueError)        a search that cannot be read; carries `position`, `suggestion`
+├── RedactedFieldError       (+ PermissionError)   a search by what its reader may not see; carries `path`
 ├── UnknownJobError                                no handler has this name
 ├── JobTimeoutError          (+ TimeoutError)      the handler ran out of its time
 ├── JobCancelledError                              the run was cancelled by a person
@@ -215,6 +217,23 @@ class EffectUncertainError(EffectError):
             "queue.resolve_effect(key, result) or queue.forget_effect(key)",
             key=key,
         )
+
+
+class QueryError(CorralError, ValueError):
+    """A search that cannot be read. `position` counts characters from 0."""
+
+    def __init__(self, message: str, *, position: int = 0, suggestion: str | None = None) -> None:
+        self.position = position
+        self.suggestion = suggestion
+        super().__init__(f"{message} (at {position})")
+
+
+class RedactedFieldError(CorralError, PermissionError):
+    """A search by a field that its reader may not see: the answer would tell what is in it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is hidden from you, and so it cannot be searched by")
 
 
 class UnknownJobError(CorralError):

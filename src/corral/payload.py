@@ -6,6 +6,7 @@ lists every complaint at once; `msgspec.Struct`s through msgspec.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import is_dataclass
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from corral.codec.chain import refuse_sealed
 from corral.errors import PayloadError, ResultError
-from corral.sensitive import sensitive_fields
+from corral.sensitive import is_marked, is_secret_name, sensitive_fields
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
@@ -242,7 +243,7 @@ class PayloadType:
         try:
             return msgspec.convert(value, self.annotation)
         except msgspec.ValidationError as error:
-            raise PayloadError("payload is refused", [str(error)]) from None
+            raise PayloadError("payload is refused", [_struct_complaint(str(error), self.sensitive)]) from None
 
     def _pydantic(self, value: object) -> object:
         from pydantic import ValidationError  # 150 ms to import: only for handlers that declare such types
@@ -250,7 +251,8 @@ class PayloadType:
         try:
             return self._type_adapter().validate_python(value)
         except ValidationError as error:
-            raise PayloadError("payload is refused", [_complaint(item) for item in error.errors()]) from None
+            complaints = [_complaint(item, self.sensitive) for item in error.errors(include_url=False)]
+            raise PayloadError("payload is refused", complaints) from None
 
     def _type_adapter(self) -> Any:  # noqa: ANN401  # pydantic's TypeAdapter, which is not imported here
         if self._adapter is None:
@@ -290,7 +292,26 @@ def _validator(annotation: object) -> str:
     return "pydantic"
 
 
-def _complaint(item: Mapping[str, Any]) -> str:
+#: Complaints of pydantic that quote the value, or hold whatever a validator of the application's own wrote.
+_QUOTING = ("value_error", "assertion_error", "union_tag_invalid")
+
+
+def _complaint(item: Mapping[str, Any], sensitive: Sequence[str]) -> str:
+    """What pydantic says of one field; of a sensitive one only which rule it breaks, for complaints are stored."""
     where = ".".join(str(part) for part in item["loc"])
     message = str(item["msg"]).removeprefix("Value error, ")  # pydantic's words for a validator's own
+    keys = [part for part in item["loc"] if isinstance(part, str)]
+    if is_marked(keys, sensitive) or (item["type"] in _QUOTING and any(is_secret_name(key) for key in keys)):
+        message = f"its value is refused ({item['type']})"
+    elif item["type"] == "union_tag_invalid" and sensitive:  # stands at the union, and quotes the tag inside
+        message = "its tag is none of the expected ones"
     return f"{where}: {message}" if where else message
+
+
+def _struct_complaint(message: str, sensitive: Sequence[str]) -> str:
+    """The same of msgspec's complaint, "Invalid enum value 'x' - at `$.card.kind`"."""
+    said, _, place = message.rpartition(" - at `$")
+    keys = re.findall(r"\.(\w+)|\[\.\.\.\]", place)  # a dictionary's keys are shown as [...]
+    if said and is_marked([key or "*" for key in keys], sensitive):
+        return f"its value is refused - at `${place}"
+    return message

@@ -94,8 +94,31 @@ def _shown(value: object, paths: list[tuple[str, ...]], by_name: bool, depth: in
     return made
 
 
+def is_marked(keys: Sequence[str], sensitive: Iterable[str]) -> bool:
+    """Whether the field at `keys` (list indices left out) is one of these paths, or lies under one.
+
+    Keys that are no part of the path may stand between: validators put the names of a union's members there.
+    """
+    return any(_leads_through(keys, path.split(".")) for path in sensitive)
+
+
+def _leads_through(keys: Sequence[str], path: Sequence[str]) -> bool:
+    left = iter(keys)
+    return path == [""] or all(any(part in (key, "*") or key == "*" for key in left) for part in path)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field's name says that it holds a secret."""
+    plain = _plain_name(name)
+    return SECRET_NUMBERS.search(plain) is not None or SECRET_NAMES.search(plain) is not None
+
+
+def _plain_name(name: str) -> str:
+    return _HUMP.sub("_", name).replace("-", "_").lower()
+
+
 def _is_secret(name: str, value: object) -> bool:
-    plain = _HUMP.sub("_", name).replace("-", "_").lower()
+    plain = _plain_name(name)
     if value is None or isinstance(value, bool):
         return False
     if SECRET_NUMBERS.search(plain):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -191,8 +192,10 @@ async def test_the_import_of_the_handler_is_not_charged_to_its_time(
     job = asyncio.ensure_future(pool.run(request("answer", module="slow"), Listener(), timeout=0.5))
     await asyncio.wait([job], timeout=0.6)
     assert not job.done()
-    await asyncio.to_thread(gate.write_text, "open")  # waits for the reader, which may need this loop to get there
+    opening = threading.Thread(target=gate.write_text, args=("open",))  # waits for the reader, who may need this loop
+    opening.start()
     assert await job == "42"
+    opening.join()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from corral.job import JobState, ParentRef
-from corral.options import GroupChange, GroupLimits, Hold, QueueSettings, RateLimit
+from corral.options import GroupChange, GroupLimits, Hold, JobOptions, QueueSettings, RateLimit
 from corral.outcome import Completed, Failed, Released
 from corral.storage.connect import connect
 from corral.storage.port import Storage
@@ -357,3 +357,15 @@ async def test_many_jobs_that_another_program_removed_are_passed_over_bit_by_bit
     found = [job_id for _ in range(5) for job_id in await served(storage)]
     assert found == ["b1"]
     assert set(await every_group(storage)) == {"b"}
+
+
+async def test_a_job_that_comes_back_in_the_claim_that_set_it_aside_is_not_lost(storage: Storage) -> None:
+    await storage.add([grouped("a1", name="x"), grouped("a2", name="x"), grouped("b1", name="x")], now=T0)
+    await start_one(storage)
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"x": 1}), now=T0)
+    # Its end makes room for one of its name, which has been set aside a moment ago.
+    await storage.add([grouped("c1", name="x", options=JobOptions(lifespan_ms=10))], now=T0)
+    assert await served(storage, now=T0 + 11) == []
+    page = await storage.page(QUEUE, [WAITING])
+    assert ids_of(page.items) == ["a2", "b1"]
+    assert (await tally(storage)).waiting == 2

@@ -105,26 +105,33 @@ class TiedMachine(Machine):
     @rule(mode=st.sampled_from(MODES), delay_ms=st.sampled_from((5_000, 5_000, 0)), other_ms=DELAYS)
     def add_rivals(self, mode: dict[str, Any], delay_ms: Millis, other_ms: Millis) -> None:
         """Two that want the same id, the second one a moment later."""
+        self.free_an_id("u")
         for due in (delay_ms, other_ms):
             dedup = Dedup("u", **mode)
             self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("d"), delay_ms=due, dedup=dedup)])
 
-    @precondition(lambda self: any(job.dedup for job in self.model.among(ACTIVE)))
-    @rule(pick=PICKS, ends=st.booleans())
-    def follow_a_running_one(self, pick: int, ends: bool) -> None:
+    @rule(ends=st.booleans())
+    def follow_a_running_one(self, ends: bool) -> None:
         """One that is kept for the time after a run; perhaps that time has come."""
-        active = self.model.among(ACTIVE)
-        owners = [number for number, job in enumerate(active) if job.dedup]
-        place = owners[pick % len(owners)]
-        dedup = Dedup(active[place].dedup or "", keep_last=True)
-        self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("d"), dedup=dedup)])
-        if ends:
-            self.settle_and_claim(place, Completed("1"), [], None)
+        self.free_an_id("v")
+        dedup = Dedup("v", keep_last=True)
+        first, second = self.fresh_id("d"), self.fresh_id("d")
+        self.add_tied([NewJob(queue="", name="x", id=first, priority=1, dedup=dedup)])
+        self.claim(4)
+        self.add_tied([NewJob(queue="", name="x", id=second, dedup=dedup)])
+        running = [job.id for job in self.model.among(ACTIVE)]
+        if ends and first in running:
+            self.settle_and_claim(running.index(first), Completed("1"), [], None)
 
-    @precondition(lambda self: self.model.among(ACTIVE))
-    @rule(pick=PICKS, limit=st.sampled_from((1, 2)))
-    def crash(self, pick: int, limit: int) -> None:
-        self.settle_and_claim(pick, Crashed("oom", limit), [], None)
+    @rule(limit=st.sampled_from((1, 2)), own=st.sampled_from((None, 1, 3)))
+    def crash(self, limit: int, own: int | None) -> None:
+        """A new urgent job brings its child process down, if it may start."""
+        job = NewJob(queue="", name="x", id=self.fresh_id("c"), priority=1, options=JobOptions(max_crashes=own))
+        self.add_tied([job])
+        self.claim(2)
+        running = [job.id for job in self.model.among(ACTIVE)]
+        if job.id in running:
+            self.settle_and_claim(running.index(job.id), Crashed("oom", limit), [], None)
 
     @rule(
         picks=st.lists(PICKS, min_size=1, max_size=3), policies=st.tuples(POLICIES, POLICIES, POLICIES), job=PLAIN_JOBS

@@ -206,6 +206,8 @@ class Claiming:
 
     def _pick(self, running: Counter[str], now: Millis, follow: JobId | None) -> Record | None:
         """The job whose turn it is."""
+        if follow is not None and any(job.group for job in self.among(WAITING)):
+            return self._follow(self.jobs[follow], running, now)
 
         def best(jobs: Iterable[Record]) -> Record | None:
             return next((job for job in jobs if self._has_room(job.name, running, now)), None)
@@ -216,8 +218,6 @@ class Claiming:
         if own is not None and (own.rank < PLAIN or not ready):
             return own
         plain = own if own is not None and own.rank == PLAIN else None
-        if follow is not None:
-            return next((job for job in (plain, *ready.values()) if job is not None and job.id == follow), None)
         if not ready:
             return None
         name = min(ready, key=lambda one: (self.groups[one].turn or 0, one.encode()))
@@ -227,6 +227,22 @@ class Claiming:
         if not plain.expired(now):
             self.turn, self.plain_turn = turn, turn + 1
         return plain
+
+    def _follow(self, job: Record, running: Counter[str], now: Millis) -> Record | None:
+        """The job the adapter took, unless it may not start, or one that cannot have been set aside goes first."""
+        if job.state is not WAITING or not self._has_room(job.name, running, now) or job.expired(now):
+            return None
+        if job.group is not None and self.groups[job.group].turn is None:
+            return None
+        fixed = [one for one in self.waiting() if not {one.name} & {*self.name_concurrency, *self.name_limits}]
+        for one in fixed:
+            ready = one.group is None or self.groups[one.group].turn is not None
+            same = one.group == job.group and one.order < job.order
+            urgent = one.group is None and one.rank < PLAIN and job.group is not None
+            behind = one.group is not None and job.group is None and job.rank > PLAIN
+            if ready and (same or urgent or behind):
+                return one
+        return job
 
     def _has_room(self, name: str, running: Counter[str], now: Millis) -> bool:
         limits = self.name_limits.get(name, ())

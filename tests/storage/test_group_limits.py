@@ -490,6 +490,16 @@ async def test_jobs_set_aside_can_be_removed_and_count_in_the_size_of_their_grou
     assert (await tally(storage)).waiting == 0
 
 
+async def test_a_held_job_of_a_blocked_group_does_not_keep_those_of_others_waiting(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 1}), now=T0)
+    await storage.add([grouped(f"{group}1", name="slow") for group in "abc"], now=T0)
+    [run] = await start(storage, 9)
+    assert run.job.id == "a1"
+    await change_group(storage, "b", paused=True)
+    await end(storage, run, Completed())
+    assert await served(storage) == ["c1"]
+
+
 async def test_the_caps_of_queue_name_and_group_hold_together(storage: Storage) -> None:
     await limit_groups(storage, concurrency=2)
     await storage.configure(QUEUE, QueueSettings(concurrency=4, name_concurrency={"slow": 1}), now=T0)

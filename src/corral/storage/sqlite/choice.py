@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Final
 
 from corral.event import EventType
-from corral.storage.sqlite.ending import fail_pending, serve_again
+from corral.storage.sqlite.ending import BACK, HELD_OF_NAME, fail_pending, serve_again
 from corral.storage.sqlite.groups import set_aside
 from corral.storage.sqlite.unit import GROUPED, WAITING, QueueRow, Row, Unit
 from corral.storage.sqlite.windows import count_starts, full_until, read_started, room, started_text
@@ -108,21 +108,26 @@ class Choice:
             self.stopped = self._passed >= PASS_OVER
         return None
 
+    def _room_of(self, name: str) -> int:
+        """How many of this name may start."""
+        most = self._caps[name] - self._running.get(name, 0) if name in self._caps else PASS_OVER
+        if name in self._limits:
+            if name not in self._rooms:
+                windows = self._started.names.get(name, ())
+                self._rooms[name] = room(self._limits[name], windows, self._now)
+            most = min(most, self._rooms[name])
+        return most
+
     def _has_room(self, name: str) -> bool:
         """Whether one more of this name may start; counts it then."""
-        cap = self._caps.get(name)
-        if cap is not None and self._running.get(name, 0) >= cap:
-            return False
-        limits = self._limits.get(name)
-        if limits is not None:
-            if name not in self._rooms:
-                self._rooms[name] = room(limits, self._started.names.get(name, ()), self._now)
-            if self._rooms[name] <= 0:
+        if self._room_of(name) <= 0:
+            if self._rooms.get(name, 1) <= 0:
                 self._shut.add(name)
-                return False
+            return False
+        if name in self._limits:
             self._rooms[name] -= 1
             self._starts[name] += 1
-        if cap is not None:
+        if name in self._caps:
             self._running[name] = self._running.get(name, 0) + 1
         return True
 
@@ -136,7 +141,31 @@ class Choice:
         for row in expired:
             state = WAITING if row[GID] is None else GROUPED
             fail_pending(self._unit, self._queue, row[PK], state, "expired", self._now, first=EventType.EXPIRED)
-        return self.left > 0 and not self.stopped and any(row[NAME] in self._caps for row in expired)
+        if not self.left or self.stopped:
+            return False
+        return self._bring_back() or any(row[NAME] in self._caps for row in expired)
+
+    def _bring_back(self) -> bool:
+        """Serve held jobs for whose name there is room while slots stay empty.
+
+        Whoever ends brings one held job of its name back, but that one may stand in a group that is blocked.
+        """
+        queue, found = self._queue, False
+        for name in {*self._caps, *self._limits} if queue.grouped else ():
+            wanted = min(self.left, self._room_of(name))
+            for pk, group in self._unit.rows(HELD_OF_NAME, (queue.pk, name, PASS_OVER)) if wanted > 0 else ():
+                if group is not None and self._is_blocked(group):
+                    continue
+                self._unit.db.execute(BACK, (pk,))
+                set_aside(self._unit, queue, group, self._now, -1)
+                found, wanted = True, wanted - 1
+                if not wanted:
+                    break
+        return found
+
+    def _is_blocked(self, group: str) -> bool:
+        row = self._unit.group(self._queue, group, self._now)
+        return row.blocked(self._queue.info.group_limits, self._now)[0]
 
     def count_starts(self) -> None:
         """Count the starts of names that have a limit."""

@@ -26,7 +26,7 @@ from corral.timing import Millis
 
 _OLDEST = "SELECT pk, id, name, parent, edges FROM corral_job WHERE queue = ? AND state = ? ORDER BY k1, k2 LIMIT ?"
 _OLDER = _OLDEST.replace("state = ?", "state = ? AND k1 < ?")
-_HELD = "SELECT pk, gid FROM corral_job WHERE queue = ? AND name = ? AND state = 6 ORDER BY k1, k2 LIMIT ?"
+HELD_OF_NAME = "SELECT pk, gid FROM corral_job WHERE queue = ? AND name = ? AND state = 6 ORDER BY k1, k2 LIMIT ?"
 BACK = "UPDATE corral_job SET state = CASE WHEN gid IS NULL THEN 0 ELSE 7 END WHERE pk = ?"
 _GROUPS_OF = "SELECT gid, count(*) FROM corral_job WHERE pk IN carray(?) AND gid IS NOT NULL GROUP BY gid"
 #: Finished jobs deleted by one verdict; a bound that was just lowered is reached with the next ones, or by the sweeper.
@@ -101,7 +101,7 @@ def unhold(unit: Unit, queue: QueueRow, names: Iterable[str], now: Millis) -> No
 
 def serve_again(unit: Unit, queue: QueueRow, name: str, most: int, now: Millis) -> int:
     """Put held jobs of a name back to where they stood; answers how many there were."""
-    rows = unit.rows(_HELD, (queue.pk, name, most))
+    rows = unit.rows(HELD_OF_NAME, (queue.pk, name, most))
     for pk, group in rows:
         unit.db.execute(BACK, (pk,))
         set_aside(unit, queue, group, now, -1)

@@ -78,6 +78,9 @@ class GroupRow:
         """Let it into the ring at turn `enter`, or take it out; True when it came in."""
         if self.waiting <= self.aside:
             self.turn = None
+            if self.waiting:  # held jobs of it are worth a look when its block ends
+                self.free_at = self.blocked(for_all, now)[1]
+                return False
             # Empty: the time at which its last window is over, and it may be forgotten.
             ends = [window.start + window.per_ms for window in self.windows] if not self.waiting + self.active else []
             self.free_at = max(ends, default=None)

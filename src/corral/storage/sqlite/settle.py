@@ -95,8 +95,7 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
         _complete(unit, queue, done, now)
     if back:
         _give_back(unit, queue, back, now)
-    if unit.adds:
-        add_what_ends_bring(unit)
+    add_what_ends_bring(unit)
     if ended.names:
         _make_room(unit, queue, ended, now)
     return refused
@@ -107,8 +106,10 @@ def _make_room(unit: Unit, queue: QueueRow, ended: "_Tally", now: Millis) -> Non
     unhold(unit, queue, ended.names, now)
     idle(queue, now)
     ended.store(unit, queue, now)
-    if queue.info.concurrency is not None or queue.info.probing:
-        unit.ready.add(queue.name)  # a slot of the whole queue came free: another process may fill it
+    info = queue.info
+    capped = queue.grouped and (info.name_concurrency or info.name_limits)
+    if info.concurrency is not None or info.probing or capped:
+        unit.ready.add(queue.name)  # a slot of the queue or of a group came free: another process may fill it
 
 
 def _unless_cancelled(row: Row, outcome: Outcome, queue: QueueRow) -> Outcome:

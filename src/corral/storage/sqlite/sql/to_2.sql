@@ -79,4 +79,60 @@ CREATE INDEX corral_group_idle ON corral_group (queue, free_at, id) WHERE free_a
 
 -- end of groups and limits
 
+-- long texts last
+--
+-- What stands behind a text of 3 MB in its row is found by walking through 750 pages: a list of 50 such jobs took 350 ms.
+
+CREATE TABLE corral_job_2 (
+    pk INTEGER PRIMARY KEY,
+    queue INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    k1 INTEGER NOT NULL,
+    k2 INTEGER NOT NULL,
+    id TEXT,
+    name TEXT NOT NULL,
+    options TEXT,
+    priority INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    ready_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    started_at INTEGER,
+    attempts_started INTEGER NOT NULL DEFAULT 0,
+    attempts_made INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    token TEXT,
+    worker TEXT,
+    cancel TEXT,
+    schedule TEXT,
+    scheduled_for INTEGER,
+    parent INTEGER,
+    parent_ref TEXT,
+    pending INTEGER NOT NULL DEFAULT 0,
+    edges INTEGER NOT NULL DEFAULT 0,
+    later INTEGER,
+    dedup TEXT,
+    fingerprint TEXT,
+    gid TEXT,
+    reason TEXT,
+    progress TEXT,
+    traces TEXT,
+    result TEXT,
+    data TEXT NOT NULL
+);
+INSERT INTO corral_job_2 (
+    pk, queue, state, k1, k2, id, name, options, priority, created_at, ready_at, expires_at, started_at, attempts_started, attempts_made,
+    crashes, token, worker, cancel, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint, gid, reason,
+    progress, traces, result, data
+) SELECT
+    pk, queue, state, k1, k2, id, name, options, priority, created_at, ready_at, expires_at, started_at, attempts_started, attempts_made,
+    crashes, token, worker, cancel, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint, gid, reason,
+    progress, traces, result, data
+FROM corral_job;
+DROP TABLE corral_job;
+ALTER TABLE corral_job_2 RENAME TO corral_job;
+CREATE INDEX corral_job_place ON corral_job (queue, state, k1, k2);
+CREATE UNIQUE INDEX corral_job_id ON corral_job (queue, id) WHERE id IS NOT NULL;
+CREATE INDEX corral_job_held ON corral_job (queue, name, k1, k2) WHERE state = 6;
+CREATE INDEX corral_job_group ON corral_job (queue, state, gid, k1, k2) WHERE gid IS NOT NULL;
+
 UPDATE corral_meta SET value = 2 WHERE key = 'schema';

@@ -71,7 +71,8 @@ local function put_where_it_stood(q, id)
   if not (job[1] or job[2]) then return false end
   local priority = whole(job[2])
   if job[4] then
-    if job[5] then grouping().put_at(q, id, job[4], job[5]) else put_ready(q, id, priority, true, job[4]) end
+    if job[5] then return true, grouping().put_at(q, id, job[4], job[5]) end
+    put_ready(q, id, priority, true, job[4])
     return true
   end
   local place = noted_place(job[3], priority)
@@ -89,18 +90,20 @@ end
 -- The same for one that is set aside still; false also when a Node worker has served it meanwhile.
 local function put_held(q, id)
   release_hold(q, id)
-  return call('ZREM', q.delayed, id) == 1 and put_where_it_stood(q, id)
+  if call('ZREM', q.delayed, id) == 0 then return false end
+  return put_where_it_stood(q, id)
 end
 
--- Serve the first job of a name that is set aside; false when none is.
+-- Serve the first job of a name that is set aside; false when none is. One whose group is blocked uses no room: the next one, too.
 unhold_one = function(q, name)
   for _ = 1, 100 do
     local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
     if not id then return false end
-    if put_held(q, id) then return true end
-    call('ZREM', q.held .. ':' .. name, id)
+    local back, is_blocked = put_held(q, id)
+    if back and not is_blocked then return true end
+    if not back then call('ZREM', q.held .. ':' .. name, id) end
   end
-  return false
+  return true
 end
 
 -- A job of this name ran, or left the queue, and made room. One too many does no harm: it is set aside once more.

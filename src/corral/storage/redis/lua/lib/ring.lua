@@ -186,12 +186,13 @@ local function arrive(q, gid)
   if g.placed == 'ring' then wake(q) end
 end
 
--- Put a job into its group, at a place that it has had before.
+-- Put a job into its group, at a place that it has had before; answers whether the group is blocked.
 local function put_at(q, id, gid, place)
   guard(q)
   call('ZADD', q.grouped, 0, member_of(gid, place, id))
   call('ZADD', q.children, digits_of(now + IN_GROUP), id)
   arrive(q, gid)
+  return group_of(q, gid).placed == 'blocked'
 end
 
 -- Put a job into its group, at the end of its rank there or before all others of it.

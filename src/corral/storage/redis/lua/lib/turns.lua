@@ -49,7 +49,7 @@ local function pop_low(q, count)
 end
 
 -- The groups whose turn it is: those with the smallest tag, in their order. What becomes of the ring is written at the end of the
--- round, and who left the groups at the end of the claim: so a job costs two commands for its group.
+-- round, and what becomes of groups at the end of the claim: so a job costs three commands for its group.
 local function read_round(q, count)
   local found = call('ZRANGE', q.ring, 0, count - 1, 'WITHSCORES')
   if not found[1] then return nil end
@@ -85,15 +85,12 @@ local function pick_of(q, limits, gid)
   limits.seen[gid] = g
   local from, to = groups.range_of(gid)
   for _ = 1, PASSED do
-    g.read = g.read or 0
-    local best = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', g.read, 2)
+    local best = call('ZRANGEBYLEX', q.grouped, from, to, 'LIMIT', 0, 2)
     if not best[1] then return drop(limits, gid) end
-    g.read = g.read + 1
-    push(limits.members, best[1])
+    call('ZREM', q.grouped, best[1])
     local _, id = groups.split(best[1])
     local since = call('ZSCORE', q.children, id)
     if since and tonumber(since) >= IN_GROUP then -- else another program took it
-      push(limits.left, id)
       return { id = id, group = g, more = best[2] ~= nil, tag = limits.round.tag }
     end
     limits.stale = limits.stale + 1
@@ -200,6 +197,7 @@ local function start_of(q, limits, pick, fields, seen)
     limits.spent[name] = true
   end
   if pick.group then
+    push(limits.left, id)
     push(limits.busy, 0)
     push(limits.busy, pick.group.gid .. '\0' .. id)
   elseif seen.gid then -- Node had put it into the list
@@ -226,6 +224,7 @@ local function choose_in_turns(q, limits, count)
       local due = not over and name_full(q, limits, seen.name or '')
       if over or due then
         passed = passed + 1
+        if pick.group then call('ZREM', q.children, pick.id) end
         if due then put_aside(q, pick, seen, due) end
         if pick.group then try_again(limits, pick) end
       else
@@ -240,7 +239,6 @@ end
 -- Write down who left the groups, and what has become of groups that are not in the ring any more.
 local function leave_groups(q, limits)
   end_round(q, limits)
-  if #limits.members > 0 then call('ZREM', q.grouped, unpack(limits.members)) end
   if #limits.left > 0 then call('ZREM', q.children, unpack(limits.left)) end
   if #limits.busy > 0 then call('ZADD', q.busy, unpack(limits.busy)) end
   local windows = {}
@@ -250,7 +248,7 @@ local function leave_groups(q, limits)
       push(windows, 'g:' .. gid)
       push(windows, groups.window_text(g.windows))
     end
-    g.started, g.read, g.placed = 0, nil, nil
+    g.started, g.placed = 0, nil
   end
   if #windows > 0 then call('HSET', q.windows, unpack(windows)) end
   for gid in pairs(limits.dropped) do
@@ -293,7 +291,7 @@ local function take_in_turns(q, wish)
   groups.free(q, whole(f[3]) > now + BACK_MS)
   local limits = read_limits(q, whole(f[1]), whole(f[2]))
   limits.stale = 0
-  limits.members, limits.left, limits.busy, limits.seen, limits.dropped, limits.spent = {}, {}, {}, {}, {}, {}
+  limits.left, limits.busy, limits.seen, limits.dropped, limits.spent = {}, {}, {}, {}, {}
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))
   local runs = (m.concurrency or limits.probe) and call('LLEN', q.active) or 0
