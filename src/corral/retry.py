@@ -166,6 +166,13 @@ def died_before(job: Job, policy: RetryPolicy) -> Failed:
     return _failed(job, f"quarantined after {times}: it may run only once", [], policy, None)
 
 
+def unknown(job: Job, error: BaseException) -> Failed:
+    """The verdict on a job that no worker has a handler for: only its own options say what is done with failures."""
+    mine = job.options
+    policy = RetryPolicy(keep_failed=mine.keep_failed or KEEP_FAILED, dead_letter=mine.dead_letter)
+    return _failed(job, describe(error), [], policy, failure_of(error))
+
+
 def _reason(error: BaseException) -> str:
     """What a signal says for itself; of anything else, also what it is."""
     match error:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import apsw
 
-from corral.storage.sqlite.unit import COUNTER, id_of
+from corral.storage.sqlite.unit import COUNTED, id_of
 from tests.faults.actors import Scene
 from tests.faults.books import Key, Row, Totals
 
-_STATES = ("waiting", "delayed", "active", "waiting-children", "completed", "failed", "held")
+_STATES = ("waiting", "delayed", "active", "waiting-children", "completed", "failed", "held", "grouped")
+_COLUMNS = ("waiting", "delayed", "active", "children", "completed", "failed")
 _ORPHANS = {
     "a log line without its job": "SELECT count(*) FROM corral_log WHERE job NOT IN (SELECT pk FROM corral_job)",
     "a child's record without its parent": (
@@ -70,10 +71,9 @@ class SqliteBooks:
     def _counters(self, rows: Mapping[Key, Row]) -> Iterator[str]:
         actual: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for (queue, _), row in rows.items():
-            actual[queue][COUNTER[_STATES.index(row.state)]] += 1
-        columns = tuple(dict.fromkeys(COUNTER))
-        for queue, *counted in self._db.execute(f"SELECT name, {', '.join(columns)} FROM corral_queue"):
-            for column, count in zip(columns, counted, strict=True):
+            actual[queue][_COLUMNS[COUNTED[_STATES.index(row.state)]]] += 1
+        for queue, *counted in self._db.execute(f"SELECT name, {', '.join(_COLUMNS)} FROM corral_queue"):
+            for column, count in zip(_COLUMNS, counted, strict=True):
                 if count != actual[queue][column]:
                     yield f"counter: {queue} says {count} {column}, there are {actual[queue][column]}"
 

@@ -199,6 +199,15 @@ class Machine(GroupRules):
         self.bench.note({"requeued": len(requeued), "quarantined": len(quarantined)})
         self.check()
 
+    @precondition(lambda self: self.model.among(ACTIVE))
+    @rule(pick=PICKS, cancelled=st.booleans())
+    def live_on(self, pick: int, cancelled: bool) -> None:
+        """A worker beats just in time, once more than a lease is long; perhaps somebody cancels one of its runs."""
+        if cancelled:
+            self.command("cancel", pick | 1, reset=False)
+        self.heartbeat([], mine=True, late=True)
+        self.recover(3, late=LEASE * 2 // 3)
+
     @rule(ms=st.sampled_from((1, 60, 800, 6_000)))
     def advance_time(self, ms: int) -> None:
         self.now += ms

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from corral.job import NewJob
 from corral.options import GroupChange, GroupLimits, Hold, QueueSettings, RateLimit
 from corral.storage.port import QueueInfo, Storage
 from corral.timing import Millis
@@ -49,6 +50,14 @@ class GroupRules(RuleBasedStateMachine):
         """Compare store and model."""
         raise NotImplementedError
 
+    def add(self, jobs: list[NewJob]) -> None:
+        """Add to both."""
+        raise NotImplementedError
+
+    def claim(self, size: int) -> None:
+        """Claim from both."""
+        raise NotImplementedError
+
     def change(self, settings: QueueSettings) -> QueueInfo:
         """Configure both."""
         info = self.bench.do(self.storage.configure(self.queue, settings, now=self.now))
@@ -70,3 +79,16 @@ class GroupRules(RuleBasedStateMachine):
         model = self.model
         assert (info.more_limits, info.name_limits) == (model.more_limits, model.name_limits)
         assert (info.held_until, info.hold_reason, info.probing) == model.held.seen
+
+    @rule(size=st.integers(1, 3), priority=st.sampled_from((0, 0, 10)))
+    def take_turns(self, size: int, priority: int) -> None:
+        """Several groups with several jobs each, and claims that have to go on where the last one stopped."""
+        self.add([NewJob(queue="", name="y", group=group, priority=priority) for group in "aabb"])
+        for _ in range(2):
+            self.claim(size)
+
+    @rule(group=GROUPS)
+    def begin_carefully(self, group: str) -> None:
+        """A hold that is over soon, and then one job at once."""
+        self.change(QueueSettings(groups={group: GroupChange(hold=Hold(for_ms=1, probe=True))}))
+        self.take_turns(3, 0)

@@ -41,17 +41,18 @@ class Seals:
         """A job as it is stored. With `tie` its envelope fits no other id than the one its caller chose.
 
         Raises:
-            PayloadError: it is too long then.
+            PayloadError: it is too long then. A dead letter never is: its job would lose the verdict with it.
         """
-        data = self.payload(job.queue, job.name, job.data, job.id if tie else None)
+        bound = job.options.letter is None
+        data = self.payload(job.queue, job.name, job.data, job.id if tie else None, bound=bound)
         return job if data is job.data else replace(job, data=data)
 
-    def payload(self, queue: str, name: str, data: str, job_id: JobId | None = None) -> str:
+    def payload(self, queue: str, name: str, data: str, job_id: JobId | None = None, *, bound: bool = True) -> str:
         """A payload as it is stored. Raises: PayloadError."""
         chain = self.chains(queue)
         if chain is not None:
             data = as_stored(data) or chain.seal(data, Purpose("payload", queue, name, job_id))
-        limit = self.limit(queue)
+        limit = self.limit(queue) if bound else None
         if limit is not None and (size := len(data.encode())) > limit:
             raise PayloadError(
                 f"payload has {size:,} bytes as it is stored, more than the {limit:,} that queue {queue!r} takes"

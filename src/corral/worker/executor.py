@@ -16,9 +16,9 @@ from corral.errors import JobTimeoutError, RegistrationError, ResultError, Unkno
 from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
-from corral.outcome import Completed, Failed, Outcome, Snoozed
+from corral.outcome import Completed, Outcome, Snoozed
 from corral.payload import from_json, result_json
-from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before
+from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before, unknown
 from corral.storage.port import Storage
 from corral.worker.batches import Batches
 from corral.worker.children import Children
@@ -152,7 +152,7 @@ class Executor:
         error = UnknownJobError(self._queue, job.name, self._known())
         if job.attempts_started < UNKNOWN_TRIES:
             return Snoozed(UNKNOWN_AFTER_MS)
-        return Failed(f"UnknownJobError: {error}", None, job.options.keep_failed or KEEP_FAILED)
+        return unknown(job, error)
 
     @staticmethod
     def _begin(run: Run, handler: Handler, chosen: Plan) -> None:

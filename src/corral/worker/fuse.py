@@ -34,7 +34,7 @@ MOST_GROUPS = 10_000
 _PAGE = 500
 _MOST_PAGES = 40
 #: Failures that say nothing about the other side.
-_NOT_COUNTED = ("corral.signals.", "corral.errors.PayloadError")
+_NOT_COUNTED = ("corral.signals.", "corral.errors.PayloadError", "corral.errors.UnknownJobError")
 
 
 def counts_as(outcome: Outcome) -> bool | None:

@@ -176,7 +176,8 @@ class Unit:
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
         self.ready: set[str] = set()  #: queues in which something became claimable
-        self.adds: list[tuple[Sequence[NewJob], Millis]] = []  #: what ends of jobs bring, to be added before the step is over
+        #: What ends of jobs bring, to be added before the step is over.
+        self.adds: list[tuple[Sequence[NewJob], Millis]] = []
         self._queues: dict[str, QueueRow | None] = {}
 
     # -- queues --------------------------------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+"""Numbers as people say them, in the sentences of findings."""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 job`, `1,204 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(ms: float) -> str:
+    """`0.8 s`, `18 min`, `3 h`."""
+    seconds = max(0.0, ms) / 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def share(part: float) -> str:
+    """`12.5 %`."""
+    return f"{part * 100:.3g} %"
