@@ -6,6 +6,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from corral.job import JobId
+from corral.sensitive import shown_repr
 from corral.timing import Millis
 
 #: Opaque position in one queue's event log. "" is the oldest event kept, "$" the present moment.
@@ -57,3 +58,8 @@ class Event(Struct, frozen=True, kw_only=True):
     detail: str | None = (
         None  #: JSON text: the result, progress, reason, or due time; None where there is nothing to say
     )
+
+    def __repr__(self) -> str:
+        # Which parts of a result are sensitive stands with its job, and no event has that: nothing of it is shown.
+        paths = ("",) if self.type in (EventType.COMPLETED, EventType.PROGRESS) else ()
+        return shown_repr(self, ("detail",), paths)

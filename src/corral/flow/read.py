@@ -7,6 +7,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from corral.job import Job, JobId, JobState
+from corral.sensitive import shown_repr
 from corral.storage.port import Children, Storage
 
 #: Queue and id.
@@ -27,6 +28,9 @@ class FlowTree(Struct, frozen=True, kw_only=True):
     children: tuple["FlowTree", ...] = ()
     left_out: int = 0  #: children that are not shown, because of `depth` or `limit`
     repeated: bool = False  #: it stands elsewhere in the tree, with its children
+
+    def __repr__(self) -> str:
+        return shown_repr(self, ("result",), ("",) if self.job is None else self.job.options.sensitive)
 
     @property
     def state(self) -> JobState | None:

@@ -218,6 +218,12 @@ class Children(Struct, frozen=True, kw_only=True):
     failed: Mapping[JobId, str] = {}  #: id -> reason
     queues: Mapping[JobId, str] = {}  #: id -> queue, of each of them
 
+    def __repr__(self) -> str:  # results may hold what is sensitive; only their jobs know where
+        return (
+            f"Children(pending={self.pending!r}, completed={list(self.completed)!r}, failed={dict(self.failed)!r}, "
+            f"queues={dict(self.queues)!r})"
+        )
+
 
 # -- the port --------------------------------------------------------------------------------------------------------
 

@@ -43,21 +43,35 @@ class Seals:
         Raises:
             PayloadError: it is too long then. A dead letter never is: its job would lose the verdict with it.
         """
-        bound = job.options.letter is None
-        data = self.payload(job.queue, job.name, job.data, job.id if tie else None, bound=bound)
+        origin = job.options.letter
+        if origin is None:
+            data = self.payload(job.queue, job.name, job.data, job.id if tie else None)
+        else:
+            home = self.home(job)
+            data = self._sealed(home, job.name, job.data, job.id if home == job.queue else None)
         return job if data is job.data else replace(job, data=data)
 
-    def payload(self, queue: str, name: str, data: str, job_id: JobId | None = None, *, bound: bool = True) -> str:
+    def home(self, job: Job | NewJob) -> str:
+        """The queue whose codecs a payload goes through: its own, but of a letter whose queue has none, the origin's.
+
+        Else what is secret in one queue would stand in the open as soon as it failed.
+        """
+        origin = job.options.letter
+        return job.queue if origin is None or self.chains(job.queue) is not None else origin.queue
+
+    def payload(self, queue: str, name: str, data: str, job_id: JobId | None = None) -> str:
         """A payload as it is stored. Raises: PayloadError."""
-        chain = self.chains(queue)
-        if chain is not None:
-            data = as_stored(data) or chain.seal(data, Purpose("payload", queue, name, job_id))
-        limit = self.limit(queue) if bound else None
+        data = self._sealed(queue, name, data, job_id)
+        limit = self.limit(queue)
         if limit is not None and (size := len(data.encode())) > limit:
             raise PayloadError(
                 f"payload has {size:,} bytes as it is stored, more than the {limit:,} that queue {queue!r} takes"
             )
         return data
+
+    def _sealed(self, queue: str, name: str, data: str, job_id: JobId | None = None) -> str:
+        chain = self.chains(queue)
+        return data if chain is None else as_stored(data) or chain.seal(data, Purpose("payload", queue, name, job_id))
 
     def unsealed(self, job: NewJob) -> NewJob:
         """A job that `job` sealed, as it was before. Raises: PayloadError, saying why it cannot be opened."""
@@ -138,7 +152,7 @@ class SealedStorage(Passing):
         return [
             patch
             if patch.data is UNSET or job is None
-            else replace(patch, data=self.seals.payload(queue, job.name, patch.data))
+            else replace(patch, data=self.seals.payload(self.seals.home(job), job.name, patch.data))
             for patch, job in zip(patches, jobs, strict=True)
         ]
 
@@ -211,7 +225,10 @@ class SealedStorage(Passing):
 
     def _job(self, job: Job) -> Job:
         if self.seals.chains(job.queue) is None:
-            return job
+            if job.options.letter is None or job.sizes is not None or self.seals.home(job) == job.queue:
+                return job
+            data = self.seals.open(job.data, Purpose("payload", self.seals.home(job), job.name, job.id))
+            return replace(job, data=data)
         if job.sizes is not None:  # an envelope that is cut cannot be opened, and no list may cost a decryption a row
             return job
         return replace(
