@@ -119,6 +119,14 @@ class RateLimit(Struct, frozen=True):
         return to_ms(self.per, "rate limit period")
 
 
+def _rate_limits(value: object, key: str) -> tuple[RateLimit, ...]:
+    """Rate limits as a tuple; a single one and a list are taken too. Raises: ConfigError."""
+    rates = (value,) if isinstance(value, RateLimit) else value
+    if not isinstance(rates, list | tuple) or not all(isinstance(rate, RateLimit) for rate in rates):
+        raise ConfigError(f"{key} must be RateLimit(count, per=seconds) or several, not {value!r}", key=key)
+    return tuple(rates)
+
+
 class GroupLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a group may do. Groups are served in turn; each of these bounds one group and leaves the others alone."""
 
@@ -131,6 +139,7 @@ class GroupLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
             value = getattr(self, key)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigError(f"group {key} must be 1 or more, not {value!r}", key=key)
+        force_setattr(self, "rate_limits", _rate_limits(self.rate_limits, "rate_limits"))
 
 
 class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,6 +152,10 @@ class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     probe: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reason, str):
+            raise ConfigError(f"the reason of a hold must be a text, not {self.reason!r}", key="reason")
+
 
 class GroupChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change to one group. `UNSET` leaves a field as it is."""
@@ -150,6 +163,9 @@ class GroupChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: GroupLimits | None | UnsetType = UNSET  #: instead of those the queue has for all groups; None: those again
     paused: bool | UnsetType = UNSET
     hold: Hold | None | UnsetType = UNSET  #: None lifts it
+
+    def __post_init__(self) -> None:
+        _check_kind("limits", self.limits, GroupLimits)
 
 
 class Dedup(Struct, frozen=True, omit_defaults=True):
@@ -369,3 +385,24 @@ class QueueSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hold: Hold | None | UnsetType = UNSET  #: None lifts it
     keep_completed: Keep | UnsetType = UNSET  #: what the sweeper enforces on an idle queue
     keep_failed: Keep | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        # What is stored once every worker reads at each claim: a value that cannot be read would stop the queue.
+        count = self.concurrency
+        if count not in (None, UNSET) and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise ConfigError(
+                f"concurrency must be a whole number of 1 or more, not {count!r}: to start nothing, pause the queue",
+                key="concurrency",
+            )
+        _check_kind("rate_limit", self.rate_limit, RateLimit)
+        _check_kind("add_limit", self.add_limit, RateLimit)
+        _check_kind("group_limits", self.group_limits, GroupLimits)
+        for key in ("keep_completed", "keep_failed"):
+            value = getattr(self, key)
+            if value is None or not isinstance(value, Keep | UnsetType):
+                raise ConfigError(f"{key} must be Keep(…), not {value!r}", key=key)
+
+
+def _check_kind(key: str, value: object, kind: type[RateLimit] | type[GroupLimits]) -> None:
+    if value is not None and not isinstance(value, kind | UnsetType):
+        raise ConfigError(f"{key} must be {kind.__name__}(…) or None, not {value!r}", key=key)

@@ -36,13 +36,20 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) 
             logger.error("%s failed, trying again: %s", what, error, exc_info=error)
 
 
+#: Dead letters left in one step; fewer than any sensible `add_limit`, so that those get through in the end.
+BURIED = 10
+
+
 class Recovery:
     """Puts dead workers' jobs back."""
 
     def __init__(
         self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float,
         failed_at: Callable[[], float], max_crashes: int = 2,
+        dead_letter: Callable[[Job], str | None] = lambda job: job.options.dead_letter,
     ) -> None:  # fmt: skip
+        self._dead_letter = dead_letter
+        self._letters: list[NewJob] = []  #: refused by a full queue
         self._max_crashes = max_crashes
         self._failed_at = failed_at
         self._storage = storage
@@ -95,13 +102,18 @@ class Recovery:
     async def _bury(self, queue: str, job_ids: Sequence[str]) -> None:
         """Leave the dead letters of jobs that no worker could: a step of its own, so dying here loses them."""
         jobs = await self._storage.get(queue, job_ids) if job_ids else []
-        letters = [
+        self._letters += [
             letter(job, target, job.failed_reason or "", attempts=job.attempts_made)
             for job in jobs
-            if job is not None and (target := job.options.dead_letter) is not None and target != queue
+            if job is not None and (target := self._dead_letter(job)) is not None and target != queue
         ]
-        if letters:
-            await self._storage.add(letters)
+        while self._letters:
+            try:
+                await self._storage.add(self._letters[:BURIED])
+            except QueueFullError as error:  # its `add_limit` is for producers, and there will be room again
+                logger.info("dead letters wait for room: %s", error)
+                return
+            del self._letters[:BURIED]
 
     async def _tell(self, queue: str, kind: EventType, job_ids: Sequence[str]) -> None:
         if not job_ids or not self._hooks.wants(kind):

@@ -269,7 +269,7 @@ class BaseWorker(Controls):
         if options.recover:
             recovery = Recovery(
                 self.storage, queues, self._hooks, lease=options.lease, failed_at=lambda: keeper.failed_at,
-                max_crashes=options.max_crashes,
+                max_crashes=options.max_crashes, dead_letter=self._dead_letter,
             )  # fmt: skip
             # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
             self._spawn(every(options.recovery_interval or min(4.0, options.lease / 3), recovery, "recovery"))
@@ -287,6 +287,12 @@ class BaseWorker(Controls):
             self._spawn(self._scheduler.run(self._stop))
         if options.burst or options.max_jobs is not None or options.max_time is not None:
             self._spawn(self._watch_end())
+
+    def _dead_letter(self, job: Job) -> str | None:
+        """Where a job goes that no worker could finish: what it says itself, else what its handler says."""
+        handlers = [lane.find(job.name) for lane in self.lanes if lane.queue == job.queue]
+        options = [job.options, *(handler.options for handler in handlers if handler is not None)]
+        return next((one.dead_letter for one in options if one.dead_letter is not None), None)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         self._tasks.append(asyncio.ensure_future(work))
