@@ -25,7 +25,7 @@ PAGE_BYTES = 16_000
 LEDGER = "corral-effects"
 MAX_KEY = 512
 #: Replacing a note by one that is over at once is how it is deleted.
-AT_ONCE_MS = 1
+AT_ONCE_MS = 0
 
 Scope: TypeAlias = Literal["queue", "app"]
 

@@ -210,10 +210,12 @@ class EffectInProgressError(EffectError):
 class EffectUncertainError(EffectError):
     """The effect was begun at most once and nobody knows whether it happened: look, then resolve or forget it."""
 
-    def __init__(self, key: str, owner: str) -> None:
+    def __init__(self, key: str, owner: str, failed: str | None = None) -> None:
         self.owner = owner
+        self.failed = failed  #: what its function raised; None: the run died
+        end = "which did not live to end it" if failed is None else f"where it raised {failed}"
         super().__init__(
-            f"effect {key!r} was begun in {owner}, which did not live to say whether it happened; find out, then call "
+            f"effect {key!r} was begun in {owner}, {end}; find out whether it happened, then call "
             "queue.resolve_effect(key, result) or queue.forget_effect(key)",
             key=key,
         )

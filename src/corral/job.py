@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from corral.errors import ConfigError
 from corral.naming import check_name as check_name
-from corral.options import Dedup, JobOptions, ParentPolicy, RateLimit
+from corral.options import Dedup, JobOptions, ParentPolicy, RateLimit, policy_of
 from corral.sensitive import shown_repr, shown_text
 from corral.timing import Millis
 
@@ -51,6 +51,9 @@ class After(Struct, frozen=True):
     queue: str
     id: JobId
     policy: ParentPolicy = ParentPolicy.FAIL
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "policy", policy_of(self.policy))
 
 
 class NewJob(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from corral.options import (
     check_keywords,
     check_priority,
     job_options,
+    policy_of,
 )
 from corral.payload import from_json, to_json
 from corral.timing import Seconds, instant_ms, to_ms
@@ -127,22 +128,13 @@ def reference(value: object, what: str) -> tuple[str, JobId]:
     return check_name(name, "queue name"), job_id
 
 
-def policy_of(value: str) -> ParentPolicy:
-    """A failure policy by its word. Raises: ConfigError, listing the words."""
-    try:
-        return ParentPolicy(value)
-    except ValueError:
-        known = ", ".join(repr(one.value) for one in ParentPolicy)
-        raise ConfigError(f"on_failure must be one of {known}, not {value!r}", key="on_failure") from None
-
-
 def _parent(keywords: AddKeywords) -> ParentRef | None:
     given = keywords.get("parent")
     if given is None:
         if "on_failure" in keywords:
             raise ConfigError("on_failure says what a failure means for the parent: give parent too", key="on_failure")
         return None
-    policy = given.policy if isinstance(given, ParentRef) else ParentPolicy.WAIT
+    policy = policy_of(given.policy) if isinstance(given, ParentRef) else ParentPolicy.WAIT
     if "on_failure" in keywords:
         policy = policy_of(keywords["on_failure"])
     return ParentRef(*reference(given, "parent"), policy)
@@ -231,6 +223,8 @@ def unique_id(name: str, data: str, unique: Unique) -> str:
         label, value = "()", from_json(to_json(unique(payload), "unique"))
     elif isinstance(unique, str | Sequence):
         fields = (unique,) if isinstance(unique, str) else tuple(unique)
+        if not all(isinstance(field, str) for field in fields):
+            raise ConfigError(f"unique must name fields of the payload, not {unique!r}", key="unique")
         label, value = ",".join(fields), _fields(payload, fields)
     else:
         raise ConfigError(f"unique must be True, fields of the payload or a function of it, not {unique!r}",

@@ -189,6 +189,9 @@ class Dedup(Struct, frozen=True, omit_defaults=True):
             raise ConfigError(f"deduplication id must be a text of 1 to 512 characters, not {self.id!r}", key="dedup")
         if self.ttl is not None:
             force_setattr(self, "ttl", to_seconds(self.ttl, "deduplication ttl", minimum=0.001))
+        for key in ("extend", "replace", "keep_last", "reschedule"):
+            if not isinstance(getattr(self, key), bool):
+                raise ConfigError(f"{key} must be True or False, not {getattr(self, key)!r}", key=key)
 
     @property
     def ttl_ms(self) -> Millis | None:
@@ -203,6 +206,15 @@ class ParentPolicy(StrEnum):
     CONTINUE = "continue"  #: the parent runs at once (continueParentOnFailure)
     IGNORE = "ignore"  #: the child counts as done (ignoreDependencyOnFailure)
     REMOVE = "remove"  #: the child is forgotten (removeDependencyOnFailure)
+
+
+def policy_of(value: str) -> ParentPolicy:
+    """A failure policy by its word. Raises: ConfigError, listing the words."""
+    try:
+        return ParentPolicy(value)
+    except ValueError:
+        known = ", ".join(repr(one.value) for one in ParentPolicy)
+        raise ConfigError(f"on_failure must be one of {known}, not {value!r}", key="on_failure") from None
 
 
 class Letter(Struct, frozen=True, omit_defaults=True):

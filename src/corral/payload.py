@@ -15,14 +15,16 @@ from typing import Any, get_args, get_origin, is_typeddict
 import msgspec
 from msgspec import Struct
 
-from corral.codec.chain import refuse_sealed
+from corral.codec.chain import MARKS, refuse_sealed
 from corral.errors import PayloadError, ResultError
 from corral.sensitive import is_marked, is_secret_name, sensitive_fields
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 
-_PLAIN = {None: "null", True: "true", False: "false"}
+#: What a handler without a result returns.
+NULL = "null"
+_PLAIN = {None: NULL, True: "true", False: "false"}
 
 
 def _plain(value: object) -> object:
@@ -58,8 +60,12 @@ def _ready_made() -> Callable[[object, int], Sequence[str]] | None:
 _READY = _ready_made()
 
 
+#: Not `str | int | float` where it is asked for, which would be put together anew for every payload.
+_SCALARS = (str, int, float)
+
+
 def _encode(value: object) -> str:
-    if _READY is None or isinstance(value, str | int | float):
+    if _READY is None or isinstance(value, _SCALARS):
         return _CODER.encode(value)
     return "".join(_READY(value, 0))
 
@@ -105,7 +111,8 @@ def to_json(value: object, what: str, *, limit: int = MAX_BYTES) -> str:
         raise PayloadError(
             f"{what} has {size:,} bytes, more than the limit of {limit:,}: store it elsewhere and pass its key"
         )
-    _check_depth(text, what)
+    if size > MAX_DEPTH:  # no shorter text nests too deeply
+        _check_depth(text, what)
     return text
 
 
@@ -121,10 +128,13 @@ def from_json(text: str) -> object:
         PayloadError: not JSON, longer than the limit or nested too deeply (another program may have written it); or
             sealed, and nobody here could open it.
     """
-    refuse_sealed(text)
-    if len(text) > 16 * MAX_BYTES:
-        raise PayloadError(f"payload has {len(text):,} characters, more than any payload may have")
-    _check_depth(text, "payload")
+    if text.startswith(MARKS):
+        refuse_sealed(text)
+    size = len(text)
+    if size > 16 * MAX_BYTES:
+        raise PayloadError(f"payload has {size:,} characters, more than any payload may have")
+    if size > MAX_DEPTH:  # no shorter text nests too deeply
+        _check_depth(text, "payload")
     try:
         value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:

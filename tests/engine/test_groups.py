@@ -93,13 +93,13 @@ async def test_a_group_is_held_and_let_go(app: Corral) -> None:
 
         queue = await mail.open()
         await queue.group("t1").hold(60, "429 from the other side")
-        handle = await send.add(group="t1")
-        await work_off(app)
-        assert (await handle.get()).state is JobState.WAITING
-        assert (await queue.group("t1").info()).hold_reason == "429 from the other side"
-        await queue.group("t1").lift()
-        await work_off(app)
-        assert (await handle.get()).state is JobState.COMPLETED
+        handle, other = await send.add(group="t1"), await send.add(group="t2")
+        async with working(app):
+            await other.result(timeout=GUARD)
+            assert (await handle.get()).state is JobState.WAITING
+            assert (await queue.group("t1").info()).hold_reason == "429 from the other side"
+            await queue.group("t1").lift()
+            await handle.result(timeout=GUARD)
 
 
 # -- full --------------------------------------------------------------------------------------------------------------

@@ -6,17 +6,17 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
 
 from corral import Corral, Event, Job, JobContext, JobHandle, SyncJobContext, WorkerOptions
+from corral.app.queues import AppQueue, QueueKeywords
 from corral.errors import StorageError
 from corral.job import NewJob, ParentRef
 from corral.options import ParentPolicy
 from corral.queue import Queue
+from tests.faults import crafts
 from tests.faults.forks import Ledger
+from tests.faults.scene import Scene as Scene
 
 Data = dict[str, object]
 
@@ -26,64 +26,10 @@ POLICIES = (ParentPolicy.IGNORE, ParentPolicy.CONTINUE, ParentPolicy.REMOVE, Par
 BACKLOG = 150
 #: Finished jobs kept in the queue `lean`, whose others are deleted as it goes.
 LEAN = 20
-LEASE = 0.3
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Where everything lies."""
-
-    folder: Path  #: of the ledgers
-    disk: Path | None = None  #: where the file of the store is, if elsewhere
-    synchronous: str = "full"
-    lease: float = LEASE
-    server: str = ""  #: URL of a store on a server; without one, the store is a file
-
-    @property
-    def database(self) -> Path:
-        return (self.disk or self.folder) / "corral.db"
-
-    @property
-    def url(self) -> str:
-        return self.server or f"sqlite:///{self.database}?synchronous={self.synchronous}"
-
-    @property
-    def engine(self) -> str:
-        return urlsplit(self.url).scheme
-
-    @property
-    def acks(self) -> Path:
-        """Jobs whose `add` returned: `queue id`."""
-        return self.folder / "acks"
-
-    @property
-    def effects(self) -> Path:
-        """Every call of a handler: `queue id fence pid`."""
-        return self.folder / "effects"
-
-    @property
-    def verdicts(self) -> Path:
-        """Every completion that the store accepted and the worker heard of: `queue id fence pid`."""
-        return self.folder / "verdicts"
-
-    @property
-    def refusals(self) -> Path:
-        """Every verdict that came too late and was refused: `pid`."""
-        return self.folder / "refusals"
-
-    @property
-    def troubles(self) -> Path:
-        """What producers met that must have a reason: `what who`."""
-        return self.folder / "troubles"
-
-    @property
-    def errors(self) -> Path:
-        """What the processes wrote to standard error."""
-        return self.folder / "errors"
 
 
 def application(scene: Scene) -> Corral:
-    """Two queues with handlers of every kind. `main` keeps every job, `lean` almost none."""
+    """Queues with handlers of every kind. `main` keeps every job, `lean` almost none."""
     app = Corral(scene.url)
     effects, verdicts, pid = Ledger(scene.effects), Ledger(scene.verdicts), os.getpid()
 
@@ -93,6 +39,15 @@ def application(scene: Scene) -> Corral:
     @app.on("completed")
     def completed(event: Event, job: Job) -> None:
         verdicts.write(job.queue, job.id, job.fence, pid)
+
+    main = _declare(app, effect, {"group_limits": crafts.GROUP_LIMITS} if scene.crafts else {})
+    if scene.crafts:
+        crafts.declare(app, main, scene, effect)
+    return app
+
+
+def _declare(app: Corral, effect: crafts.Note, limits: QueueKeywords) -> AppQueue:
+    """Plain jobs of every kind."""
 
     async def quick(ctx: JobContext, data: Data) -> None:
         effect(ctx)
@@ -121,7 +76,8 @@ def application(scene: Scene) -> Corral:
         await ctx.progress({"share": 0.5})
         await ctx.log("done")
 
-    main = app.queue("main", concurrency=6, keep_completed=True, keep_failed=True)
+    limits = {"concurrency": 6, "keep_completed": True, "keep_failed": True, **limits}
+    main = app.queue("main", **limits)
     for handler in (quick, nap, long, thread, chatty):
         main.job(handler.__name__)(handler)
     main.job("flaky", attempts=2, backoff=0.01)(flaky)
@@ -130,7 +86,7 @@ def application(scene: Scene) -> Corral:
     lean = app.queue("lean", concurrency=3, keep_completed=LEAN, keep_failed=True)
     for handler in (quick, chatty):
         lean.job(handler.__name__)(handler)
-    return app
+    return main
 
 
 # -- the worker --------------------------------------------------------------------------------------------------------
@@ -193,6 +149,9 @@ def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
             main, lean = await app.open_queue("main"), await app.open_queue("lean")
             troubles = Ledger(scene.troubles)
             producer = Producer(main, lean, Ledger(scene.acks), troubles, f"{seed}-{os.getpid()}")
+            if scene.crafts:
+                await crafts.tidy(main.storage)
+                producer.learn(await app.open_queue("crates"))
             say_ready()
             while not stop.is_set():
                 try:
@@ -215,6 +174,13 @@ class Producer:
         self._troubles = troubles
         self._tag = tag
         self._number = 0
+        self._ways: tuple[Callable[[], Awaitable[None]], ...] = (
+            self._one, self._many_at_once, self._bulk, self._own_id, self._later, self._family, self._passing,
+        )  # fmt: skip
+
+    def learn(self, crates: Queue) -> None:
+        """All that there is beside plain jobs."""
+        self._ways += crafts.Crafts(self._main, crates, self._ack, self._tag).ways
 
     async def step(self) -> None:
         """Add something, unless enough waits."""
@@ -223,8 +189,7 @@ class Producer:
             await asyncio.sleep(0.002)
             return
         self._number += 1
-        ways = (self._one, self._many_at_once, self._bulk, self._own_id, self._later, self._family, self._passing)
-        await random.choice(ways)()
+        await random.choice(self._ways)()
 
     def _ack(self, *handles: JobHandle[object]) -> None:
         for handle in handles:

@@ -7,11 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults import promises
 from tests.faults.actors import LEAN, Scene
 from tests.faults.books import Key, Row, StoreBooks, Totals
 from tests.faults.forks import lines
 from tests.faults.redis_books import RedisBooks
 from tests.faults.sqlite_books import SqliteBooks
+
+#: Verdicts with which a job completes, where they are not one: its first attempt fails, or may have failed.
+MADE = {"flaky": (2,), "stubborn": (1, 2)}
 
 
 @dataclass
@@ -60,6 +64,7 @@ def check(
         found = [*store.audit(books.rows, drained=drained, forgiven=forgiven)]
         found += [*(_bulks(books) if untouched else ()), *_conserved(books, kept=untouched)]
         found += [complaint for key in books.rows if key not in forgiven for complaint in _account(books, key)]
+        found += [*_errands(books), *promises.steps(scene), *promises.merges(scene)]
         if drained:
             found += [*_rest(books, forgiven), *(_totals(books) if untouched else ())]
     return books, found
@@ -119,7 +124,7 @@ def _account(books: Books, key: Key) -> Iterator[str]:
         yield f"undone: {name} was completed and is {row.state}"
     if accepted and accepted[0] != row.started:
         yield f"twice: {name} was completed by run {accepted[0]} when run {row.started} held the lease"
-    if row.state == "completed" and row.made != (2 if row.name == "flaky" else 1):
+    if row.state == "completed" and row.made not in MADE.get(row.name, (1,)):
         yield f"twice: {name} is completed after {row.made} verdicts"
     if row.crashes > 2:
         yield f"poison: {name} was recovered {row.crashes} times"
@@ -163,6 +168,14 @@ def _bulks(books: Books) -> Iterator[str]:
         bulk = json.loads(data)
         if bulk["size"] != count:
             yield f"torn: {count} of {bulk['size']} jobs of bulk {bulk['bulk']} are there"
+
+
+def _errands(books: Books) -> Iterator[str]:
+    """What a job adds together with its completion is there exactly when it has completed. (`_bulks` counts it.)"""
+    there = {json.loads(row.bulk)["bulk"] for row in books.rows.values() if row.bulk}
+    for (queue, job_id), row in books.rows.items():
+        if row.name == "errand" and (row.state == "completed") != (f"errand-{job_id}" in there):
+            yield f"torn: {queue}/{job_id} is {row.state}, but for what it adds it is the other way round"
 
 
 def noise(path: Path) -> list[str]:

@@ -43,7 +43,7 @@ class Restarts:
     """One server, one crew."""
 
     def __init__(self, server: ToughServer, folder: Path, tally: Tally, *, workers: int, slowest_ms: float) -> None:
-        scene = Scene(folder, server=server.store, lease=LEASE)
+        scene = Scene(folder, server=server.store, lease=LEASE, crafts=True)
         self._server = server
         self._crew = crew.Crew(scene, tally, workers=workers)
         self._tally = tally

@@ -188,7 +188,7 @@ def main() -> int:
         place = arguments.keep or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         torture = Torture(
-            Scene(place, server=server),
+            Scene(place, server=server, crafts=True),
             workers=arguments.workers, seed=arguments.seed, slowest_open_ms=arguments.slowest_open,
         )  # fmt: skip
         tally = torture.run(arguments.kills, arguments.every)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from corral.job import JobId, NewJob
 from corral.options import GroupChange, GroupLimits, Hold, QueueSettings, RateLimit
 from corral.storage.insight import GroupInfo
@@ -13,7 +15,7 @@ from .helpers import QUEUE, T0, new_job, start, wish
 
 def grouped(id: JobId | None, group: str | None = None, **fields: object) -> NewJob:
     """A job whose group is the first letter of its id unless said otherwise: "a3" is the third of group "a"."""
-    return new_job(id, group=group or str(id)[0], **fields)
+    return replace(new_job(id, group=group or str(id)[0]), **fields)
 
 
 async def add_grouped(storage: Storage, *ids: JobId, now: Millis = T0) -> None:
@@ -23,12 +25,12 @@ async def add_grouped(storage: Storage, *ids: JobId, now: Millis = T0) -> None:
 
 async def limit_groups(storage: Storage, *, now: Millis = T0, **limits: object) -> QueueInfo:
     """Bound every group that has no limits of its own."""
-    return await storage.configure(QUEUE, QueueSettings(group_limits=GroupLimits(**limits)), now=now)
+    return await storage.configure(QUEUE, QueueSettings(group_limits=replace(GroupLimits(), **limits)), now=now)
 
 
 async def change_group(storage: Storage, group: str, *, now: Millis = T0, **change: object) -> None:
     """Change one group."""
-    await storage.configure(QUEUE, QueueSettings(groups={group: GroupChange(**change)}), now=now)
+    await storage.configure(QUEUE, QueueSettings(groups={group: replace(GroupChange(), **change)}), now=now)
 
 
 async def hold_group(storage: Storage, group: str, for_ms: Millis, *, now: Millis = T0, probe: bool = False) -> None:

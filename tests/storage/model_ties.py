@@ -98,12 +98,12 @@ class TiedModel(Model):
             job.parent.ties[job_id] = Tie(job, new.parent.policy)
         if new.children or new.after:
             job.state, job.later = PARKED, new.delay_ms
-            self._follow(job, new, now)
+            self._come_after(job, new, now)
         elif new.delay_ms:
             job.state, job.run_at, job.place = DELAYED, now + new.delay_ms, abs(place)
         return Added(job_id, True)
 
-    def _follow(self, job: Record, new: NewJob, now: Millis) -> None:
+    def _come_after(self, job: Record, new: NewJob, now: Millis) -> None:
         for one in new.after:
             before = self.jobs.get(one.id)
             if before is None or (before.state is FAILED and one.policy is ParentPolicy.REMOVE):

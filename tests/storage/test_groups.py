@@ -8,7 +8,7 @@ import pytest
 from corral.event import EventType
 from corral.job import JobState, ParentRef
 from corral.options import JobOptions, QueueSettings
-from corral.outcome import Completed, Crashed, Failed, Parked, Released, Retried, Snoozed
+from corral.outcome import Completed, Crashed, Failed, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import JobPatch, Storage
 
 from .grouping import add_grouped, change_group, every_group, grouped, one_by_one
@@ -342,7 +342,8 @@ async def test_pages_and_selections_of_every_state_can_be_of_one_group(storage: 
         [grouped("a1", delay_ms=delay), new_job("p1", delay_ms=delay), grouped("b1", delay_ms=delay)], now=T0
     )
     runs = await start(storage, 3 * (state not in (WAITING, DELAYED)))
-    outcome = {JobState.COMPLETED: Completed(), JobState.FAILED: Failed("no")}.get(state)
+    outcomes: dict[JobState, Outcome] = {JobState.COMPLETED: Completed(), JobState.FAILED: Failed("no")}
+    outcome = outcomes.get(state)
     await storage.settle(QUEUE, [run.ends(outcome) for run in runs if outcome], now=T0)
     page = await storage.page(QUEUE, [state], group="a")
     assert (ids_of(page.items), page.total) == (["a1"], 1)

@@ -30,7 +30,7 @@ class Content(Struct):
     """All that is to arrive, without what says where it came from."""
 
     jobs: list[Stored]
-    order: list[tuple[str, int | None, str]]  #: waiting and delayed jobs as they stand
+    order: list[tuple[str, str, int | None, str]]  #: waiting and delayed jobs as they stand, by group
     ties: dict[str, frozenset[Tie]]
     logs: dict[str, tuple[str, ...]]
     notes: dict[str, Note]
@@ -70,8 +70,11 @@ async def content(store: Movable, queue: str) -> Content:
     return Content(
         jobs=sorted((one.stored for one in packed), key=lambda one: one.job.id),
         order=sorted(
-            ((job.state, job.run_at if job.run_at is not None else job.priority, job.id) for job in waiting),
-            key=lambda one: one[:2],
+            (
+                (job.state, job.group or "", job.run_at if job.run_at is not None else job.priority, job.id)
+                for job in waiting
+            ),
+            key=lambda one: one[:3],  # jobs of different groups are not in each other's way
         ),
         ties=ties,
         logs={job_id: (await store.logs(queue, job_id, limit=10_000)).items for job_id in ids},

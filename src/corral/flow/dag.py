@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 from corral.errors import ConfigError, closest
 from corral.flow.node import Node
 from corral.job import check_name
-from corral.keywords import policy_of
-from corral.options import ParentPolicy
+from corral.options import ParentPolicy, policy_of
 
 R = TypeVar("R")
 
@@ -47,6 +46,8 @@ class Dag:
         if not isinstance(node, Node):
             raise ConfigError(f"graphs are made of nodes: write definition.node(…), not {node!r}", key=key)
         names = [after] if isinstance(after, str) else after
+        if not isinstance(names, Iterable):
+            raise ConfigError(f"after must be names of the graph's nodes, not {after!r}", key="after")
         policies = names if isinstance(names, Mapping) else dict.fromkeys(names, ParentPolicy.FAIL)
         self.nodes[key] = node
         self.after[key] = {name: policy_of(policy) for name, policy in policies.items()}

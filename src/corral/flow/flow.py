@@ -1,17 +1,17 @@
 """`Flow`: adding compositions in one step, and steering them as a whole."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from corral.errors import ConfigError, JobNotFoundError, closest
 from corral.flow.dag import Dag
-from corral.flow.node import Node
+from corral.flow.node import Node, check_node
 from corral.flow.plan import MAX_FLOW, Planned, plan_dag, plan_trees
 from corral.flow.read import FlowTree, Level, Progress, Ref, Walk, get_all
 from corral.intake import OPEN, Intake
 from corral.job import JobId, JobState, ParentRef
-from corral.keywords import JobRef, policy_of, reference
-from corral.options import ParentPolicy
+from corral.keywords import JobRef, reference
+from corral.options import ParentPolicy, policy_of
 from corral.queue import JobHandle, Queue
 from corral.queue.adding import add_all
 from corral.queue.base import these
@@ -144,13 +144,16 @@ class Flow:
                 raise ConfigError("a graph has no root that could have a parent: give it to a node", key="parent")
             planned = plan_dag(what)
         else:
-            planned = plan_trees([what], self._parent(what, parent, on_failure))
+            root = check_node(what, "flow")
+            planned = plan_trees([root], self._parent(root, parent, on_failure))
         handles = await self._add(planned, wait)
         return FlowHandle(self, planned, handles)
 
     async def add_bulk(self, trees: Sequence[Node[R]], /, *, wait: Seconds = 0) -> list[FlowHandle[R]]:
         """Add several trees, all of them or none; a handle for each."""
-        planned = [plan_trees([tree]) for tree in trees]
+        if not isinstance(trees, Iterable):
+            raise ConfigError(f"trees must be several nodes, not {trees!r}: a single one is for add", key="trees")
+        planned = [plan_trees([check_node(tree, "trees")]) for tree in trees]
         jobs = [job for one in planned for job in one.jobs]
         together = Planned(tuple(jobs), (), {}, {}, ())
         handles = await self._add(together, wait)

@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 from corral.errors import ConfigError
 from corral.job import NewJob, check_name
-from corral.keywords import AddKeywords, NodeKeywords, new_job, policy_of
-from corral.options import ParentPolicy
+from corral.keywords import AddKeywords, NodeKeywords, new_job
+from corral.options import ParentPolicy, policy_of
 from corral.payload import to_json
 
 R = TypeVar("R")
@@ -124,8 +124,13 @@ def chain(*steps: A) -> A:
 
 
 def _nodes(given: Iterable[Node[Any]]) -> tuple[Node[Any], ...]:
-    nodes = tuple(given)
-    for one in nodes:
-        if not isinstance(one, Node):
-            raise ConfigError(f"flows are made of nodes: write definition.node(…), not {one!r}", key="children")
-    return nodes
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"children must be several nodes such as [{given!r}], not one alone", key="children")
+    return tuple(check_node(one, "children") for one in given)
+
+
+def check_node(value: object, key: str) -> Node[Any]:
+    """A job of a flow as callers give it. Raises: ConfigError: it is no node."""
+    if not isinstance(value, Node):
+        raise ConfigError(f"flows are made of nodes: write definition.node(…), not {value!r}", key=key)
+    return value

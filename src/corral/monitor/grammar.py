@@ -40,7 +40,9 @@ IS = ("finished", "late", "pending", "recovered", "retried")
 WORDS = {"state": STATES, "has": HAS, "is": IS}
 
 FIELDS = {
-    **dict.fromkeys(("id", "queue", "name", "group", "fingerprint", "error", "worker", "schedule", "parent"), Kind.TEXT),
+    **dict.fromkeys(
+        ("id", "queue", "name", "group", "fingerprint", "error", "worker", "schedule", "parent"), Kind.TEXT
+    ),
     **dict.fromkeys(WORDS, Kind.WORD),
     **dict.fromkeys(("attempts", "priority", "progress", "crashes", "size"), Kind.NUMBER),
     **dict.fromkeys(("wait", "duration"), Kind.SPAN),

@@ -100,9 +100,7 @@ def _test(job: Job, field: str, test: Test, now: Millis) -> bool:
         return _FLAGS[field][test.value](job, now)
     if field == "parent":
         parent = job.parent
-        return parent is not None and (
-            _text_fits(parent.id, test) or _text_fits(f"{parent.queue}/{parent.id}", test)
-        )
+        return parent is not None and (_text_fits(parent.id, test) or _text_fits(f"{parent.queue}/{parent.id}", test))
     return _text_fits(_TEXTS[field](job), test)
 
 

@@ -84,6 +84,13 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     empty_in_ms: Millis | None = None  #: at this rate; None: it does not shrink
 
 
+class Queues(Struct, frozen=True, kw_only=True):
+    """Queues, and how many fit in all."""
+
+    items: tuple[QueueRow, ...]
+    total: int
+
+
 class Setting(Struct, frozen=True, kw_only=True):
     """Retention of one state."""
 
@@ -103,7 +110,8 @@ class QueueDetail(Struct, frozen=True, kw_only=True):
     group_max_size: int | None = None
     group_limits: tuple[Limit, ...] = ()
     groups: Groups = Groups()
-    priorities: Mapping[int, int] = {}  #: waiting jobs by priority; () when too many occur
+    priorities: Mapping[int, int] = {}  #: waiting jobs by priority, best first …
+    priorities_complete: bool = True  #: … of the first 20 that occur
     keep_completed: Setting | None = None
     keep_failed: Setting | None = None
     schedules: int = 0
@@ -193,6 +201,21 @@ class JobRow(Struct, frozen=True, kw_only=True):
     preview: str = ""
     data_bytes: int = 0
     result_bytes: int = 0
+
+
+class JobDetail(Struct, frozen=True, kw_only=True):
+    """One job. A text of more than 64 KB is left out: `whole` says whether it is all there. What is sensitive is hidden."""
+
+    row: JobRow
+    data: str | None = None  #: JSON text
+    result: str | None = None  #: JSON text
+    progress: str | None = None  #: JSON text
+    reason: str | None = None
+    traces: tuple[str, ...] = ()
+    whole: bool = True
+    timeout_ms: Millis | None = None
+    lifespan_ms: Millis | None = None
+    scheduled_for: Millis | None = None
 
 
 class Scan(Struct, frozen=True, kw_only=True):
@@ -354,13 +377,6 @@ class Point(Struct, frozen=True, kw_only=True):
     retried: int = 0
     wait: Spread = Spread()
     run: Spread = Spread()
-
-
-class Mark(Struct, frozen=True):
-    """A line across every chart: something was deployed."""
-
-    at: Millis
-    label: str
 
 
 class Series(Struct, frozen=True, kw_only=True):

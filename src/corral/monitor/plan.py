@@ -1,7 +1,6 @@
 """Where a search has to look: which queues, which states, from when to when. Pure."""
 
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
@@ -55,7 +54,7 @@ def _is(value: str, test: Text | Range) -> bool:
         return False
     if test.how == "starts":
         return value.startswith(test.value)
-    return test.value.casefold() in value.casefold() if test.how == "part" else fnmatchcase(value, test.value)
+    return test.value.casefold() in value.casefold() if test.how == "part" else value == test.value
 
 
 def _may_be_in(query: Query, state: JobState) -> bool:

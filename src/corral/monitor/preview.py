@@ -44,7 +44,9 @@ def _mended(text: str) -> tuple[bool, object]:
 
     The values stand under their keys, so that secrets are hidden by their names as in a whole document.
     """
-    open_, parts, at = [], [], 0
+    open_: list[str] = []
+    parts: list[str] = []
+    at = 0
     safe: tuple[int, tuple[str, ...]] = (0, ())  # so many parts make a document with these brackets closed
     while at < len(text):
         token = _TOKEN.match(text, at)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from corral.monitor.objects import Finding, QueueRow, ScheduleRow, WorkerRow
-from corral.monitor.thresholds import Thresholds
+from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.monitor.words import count, share, span
 from corral.timing import Millis
 
@@ -14,7 +14,7 @@ FAR_BEYOND = 10
 
 def attention(
     queues: Iterable[QueueRow], schedules: Iterable[ScheduleRow], workers: Iterable[WorkerRow], *, now: Millis,
-    thresholds: Thresholds = Thresholds(),
+    thresholds: Thresholds = DEFAULTS,
 ) -> tuple[Finding, ...]:  # fmt: skip
     """All findings: critical ones first, then by rule, queue and subject."""
     found = [finding for row in queues for finding in of_queue(row, now, thresholds.of(row.name))]
@@ -44,7 +44,8 @@ def _stopped(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding
             why = f' ("{row.pause_reason}")' if row.pause_reason else ""
             yield Finding(
                 rule="paused-backlog", severity="warning", queue=row.name, value=oldest, threshold=limits.paused_ms,
-                message=f"{row.name} is paused{why} while {count(row.waiting, 'job')} wait, the oldest for {span(oldest)}",
+                message=f"{row.name} is paused{why} while {count(row.waiting, 'job')} wait, "
+                f"the oldest for {span(oldest)}",
                 remedy=f"resume it: corral queues resume {row.name}", since=now - oldest,
             )  # fmt: skip
         return
@@ -151,7 +152,8 @@ def of_worker(row: WorkerRow, limits: Thresholds) -> Iterator[Finding]:
         return
     yield Finding(
         rule="stalled", severity="warning", subject=row.name, value=row.busy, threshold=limits.stalled,
-        message=f"worker {row.name} on {row.host} is not seen for {span(row.silent_ms)} and had {count(row.busy, 'job')}",
+        message=f"worker {row.name} on {row.host} was not seen for {span(row.silent_ms)} and had "
+        f"{count(row.busy, 'job')}",
         since=row.seen_at, remedy="other workers take its jobs back when their leases run out; see why it died",
     )  # fmt: skip
 

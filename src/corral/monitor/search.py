@@ -3,7 +3,7 @@
 import base64
 import binascii
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -93,11 +93,14 @@ class Search:
         counts = {one.queue: one for one in await self._storage.counts(plan.queues)}
         total = sum(_size(counts[queue], state) for queue in plan.queues for state in plan.states)
         for way in _ways(plan, spot):
-            if _size(counts[way[0]], way[1]):
+            if not _size(counts[way[0]], way[1]):
+                continue
+            if self._spent(found):
+                found.spot = Spot(self._mark, 0, *way, 0)
+            else:
                 await self._walk(found, plan, way, spot)
             if found.spot is not None:
                 break
-            spot = None
         before = 0 if cursor is None else self._read(cursor).examined
         if plan.filtered:
             return self._answer("scan", found, total, None, before + found.examined)
@@ -110,8 +113,12 @@ class Search:
             complete=spot is None and not found.unread, cursor=None if spot is None else _write(spot),
             took_ms=round(self._took_ms(), 1),
         )  # fmt: skip
-        rows = tuple(job_row(job, self._now, reveal=self._reveal) for job in found.jobs[: self._limit])
+        rows = tuple(job_row(job, self._now, reveal=self._reveal) for job in found.jobs)
         return Jobs(items=rows, scan=scan, total=total)
+
+    def _spent(self, found: Found) -> bool:
+        """Whether enough has been found or done."""
+        return len(found.jobs) >= self._limit or found.examined >= EXAMINED or self._took_ms() >= BUDGET_MS
 
     def _took_ms(self) -> float:
         return (self._clock() - self._began) * 1000
@@ -133,13 +140,13 @@ class Search:
         while True:
             room = self._limit - len(found.jobs)
             size = min(SLICE, EXAMINED - found.examined) if plan.filtered else min(SLICE, room)
-            jobs = list((await self._storage.page(queue, [state], start=begin, limit=size, lean=True)).items)
-            inside = [job for job in jobs if not _is_before(job, plan.finished_after)]
+            page = await self._storage.page(queue, [state], start=begin, limit=size, lean=True)
+            inside = [job for job in page.items if not _is_before(job, plan.finished_after)]
             looked = await self._look(found, inside)
             begin += looked
-            if looked == len(inside) and (len(jobs) < size or len(inside) < len(jobs)):
+            if looked == len(inside) and (begin >= page.total or len(inside) < size):
                 return  # that was all of it
-            if len(found.jobs) >= self._limit or found.examined >= EXAMINED or self._took_ms() >= BUDGET_MS:
+            if self._spent(found):
                 last = inside[looked - 1]
                 found.spot = Spot(self._mark, 0, queue, state, begin, last.id, last.finished_at or 0)
                 return
@@ -156,10 +163,13 @@ class Search:
             return len(jobs)
         for begin in range(0, len(jobs), TOGETHER):
             some = jobs[begin : begin + TOGETHER]
-            found.examined += len(some)
-            found.jobs += await self._inside_of(found, [job for job in some if fits(job, self._query, self._now)])
-            if len(found.jobs) >= self._limit or (begin and self._took_ms() >= BUDGET_MS):
-                return begin + len(some)
+            fitting = await self._inside_of(found, [job for job in some if fits(job, self._query, self._now)])
+            room = self._limit - len(found.jobs)
+            found.jobs += fitting[:room]
+            looked = len(some) if len(fitting) < room else some.index(fitting[room - 1]) + 1
+            found.examined += looked
+            if len(found.jobs) >= self._limit or self._took_ms() >= BUDGET_MS:
+                return begin + looked
         return len(jobs)
 
     async def _inside_of(self, found: Found, jobs: Sequence[Job]) -> list[Job]:
@@ -195,6 +205,8 @@ class Search:
         Finished jobs come to the front and go at the end, or anywhere by hand: the place is looked for by time, in
         steps that double. Pending ones are asked for their place.
         """
+        if not spot.offset:
+            return 0
         if not way[1].finished:
             place = await self._storage.place(way[0], spot.after)
             return spot.offset if place is None or place.groups or not place.exact else place.ahead + 1

@@ -10,7 +10,7 @@ from corral.timing import Millis
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):
-    """The thresholds of the rules in `corral.monitor.rules`; `queues` has those of single queues, by name or `glob*`."""
+    """The thresholds of `corral.monitor.rules`; `queues` has those of single queues, by name or `glob*`."""
 
     waiting: int | None = 1_000  #: more waiting jobs
     failed: int | None = 100  #: more failed jobs that are kept
@@ -32,3 +32,6 @@ class Thresholds(Struct, frozen=True, kw_only=True):
         if found is None:
             found = next((one for glob, one in self.queues.items() if fnmatchcase(queue, glob)), None)
         return replace(self, queues={}) if found is None else found
+
+
+DEFAULTS = Thresholds()

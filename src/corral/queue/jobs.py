@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from corral.errors import JobFailedError, JobNotFoundError, JobStateError, JobTimeoutError
 from corral.job import FINISHED, PENDING, Job, JobId, JobState
+from corral.keywords import check_group
 from corral.listener import Endings
 from corral.options import check_priority
 from corral.payload import from_json, to_json
@@ -129,7 +130,7 @@ class ManyVerbs(QueueBase):
         """Jobs in these states (all states when none is named)."""
         return await self.storage.page(
             self.name, states or tuple(JobState), start=start, limit=limit, newest_first=newest_first, name=name,
-            group=group,
+            group=_checked(group),
         )  # fmt: skip
 
     async def retry(
@@ -146,7 +147,7 @@ class ManyVerbs(QueueBase):
         which = (
             these(job_ids)
             if job_ids
-            else Selection(states=frozenset(states), limit=limit, name=name, group=group)
+            else Selection(states=frozenset(states), limit=limit, name=name, group=_checked(group))
         )  # fmt: skip
         return await self.storage.retry(
             self.name, which, reset_attempts=reset_attempts, after_ms=to_ms(after, "after"),
@@ -178,7 +179,7 @@ class ManyVerbs(QueueBase):
     async def _remove_all(
         self, states: frozenset[JobState], older_ms: int | None, limit: int, name: str | None, group: str | None
     ) -> list[JobId]:
-        removed: list[JobId] = []
+        group, removed = _checked(group), []
         while len(removed) < limit:
             size = min(1000, limit - len(removed))  # a slice at a time: other callers get their turn in between
             which = Selection(states=states, older_than_ms=older_ms, limit=size, name=name, group=group)
@@ -191,3 +192,7 @@ class ManyVerbs(QueueBase):
     async def obliterate(self, *, force: bool = False) -> None:
         """Delete the queue and everything in it. Raises: StorageError while jobs run, unless `force`."""
         await self.storage.obliterate(self.name, force=force)
+
+
+def _checked(group: str | None) -> str | None:
+    return None if group is None else check_group(group)

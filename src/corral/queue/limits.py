@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from corral.errors import ConfigError
 from corral.keywords import check_rates
+from corral.naming import check_name
 from corral.options import GroupLimits, Hold, Keep, QueueSettings, RateLimit
 from corral.queue.base import QueueBase
 from corral.storage.port import Claim, QueueInfo, Token
@@ -53,6 +54,7 @@ class LimitVerbs(QueueBase):
 
         The whole table is read and written: of two changes in the same instant one may be lost.
         """
+        check_name(job_name, "job name")
         info = await self.info()
         limits: dict[str, tuple[RateLimit, ...]] = dict(info.name_limits)
         caps = dict(info.name_concurrency)

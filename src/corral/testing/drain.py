@@ -87,9 +87,9 @@ async def drain(
 ) -> Drained:
     """Run jobs, one at a time, until nothing is left to run, now or later.
 
-    When nothing can run now, time is moved on to the next delayed job, retry or end of a rate limit's window. Handlers,
-    middleware, hooks, limits and the application's lifespan are the real ones. Not run: jobs of paused queues, and
-    schedules (see `fire_schedules`).
+    When nothing can run now, time is moved on to the next delayed job, retry or end of a hold or rate limit's window.
+    Handlers, middleware, hooks, limits and the application's lifespan are the real ones. Not run: jobs of paused queues
+    or groups, and schedules (see `fire_schedules`).
 
     Args:
         queues: only these; all queues of the application when it is left out.
@@ -179,6 +179,8 @@ class _Bench:
 
     async def _next_time(self, queue: str, claimed: Claimed) -> Millis | None:
         times = [] if claimed.next_at is None else await self._due(queue)
+        if claimed.freed_at is not None:
+            times.append(claimed.freed_at)
         # A window that holds nobody back is not worth waiting for.
         if claimed.held_until is not None and (await self._store.counts([queue]))[0].waiting:
             times.append(claimed.held_until)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from corral.errors import ConfigError
 from corral.job import Job, JobId, NewJob, ParentRef, check_job_id, check_name
-from corral.keywords import AddKeywords, new_job, policy_of
-from corral.options import ParentPolicy
+from corral.keywords import AddKeywords, new_job
+from corral.options import ParentPolicy, policy_of
 from corral.payload import to_json
 from corral.storage.port import Added, Children
 from corral.timing import to_seconds

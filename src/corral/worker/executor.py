@@ -10,14 +10,14 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from corral.codec.chain import refuse_sealed
+from corral.codec.chain import MARKS, refuse_sealed
 from corral.error_text import trace_of
 from corral.errors import JobTimeoutError, RegistrationError, ResultError, UnknownJobError
 from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
 from corral.outcome import Completed, Outcome, Snoozed
-from corral.payload import from_json, result_json
+from corral.payload import NULL, from_json, result_json
 from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before, unknown
 from corral.storage.port import Storage
 from corral.worker.batches import Batches
@@ -43,6 +43,7 @@ class Plan:
     policy: RetryPolicy
     timeout: float | None
     keep_logs: int
+    direct: bool  #: an `async def` function that gets one job and no services: it is simply called
 
 
 def plan(handler: Handler, options: JobOptions) -> Plan:
@@ -63,7 +64,9 @@ def plan(handler: Handler, options: JobOptions) -> Plan:
         dead_letter=resolved.dead_letter,
     )
     timeout = None if resolved.timeout_ms is None else resolved.timeout_ms / 1000
-    return Plan(options, policy, timeout, 1000 if resolved.keep_logs is None else resolved.keep_logs)
+    keep_logs = 1000 if resolved.keep_logs is None else resolved.keep_logs
+    direct = handler.mode is Mode.ASYNC and handler.batch is None and not handler.needs and not handler.middlewares
+    return Plan(options, policy, timeout, keep_logs, direct)
 
 
 class Executor:
@@ -99,16 +102,21 @@ class Executor:
         try:
             if run.stopped is not None:  # cancelled or interrupted before it began
                 raise run.stopped
-            refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
-            if self.batches is None:
-                self._begin(run, handler, chosen)
-                if self._middlewares or handler.middlewares:
-                    result = await self._call(run, handler, chosen)
-                else:
-                    result = await self._invoke(run, handler, chosen)
-            else:
+            if job.data.startswith(MARKS):
+                refuse_sealed(job.data)  # before middleware sees it, and whether the handler takes data or not
+            if self.batches is not None:
                 result = await self._call_beside_batches(run, handler, chosen, self.batches)
-            ending: Ending = Returned(_result_text(result, handler.max_result))
+            elif not chosen.direct or self._middlewares:
+                self._begin(run, handler, chosen)
+                result = await self._call(run, handler, chosen)
+            else:  # usual: each coroutine in between costs as much as all of the bookkeeping
+                run.begun = True
+                if chosen.timeout is not None:
+                    self._begin(run, handler, chosen)
+                data = handler.payload.decode(job.data) if handler.takes_data else None
+                context = self._context(run, chosen) if handler.takes_context else None
+                result = await cast(Awaitable[object], handler.call(context, data))
+            ending: Ending = Returned(NULL if result is None else _result_text(result, handler.max_result))
         except BaseException as error:  # SystemExit and its like, raised by a handler, are that job's failure alone
             ending = _ending(run, error)
         finally:

@@ -106,7 +106,8 @@ class Fetcher:
         self._failures = 0
         self.stopping = False
         self.paused = False  #: here; the queue may be served elsewhere
-        self.quiet = False  #: the last turn found nothing to run, and nothing of before is left
+        self.quiet = False  #: the last turn found nothing to run, now or once a limit has room, and nothing is left here
+        self._held = False  #: it would be quiet if nothing waited for the end of the queue's own window or hold
         self.turned_at = time.monotonic()  #: of the last turn that the store answered
         self.asked_at = -math.inf  #: when that turn set out
         self.interrupted = 0
@@ -217,6 +218,18 @@ class Fetcher:
             slot._log_destroy_pending = False  # type: ignore[attr-defined]  # it is known, and was logged
             asyncio._unregister_task(slot)
 
+    async def done(self) -> bool:
+        """Whether it is quiet. A window that is used up says nothing about that: the store is asked, once a turn."""
+        if self._held:
+            self._held, asked_at = False, self.asked_at
+            try:
+                [counts] = await self._storage.counts([self.lane.queue])
+            except StorageError:  # the next turn will meet the same trouble, and speaks of it
+                return False
+            if asked_at == self.asked_at:
+                self.quiet = not counts.waiting
+        return self.quiet
+
     # -- the turn ------------------------------------------------------------------------------------------------
 
     def _free(self) -> int:
@@ -258,7 +271,9 @@ class Fetcher:
             self._forget(run)
         self._take(settled.claimed, token, asked_at)
         # Not while the other turn is on its way with a wish, for it may bring jobs.
-        self.quiet = self.at_rest and not self.paused and settled.claimed.held_until is None
+        idle = self.at_rest and not self.paused and settled.claimed.freed_at is None
+        self._held = idle and settled.claimed.held_until is not None
+        self.quiet = idle and not self._held
         for run, outcome in batch:
             self._reporter.ended(run, outcome, settled.refused.get(run.job.id))
         return settled.claimed

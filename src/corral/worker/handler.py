@@ -58,10 +58,13 @@ class Handler:
         return self.mode is Mode.ASYNC or (self.mode is Mode.PROCESS and is_async(self.function))
 
     def call(
-        self, context: JobContext | SyncJobContext | BatchContext, data: object,
+        self, context: JobContext | SyncJobContext | BatchContext | None, data: object,
         services: dict[str, object] | None = None,
     ) -> object:  # fmt: skip
-        """Call the function with what its signature asks for; a coroutine when it is `async def`."""
+        """Call the function with what its signature asks for; a coroutine when it is `async def`.
+
+        Without a context only where it takes none.
+        """
         if services is not None:
             return self._call_with(context, data, services)
         if self.takes_context:

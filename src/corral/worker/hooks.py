@@ -51,10 +51,7 @@ class HookCalls:
         self._waiting: deque[tuple[Event, Job]] = deque()
         self._left_out = 0
         self._task: asyncio.Task[None] | None = None
-
-    def wants(self, kind: EventType) -> bool:
-        """Whether anybody waits for this type."""
-        return self._hooks.wants(kind)
+        self.wants = hooks.wants  #: whether anybody waits for a type
 
     def put(self, event: Event, job: Job) -> None:
         """Have the event's hooks called soon, in order. Beyond MOST_WAITING they are left out, and that is logged."""

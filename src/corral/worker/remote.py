@@ -196,8 +196,10 @@ def refuse(error: CorralError) -> Refused:
             return Refused("JobTimeoutError", _text(error), seconds=float(error.seconds))
         case LeaseLostError():
             return Refused("LeaseLostError", _text(error), (error.queue, error.job_id))
-        case EffectInProgressError() | EffectUncertainError():
-            return Refused(type(error).__name__, _text(error), (error.key, error.owner))
+        case EffectInProgressError():
+            return Refused("EffectInProgressError", _text(error), (error.key, error.owner))
+        case EffectUncertainError():
+            return Refused("EffectUncertainError", _text(error), (error.key, error.owner, error.failed or ""))
         case _:
             known = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _BY_NAME)
             return Refused(next(known, "CorralError"), _text(error))
@@ -216,7 +218,7 @@ def refusal(refused: Refused) -> CorralError:
             return LeaseLostError(queue, job_id)
         case Refused("EffectInProgressError", _, (key, owner)):
             return EffectInProgressError(key, owner)
-        case Refused("EffectUncertainError", _, (key, owner)):
-            return EffectUncertainError(key, owner)
+        case Refused("EffectUncertainError", _, (key, owner, failed)):
+            return EffectUncertainError(key, owner, failed or None)
         case Refused(name, message):
             return _BY_NAME.get(name, CorralError)(message)

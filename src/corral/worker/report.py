@@ -16,6 +16,8 @@ from corral.worker.recorder import Recorder
 from corral.worker.run import Run
 
 logger = logging.getLogger("corral.worker")
+_DONE = EventType.COMPLETED
+_DEBUG = logging.DEBUG
 
 KIND: dict[type[Outcome], EventType] = {
     Completed: EventType.COMPLETED,
@@ -34,6 +36,7 @@ class Reporter:
 
     def __init__(self, calls: HookCalls) -> None:
         self._calls = calls
+        self._wants = calls.wants
         self.recorder: Recorder | None = None
         self.fuses: dict[str, Fuse] = {}  #: by queue
         self.totals: Counter[tuple[str, EventType]] = Counter()
@@ -41,7 +44,7 @@ class Reporter:
 
     def started(self, run: Run) -> None:
         """A handler is about to be called."""
-        if logger.isEnabledFor(logging.DEBUG):
+        if logger.isEnabledFor(_DEBUG):
             job = run.job
             logger.debug(
                 "job started",
@@ -59,16 +62,16 @@ class Reporter:
                 extra={"event": "worker.lock_lost", "queue": run.queue, "jobId": run.job.id, "reason": refusal.value},
             )
             return
-        kind = KIND[type(outcome)]
+        kind = KIND[type(outcome)]  # from here on by names of the module, which are found sooner than an enum's
         self.finished += 1
         self.totals[run.queue, kind] += 1
         if self.recorder is not None:
             self.recorder.note(run, kind)
         if self.fuses and (fuse := self.fuses.get(run.queue)) is not None:
             fuse.told(run, outcome)
-        if kind is not EventType.COMPLETED or logger.isEnabledFor(logging.DEBUG):
+        if kind is not _DONE or logger.isEnabledFor(_DEBUG):
             self._log(run, outcome, kind)
-        if self._calls.wants(kind):
+        if self._wants(kind):
             event = Event(
                 type=kind, queue=run.queue, at=now_ms(), job_id=run.job.id, name=run.job.name, detail=_detail(outcome)
             )

@@ -75,9 +75,10 @@ class Step(Struct, frozen=True):
             raise ConfigError(
                 f"a step's name must be a text of 1 to {MAX_NAME} characters, not {self.name!r}", key="step"
             )
-        if isinstance(self.attempts, bool) or not 1 <= self.attempts <= MAX_ATTEMPTS:
+        count = self.attempts
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_ATTEMPTS:
             raise ConfigError(
-                f"attempts must be a whole number from 1 to {MAX_ATTEMPTS}, not {self.attempts!r}", key="attempts"
+                f"attempts must be a whole number from 1 to {MAX_ATTEMPTS}, not {count!r}", key="attempts"
             )
         if not isinstance(self.backoff, Fixed | Exponential):
             force_setattr(self, "backoff", Fixed(self.backoff))
@@ -221,7 +222,7 @@ class Steps:
     async def _check_over(self, key: str, mark: Mark) -> None:
         """Whether this run may take the effect over from the one that marked it."""
         if mark.failed is not None:
-            raise EffectUncertainError(key, mark.owner)
+            raise EffectUncertainError(key, mark.owner, mark.failed)
         own = (mark.queue, mark.job_id) == (self._job.queue, self._job.id)
         if not own and await self._ledger.still_runs(mark.queue, mark.job_id, mark.run):
             raise EffectInProgressError(key, mark.owner)

@@ -6,9 +6,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from corral.errors import StorageError
+from corral.errors import QueueFullError, StorageError
 from corral.event import Event, EventType
-from corral.job import JobState
+from corral.job import Job, JobState, NewJob
 from corral.letters import letter
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, QueueSettings
 from corral.storage.port import Selection, Storage
@@ -34,10 +34,6 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], what: str) 
             logger.warning("%s could not reach the store, trying again: %s", what, error)
         except Exception as error:  # one of the house's two: upkeep must outlive any single mistake
             logger.error("%s failed, trying again: %s", what, error, exc_info=error)
-
-
-#: Dead letters left in one step; fewer than any sensible `add_limit`, so that those get through in the end.
-BURIED = 10
 
 
 class Recovery:
@@ -107,13 +103,14 @@ class Recovery:
             for job in jobs
             if job is not None and (target := self._dead_letter(job)) is not None and target != queue
         ]
-        while self._letters:
+        left: list[NewJob] = []
+        for one in self._letters:
             try:
-                await self._storage.add(self._letters[:BURIED])
-            except QueueFullError as error:  # its `add_limit` is for producers, and there will be room again
-                logger.info("dead letters wait for room: %s", error)
-                return
-            del self._letters[:BURIED]
+                await self._storage.add([one])
+            except QueueFullError as error:  # its `add_limit` is meant for producers, and there will be room again
+                logger.info("a dead letter waits for room: %s", error)
+                left.append(one)
+        self._letters = left
 
     async def _tell(self, queue: str, kind: EventType, job_ids: Sequence[str]) -> None:
         if not job_ids or not self._hooks.wants(kind):

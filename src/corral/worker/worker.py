@@ -18,6 +18,7 @@ from typing import Self, TypeAlias
 from corral._version import __version__
 from corral.errors import ConfigError, CorralError
 from corral.intake import OPEN, Intake
+from corral.job import Job
 from corral.options import QueueSettings
 from corral.scheduler import Scheduler
 from corral.storage.port import Storage, Token, WorkerInfo
@@ -55,7 +56,8 @@ class WorkerOptions:
     shutdown_timeout: float = 30.0  #: how long running jobs may finish after the order to stop
     stats_interval: float = 30.0  #: 0 logs no statistics
     sweep_interval: float = 60.0
-    burst: bool = False  #: stop as soon as nothing waits and nothing runs; delayed jobs stay for the next time
+    #: Stop as soon as nothing waits and nothing runs. Limits and holds are waited for, delayed and paused jobs are not.
+    burst: bool = False
     max_jobs: int | None = None  #: stop gracefully after so many
     max_time: float | None = None  #: stop gracefully after so long
     run_schedules: bool = True
@@ -315,7 +317,7 @@ class BaseWorker(Controls):
         looked, finished = began, -1
         while True:
             await asyncio.sleep(0.02)
-            quiet = all(fetcher.quiet for fetcher in self.fetchers)
+            quiet = self.options.burst and all([await fetcher.done() for fetcher in self.fetchers])
             if quiet and finished != self.reporter.finished:
                 # The last job of one queue may have let another one's go: each looks once more, and finds nothing.
                 looked, finished, quiet = time.monotonic(), self.reporter.finished, False
@@ -324,7 +326,7 @@ class BaseWorker(Controls):
             quiet = quiet and all(fetcher.asked_at >= looked for fetcher in self.fetchers)
             enough = self.options.max_jobs is not None and self.reporter.finished >= self.options.max_jobs
             late = self.options.max_time is not None and time.monotonic() - began >= self.options.max_time
-            if (self.options.burst and quiet) or enough or late:
+            if quiet or enough or late:
                 self.stop()
                 return
 

@@ -357,6 +357,7 @@ class ClaimedReply(Struct):
     jobs: list[Raw] = []
     now: float = 0
     next_at: float | None = None
+    freed_at: float | None = None
     held_until: float | None = None
     paused: bool = False
 

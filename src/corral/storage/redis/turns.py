@@ -149,6 +149,9 @@ class Turns:
         # The store's times in this machine's: a worker sleeps by its own clock, which may be wrong.
         shift = now_ms() - at if now is None else 0
         next_at, held_until = millis(reply.next_at, shift), millis(reply.held_until, shift)
+        freed_at = millis(reply.freed_at, shift)
         if unreadable and not jobs and held_until is None:
             held_until = at + shift  # not idle: the next call goes on behind them
-        return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until, paused=reply.paused)
+        return Claimed(
+            jobs=tuple(jobs), next_at=next_at, freed_at=freed_at, held_until=held_until, paused=reply.paused
+        )

@@ -59,12 +59,15 @@ def claim(unit: Unit, name: str, wish: Claim, now: Millis) -> Claimed:
     held_until = held(queue, len(rows), now)
     if more and held_until is None:
         held_until = now  # not idle: the next call goes on behind those that were passed over
+    freed_at = None
     if queue.grouped:
         unit.sync_groups(queue, now)
-        next_at = _earlier(next_at, free_next(unit, queue))
+        freed_at = free_next(unit, queue)
     if queue.windows is not None:
-        next_at = _earlier(next_at, names_free_at(queue, now))
-    return Claimed(jobs=tuple(jobs), next_at=next_at, held_until=held_until)
+        freed_at = _earlier(freed_at, names_free_at(queue, now))
+    if freed_at is not None:
+        next_at = _earlier(next_at, freed_at)
+    return Claimed(jobs=tuple(jobs), next_at=next_at, freed_at=freed_at, held_until=held_until)
 
 
 def _earlier(one: Millis | None, other: Millis | None) -> Millis | None:

@@ -98,11 +98,11 @@ class Core:
         if not self._url.memory:
             copies.closed(self._url.path)
 
-    async def write(self, work: Work[T], *, brief: bool = False) -> T:
+    def write(self, work: Work[T], *, brief: bool = False) -> Coroutine[Any, Any, T]:
         """Run in the next transaction; answers when it is durable. `brief` work is a matter of microseconds."""
         if self._writer is None:
             raise StorageUnavailableError(_CLOSED)
-        return await self._writer.call(work, brief=brief)
+        return self._writer.call(work, brief=brief)
 
     async def read(self, work: Work[T], *, brief: bool = False) -> T:
         """Run on a snapshot that has everything this process has been told is written."""

@@ -98,9 +98,8 @@ def _inspect(path: Path) -> None:
     """Refuse an existing file that is clearly not a whole SQLite database. An empty one is new."""
     if not path.is_file():
         raise StorageError(f"{path} is not a file")
-    with path.open("rb") as file:
-        head = file.read(100)
     size = path.stat().st_size
+    head = _head(path) if size else b""
     if not head:  # new; another process may be writing its first page right now
         return
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
@@ -113,6 +112,22 @@ def _inspect(path: Path) -> None:
     # The page count is only valid when the change counters agree (file format, section 1.3.7).
     if head[24:28] == head[92:96] and int.from_bytes(head[28:32], "big") * page > size:
         raise StorageCorruptError(f"{path} is truncated ({size:,} bytes); it was left as it is: restore a backup")
+
+
+def _head(path: Path) -> bytes:
+    """The first 100 bytes, read by SQLite itself.
+
+    Closing any descriptor of a file gives up all the locks that the process has on it, also those of another store or
+    of the application's own connection (sqlite.org/howtocorrupt.html, section 2.2). SQLite waits with closing its own.
+    """
+    try:
+        file = apsw.VFSFile("", str(path), [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0])
+        try:
+            return file.xRead(100, 0)
+        finally:
+            file.xClose()
+    except apsw.Error as error:
+        raise translate(error, str(path)) from None
 
 
 class Place:

@@ -3,7 +3,8 @@
 -- Keys     wait active prioritized pc delayed completed failed events marker meta limiter <id> <id>:lock
 --          own: leases held settings state quarantine, those of groups, op        (glossary: README.md)
 -- Request  { queue, prefix, now?, count, token, lease, worker }
--- Reply    { jobs = { { id, ats, { field, value ... } | { name, data, opts, timestamp, delay } } ... }, next_at?, held_until?, paused? }
+-- Reply    { jobs = { { id, ats, { field, value ... } | { name, data, opts, timestamp, delay } } ... },
+--            next_at?, freed_at?, held_until?, paused? }
 -- Events   active, per job; waiting (promoted); expired and failed (passed over); emptied
 -- BullMQ   the claim of a worker, for many jobs at once; a Node worker may share this queue
 --! flags allow-oom

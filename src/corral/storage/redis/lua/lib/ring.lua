@@ -179,6 +179,7 @@ local function arrive(q, gid)
     else
       local at = blocked_until(q, g)
       if at then block(q, gid, at) else enter(q, gid) end
+      if at and at < math.huge then wake(q) end -- who sleeps has to learn when its time comes
       call('ZADD', q.groups, 0, gid)
       g.placed = at and 'blocked' or 'ring'
     end

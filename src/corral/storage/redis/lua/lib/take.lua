@@ -210,7 +210,7 @@ local function take_guarded(q, wish)
   return take_in_turns(q, wish)
 end
 
--- Claim; answers { jobs = { { id, ats, { field, value … } } }, next_at, held_until, paused }.
+-- Claim; answers { jobs = { { id, ats, { field, value … } } }, next_at, freed_at, held_until, paused }.
 local function take(q, wish)
   local m = meta(q)
   if m.paused then return { paused = true, jobs = {}, now = now } end
@@ -254,9 +254,10 @@ end
 local function note_of(claimed)
   local ids = {}
   for i, job in ipairs(claimed.jobs) do ids[i] = job[1] end
-  return { ids = ids, next_at = claimed.next_at, held_until = claimed.held_until, paused = claimed.paused }
+  return { ids = ids, next_at = claimed.next_at, freed_at = claimed.freed_at, held_until = claimed.held_until, paused = claimed.paused }
 end
 
 local function from_note(q, note, token)
-  return { jobs = taken(q, note.ids, token), now = now, next_at = note.next_at, held_until = note.held_until, paused = note.paused }
+  return { jobs = taken(q, note.ids, token), now = now, next_at = note.next_at, freed_at = note.freed_at, held_until = note.held_until,
+    paused = note.paused }
 end

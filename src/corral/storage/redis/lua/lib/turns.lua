@@ -272,16 +272,18 @@ local function write_down(q, limits, started)
   if started > 0 then call('HSET', q.state, 'turn', limits.turn, 'plain_turn', limits.plain_turn, 'served_at', now_text) end
 end
 
--- The earliest time at which something of the queue may start by itself.
-local function next_time(q, next_at)
+-- The earliest time at which a group or a name is let in by itself.
+local function freed_time(q)
+  local freed_at
   for _, key in ipairs({ q.blocked, q.freed }) do
     local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
     local at = tonumber(first[2] or nil)
-    if at and at < math.huge then next_at = math.min(next_at or math.huge, math.max(at, now)) end
+    if at and at < math.huge then freed_at = math.min(freed_at or math.huge, math.max(at, now)) end
   end
-  return next_at
+  return freed_at
 end
 
+local function earliest(a, b) return a and b and math.min(a, b) or a or b end
 local function latest(a, b) return a and b and math.max(a, b) or a or b end
 
 local function take_in_turns(q, wish)
@@ -320,5 +322,6 @@ local function take_in_turns(q, wish)
     wake(q)
     held_until = held_until or now
   end
-  return { jobs = chosen, next_at = next_time(q, next_at), held_until = held_until, now = now }
+  local freed_at = freed_time(q)
+  return { jobs = chosen, next_at = earliest(next_at, freed_at), freed_at = freed_at, held_until = held_until, now = now }
 end

@@ -1,0 +1,101 @@
+"""The monitor's verbs about jobs."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from corral.errors import ConfigError, JobNotFoundError
+from corral.job import JobId, JobState, redact
+from corral.monitor.base import MonitorBase
+from corral.monitor.completion import Completion, Vocabulary, completions
+from corral.monitor.grammar import parse
+from corral.monitor.objects import JobDetail, Jobs
+from corral.monitor.preview import job_row
+from corral.monitor.search import Search
+from corral.queue.explain import gather
+from corral.storage.port import LOOK
+from corral.why import Why, why
+
+#: The most jobs of one answer.
+MOST = 500
+
+
+class JobVerbs(MonitorBase):
+    """Lists, searches, one job."""
+
+    async def jobs(
+        self, q: str = "", *, queue: str | None = None, states: Sequence[JobState] = (), limit: int = 50,
+        cursor: str | None = None, reveal: bool = False, visible: Sequence[str] = ("*",),
+    ) -> Jobs:  # fmt: skip
+        """Jobs that a search asks for (see `corral.monitor.grammar`), newest first in each state of each queue.
+
+        At most 5,000 jobs are looked at, for 200 ms; `scan` says how far that was, and its cursor goes on.
+
+        Args:
+            visible: patterns of the queues that the reader may see; the others are as if they were not there.
+            reveal: whether the reader may see what is sensitive.
+
+        Raises:
+            QueryError: a search or cursor that cannot be read. RedactedFieldError: without `reveal`, a filter on what
+                is hidden. ConfigError: a limit beyond 1 to 500.
+        """
+        if not 1 <= limit <= MOST:
+            raise ConfigError(f"limit must be 1 to {MOST}, not {limit!r}", key="limit")
+        at = self.at()
+        parts = [q, "" if queue is None else f"queue:{_quoted(queue)}"]
+        parts.append(f"state:{','.join(dict.fromkeys(str(state) for state in states))}" if states else "")
+        query = parse(" ".join(part for part in parts if part), now=at)
+        search = Search(
+            self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds
+        )
+        return await search.run(await self._visible(visible), cursor)
+
+    async def job(self, queue: str, job_id: JobId, *, reveal: bool = False) -> JobDetail:
+        """One job; texts of more than 64 KB are left out. Raises: JobNotFoundError."""
+        [lean] = await self.storage.get(queue, [job_id], lean=True)
+        if lean is None:
+            raise JobNotFoundError(queue, job_id)
+        sizes = lean.sizes
+        whole = sizes is None or max(sizes.data, sizes.result, sizes.progress) <= LOOK
+        job = (await self.storage.get(queue, [job_id]))[0] if whole else lean
+        if job is None:
+            raise JobNotFoundError(queue, job_id)
+        seen = job if reveal or not whole else redact(job)
+        return JobDetail(
+            row=job_row(lean, self.at(), reveal=reveal),
+            data=seen.data if whole else None,
+            result=seen.result if whole else None,
+            progress=seen.progress if whole else None,
+            reason=job.failed_reason,
+            traces=job.traces,
+            whole=whole,
+            timeout_ms=job.options.timeout_ms,
+            lifespan_ms=job.options.lifespan_ms,
+            scheduled_for=job.scheduled_for,
+        )
+
+    async def why(self, queue: str, job_id: JobId) -> Why:
+        """Why a job is not running, with remedies, and when it may start. Raises: JobNotFoundError."""
+        [job] = await self.storage.get(queue, [job_id], lean=True)
+        if job is None:
+            raise JobNotFoundError(queue, job_id)
+        return why(job, await gather(self.storage, job, self.store_now()))
+
+    async def complete(self, text: str, at: int | None = None, *, visible: Sequence[str] = ("*",)) -> list[Completion]:
+        """What could be typed at a place of a search (its end): fields, states, queues, job names, schedules."""
+        facts, _ = await self.snapshot()
+        queues = await self._visible(visible)
+        handled = (name.partition("/") for one in facts.workers for name in one.handlers)
+        words = Vocabulary(
+            queues=tuple(queues),
+            names=tuple(sorted({name for queue, _, name in handled if queue in queues and name != "*"})),
+            workers=tuple(sorted({one.id for one in facts.workers if set(one.queues) & set(queues)})),
+        )
+        return completions(text, len(text) if at is None else at, words)
+
+    async def _visible(self, patterns: Sequence[str]) -> list[str]:
+        names = [one.name for one in await self.storage.queues()]
+        return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,102 @@
+"""`Monitor`: everything that is shown anywhere about a store, read from it in one place."""
+
+import asyncio
+
+from corral.errors import ConfigError
+from corral.job import Job, JobState
+from corral.monitor.failures import FailureVerbs
+from corral.monitor.history import MOST, points, points_of
+from corral.monitor.jobs import JobVerbs
+from corral.monitor.objects import Series, Workers
+from corral.monitor.plans import PlanVerbs
+from corral.monitor.queues import QueueVerbs
+from corral.monitor.workforce import staffed
+from corral.storage.insight import TIERS, Sample, Tier
+from corral.timing import Millis
+
+#: Running jobs that are looked at, of one queue and of all.
+ACTIVE, ALL_ACTIVE = 200, 1_000
+#: Queues whose figures are added up for one chart of everything, and jobs of which a queue of Node's gets one.
+CHARTED, SAMPLED = 200, 1_000
+TOGETHER = 20
+
+
+class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs):
+    """One read model over the storage port. API, dashboard, command line and metrics render what it answers.
+
+    It changes nothing. Every answer is bounded in size and time and says how much it covers.
+    """
+
+    async def workers(self, *, queue: str | None = None) -> Workers:
+        """Workers seen within five minutes, with what they run; `stale` ones have not been seen for 30 s."""
+        facts, _ = await self.snapshot()
+        mine = [one for one in facts.workers if queue is None or queue in one.queues]
+        active, complete = await self._active(queue)
+        return staffed(mine, active, self.at(), complete=complete)
+
+    async def _active(self, queue: str | None) -> tuple[list[Job], bool]:
+        facts, _ = await self.snapshot()
+        busy = [one for one in facts.counts.values() if one.active and queue in (None, one.queue)]
+        busy.sort(key=lambda one: (-one.active, one.queue))
+        found: list[Job] = []
+        for one in busy:
+            if len(found) >= ALL_ACTIVE:
+                break
+            found += (await self.storage.page(one.queue, [JobState.ACTIVE], limit=ACTIVE, lean=True)).items
+        return found, len(found) >= sum(one.active for one in busy)
+
+    async def series(
+        self, queue: str | None = None, tier: Tier | str = Tier.MINUTE, *, since: Millis | None = None,
+        until: Millis | None = None, name: str | None = None,
+    ) -> Series:  # fmt: skip
+        """Figures over time of one queue, or of all together, by "minute", "hour" or "day"; of one job name.
+
+        From `since` (without it the last hour, two days or two months) until before `until` (now), at most 2,880
+        points. A queue whose workers record nothing gets a chart of its newest 1,000 finished jobs.
+
+        Raises:
+            ConfigError: another tier.
+        """
+        try:
+            wanted = Tier(tier)
+        except ValueError:
+            raise ConfigError(f"tier must be 'minute', 'hour' or 'day', not {tier!r}", key="tier") from None
+        step = TIERS[wanted][0]
+        end = self.at() + 1 if until is None else until
+        begin = max(end - _DEFAULT[wanted] if since is None else since, end - MOST * step)
+        begin -= begin % step
+        samples, complete = await self._samples(queue, wanted, begin, end)
+        found = [one for one in samples if name is None or one.name == name]
+        source, made = "series", points(found)
+        if not found and queue is not None:
+            jobs, complete = await self._finished(queue, begin)
+            made = points_of([job for job in jobs if name is None or job.name == name], step, begin, end)
+            source = "sample"
+        return Series(
+            queue=queue or "", tier=str(wanted), step_ms=step, since=begin, until=end, points=made, source=source,
+            names=tuple(sorted({one.name for one in samples})), complete=complete,
+        )  # fmt: skip
+
+    async def _samples(self, queue: str | None, tier: Tier, begin: Millis, end: Millis) -> tuple[list[Sample], bool]:
+        if queue is not None:
+            return await self.storage.series(queue, tier, since=begin, until=end), True
+        _, overview = await self.snapshot()
+        rows = [row for row in overview.queues if row.completed_total + row.failed_total]
+        rows.sort(key=lambda row: (-row.rates.per_second, row.name))
+        found: list[Sample] = []
+        for start in range(0, min(len(rows), CHARTED), TOGETHER):
+            some = rows[start : min(start + TOGETHER, CHARTED)]
+            for answer in await asyncio.gather(
+                *(self.storage.series(row.name, tier, since=begin, until=end) for row in some)
+            ):
+                found += answer
+        return found, len(rows) <= CHARTED
+
+    async def _finished(self, queue: str, since: Millis) -> tuple[list[Job], bool]:
+        page = await self.storage.page(queue, [JobState.COMPLETED, JobState.FAILED], limit=SAMPLED, lean=True)
+        inside = [job for job in page.items if job.finished_at is not None and job.finished_at >= since]
+        return inside, len(inside) < len(page.items) or len(page.items) >= page.total
+
+
+#: What a chart shows when nobody says how much.
+_DEFAULT = {Tier.MINUTE: 3_600_000, Tier.HOUR: 2 * 86_400_000, Tier.DAY: 62 * 86_400_000}
