@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
@@ -104,8 +104,8 @@ def _frame_name(frame: FrameType) -> str:
 
 # -- what ------------------------------------------------------------------------------------------------------------
 
-_VARIABLE = re.compile(
-    r"""
+#: Compiled by the first failure: that takes as long as importing five modules.
+_VARIABLE = r"""
       (?P<text> (?<!\w)'[^'\n]*'(?!\w) | "[^"\n]*" | `[^`\n]*` | “[^”\n]*” | «[^»\n]*» )
     | (?P<url> \b[a-z][a-z0-9+.-]*://[^\s'"<>]+ )
     | (?P<email> [\w.+-]+@[\w-]+(?:\.[\w-]+)+ )
@@ -115,10 +115,13 @@ _VARIABLE = re.compile(
     | (?P<path> (?<![\w/\\.])(?:~|\.{1,2}|[a-z]:)?(?:[\\/][^\s\\/:;,'"<>|()\[\]]+)+[\\/]? )
     | (?P<id> \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b | \b0x[0-9a-f]+ | \b(?=\w*\d\w*\d)\w{8,}\b )
     | (?P<number> (?:(?<!\w)[-+])?\d+(?:[.,_]\d+)*(?:e[-+]?\d+)? )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
 _NAMED = {"number": "#", "id": "#"}
+
+
+@cache
+def _variable() -> re.Pattern[str]:
+    return re.compile(_VARIABLE, re.VERBOSE | re.IGNORECASE)
 
 
 def normalised(message: str) -> str:
@@ -126,7 +129,7 @@ def normalised(message: str) -> str:
 
     Quoted text, URLs, mail addresses, times, network addresses, paths, ids, hexadecimal and other numbers.
     """
-    short = _VARIABLE.sub(_placeholder, message)
+    short = _variable().sub(_placeholder, message)
     return " ".join(short.split())[:MAX_MESSAGE]
 
 

@@ -28,12 +28,7 @@ _NUMBERS = (
     "credit_?cards?|card_?(?:numbers?|no|pan)|pan|cvv2?|cvc2?|pin|ssn|social_security(?:_numbers?)?|iban|"
     "account_?numbers?"
 )
-#: Names of fields that hold secrets: whole words of the name, in `snake_case`, `kebab-case` or `camelCase`.
-SECRET_NAMES = re.compile(f"(?:^|_)(?:{_WORDS})(?:_|$)")
-#: The same, of secrets that are numbers. Else `has_password: true` and `tokens: 812` would be hidden, which are none.
-SECRET_NUMBERS = re.compile(f"(?:^|_)(?:{_NUMBERS})(?:_|$)")
-
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HUMP = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 
 
 class Sensitive:
@@ -110,20 +105,20 @@ def _leads_through(keys: Sequence[str], path: Sequence[str]) -> bool:
 def is_secret_name(name: str) -> bool:
     """Whether a field's name says that it holds a secret."""
     plain = _plain_name(name)
-    return SECRET_NUMBERS.search(plain) is not None or SECRET_NAMES.search(plain) is not None
+    return _names_number(plain) or _names_secret(plain)
 
 
 def _plain_name(name: str) -> str:
-    return _HUMP.sub("_", name).replace("-", "_").lower()
+    return re.sub(_HUMP, "_", name).replace("-", "_").lower()
 
 
 def _is_secret(name: str, value: object) -> bool:
     plain = _plain_name(name)
     if value is None or isinstance(value, bool):
         return False
-    if SECRET_NUMBERS.search(plain):
+    if _names_number(plain):
         return True
-    return not isinstance(value, int | float) and SECRET_NAMES.search(plain) is not None
+    return not isinstance(value, int | float) and _names_secret(plain)
 
 
 # -- the marks in a type -----------------------------------------------------------------------------------------------

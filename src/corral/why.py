@@ -289,7 +289,7 @@ def _of_workers(job: Job, facts: Facts) -> Iterator[Reason]:
     if not able:
         yield Reason(
             Cause.NO_HANDLER,
-            f"none of the {len(workers)} workers of the queue has a handler named {job.name!r}",
+            f"none of the queue's workers ({len(workers)}) has a handler named {job.name!r}",
             "deploy a worker that has it; the ones there would fail the job",
         )
     elif job.state is JobState.WAITING and all(one.running >= one.slots for one in able):
@@ -318,7 +318,7 @@ def _behind(job: Job, facts: Facts) -> Iterator[Reason]:
     count = f"{'' if place.exact else 'at least '}{_jobs(place.ahead)}"
     text = f"{count} {'is' if place.ahead == 1 else 'are'} before it"
     if place.groups:
-        text += f" in its group, and {place.groups} groups take turns"
+        text += f" in its group, and {place.groups} groups take turns" if place.groups > 1 else " in its group"
     yield Reason(Cause.BEHIND, text, "wait, start more workers, or give it a priority")
 
 

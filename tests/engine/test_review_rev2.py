@@ -1,7 +1,9 @@
 """Odd combinations: letters of sealed queues, complaints about sensitive fields, letters that nobody takes."""
 
+import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,9 +26,9 @@ from corral import (
     RateLimit,
     Sensitive,
     connect,
-    new_key,
 )
 from corral.codec.chain import SEALED
+from corral.compat import BullJob, BullQueues
 from corral.flow.read import FlowTree
 from corral.options import QueueSettings
 from corral.storage.port import Claim, JobPatch, Token
@@ -254,3 +256,41 @@ async def test_opening_a_store_twice_in_a_process_keeps_the_locks_of_the_first(t
         assert lock_of(path) == "held"
         path.open("rb").close()  # what reading it by a descriptor of one's own does
         assert lock_of(path) == "free"
+
+
+# -- translated from Bull ----------------------------------------------------------------------------------------------
+
+
+class Kind(str, Enum):  # noqa: UP042  # as older code writes it: str() of a member is not its value
+    WELCOME = "welcome"
+    EMAIL = "email"
+
+
+async def test_names_may_be_members_of_an_enum_and_data_may_have_dates(app: Corral) -> None:
+    queues = BullQueues(app)
+    seen: list[object] = []
+    queues.processJobs(Kind.EMAIL, Kind.WELCOME, lambda job: seen.append(job.data), 2)
+    at = datetime(2026, 10, 24, 12, tzinfo=timezone(timedelta(hours=2)))
+    job = await queues.addJob(Kind.EMAIL, Kind.WELCOME, {"date": at, "days": [datetime(2026, 1, 2, tzinfo=UTC)]})
+    await work_off(app)
+    assert seen == [{"date": "2026-10-24T10:00:00.000Z", "days": ["2026-01-02T00:00:00.000Z"]}]
+    assert (job.name, list(app.queues)) == ("welcome", ["email"])
+
+
+async def test_all_failed_jobs_are_run_again_once_though_they_fail_again(app: Corral) -> None:
+    queues = BullQueues(app)
+    runs: list[str] = []
+
+    def fail(job: BullJob) -> None:
+        runs.append(job.id)
+        raise ValueError("no line")
+
+    queues.processJobs("email", "welcome", fail, 5)
+    jobs = [await queues.addJob("email", "welcome", {}) for _ in range(3)]
+    await work_off(app)
+    async with await app.worker():
+        async with asyncio.timeout(GUARD):
+            assert await queues.retryAllFailedJobs("email") <= 3
+            for job in jobs:
+                with pytest.raises(JobFailedError):
+                    await job.finished()

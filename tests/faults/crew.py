@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from corral.storage.connect import connect
-from tests.faults import crafts, ledger
+from tests.faults import crafts, ledger, promises
 from tests.faults.actors import produce, work
 from tests.faults.forks import Actor, answer_of, lines, prepare, start
 from tests.faults.scene import QUEUES, Scene
@@ -33,6 +33,8 @@ class Tally:
     handed_back: int = 0  #: claims whose answer lay unread for half a lease, given back unbegun
     calls: int = 0
     refused: int = 0  #: verdicts that came too late
+    steps: int = 0  #: answers of steps
+    merges: int = 0  #: runs of jobs that had waited for others
     lost: int = 0
     stuck: int = 0
     twice: int = 0
@@ -129,9 +131,11 @@ class Crew:
         """Let the workers finish everything."""
         self.tally.drain_seconds = max(self.tally.drain_seconds, round(float(self.ask(drain)), 2))
 
-    def check(self, *, forgiven: frozenset[tuple[str, str]] = frozenset(), untouched: bool = True) -> None:
-        """Read the books. Nobody may be at work."""
-        found = json.loads(self.ask(lambda scene: _books(scene, forgiven, untouched)))
+    def check(
+        self, *, forgiven: frozenset[tuple[str, str]] = frozenset(), untouched: bool = True, drained: bool = True
+    ) -> None:
+        """Read the books. Nobody may be at work; `drained`: nothing may be left to do."""
+        found = json.loads(self.ask(lambda scene: _books(scene, forgiven, untouched, drained)))
         self.tally.blame(found.pop("violations"))
         for key, value in found.items():
             setattr(self.tally, key, value)
@@ -166,9 +170,11 @@ def drain(scene: Scene) -> str:
     return str(asyncio.run(watch()))
 
 
-def _books(scene: Scene, forgiven: frozenset[tuple[str, str]], untouched: bool) -> str:
+def _books(scene: Scene, forgiven: frozenset[tuple[str, str]], untouched: bool, drained: bool) -> str:
     """Complaints and totals."""
-    books, found = ledger.check(scene, forgiven=forgiven, untouched=untouched)
+    books, found = ledger.check(scene, forgiven=forgiven, untouched=untouched, drained=drained)
+    if scene.crafts:
+        found += asyncio.run(promises.failures(scene, books.rows))
     rows = books.rows.values()
     totals = {
         "violations": found,
@@ -179,5 +185,7 @@ def _books(scene: Scene, forgiven: frozenset[tuple[str, str]], untouched: bool) 
         "handed_back": sum(row.started - row.made - row.crashes for row in rows),
         "calls": sum(len(calls) for calls in books.effects.values()),
         "refused": len(lines(scene.refusals)),
+        "steps": len(lines(scene.done)),
+        "merges": len(lines(scene.merges)),
     }
     return json.dumps(totals)

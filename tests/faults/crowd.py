@@ -7,10 +7,22 @@ from collections import Counter
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from msgspec.structs import replace
+
+from corral.errors import JobNotFoundError
 from corral.event import NOW
-from corral.job import Job, JobId, JobState, NewJob, ParentRef
-from corral.options import Keep, ParentPolicy, QueueSettings
-from corral.outcome import Completed, Failed, Outcome, Released, Retried, Snoozed
+from corral.job import After, Job, JobId, JobState, NewJob, ParentRef
+from corral.options import (
+    Dedup,
+    GroupChange,
+    GroupLimits,
+    Hold,
+    Keep,
+    ParentPolicy,
+    QueueSettings,
+    RateLimit,
+)
+from corral.outcome import Completed, Failed, Failure, Limited, Outcome, Released, Retried, Snoozed
 from corral.schedule import Every, Schedule
 from corral.storage.port import Added, Claim, Lease, Selection, Settlement, Storage, Token, WorkerInfo
 from corral.timing import now_ms
@@ -24,6 +36,9 @@ LEASE_MS = 400
 BACKLOG = 150
 #: Ids that people choose from: the latest ones.
 RECENT = 300
+GROUPS = ("ant", "bee", "cat")
+FREE = GroupChange(paused=False, hold=None, limits=None)
+FAILURE = Failure(fingerprint="f", type="ValueError", message="no")
 POLICIES = (ParentPolicy.IGNORE, ParentPolicy.CONTINUE, ParentPolicy.REMOVE, ParentPolicy.FAIL)
 KEEP = Keep()
 
@@ -57,16 +72,29 @@ class Crowd:
             if counts.waiting + counts.delayed > BACKLOG:
                 await asyncio.sleep(0.005)
                 continue
-            ways = (self._one, self._at_once, self._bulk, self._own_id, self._family)
+            ways = (
+                self._one,
+                self._at_once,
+                self._bulk,
+                self._own_id,
+                self._family,
+                self._unique,
+                self._last,
+                self._after,
+            )
             await self._random.choice(ways)(storage)
 
     async def _add(self, storage: Storage, jobs: list[NewJob]) -> list[Added]:
         self._answers.requested += len(jobs)
-        added = await self._called("add", storage.add(jobs))
+        try:
+            added = await self._called("add", storage.add(jobs))
+        except JobNotFoundError:  # it comes after one that somebody removed: nothing was added
+            self._answers.requested -= len(jobs)
+            return []
         if len(added) != len(jobs):
             self._answers.wrong.append(f"lost: add of {len(jobs)} jobs answered {len(added)}")
         for job, one in zip(jobs, added, strict=False):
-            if job.id is None and not one.fresh:
+            if job.id is None and not one.fresh and job.dedup is None:
                 self._answers.wrong.append(f"twice: add of a job without an id answered that {one.id} was there")
             if one.fresh:
                 self._answers.added[one.id] += 1
@@ -78,6 +106,7 @@ class Crowd:
         return NewJob(
             queue=QUEUE, name="job", data=f'{{"n":{self._next()}}}', delay_ms=delay,
             priority=self._random.choice((0, 0, 1, 10)), lifo=self._random.random() < 0.1,
+            group=self._random.choice((None, None, *GROUPS)),
         )  # fmt: skip
 
     async def _one(self, storage: Storage) -> None:
@@ -100,6 +129,30 @@ class Crowd:
         reference = ParentRef(QUEUE, parent, self._random.choice(POLICIES))
         children = [NewJob(queue=QUEUE, name="child", parent=reference) for _ in range(3)]
         await self._add(storage, [NewJob(queue=QUEUE, name="parent", id=parent, children=3), *children])
+
+    async def _unique(self, storage: Storage) -> None:
+        """Of several with one deduplication id the first one is fresh, and the others while it has not ended."""
+        dedup = Dedup(f"unique-{self._next()}", ttl=self._random.choice((None, 0.05)))
+        await self._add(storage, [replace(self._job(), dedup=dedup) for _ in range(2)])
+        await self._add(storage, [replace(self._job(), dedup=dedup)])
+
+    async def _last(self, storage: Storage) -> None:
+        """What comes while the first one runs may be added when that has ended, and nobody is told."""
+        dedup = Dedup(f"last-{self._next()}", keep_last=True)
+        for _ in range(3):
+            job = replace(self._job(), dedup=dedup, delay_ms=0, id=f"last-{self._next()}")
+            added = await self._add(storage, [job])
+            if not added[0].fresh:
+                self._answers.kept_back.add(job.id or "")
+            await asyncio.sleep(self._random.uniform(0, 0.02))
+
+    async def _after(self, storage: Storage) -> None:
+        """After one that may be anywhere by now, or gone, and before another one."""
+        first = self._random.choice(self._known[-RECENT:] or ["1"])
+        name = f"after-{self._next()}"
+        policy = self._random.choice((ParentPolicy.FAIL, ParentPolicy.IGNORE, ParentPolicy.REMOVE))
+        second = replace(self._job(), id=name, after=(After(QUEUE, first, policy),))
+        await self._add(storage, [second, replace(self._job(), after=(After(QUEUE, name, policy),))])
 
     # -- workers -------------------------------------------------------------------------------------------------------
 
@@ -141,17 +194,29 @@ class Crowd:
                 continue
             if isinstance(outcome, Completed):
                 self._answers.completed[job_id] += 1
+                self._answers.requested += len(outcome.adds)
+                for more in outcome.adds:
+                    assert more.id is not None
+                    self._answers.added[more.id] += 1
+                    self._known.append(more.id)
             elif isinstance(outcome, Failed):
                 self._answers.failed[job_id] += 1
         return settled.claimed.jobs
 
     def _outcome(self) -> Outcome:
         draw = self._random.random()
-        if self.calm.is_set() or draw < 0.75:
+        if self.calm.is_set() or draw < 0.65:
             return Completed(result="1", keep=KEEP)
+        if draw < 0.75:
+            return Completed(result="1", keep=KEEP, adds=(replace(self._job(), id=f"more-{self._next()}"),))
+        if draw < 0.76:
+            return Limited(10)
         return self._random.choice(
-            (Failed("no", keep=KEEP), Retried(10, "not yet"), Retried(0, "at once"), Snoozed(20), Released())
-        )
+            (
+                Failed("no", keep=KEEP, failure=FAILURE), Retried(10, "not yet"), Snoozed(20), Released(),
+                Retried(0, "at once", failure=FAILURE),
+            )
+        )  # fmt: skip
 
     async def _beat(self, storage: Storage, info: WorkerInfo, running: dict[JobId, tuple[Job, Token]]) -> None:
         leases = [Lease(queue=QUEUE, job_id=job_id, token=token) for job_id, (_, token) in running.items()]
@@ -184,7 +249,7 @@ class Crowd:
             if self._known:
                 ways = (
                     self._remove, self._retry, self._cancel, self._promote, self._log, self._note, self._pause,
-                    self._fire,
+                    self._fire, self._mood,
                 )  # fmt: skip
                 await self._random.choice(ways)(storage)
             await asyncio.sleep(self._random.uniform(0, 0.02))
@@ -230,6 +295,19 @@ class Crowd:
         resumed = await self._called("configure", storage.configure(QUEUE, QueueSettings(paused=False)))
         if not isinstance(paused.paused, bool) or resumed.paused is None:
             self._answers.wrong.append("wrong: a queue's settings were not answered")
+
+    async def _mood(self, storage: Storage) -> None:
+        """A group is paused, held or limited, and soon let go again."""
+        change = self._random.choice(
+            (
+                GroupChange(paused=True), GroupChange(hold=Hold(for_ms=20, probe=True)),
+                GroupChange(limits=GroupLimits(concurrency=1, rate_limits=(RateLimit(3, per=0.02),))),
+            )
+        )  # fmt: skip
+        group = self._random.choice(GROUPS)
+        await self._called("configure", storage.configure(QUEUE, QueueSettings(groups={group: change})))
+        await self._called("groups", storage.groups(QUEUE))
+        await self._called("configure", storage.configure(QUEUE, QueueSettings(groups={group: FREE})))
 
     async def _fire(self, storage: Storage) -> None:
         key, slot = f"schedule-{self._next()}", now_ms() - 5

@@ -39,6 +39,7 @@ class Answers:
     cancelled: Counter[JobId] = field(default_factory=Counter)
     recovered: Counter[JobId] = field(default_factory=Counter)
     lines: dict[str, JobId] = field(default_factory=dict)  #: line of a log -> its job
+    kept_back: set[JobId] = field(default_factory=set)  #: may be added once, and nobody is told
     requested: int = 0  #: jobs in all calls of `add`
     wrong: list[str] = field(default_factory=list)  #: answers that are wrong by themselves
 
@@ -74,7 +75,7 @@ def _step(found: Happened, job_id: JobId, event: str, prev: str) -> None:
         return
     if before not in allowed:
         found.impossible.append(f"{event} (from {prev or 'nothing'}) of {job_id}, which was {before}")
-    word = "retried" if event == "waiting" and prev in ("failed", "completed") else event
+    word = "retried" if event in _PLACES and prev in ("failed", "completed") else event
     found.counts[word][job_id] += 1
     found.states[job_id] = after
 
@@ -83,7 +84,8 @@ def compare(answers: Answers, real: Happened) -> Iterator[str]:
     """Every complaint, as one sentence."""
     yield from answers.wrong
     yield from (f"impossible: {what}" for what in real.impossible)
-    yield from _differences("add", "added", answers.added, real)
+    late = added_late(answers, real)
+    yield from _differences("add", "added", answers.added + Counter(late), real)
     for word in ("completed", "removed", "retried", "cancelled"):
         yield from _differences(word, word, getattr(answers, word), real)
     for job_id, count in answers.failed.items():
@@ -98,6 +100,11 @@ def compare(answers: Answers, real: Happened) -> Iterator[str]:
     for job_id, count in starts.items():
         if count > real.counts["active"][job_id]:
             yield f"twice: {job_id} was claimed {count} times and started {real.counts['active'][job_id]} times"
+
+
+def added_late(answers: Answers, real: Happened) -> list[JobId]:
+    """What was kept back, and added when its time had come."""
+    return [job_id for job_id in answers.kept_back if real.counts["added"][job_id] > answers.added[job_id]]
 
 
 def _differences(what: str, event: str, told: Counter[JobId], real: Happened) -> Iterator[str]:

@@ -49,6 +49,19 @@ class Keys:
                 return list(self._db.smembers(key))
         return []
 
+    def scored(self, key: str) -> dict[str, float]:
+        """A sorted set's members and their scores; nothing for any other key."""
+        return dict(self._db.zrange(key, 0, -1, withscores=True)) if self._db.type(key) == "zset" else {}
+
+    def hash(self, key: str) -> dict[str, str]:
+        """All fields of a hash; nothing for any other key."""
+        return dict(self._db.hgetall(key)) if self._db.type(key) == "hash" else {}
+
+    def now_ms(self) -> int:
+        """What time it is on the server."""
+        seconds, micros = self._db.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def field(self, key: str, name: str) -> str | None:
         """One field of a hash."""
         found: str | None = self._db.hget(key, name)

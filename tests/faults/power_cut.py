@@ -88,7 +88,7 @@ def cut(folder: Path, tally: Tally, rng: random.Random) -> None:
     before, after = folder / "before", folder / "after"
     before.mkdir()
     with mounted(image, folder / "running") as disk:
-        scene = Scene(before, disk=disk, synchronous=tally.synchronous)
+        scene = Scene(before, disk=disk, synchronous=tally.synchronous, crafts=True)
         actors = _actors(scene, tally.seed + tally.cuts)
         try:
             _await_first_ack(scene)
@@ -101,7 +101,7 @@ def cut(folder: Path, tally: Tally, rng: random.Random) -> None:
             for actor in actors:
                 actor.kill()
     with mounted(folder / "copy", folder / "rebooted") as disk:
-        _inspect(Scene(after, disk=disk, synchronous=tally.synchronous), tally)
+        _inspect(Scene(after, disk=disk, synchronous=tally.synchronous, crafts=True), tally)
     tally.cuts += 1
 
 

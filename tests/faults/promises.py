@@ -1,8 +1,10 @@
 """What handlers saw, checked: finished steps are not done again, and who waited for others finds them all ended."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from corral.storage.connect import connect
+from tests.faults.books import Key, Row
 from tests.faults.forks import lines
 from tests.faults.scene import Scene
 
@@ -33,3 +35,14 @@ def merges(scene: Scene) -> Iterator[str]:
             yield f"early: {queue}/{job_id} ran while {pending} of those it waits for were pending"
         elif completed + failed != expected:
             yield f"lost: {queue}/{job_id} waits for {expected} jobs and knows of {completed} + {failed} ends"
+
+
+async def failures(scene: Scene, rows: Mapping[Key, Row]) -> list[str]:
+    """Every verdict that is no completion is counted under its kind, once: in `main` only first attempts fail."""
+    async with connect(scene.url) as storage:
+        kinds = (await storage.failures("main", start=0, limit=100)).items
+    counted = sum(kind.attempts for kind in kinds if kind.last_name == "flaky")
+    failed = sum(
+        row.made - (row.state == "completed") for (queue, _), row in rows.items() if queue == "main" and row.made
+    )
+    return [f"twice: {counted} failed attempts are counted, {failed} were"] if counted != failed else []

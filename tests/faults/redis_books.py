@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.faults import redis_own
 from tests.faults.books import Key, Row, Totals
 from tests.faults.keys import Keys
 
@@ -26,8 +27,8 @@ PARTS = ("lock", "logs", "dependencies", "processed", "failed", "unsuccessful")
 OWN = frozenset(
     "leases held settings state minutes notes notes:ends quarantine schedules slots scan queues workers "
     "workers:seen".split()
-)
-OWN_FAMILIES = ("held:", "op:")
+).union(redis_own.OWN)
+OWN_FAMILIES = ("held:", "op:", *redis_own.FAMILIES)
 #: How the ids begin that a harness puts into a queue to harm it. What was not a job before need not become one.
 JUNK = "junk-"
 #: How long the answer to a call is remembered, in milliseconds.
@@ -46,6 +47,7 @@ class QueueKeys:
     parts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  #: part -> ids
     leases: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
+    grouped: set[str] = field(default_factory=set)  #: those in `waiting-children` that wait in a group
     held_by_name: list[str] = field(default_factory=list)
     stalled: set[str] = field(default_factory=set)
     quarantine: set[str] = field(default_factory=set)
@@ -88,6 +90,7 @@ class RedisBooks:
             stored = self._hashes(queue.name, [job_id for job_id, _ in places])
             for (job_id, state), (name, started, made, crashes, data) in zip(places, stored, strict=True):
                 where = "held" if state == "delayed" and job_id in queue.held else state
+                where = "grouped" if job_id in queue.grouped else where
                 bulk = data if data and data.startswith('{"bulk"') else ""
                 rows[queue.name, job_id] = Row(
                     name or "", where, _number(started), _number(made), _number(crashes), bulk
@@ -125,6 +128,8 @@ class RedisBooks:
     def _sort_place(self, queue: QueueKeys, rest: str, key: str) -> None:
         if rest in STATES:
             queue.places[rest] = self._keys.members(key)
+            if rest == "waiting-children":
+                queue.grouped = redis_own.grouped_in(self._keys, key)
         elif rest == "stalled":
             queue.stalled = set(self._keys.members(key))
 
@@ -163,7 +168,7 @@ class RedisBooks:
         for queue in self._queues.values():
             spared = {job_id for name, job_id in forgiven if name == queue.name}
             complaints = [*self._placed(queue, spared), *_attached(queue, spared), *self._locked(queue)]
-            complaints += self._families(queue)
+            complaints += [*self._families(queue), *self._own(queue, drained=drained)]
             if drained:
                 complaints += _left(queue)
             yield from (f"{complaint} in {queue.name}" for complaint in complaints)
@@ -204,7 +209,7 @@ class RedisBooks:
     def _families(self, queue: QueueKeys) -> Iterator[str]:
         """A parent waits for jobs that are there and not finished, and for at least one."""
         base = f"{self._prefix}:{queue.name}:"
-        for job_id in queue.ids("waiting-children"):
+        for job_id in queue.ids("waiting-children") - queue.grouped:
             children = self._keys.members(f"{base}{job_id}:dependencies")
             if not children:
                 yield f"stuck: {job_id} waits for no child"
@@ -213,6 +218,16 @@ class RedisBooks:
                 home = self._queues.get(name) or QueueKeys(name)
                 if child_id in home.ids("completed") or child_id not in home.hashes:
                     yield f"stuck: {job_id} waits for {child}, which has ended or is gone"
+
+    def _own(self, queue: QueueKeys, *, drained: bool) -> Iterator[str]:
+        """Groups, uniqueness and edges."""
+        own = redis_own.OwnBooks(self._keys, self._prefix, queue.name, queue.hashes)
+        yield from own.groups(queue.grouped, queue.ids("active"), queue.held)
+        yield from own.unique(queue.ids("completed") | queue.ids("failed"))
+        yield from own.edges()
+        yield from own.failures()
+        if drained:
+            yield from own.left()
 
     def _lives_for_ever(self, key: str) -> bool:
         return self._keys.lifetimes([key])[0][1] == -1

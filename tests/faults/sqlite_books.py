@@ -33,7 +33,8 @@ _ORPHANS = {
     "a parent that waits for nothing": "SELECT count(*) FROM corral_job WHERE state = 3 AND pending = 0",
     "a parent that waits for more than there is": (
         "SELECT count(*) FROM corral_job j WHERE pending != "
-        "(SELECT count(*) FROM corral_child c WHERE c.parent = j.pk AND c.state = 0) AND state != 5"
+        "(SELECT count(*) FROM corral_child c WHERE c.parent = j.pk AND (c.state = 0 OR c.state = 5 AND c.policy IN "
+        "('wait', 'fail'))) AND state != 5"
     ),
     "a parent that waits for a job that has completed or is gone": (
         "SELECT count(*) FROM corral_child c LEFT JOIN corral_job j ON j.pk = c.child "

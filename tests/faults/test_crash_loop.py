@@ -75,6 +75,21 @@ def noted(path: Callable[[Scene], Path], *words: object) -> Callable[[Scene], No
     return lambda scene: Ledger(path(scene)).write(*words)
 
 
+def both(*damages: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    """One fault after the other."""
+
+    def damage(scene: Scene) -> None:
+        for one in damages:
+            one(scene)
+
+    return damage
+
+
+def step(path: Callable[[Scene], Path], run: int, *value: str) -> Callable[[Scene], None]:
+    """A step of the first job, in this run of it."""
+    return noted(path, "main", "1", "step-0", run, *value)
+
+
 FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "a job is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "lost: main/2"),
     "half a bulk is gone": (sql("DELETE FROM corral_job WHERE pk % 16 = 2"), "torn: 1 of 2"),
@@ -100,6 +115,41 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     ),
     "a fence is used twice": (noted(lambda scene: scene.effects, "main", "1", 1, 4712), "under one fence"),
     "a run without a claim": (noted(lambda scene: scene.effects, "main", "1", 2, 4712), "called 2 times in 1 claims"),
+    "a group counts what is not there": (
+        sql("INSERT INTO corral_group VALUES (1, 'g', NULL, NULL, 0, 1, 0, 0, NULL, NULL)"),
+        "counter: group g says (1, 0, 0)",
+    ),
+    "a group of which nothing is left": (
+        sql("INSERT INTO corral_group VALUES (1, 'g', NULL, NULL, 0, 0, 0, 0, NULL, NULL)"),
+        "orphan: a group of which nothing is left",
+    ),
+    "a run that its group does not know": (
+        sql("UPDATE corral_job SET gid = 'g', state = 2, token = 't' WHERE pk % 16 = 1"),
+        "counter: group g says (0, 0, 0)",
+    ),
+    "a deduplication id outlives its owner": (
+        sql("INSERT INTO corral_dedup VALUES (1, 'x', '1', NULL, NULL)"),
+        "orphan: a deduplication id whose owner",
+    ),
+    "an edge to nobody": (sql("INSERT INTO corral_after VALUES (1, 2, 'fail')"), "orphan: an edge without its jobs"),
+    "a parent waits for nothing": (sql("UPDATE corral_job SET state = 3"), "orphan: a parent that waits for nothing"),
+    "what was to be added is not there": (
+        sql("UPDATE corral_job SET name = 'errand' WHERE pk % 16 = 1"),
+        "torn: main/1 is completed, but for what it adds",
+    ),
+    "a finished step is begun again": (
+        both(step(lambda scene: scene.done, 1, "x"), step(lambda scene: scene.begun, 2)),
+        "ended in run 1 and was begun again in run 2",
+    ),
+    "a step has two answers": (
+        both(step(lambda scene: scene.done, 1, "x"), step(lambda scene: scene.done, 2, "y")),
+        "twice: step-0 of main/1 answered 2 different values",
+    ),
+    "a parent ran too early": (noted(lambda scene: scene.merges, "main", "1", 2, 1, 0, 1), "early: main/1 ran"),
+    "a parent misses a result": (
+        noted(lambda scene: scene.merges, "main", "1", 2, 1, 0, 0),
+        "lost: main/1 waits for 2 jobs and knows of 1 + 0",
+    ),
     "an ack for nothing": (noted(lambda scene: scene.acks, "main", "99"), "lost: main/99"),
 }
 

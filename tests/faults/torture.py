@@ -134,12 +134,13 @@ class Torture:
     # -- checking --------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Kill everybody in full flight, open the store again, let fresh workers finish, and read the books."""
+        """Kill everybody in full flight, open the store again and read the books; once more when all work is done."""
         self._frozen.clear()
         self._crew.kill_all()
         self.tally.reopen_ms = max(self.tally.reopen_ms, round(float(self._crew.ask(_reopen)), 1))
         if self.tally.reopen_ms > self._slowest_open_ms:
             self.tally.blame([f"slow: opening the store after a crash took {self.tally.reopen_ms} ms"])
+        self._crew.check(drained=False)
         self._crew.start_workers()
         self._crew.drain()
         self._crew.stop_workers()

@@ -369,3 +369,15 @@ async def test_a_job_that_comes_back_in_the_claim_that_set_it_aside_is_not_lost(
     page = await storage.page(QUEUE, [WAITING])
     assert ids_of(page.items) == ["a2", "b1"]
     assert (await tally(storage)).waiting == 2
+
+
+async def test_the_first_job_of_a_group_held_for_a_time_rings_for_those_who_sleep(
+    storage: Storage, server: Server
+) -> None:
+    await change_group(storage, "a", hold=Hold(for_ms=60_000))
+    await change_group(storage, "b", paused=True)
+    await ask(server, "DEL", "marker")
+    await add_grouped(storage, "b1")
+    assert await ask(server, "EXISTS", "marker") == 0  # nobody can tell when it will go on
+    await add_grouped(storage, "a1")
+    assert await ask(server, "EXISTS", "marker") == 1

@@ -81,7 +81,7 @@ async def content(store: Movable, queue: str) -> Content:
         notes=notes,
         schedules=list((await store.schedules(queue=queue)).items),
         minutes=await store.metrics(queue, since=0, until=FAR),
-        info=replace(info, paused=False, pause_reason=""),
+        info=replace(info, paused=False, pause_reason="", held_until=None, hold_reason=""),  # holds of T0 are over
         totals=(counts.completed_total, counts.failed_total),
     )
 

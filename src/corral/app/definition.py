@@ -1,10 +1,10 @@
 """A job's declaration: a typed handler bound to a queue, and the way to add jobs for it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from corral.errors import ConfigError, RegistrationError
 from corral.flow.node import Node, make_node

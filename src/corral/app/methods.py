@@ -12,9 +12,10 @@ await Completions.generate.add(Prompt(...))
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import MethodType
 from typing import Any, Generic, Self, TypeVar, cast, overload
+
+from msgspec.structs import replace
 
 from corral.app.definition import DeclareKeywords, Home, JobDefinition, make_handler
 from corral.errors import RegistrationError

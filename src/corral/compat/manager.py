@@ -9,6 +9,7 @@ from corral.compat.job import BullJob
 from corral.compat.queue import DEFAULT, BullQueue, Processor
 from corral.compat.reading import Options, moment
 from corral.errors import ConfigError, JobNotFoundError
+from corral.naming import check_name
 
 Name = str
 
@@ -26,7 +27,7 @@ class BullQueues:
     def queue(self, name: str) -> BullQueue:
         """The queue of this name; declared when it is new."""
         if name not in self._queues:
-            self._queues[name] = BullQueue(str(name), self.app)
+            self._queues[name] = BullQueue(check_name(name, "queue name"), self.app)
         return self._queues[name]
 
     async def close(self) -> None:
@@ -91,9 +92,10 @@ class BullQueues:
         await (await self._job(queue, job_id)).retry()
 
     async def retry_all_failed_jobs(self, queue: str) -> int:
-        """Run every failed job again; answers how many."""
+        """Run every failed job again; answers how many. Those that fail again meanwhile stay failed."""
         live, retried = await self.queue(queue).queue(), 0
-        while batch := await live.retry(limit=1_000):
+        failed = (await live.counts()).failed
+        while retried < failed and (batch := await live.retry(limit=min(1_000, failed - retried))):
             retried += len(batch)
         return retried
 

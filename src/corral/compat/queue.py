@@ -8,7 +8,7 @@ from corral.app.definition import DeclareKeywords, make_handler
 from corral.compat.events import Listener, Listeners
 from corral.compat.job import BullJob
 from corral.compat.jobs import job_options
-from corral.compat.reading import Options, options_of, seconds, whole
+from corral.compat.reading import Options, options_of, seconds, whole, with_dates
 from corral.compat.repeats import Repeat, as_repeatable, repeat
 from corral.compat.states import COUNTED, states_of
 from corral.errors import ConfigError, PayloadError, RegistrationError, UnknownOptionError
@@ -101,7 +101,7 @@ class BullQueue:
         return [BullJob(_as_added(job, handle.id), live) for job, handle in zip(made, handles, strict=True)]
 
     def _new(self, name: str, data: object, options: Options) -> NewJob:
-        text = to_json({} if data is None else data, "payload")
+        text = to_json({} if data is None else with_dates(data), "payload")
         limit = options.get("sizeLimit")
         if limit is not None and len(text.encode()) > whole(limit, "sizeLimit"):
             raise PayloadError(f"payload has {len(text.encode()):,} bytes, more than its sizeLimit of {limit:,}")

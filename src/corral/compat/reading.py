@@ -47,6 +47,19 @@ def moment(value: object, name: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def with_dates(value: object) -> object:
+    """A payload with its dates as JavaScript writes them into JSON: ISO 8601 in UTC, with milliseconds."""
+    match value:
+        case datetime():
+            return moment(value, "date").astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case dict():
+            return {key: with_dates(item) for key, item in value.items()}
+        case list() | tuple():
+            return [with_dates(item) for item in value]
+        case _:
+            return value
+
+
 def read(options: Options, known: Mapping[str, Reader], ignored: Mapping[str, str]) -> dict[str, object]:
     """What the options say in corral's words. None and what JavaScript leaves undefined say nothing.
 

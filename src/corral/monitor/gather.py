@@ -7,20 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from corral.histogram import merged
 from corral.job import JobState
-from corral.monitor.numbers import SAMPLE, histograms, means, rates, sampled, spread
+from corral.monitor.numbers import SAMPLE, means, rates, sampled
 from corral.monitor.objects import Limit, QueueRow, Rates, Spread
+from corral.monitor.percentiles import MINUTE, WINDOW_MS, Percentiles
 from corral.options import RateLimit
-from corral.storage.insight import Tier
 from corral.storage.port import QueueCounts, QueueInfo, Storage, WorkerInfo
 from corral.timing import Millis
 
-WINDOW_MS: Millis = 900_000
-MINUTE: Millis = 60_000
-#: Questions asked together; and for how long one round asks for rates, and then for percentiles (seconds).
+#: Questions asked together, and for how long one round asks for rates (seconds).
 TOGETHER = 50
-RATES_S, SPREADS_S = 0.25, 0.06
+RATES_S = 0.25
 #: Workers are asked for as long as people want to know of them; one that beats is seen every few seconds.
 STALE_MS: Millis = 300_000
 ALIVE_MS: Millis = 30_000
@@ -55,12 +52,11 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class Gatherer:
-    """Remembers between two rounds what cannot change any more: percentiles of past minutes, and the backlog's course."""
+    """Remembers between two rounds what is dear to ask for: percentiles, samples, and the backlog's course."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._minutes: dict[str, dict[Millis, tuple[dict[int, int], dict[int, int]]]] = {}
-        self._until: dict[str, Millis] = {}
+        self._percentiles = Percentiles(storage)
         self._samples: dict[str, tuple[Millis, Pace]] = {}
         self._course: dict[str, deque[tuple[Millis, int]]] = {}
 
@@ -72,15 +68,15 @@ class Gatherer:
         counts = {one.queue: one for one in await self._storage.counts(names)}
         self._forget(names)
         paces = await self._paces(counts, at)
-        known = await self._percentiles(paces, at)
+        known = await self._percentiles.learn({name: pace.rates for name, pace in paces.items()}, at)
         rows = tuple(
             self._row(info, counts[info.name], paces.get(info.name), known.get(info.name), workers, at)
             for info in infos
         )
-        every = [self._merged(name, at) for name in known]
+        wait, run = self._percentiles.all_together()
         return Facts(
             at=at, infos=tuple(infos), counts=counts, workers=tuple(workers), rows=rows,
-            wait=spread(merged(wait for wait, _ in every)), run=spread(merged(run for _, run in every)),
+            wait=wait, run=run,
             spreads_of=sum(bool(row.run.count and row.run.p50 is not None) for row in rows),
             worked=sum(row.rates.source != "none" for row in rows),
             took_ms=round((time.perf_counter() - began) * 1000, 1),
@@ -88,7 +84,7 @@ class Gatherer:
 
     def _forget(self, names: Sequence[str]) -> None:
         there = set(names)
-        for memory in (self._minutes, self._until, self._samples, self._course):
+        for memory in (self._samples, self._course):
             for gone in [name for name in memory if name not in there]:
                 del memory[gone]
 
@@ -121,40 +117,6 @@ class Gatherer:
             pace = Pace(*sampled(page.items, at, WINDOW_MS))
             self._samples[counts.queue] = at, pace
         return pace
-
-    # -- percentiles -----------------------------------------------------------------------------------------------
-
-    async def _percentiles(self, paces: Mapping[str, Pace], at: Millis) -> dict[str, tuple[Spread, Spread]]:
-        """Spreads of the queues whose workers record them, the busiest first. Past minutes are asked for once only."""
-        asked = [name for name, pace in paces.items() if pace.rates.source == "metrics"]
-        asked.sort(key=lambda name: (-paces[name].rates.per_second, name))
-        deadline = time.perf_counter() + SPREADS_S
-        found: dict[str, tuple[Spread, Spread]] = {}
-        for begin in range(0, len(asked), TOGETHER // 5):
-            some = asked[begin : begin + TOGETHER // 5]
-            await asyncio.gather(*(self._learn(name, at) for name in some))
-            for name in some:
-                wait, run = self._merged(name, at)
-                found[name] = spread(wait), spread(run)
-            if time.perf_counter() > deadline:
-                break
-        return found
-
-    async def _learn(self, name: str, at: Millis) -> None:
-        minutes = self._minutes.setdefault(name, {})
-        begin = at - WINDOW_MS
-        # Workers write every ten seconds, and late ones a little later: the last two minutes may still grow.
-        since = max(begin - begin % MINUTE, self._until.get(name, 0) - 2 * MINUTE)
-        samples = await self._storage.series(name, Tier.MINUTE, since=since, until=at + 1)
-        for minute in {one.at for one in samples}:
-            minutes[minute] = histograms(one for one in samples if one.at == minute)
-        for minute in [one for one in minutes if one < begin - MINUTE]:
-            del minutes[minute]
-        self._until[name] = at - at % MINUTE
-
-    def _merged(self, name: str, at: Millis) -> tuple[dict[int, int], dict[int, int]]:
-        minutes = [one for minute, one in self._minutes.get(name, {}).items() if at - WINDOW_MS <= minute + MINUTE]
-        return merged(wait for wait, _ in minutes), merged(run for _, run in minutes)
 
     # -- one row ---------------------------------------------------------------------------------------------------
 

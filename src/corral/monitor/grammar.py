@@ -1,7 +1,7 @@
 """The language of the search box: `state:failed queue:email error:~timeout created:<1d`. Pure.
 
     field:value    a space is AND    a,b is OR within a field    -field:value is NOT    "quoted text"
-    field:~part    field:>=n    field:a..b    mail* (any ending)    word (an id, the start of a name, or part of a name or reason)
+    field:~part    field:>=n    field:a..b    mail* (any ending)    word (an id, or part of a name or reason)
 
 What can be compared is turned into ranges of numbers while it is read, ages among them: `created:<2h` is "less than two
 hours ago". Every error says where it is.

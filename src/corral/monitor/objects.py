@@ -204,7 +204,7 @@ class JobRow(Struct, frozen=True, kw_only=True):
 
 
 class JobDetail(Struct, frozen=True, kw_only=True):
-    """One job. A text of more than 64 KB is left out: `whole` says whether it is all there. What is sensitive is hidden."""
+    """One job. Texts above 64 KB are left out, and `whole` says whether all is there. What is sensitive is hidden."""
 
     row: JobRow
     data: str | None = None  #: JSON text
@@ -267,7 +267,7 @@ class FailureDetail(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True):
-    """One run to come, as the clock shows it in the schedule's zone and in the reader's. `mark` tells of clock changes."""
+    """One run to come, as clocks show it in the schedule's zone and in the reader's. `mark` tells of clock changes."""
 
     at: Millis
     there: str

@@ -1,4 +1,4 @@
-"""Payloads as lists show them: the beginning, what is sensitive hidden, also when the text is cut in the middle. Pure."""
+"""Payloads as lists show them: the beginning, what is sensitive hidden, also when the text breaks off. Pure."""
 
 import json
 import re

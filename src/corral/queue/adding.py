@@ -32,7 +32,8 @@ async def add_all(
         raise ConfigError(f"a bulk is at most {limit:,} jobs, not {len(jobs):,}: add in parts", key="jobs")
     if not jobs:
         return []
-    jobs = await intake.admit(jobs)
+    if intake.middlewares or intake.guards:
+        jobs = await intake.admit(jobs)
     added = await (_when_there_is_room(storage, jobs, patience) if patience > 0 else storage.add(jobs))
     if logger.isEnabledFor(logging.INFO):
         for answer, job in zip(added, jobs, strict=True):

@@ -179,7 +179,8 @@ class ManyVerbs(QueueBase):
     async def _remove_all(
         self, states: frozenset[JobState], older_ms: int | None, limit: int, name: str | None, group: str | None
     ) -> list[JobId]:
-        group, removed = _checked(group), []
+        group = _checked(group)
+        removed: list[JobId] = []
         while len(removed) < limit:
             size = min(1000, limit - len(removed))  # a slice at a time: other callers get their turn in between
             which = Selection(states=states, older_than_ms=older_ms, limit=size, name=name, group=group)

@@ -114,7 +114,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...] = ()
     next_at: Millis | None = None  #: when something will be claimable by itself: a delayed job, a group whose hold ends
-    freed_at: Millis | None = None  #: the part of `next_at` that waiting jobs are held back by: a group's or name's limit
+    freed_at: Millis | None = None  #: when a group or name has room again whose jobs wait for that; part of `next_at`
     held_until: Millis | None = None  #: rate limited: nothing before then
     paused: bool = False
 

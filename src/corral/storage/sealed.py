@@ -8,10 +8,9 @@ says why, and the worker fails such a job before anything of it is run.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from corral.codec.chain import SEALED, Chain, Chains, Purpose, as_stored, unreadable
@@ -30,8 +29,7 @@ _TOLD = {EventType.COMPLETED: "result", EventType.PROGRESS: "progress"}
 J = TypeVar("J", Job, Schedule)
 
 
-@dataclass(frozen=True, slots=True)
-class Seals:
+class Seals(Struct, frozen=True):
     """The codecs of each queue, and how large a payload may be when they are done with it."""
 
     chains: Chains

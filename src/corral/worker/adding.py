@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, Unpack, cast, overload
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from corral.errors import ConfigError
@@ -39,8 +39,7 @@ class Addable(Protocol[D_contra, R_co]):
     def result_of(self, text: str) -> R_co: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ChildrenOf(Generic[R_co]):
+class ChildrenOf(Struct, Generic[R_co], frozen=True):
     """How a job's children of one declaration stand."""
 
     pending: tuple[JobId, ...] = ()

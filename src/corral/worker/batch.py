@@ -12,7 +12,6 @@ What the handler neither completes nor fails completes with its return value; wh
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -51,8 +50,7 @@ class Batch(Struct, frozen=True):
         force_setattr(self, "wait", to_seconds(self.wait, "batch wait"))
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """How a job of a batch ended: with a result, or with what was raised."""
 
     value: object = None

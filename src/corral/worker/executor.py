@@ -4,10 +4,10 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from corral.codec.chain import MARKS, refuse_sealed
@@ -35,8 +35,7 @@ UNKNOWN_TRIES = 5
 UNKNOWN_AFTER_MS = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a job's options and its handler's defaults say together. Computed once per pair."""
 
     options: JobOptions
@@ -234,8 +233,7 @@ class Executor:
         return run.context
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
+class _Encoded(Struct, frozen=True):
     """A result that is JSON text already: what a child process sends."""
 
     text: str

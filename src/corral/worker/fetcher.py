@@ -14,7 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextvars import copy_context
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from corral.breaker import Breaker
 from corral.error_text import describe
@@ -45,8 +46,7 @@ CROWD = 50
 BREATH = 0.005
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Lane(Struct, frozen=True, kw_only=True):
     """A queue a worker serves, and with how many slots."""
 
     queue: str

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from corral.breaker import Attempt, Breaker, Gauge, Standing, judge
 from corral.errors import StorageError
@@ -50,8 +50,7 @@ def counts_as(outcome: Outcome) -> bool | None:
             return None
 
 
-@dataclass(slots=True)
-class _Switch:
+class _Switch(Struct):
     """What this worker knows of one queue or group."""
 
     gauge: Gauge

@@ -3,12 +3,13 @@
 import inspect
 import typing
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from corral.errors import RegistrationError
-from corral.options import BackoffFunction, JobOptions, RateLimit
+from corral.options import NO_JOB_OPTIONS, BackoffFunction, JobOptions, RateLimit
 from corral.payload import MAX_BYTES, PayloadType
 from corral.worker.batch import Batch, BatchContext, BatchJob, SyncBatchJob
 from corral.worker.context import JobContext, SyncJobContext
@@ -29,8 +30,7 @@ class Mode(StrEnum):
     PROCESS = "process"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handler:
+class Handler(Struct, frozen=True, kw_only=True):
     """One registered function, with everything the executor asks of it."""
 
     name: str
@@ -39,7 +39,7 @@ class Handler:
     payload: PayloadType
     takes_context: bool
     takes_data: bool
-    options: JobOptions = field(default_factory=JobOptions)
+    options: JobOptions = NO_JOB_OPTIONS
     custom_backoff: BackoffFunction | None = None
     retry_on: tuple[type[BaseException], ...] | None = None
     give_up_on: tuple[type[BaseException], ...] = ()
@@ -80,8 +80,7 @@ class Handler:
         return self.function(*arguments, **services)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """What a function's parameters say."""
 
     takes_context: bool

@@ -7,8 +7,9 @@ import inspect
 import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from corral.errors import ConfigError, RegistrationError
 from corral.worker.context import Facts, JobContext, SyncJobContext
@@ -23,8 +24,7 @@ CONTEXTS = (JobContext, SyncJobContext, Facts)
 _PLAIN = (str, bytes, int, float, bool, complex, list, dict, tuple, set, frozenset, object, type(None), None, Any)
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """A parameter that wants a service."""
 
     name: str
@@ -32,8 +32,7 @@ class Need:
     optional: bool = False  #: it has a default, which stays when nobody provides the type
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """How a service is made."""
 
     service: Hashable
@@ -42,8 +41,7 @@ class Provider:
     needs: tuple[Need, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """What one handler needs: the services that are made for each call, in order, and where its arguments come from."""
 
     steps: tuple[Provider, ...]

@@ -5,15 +5,15 @@ import ctypes
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Returned(Generic[T]):
+class _Returned(Struct, Generic[T], frozen=True):
     value: T
 
 

@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
+
+from msgspec import Struct
 
 from corral._version import __version__
 from corral.errors import ConfigError, CorralError
@@ -47,8 +48,7 @@ logger = logging.getLogger("corral.worker")
 GRACEFUL, ABANDONED = 0, 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
+class WorkerOptions(Struct, frozen=True, kw_only=True):
     """How a worker behaves. Durations are seconds."""
 
     name: str | None = None  #: None: host and pid

@@ -94,12 +94,15 @@ _decode_added = msgspec.msgpack.Decoder(list[int | list[AddedRow] | _Refused]).d
 def new_job(job: NewJob, prefix: str) -> NewJobRequest:
     """A job as `add.lua` and `fire_schedule.lua` read it."""
     opts = options_text(job.options, job.priority, job.lifo, job.delay_ms, job.parent, prefix, job.dedup, job.group)
-    more = bool(job.after or job.dedup or job.group is not None or (job.parent and job.id))
-    if not (more or job.parent or job.children or job.schedule or job.run_at is not None):
+    if not (
+        job.parent or job.after or job.dedup or job.group is not None or job.children or job.schedule
+        or job.run_at is not None
+    ):  # fmt: skip
         return NewJobRequest(
             job.queue, job.name, job.data, opts, job.id, job.delay_ms, None, job.priority, job.lifo, None, 0,
             job.options.lifespan_ms,
         )  # fmt: skip
+    more = bool(job.after or job.dedup or job.group is not None or (job.parent and job.id))
     return NewJobRequest(
         job.queue, job.name, job.data, opts, job.id, job.delay_ms, job.run_at, job.priority, job.lifo,
         None if job.parent is None else _parent(job.parent, prefix), job.children, job.options.lifespan_ms,
@@ -186,14 +189,19 @@ class Adder:
                     letter.read.set_result(None)
 
     async def _send(self, letters: Sequence["_Letter"], now: Millis | None) -> None:
-        fresh = tuple({job.queue for letter in letters for job in letter.jobs} - self._known)
+        known, fresh, special = self._known, set[str](), False
+        for letter in letters:
+            for job in letter.jobs:
+                if job.queue not in known:
+                    fresh.add(job.queue)
+                if job.more:
+                    special = True
         queue = letters[0].jobs[0].queue
         groups = [letter.jobs for letter in letters]
-        request = _Add(prefix=self._prefix, queue=queue, now=now, register=fresh, groups=groups)
-        special = any(job.more for letter in letters for job in letter.jobs)
+        request = _Add(prefix=self._prefix, queue=queue, now=now, register=tuple(fresh), groups=groups)
         reply = await self._server.run(script("add_full" if special else "add"), queue, pack(request))
         answers = _decode_added(reply)
-        self._known.update(fresh)
+        known.update(fresh)
         for letter, answer in zip(letters, answers, strict=True):
             letter.answer = answer
 

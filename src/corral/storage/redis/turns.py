@@ -152,6 +152,4 @@ class Turns:
         freed_at = millis(reply.freed_at, shift)
         if unreadable and not jobs and held_until is None:
             held_until = at + shift  # not idle: the next call goes on behind them
-        return Claimed(
-            jobs=tuple(jobs), next_at=next_at, freed_at=freed_at, held_until=held_until, paused=reply.paused
-        )
+        return Claimed(jobs=tuple(jobs), next_at=next_at, freed_at=freed_at, held_until=held_until, paused=reply.paused)

@@ -27,7 +27,8 @@ _INSERT = (
 )
 #: What such a job does not have is not bound: 8 values less are a tenth of what its row costs.
 _INSERT_PLAIN = (
-    "INSERT INTO corral_job (pk, queue, state, k1, k2, name, data, options, priority, created_at, ready_at, expires_at) "
+    "INSERT INTO corral_job "
+    "(pk, queue, state, k1, k2, name, data, options, priority, created_at, ready_at, expires_at) "
     "VALUES (?,?,0,?,?,?,?,?,?,?,?,?)"
 )
 _FIND = "SELECT pk FROM corral_job WHERE queue = ? AND id = ?"
@@ -63,6 +64,8 @@ def _add_plain(unit: Unit, jobs: Sequence[NewJob], now: Millis, *, bound: bool) 
     answers: list[Added] = []
     queue: QueueRow | None = None
     options: JobOptions | None = None
+    text: str | None = None
+    expires_at: Millis | None = None
     for job in jobs:
         if queue is None or queue.name != job.queue:
             queue = unit.queue(job.queue)

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import apsw
 

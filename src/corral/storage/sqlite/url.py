@@ -1,7 +1,8 @@
 """SQLite URLs: the path and the few settings a file can be opened with."""
 
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
 
 from corral.errors import ConfigError, closest
 
@@ -9,8 +10,7 @@ MEMORY = ":memory:"
 _KNOWN = ("synchronous", "network", "busy")
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteUrl:
+class SqliteUrl(Struct, frozen=True):
     """What a `sqlite:///` URL says."""
 
     path: str
