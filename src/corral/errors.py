@@ -33,11 +33,12 @@ What a handler raises to *steer* its job (`Retry`, `Snooze`, `Discard`) is not a
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to a misspelled one, or None when nothing is near."""
+    from difflib import get_close_matches  # 1 ms to import: only for mistakes
+
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -401,11 +401,9 @@ class QueueSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         # What is stored once every worker reads at each claim: a value that cannot be read would stop the queue.
         count = self.concurrency
-        if count not in (None, UNSET) and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise ConfigError(
-                f"concurrency must be a whole number of 1 or more, not {count!r}: to start nothing, pause the queue",
-                key="concurrency",
-            )
+        # 0 is what a program in Node may have set: it is moved with its queue, but not taken from callers.
+        if count not in (None, UNSET) and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+            raise ConfigError(f"concurrency must be a whole number or None, not {count!r}", key="concurrency")
         _check_kind("rate_limit", self.rate_limit, RateLimit)
         _check_kind("add_limit", self.add_limit, RateLimit)
         _check_kind("group_limits", self.group_limits, GroupLimits)

@@ -146,7 +146,8 @@ def _judge(job: Job, error: BaseException, trace: str, policy: RetryPolicy, rand
 
 def _failed(job: Job, reason: str, notes: list[str], policy: RetryPolicy, failure: Failure | None) -> Failed:
     letters: tuple[NewJob, ...] = ()
-    if policy.dead_letter is not None and policy.dead_letter != job.queue:
+    # A letter that fails leaves none: two queues that collect each other's would send it to and fro for ever.
+    if policy.dead_letter is not None and policy.dead_letter != job.queue and job.options.letter is None:
         letters = (letter(job, policy.dead_letter, reason, attempts=job.attempts_made + 1),)
     return Failed(reason, "\n".join(notes) or None, policy.keep_failed, failure, letters)
 

@@ -6,7 +6,6 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from corral.cron import check_cron, next_after
 from corral.job import NO_OPTIONS
 from corral.options import JobOptions
 from corral.sensitive import shown_repr
@@ -42,9 +41,14 @@ class Cron(Struct, frozen=True, tag="cron"):
     tz: str = "UTC"
 
     def __post_init__(self) -> None:
+        from corral.cron import check_cron  # 5 ms to import: only for those who have such a line
+
         check_cron(self.expression, self.tz)
 
     def next_after(self, at: Millis) -> Millis:
+        """The first instant of the line after `at`."""
+        from corral.cron import next_after
+
         return next_after(self.expression, self.tz, at)
 
 

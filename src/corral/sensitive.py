@@ -8,6 +8,7 @@ import json
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -28,7 +29,24 @@ _NUMBERS = (
     "credit_?cards?|card_?(?:numbers?|no|pan)|pan|cvv2?|cvc2?|pin|ssn|social_security(?:_numbers?)?|iban|"
     "account_?numbers?"
 )
-_HUMP = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+# Expressions are compiled when a name is first looked at: nearly every process imports this and few look.
+
+
+@cache
+def _secrets() -> re.Pattern[str]:
+    """Names of fields that hold secrets: whole words of the name, in `snake_case`, `kebab-case` or `camelCase`."""
+    return re.compile(f"(?:^|_)(?:{_WORDS})(?:_|$)")
+
+
+@cache
+def _numbers() -> re.Pattern[str]:
+    """The same, of secrets that are numbers. Else `has_password: true` and `tokens: 812` would be hidden."""
+    return re.compile(f"(?:^|_)(?:{_NUMBERS})(?:_|$)")
+
+
+@cache
+def _humps() -> re.Pattern[str]:
+    return re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Sensitive:
@@ -105,20 +123,20 @@ def _leads_through(keys: Sequence[str], path: Sequence[str]) -> bool:
 def is_secret_name(name: str) -> bool:
     """Whether a field's name says that it holds a secret."""
     plain = _plain_name(name)
-    return _names_number(plain) or _names_secret(plain)
+    return _numbers().search(plain) is not None or _secrets().search(plain) is not None
 
 
 def _plain_name(name: str) -> str:
-    return re.sub(_HUMP, "_", name).replace("-", "_").lower()
+    return _humps().sub("_", name).replace("-", "_").lower()
 
 
 def _is_secret(name: str, value: object) -> bool:
     plain = _plain_name(name)
     if value is None or isinstance(value, bool):
         return False
-    if _names_number(plain):
+    if _numbers().search(plain):
         return True
-    return not isinstance(value, int | float) and _names_secret(plain)
+    return not isinstance(value, int | float) and _secrets().search(plain) is not None
 
 
 # -- the marks in a type -----------------------------------------------------------------------------------------------

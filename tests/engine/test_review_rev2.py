@@ -32,6 +32,7 @@ from corral.compat import BullJob, BullQueues
 from corral.flow.read import FlowTree
 from corral.options import QueueSettings
 from corral.storage.port import Claim, JobPatch, Token
+from corral.testing import app_in_memory, drain
 from corral.timing import now_ms
 from corral.worker import executor
 from corral.worker.hooks import HookCalls, Hooks
@@ -134,6 +135,34 @@ async def test_a_quarantined_jobs_letter_goes_where_its_handler_says_and_waits_f
     [letter] = (await (await dead.open()).page(JobState.WAITING, name="pay")).items
     assert letter.options.letter is not None
     assert letter.options.letter.id == handle.id
+
+
+async def test_a_letter_that_fails_leaves_no_letter(app: Corral) -> None:
+    one, other = app.queue("one", dead_letter="other"), app.queue("other", dead_letter="one")
+
+    async def fail() -> None:
+        raise ValueError("no line")
+
+    job = one.job("pay")(fail)
+    other.job("pay")(fail)
+    await job.add()
+    await work_off(app)
+    counts = [await (await queue.open()).counts() for queue in (one, other)]
+    assert [(count.failed, count.waiting) for count in counts] == [(1, 0), (1, 0)]
+
+
+async def test_drain_leaves_letters_that_no_worker_would_take() -> None:
+    app = Corral("sqlite:///:memory:")
+    work, dead = app.queue("work", dead_letter="dead"), app.queue("dead")
+
+    @work.job("pay")
+    async def pay() -> None:
+        raise ValueError("no line")
+
+    async with app_in_memory(app):
+        await pay.add()
+        assert (await drain(app)).failed == 1
+        assert (await (await dead.open()).counts()).waiting == 1
 
 
 # -- sensitive fields --------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def produce(scene: Scene, say_ready: Callable[[], None], seed: int) -> int:
             producer = Producer(main, lean, Ledger(scene.acks), troubles, f"{seed}-{os.getpid()}")
             if scene.crafts:
                 await crafts.tidy(main.storage)
-                producer.learn(await app.open_queue("crates"))
+                producer.learn(await app.open_queue("crates"), Ledger(scene.kept))
             say_ready()
             while not stop.is_set():
                 try:
@@ -178,9 +178,9 @@ class Producer:
             self._one, self._many_at_once, self._bulk, self._own_id, self._later, self._family, self._passing,
         )  # fmt: skip
 
-    def learn(self, crates: Queue) -> None:
+    def learn(self, crates: Queue, kept: Ledger) -> None:
         """All that there is beside plain jobs."""
-        self._ways += crafts.Crafts(self._main, crates, self._ack, self._tag).ways
+        self._ways += crafts.Crafts(self._main, crates, self._ack, kept, self._tag).ways
 
     async def step(self) -> None:
         """Add something, unless enough waits."""

@@ -8,7 +8,7 @@ from itertools import count
 
 from msgspec import UNSET
 
-from corral import Batch, BatchContext, BatchJob, Corral, GroupLimits, JobContext, RateLimit, SyncJobContext
+from corral import Batch, BatchContext, BatchJob, Corral, GroupLimits, JobContext, RateLimit, Retry, SyncJobContext
 from corral import WaitForChildren as StillWaiting
 from corral.app.queues import AppQueue
 from corral.job import After, JobState, NewJob, ParentRef
@@ -39,7 +39,13 @@ def declare(app: Corral, main: AppQueue, scene: Scene, effect: Note) -> None:
         effect(ctx)
         return ctx.id
 
+    async def weary(ctx: JobContext, data: Data) -> None:
+        effect(ctx)
+        if ctx.fence == 1:
+            raise Retry("too many requests", after=0.01, pause="group")
+
     main.job("metered", rate_limit=METERED)(metered)
+    main.job("weary")(weary)
     _declare_durable(main, scene, effect)
     _declare_families(main, scene, effect)
     crates = app.queue("crates", concurrency=2, keep_completed=True, keep_failed=True)
@@ -116,10 +122,11 @@ def _declare_crates(crates: AppQueue, effect: Note) -> None:
 class Crafts:
     """A producer's ways of adding all that."""
 
-    def __init__(self, main: Queue, crates: Queue, ack: Ack, tag: str) -> None:
+    def __init__(self, main: Queue, crates: Queue, ack: Ack, kept: Ledger, tag: str) -> None:
         self._main = main
         self._crates = crates
         self._ack = ack
+        self._kept = kept
         self._tag = tag
         self._numbers = count()
 
@@ -137,7 +144,7 @@ class Crafts:
     # -- groups and limits ---------------------------------------------------------------------------------------------
 
     async def _grouped(self) -> None:
-        names = random.choices(("quick", "nap", "capped", "metered", "flaky", "thread"), k=8)
+        names = random.choices(("quick", "nap", "capped", "metered", "flaky", "thread", "weary"), k=8)
         self._ack(*await asyncio.gather(*(self._in_group(name) for name in names)))
 
     async def _in_group(self, name: str) -> JobHandle[object]:
@@ -185,11 +192,16 @@ class Crafts:
     async def _last(self) -> None:
         """What comes while the first one runs is kept back, and then added once: each is a bulk of one."""
         name, turn = self._name("last"), _some_turn()
-        for number in range(4):
-            data = {"bulk": f"{name}-{number}", "size": 1}
-            unique: AddKeywords = {"dedup": Dedup(name, keep_last=True), **turn}
-            self._ack(await self._main.add("long" if number == 0 else "nap", data, **unique))
+        unique: AddKeywords = {"dedup": Dedup(name, keep_last=True), **turn}
+        owner = await self._main.add("long", {"bulk": name, "size": 1}, **unique)
+        for number in range(3):
             await asyncio.sleep(0.005)
+            before = await owner.get()
+            handle = await self._main.add("nap", {"bulk": f"{name}-{number}", "size": 1}, **unique)
+            after = await owner.get()
+        self._ack(owner, handle)
+        if before.state is after.state is JobState.ACTIVE and before.fence == after.fence:
+            self._kept.write(f"{name}-{number}")  # nothing came after it, so it is the one that is added
 
     async def _debounced(self) -> None:
         """Those that give way are gone: only the last one is acknowledged."""

@@ -66,7 +66,11 @@ def check(
         found += [complaint for key in books.rows if key not in forgiven for complaint in _account(books, key)]
         found += [*_errands(books), *promises.steps(scene), *promises.merges(scene)]
         if drained:
-            found += [*_rest(books, forgiven), *(_totals(books) if untouched else ())]
+            found += [
+                *promises.kept(scene, _bulk_names(books)),
+                *_rest(books, forgiven),
+                *(_totals(books) if untouched else ()),
+            ]
     return books, found
 
 
@@ -170,9 +174,14 @@ def _bulks(books: Books) -> Iterator[str]:
             yield f"torn: {count} of {bulk['size']} jobs of bulk {bulk['bulk']} are there"
 
 
+def _bulk_names(books: Books) -> set[str]:
+    """The bulks of which a job is there."""
+    return {json.loads(row.bulk)["bulk"] for row in books.rows.values() if row.bulk}
+
+
 def _errands(books: Books) -> Iterator[str]:
     """What a job adds together with its completion is there exactly when it has completed. (`_bulks` counts it.)"""
-    there = {json.loads(row.bulk)["bulk"] for row in books.rows.values() if row.bulk}
+    there = _bulk_names(books)
     for (queue, job_id), row in books.rows.items():
         if row.name == "errand" and (row.state == "completed") != (f"errand-{job_id}" in there):
             yield f"torn: {queue}/{job_id} is {row.state}, but for what it adds it is the other way round"

@@ -37,6 +37,11 @@ def merges(scene: Scene) -> Iterator[str]:
             yield f"lost: {queue}/{job_id} waits for {expected} jobs and knows of {completed} + {failed} ends"
 
 
+def kept(scene: Scene, there: set[str]) -> Iterator[str]:
+    """What was kept back last was added once the job that kept it back had ended. (That it was so once, `_bulks` says.)"""
+    yield from (f"lost: {name} was kept back and never added" for name in lines(scene.kept) if name not in there)
+
+
 async def failures(scene: Scene, rows: Mapping[Key, Row]) -> list[str]:
     """Every verdict that is no completion is counted under its kind, once: in `main` only first attempts fail."""
     async with connect(scene.url) as storage:

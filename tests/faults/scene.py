@@ -68,6 +68,11 @@ class Scene:
         return self.folder / "merges"
 
     @property
+    def kept(self) -> Path:
+        """Bulks of one that were kept back while another job ran, the newest of each kind: `bulk`."""
+        return self.folder / "kept"
+
+    @property
     def troubles(self) -> Path:
         """What producers met that must have a reason: `what who`."""
         return self.folder / "troubles"

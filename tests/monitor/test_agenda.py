@@ -19,15 +19,15 @@ def ms(text: str) -> int:
 
 NOW = ms("2026-03-28T12:00")
 NIGHTLY = Schedule(
-    key="nightly", queue="mail", name="digest", timing=Cron("30 2 * * *", "Europe/Oslo"), next_at=ms("2026-03-29T01:00"),
-    data='{"to":"ada","token":"hunter2"}',
+    key="nightly", queue="mail", name="digest", timing=Cron("30 2 * * *", "Europe/Oslo"),
+    next_at=ms("2026-03-29T01:00"), data='{"to":"ada","token":"hunter2"}',
 )  # fmt: skip
 HOURLY = Schedule(key="h", queue="mail", name="x", timing=Every(3600), next_at=NOW, anchor_at=NOW)
 
 
 def test_a_schedule_is_told_in_words() -> None:
     row = schedule_row(NIGHTLY, None, NOW)
-    assert (row.when, row.words, row.tz, row.state) == ("30 2 * * *", "At 02:30", "Europe/Oslo", "active")
+    assert (row.when, row.words, row.tz, row.state) == ("30 2 * * *", "At 02:30 every day", "Europe/Oslo", "active")
     assert row.preview == '{"to":"ada","token":"••••"}'
     assert schedule_row(HOURLY, None, NOW).when == "every 3600 s"
 
@@ -50,7 +50,7 @@ def test_its_state_is_one_word(schedule: Schedule, state: str) -> None:
 def test_missed_slots_are_counted() -> None:
     row = schedule_row(replace(HOURLY, next_at=NOW - 5 * HOUR, anchor_at=NOW - 5 * HOUR), None, NOW + 1)
     assert (row.overdue_ms, row.missed) == (5 * HOUR + 1, 6)
-    assert schedule_row(replace(HOURLY, next_at=NOW - 999 * HOUR), None, NOW).missed == 100
+    assert schedule_row(replace(HOURLY, next_at=NOW - 999 * HOUR, anchor_at=0), None, NOW).missed == 100
 
 
 def test_how_the_last_run_ended_is_told() -> None:

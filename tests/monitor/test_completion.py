@@ -1,6 +1,6 @@
 """What the search box offers."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.monitor.completion import Completion, Vocabulary, completions
@@ -39,6 +39,7 @@ def test_what_has_no_known_values_offers_none() -> None:
     assert offered("error:x") == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(-5, 50))
 def test_any_text_at_any_place_has_an_answer(text: str, at: int) -> None:
     assert all(one.start <= one.end for one in completions(text, at, WORDS))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.monitor.preview import preview
@@ -61,11 +61,13 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(0, 200))
 def test_any_document_cut_anywhere_has_a_short_preview(value: object, cut: int) -> None:
     assert len(shown(value, cut)) <= 200
 
 
+@settings(deadline=None)
 @given(st.lists(JSON, max_size=3), st.integers(0, 200))
 def test_no_cut_lets_a_secret_out(values: list[object], cut: int) -> None:
     assert SECRET[:6] not in shown([*values, {"api_key": SECRET, "deep": [{"token": SECRET}]}], cut)

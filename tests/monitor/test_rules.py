@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from corral.monitor.objects import Finding, QueueRow, Rates, ScheduleRow, WorkerRow
 from corral.monitor.rules import attention, grade
-from corral.monitor.thresholds import Thresholds
+from corral.monitor.thresholds import DEFAULTS, Thresholds
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
@@ -23,11 +23,11 @@ def ended(completed: int, failed: int) -> Rates:
     return replace(QUIET, completed=completed, failed=failed, failure_share=share, source="metrics")
 
 
-def of(row: QueueRow, thresholds: Thresholds = Thresholds()) -> list[Finding]:
+def of(row: QueueRow, thresholds: Thresholds = DEFAULTS) -> list[Finding]:
     return list(attention([row], [], [], now=NOW, thresholds=thresholds))
 
 
-def rules(row: QueueRow, thresholds: Thresholds = Thresholds()) -> list[tuple[str, str]]:
+def rules(row: QueueRow, thresholds: Thresholds = DEFAULTS) -> list[tuple[str, str]]:
     return [(one.rule, one.severity) for one in of(row, thresholds)]
 
 
@@ -81,8 +81,8 @@ def test_none_turns_a_rule_off() -> None:
         waiting=None, failed=None, oldest_ms=None, failure_share=None, no_worker=None, paused_ms=None, held=None
     )
     bad = replace(ROW, waiting=5_000, failed=5_000, workers=0, oldest_waiting_ms=NOW, rates=ended(1, 99))
-    assert rules(replace(bad, state="paused"), off) == [("failure-share", "critical")][:0]
-    assert rules(replace(bad, state="held"), off) == []
+    for state in ("active", "paused", "held"):
+        assert rules(replace(bad, state=state), off) == []
 
 
 def test_a_queue_may_have_thresholds_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """Stores with one thing wrong each about groups, windows and holds. The model test must notice every one of them."""
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -68,8 +69,8 @@ class AlwaysBeginsWithTheFirstGroup(Broken):
 class _Loosens(Broken):
     """Obeys other limits than those it shows."""
 
-    def loosen(self, settings: QueueSettings) -> QueueSettings:
-        raise NotImplementedError
+    @abstractmethod
+    def loosen(self, settings: QueueSettings) -> QueueSettings: ...
 
     async def configure(self, queue: str, settings: QueueSettings, *, now: Millis | None = None) -> QueueInfo:
         info = await self.inner.configure(queue, self.loosen(settings), now=now)
@@ -142,8 +143,8 @@ class ProbesWithEverything(Broken):
 
 
 class _SettlesOtherwise(Broken):
-    def instead(self, outcome: Limited) -> Limited:
-        raise NotImplementedError
+    @abstractmethod
+    def instead(self, outcome: Limited) -> Limited: ...
 
     async def settle(
         self, queue: str, settlements: Sequence[Settlement], *, then: Claim | None = None, now: Millis | None = None

@@ -1,5 +1,6 @@
 """Stores with one thing wrong each about jobs that know of each other. The tied model test must notice every one."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -16,8 +17,8 @@ from .broken import Broken
 class AddsOtherwise(Broken):
     """Changes jobs on their way in."""
 
-    def job(self, job: NewJob) -> NewJob:
-        raise NotImplementedError
+    @abstractmethod
+    def job(self, job: NewJob) -> NewJob: ...
 
     async def add(self, jobs: Sequence[NewJob], *, now: Millis | None = None) -> list[Added]:
         return await self.inner.add([self.job(job) for job in jobs], now=now)

@@ -1,5 +1,7 @@
 """What people say about limits, windows, holds and groups, as steps of the machine."""
 
+from abc import abstractmethod
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -46,17 +48,17 @@ class GroupRules(RuleBasedStateMachine):
     queue: str
     now: Millis
 
+    @abstractmethod
     def check(self) -> None:
         """Compare store and model."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, jobs: list[NewJob]) -> None:
         """Add to both."""
-        raise NotImplementedError
 
+    @abstractmethod
     def claim(self, size: int) -> None:
         """Claim from both."""
-        raise NotImplementedError
 
     def change(self, settings: QueueSettings) -> QueueInfo:
         """Configure both."""

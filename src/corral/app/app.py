@@ -291,7 +291,7 @@ class Corral(Hosting):
         Raises:
             QueueNotFoundError: a queue that is not declared. ConfigError: nothing to work on.
         """
-        wanted = dict.fromkeys(self._served()) if queues is None else queues
+        wanted = dict.fromkeys(self.served()) if queues is None else queues
         if not wanted:
             raise ConfigError("the application declares no queues: nothing to work on", key="queues")
         lanes = []
@@ -320,7 +320,7 @@ class Corral(Hosting):
             stopping=self.stopping_hooks,
         )  # fmt: skip
 
-    def _served(self) -> list[str]:
+    def served(self) -> list[str]:
         """Every queue but those that only collect dead letters: no handler of theirs is missing, people read them."""
         options = [queue.options for queue in self.queues.values()]
         options += [one.handler.options for queue in self.queues.values() for one in queue.definitions.values()]

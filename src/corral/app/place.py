@@ -1,7 +1,6 @@
 """Where an application's store is when its code does not say: the environment, then `corral.toml`, then a file here."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +25,8 @@ def configured_url() -> str:
     file = Path("corral.toml")
     if not file.is_file():
         return DEFAULT_URL
+    import tomllib  # 2 ms to import: only where there is such a file
+
     try:
         url = tomllib.loads(file.read_text(encoding="utf-8")).get("url", DEFAULT_URL)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -195,8 +195,9 @@ class Flow:
         At most `limit` jobs and `depth` levels below it; each job says how many of its children are left out.
 
         Raises:
-            JobNotFoundError: no job has this id.
+            JobNotFoundError: no job has this id. ConfigError: no room for the job itself.
         """
+        _check_bounds(depth, limit)
         return (await self._walk([(queue, job_id)], depth, limit)).tree((queue, job_id))
 
     async def progress(self, queue: str, job_id: JobId, *, depth: int = 10, limit: int = 1000) -> Progress:
@@ -205,8 +206,9 @@ class Flow:
         The children of at most `limit` jobs are counted; `complete` says whether these were all.
 
         Raises:
-            JobNotFoundError: no job has this id.
+            JobNotFoundError: no job has this id. ConfigError: no room for the job itself.
         """
+        _check_bounds(depth, limit)
         return (await self._walk([(queue, job_id)], depth, limit)).progress()
 
     async def _walk(self, tops: Sequence[Ref], depth: int = MAX_FLOW, limit: int = MAX_FLOW) -> Walk:
@@ -282,6 +284,12 @@ class Flow:
             done += [(queue, job_id) for job_id in await verb(queue, these([one for _, one in refs[begin:end]]))]
             begin = end
         return done
+
+
+def _check_bounds(depth: int, limit: int) -> None:
+    for key, value, least in (("depth", depth, 0), ("limit", limit, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{key} must be a whole number of {least} or more, not {value!r}", key=key)
 
 
 def _state(walk: Walk, ref: Ref) -> JobState | None:

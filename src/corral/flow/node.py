@@ -1,8 +1,10 @@
 """Nodes: jobs that are not added yet, with the children that go before them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, Unpack, cast, overload
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from corral.errors import ConfigError
 from corral.job import NewJob, check_name
@@ -13,8 +15,7 @@ from corral.payload import to_json
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node(Generic[R]):
+class Node(Struct, Generic[R], frozen=True, eq=False):
     """One job of a flow: it runs when its children have completed. Made by `definition.node(…)` or `node(…)`.
 
     `R` is what its handler returns: `handle.job(this_node).result()` has that type.
@@ -24,7 +25,7 @@ class Node(Generic[R]):
     children: tuple["Node[Any]", ...] = ()
     on_failure: ParentPolicy = ParentPolicy.FAIL  #: what its failure means for the job that waits for it
     key: str | None = None  #: its name in the flow
-    mark: object = field(default_factory=object, repr=False)  #: the same in every node that was made from this one
+    mark: object = field(default_factory=object)  #: the same in every node that was made from this one
 
     def __repr__(self) -> str:
         key = "" if self.key is None else f" {self.key!r}"

@@ -84,6 +84,7 @@ class Search:
         Raises:
             QueryError: a cursor that is none, or of another search.
         """
+        self._began = self._clock()
         spot = None if cursor is None else self._read(cursor)
         plan = make_plan(self._query, queues)
         found = Found()
@@ -95,7 +96,7 @@ class Search:
         for way in _ways(plan, spot):
             if not _size(counts[way[0]], way[1]):
                 continue
-            if self._spent(found):
+            if found.examined and self._spent(found):  # whatever it takes, each request gets on
                 found.spot = Spot(self._mark, 0, *way, 0)
             else:
                 await self._walk(found, plan, way, spot)
@@ -188,12 +189,15 @@ class Search:
     # -- where to begin --------------------------------------------------------------------------------------------
 
     async def _first(self, plan: Plan, way: Way) -> int:
-        """The first finished job that is not too young: they stand by when they ended, so halving finds it."""
+        """The first finished job that is not too young: they stand by when they ended, so halving finds it.
+
+        When the time is up, a place before it: deep places of a million jobs are dear to look at in a file.
+        """
         before = plan.finished_before
         if before is None or not way[1].finished:
             return 0
         low, high = 0, await self._length(way)
-        while low < high:
+        while low < high and self._took_ms() < BUDGET_MS:
             middle = (low + high) // 2
             ended = await self._ended(way, middle)
             low, high = (middle + 1, high) if ended is not None and ended > before else (low, middle)

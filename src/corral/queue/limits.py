@@ -34,6 +34,8 @@ class LimitVerbs(QueueBase):
     ) -> QueueInfo:  # fmt: skip
         """Change the rate limit (of several windows every one must have room), the concurrency over all workers, or
         how many jobs producers may add. None lifts a limit; what is left out stays."""
+        if concurrency is not None and not isinstance(concurrency, UnsetType):
+            _check_concurrency(concurrency)
         first: RateLimit | None | UnsetType
         more: tuple[RateLimit, ...] | UnsetType
         if rate is None:
@@ -65,9 +67,7 @@ class LimitVerbs(QueueBase):
         if concurrency is None:
             caps.pop(job_name, None)
         elif not isinstance(concurrency, UnsetType):
-            if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-                raise ConfigError(f"concurrency must be 1 or more, not {concurrency!r}", key="concurrency")
-            caps[job_name] = concurrency
+            caps[job_name] = _check_concurrency(concurrency)
         settings = QueueSettings(
             name_limits=UNSET if rate is UNSET else limits, name_concurrency=UNSET if concurrency is UNSET else caps
         )
@@ -105,3 +105,12 @@ class LimitVerbs(QueueBase):
         """Set how long finished jobs stay; a sweeper enforces it on an idle queue too."""
         settings = QueueSettings(keep_completed=completed or UNSET, keep_failed=failed or UNSET)
         return await self.storage.configure(self.name, settings)
+
+
+def _check_concurrency(count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigError(
+            f"concurrency must be a whole number of 1 or more, not {count!r}: to start nothing, pause the queue",
+            key="concurrency",
+        )
+    return count

@@ -92,14 +92,14 @@ async def drain(
     or groups, and schedules (see `fire_schedules`).
 
     Args:
-        queues: only these; all queues of the application when it is left out.
+        queues: only these; without them those that a worker serves: all but queues that only collect dead letters.
         clock: the time to move. Needed only for an application that is not in `app_in_memory`, which has its own.
         max_jobs: how many runs are too many: a job that always adds another one would never end.
 
     Raises:
         CorralError: more than `max_jobs` runs; every one of them is settled. QueueNotFoundError: an undeclared queue.
     """
-    names = list(app.queues if queues is None else queues)
+    names = list(app.served() if queues is None else queues)
     for name in names:
         if name not in app.queues:
             raise QueueNotFoundError(name, app.queues)

@@ -106,7 +106,7 @@ class Fetcher:
         self._failures = 0
         self.stopping = False
         self.paused = False  #: here; the queue may be served elsewhere
-        self.quiet = False  #: the last turn found nothing to run, now or once a limit has room, and nothing is left here
+        self.quiet = False  #: the last turn found nothing to run, now or once a limit has room; none is left here
         self._held = False  #: it would be quiet if nothing waited for the end of the queue's own window or hold
         self.turned_at = time.monotonic()  #: of the last turn that the store answered
         self.asked_at = -math.inf  #: when that turn set out

@@ -1,7 +1,6 @@
 """Threads for `def` handlers: reused while they behave, given up when they don't come back."""
 
 import asyncio
-import ctypes
 import threading
 from collections.abc import Callable
 from contextvars import Context
@@ -53,6 +52,8 @@ class _Thread:
         """
         identity = self.thread.ident
         if self.busy and identity is not None:
+            import ctypes  # 1.5 ms to import: only for handlers that do not end
+
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(StopThread))
 
 

@@ -101,7 +101,8 @@ class Recovery:
         self._letters += [
             letter(job, target, job.failed_reason or "", attempts=job.attempts_made)
             for job in jobs
-            if job is not None and (target := self._dead_letter(job)) is not None and target != queue
+            if job is not None and job.options.letter is None
+            if (target := self._dead_letter(job)) is not None and target != queue
         ]
         left: list[NewJob] = []
         for one in self._letters:

@@ -145,7 +145,7 @@ class Queries:
     def __init__(self, server: Server, prefix: str) -> None:
         self._server = server
         self._prefix = prefix
-        self._discovery = Discovery(server, prefix)
+        self.discovery = Discovery(server, prefix)
 
     async def _ask(self, name: str, queue: str, request: Call) -> bytes:
         return await self._server.run(script(name), queue, pack(request), changes=False)
@@ -258,7 +258,7 @@ class Queries:
                 return [_bucket(int(at), sums) for at, sums in sorted(found.items(), key=lambda one: int(one[0]))]
 
     async def queues(self) -> list[QueueInfo]:
-        found = sorted(await self._discovery.names())
+        found = sorted(await self.discovery.names())
         answers = _decode_queues(await self._ask("queues", "", _Queues(prefix=self._prefix, found=found)))
         return sorted((queue_info(fields["name"], fields) for fields in answers), key=lambda info: info.name)
 

@@ -113,10 +113,10 @@ _decode_body = msgspec.json.Decoder(Schedule).decode
 class Schedules:
     """The table of schedules, and the next runs of Node's job schedulers."""
 
-    def __init__(self, server: Server, prefix: str) -> None:
+    def __init__(self, server: Server, prefix: str, discovery: Discovery | None = None) -> None:
         self._server = server
         self._prefix = prefix
-        self._discovery = Discovery(server, prefix)
+        self._discovery = discovery or Discovery(server, prefix)
 
     # -- changing ------------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class RedisStorage:
         self._queries = Queries(self._server, prefix)
         self._insights = Insights(self._server, prefix)
         self._groups = Groups(self._server, prefix)
-        self._schedules = Schedules(self._server, prefix)
+        self._schedules = Schedules(self._server, prefix, self._queries.discovery)  # one round through the keys is dear
         self._events = EventLog(self._server, prefix)
         self._waiter = Waiter(self._server, prefix)
 

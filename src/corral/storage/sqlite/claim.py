@@ -16,12 +16,24 @@ from corral.storage.sqlite.limits import allowed, held
 from corral.storage.sqlite.ring import PLAIN, serve
 from corral.storage.sqlite.rows import read_options, read_parent, read_traces
 from corral.storage.sqlite.settle import LOOK, fail
-from corral.storage.sqlite.unit import ACTIVE, DELAYED, EVENT_CODE, WAITING, QueueRow, Row, Unit, id_of, numbers_in
+from corral.storage.sqlite.unit import (
+    ACTIVE,
+    DELAYED,
+    EVENT_CODE,
+    NUMBER_MASK,
+    WAITING,
+    QueueRow,
+    Row,
+    Unit,
+    id_of,
+    numbers_in,
+)
 from corral.timing import Millis
 
 #: Due jobs moved per call; the rest follow with the next one (a million jobs due at once must not stop the store).
 PROMOTE = 1_000
 
+_ACTIVE = JobState.ACTIVE  # a name of the module is found sooner than one of an enum
 _ACTIVE_CODE = EVENT_CODE[EventType.ACTIVE]
 _BEST = f"SELECT {FEW_COLUMNS} FROM corral_job WHERE queue = ? AND state = 0 ORDER BY k1, k2 LIMIT ?"  # noqa: S608
 #: k2 stays: jobs recovered together go back in the order they were served in.
@@ -160,7 +172,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
         group, row = row[GID], row[:FEW]
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
      scheduled_for, parent, pending, _, _, dedup, fingerprint, ready_at) = row  # fmt: skip
-    called = id_of(pk, id_)
+    called = str(pk & NUMBER_MASK) if id_ is None else id_  # id_of, written out
     choices = NO_OPTIONS if options is None else read_options(options)
     if not (
         made or crashes or schedule or parent or progress or priority or traces or reason or dedup or group or pending
@@ -171,7 +183,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
             id=called,
             queue=queue,
             name=name,
-            state=JobState.ACTIVE,
+            state=_ACTIVE,
             data=data,
             options=choices,
             created_at=created_at,
@@ -183,7 +195,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
         id=called,
         queue=queue,
         name=name,
-        state=JobState.ACTIVE,
+        state=_ACTIVE,
         data=data,
         options=choices,
         priority=priority,

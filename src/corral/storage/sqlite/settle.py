@@ -78,7 +78,7 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
         ended.names.append(row[_NAME])
         if row[GROUP] is not None:
             run_ended(unit, queue, row[GROUP], now)
-        match _unless_cancelled(row, one.outcome, queue):
+        match one.outcome if row[_CANCEL] is None else _unless_cancelled(row, one.outcome, queue):
             case Completed() as outcome:
                 done.append((row, outcome))
             case Released() | Crashed() as outcome:
@@ -88,8 +88,7 @@ def settle(unit: Unit, name: str, settlements: Sequence[Settlement], now: Millis
                 back.append((row, outcome))
             case outcome:
                 _settle_one(unit, queue, row, outcome, ended, now)
-    for row, _ in done:
-        ended.attempt(row, now)
+    ended.attempts([row for row, _ in done], now)
     ended.completed = len(done)
     if done:
         _complete(unit, queue, done, now)
@@ -114,7 +113,7 @@ def _make_room(unit: Unit, queue: QueueRow, ended: "_Tally", now: Millis) -> Non
 
 def _unless_cancelled(row: Row, outcome: Outcome, queue: QueueRow) -> Outcome:
     """A run that was asked to stop does not come back: it ends as cancelled, unless it has ended by itself."""
-    if row[_CANCEL] is None or isinstance(outcome, Completed | Failed):
+    if isinstance(outcome, Completed | Failed):
         return outcome
     return Failed(cancelled(row[_CANCEL]), None, queue.info.keep_failed or Keep())
 
@@ -130,11 +129,11 @@ def _settle_one(
     match outcome:
         case Failed():
             ended.failed += 1
-            ended.attempt(row, now)
+            ended.attempts([row], now)
             _fail(unit, queue, row, outcome, now)
         case Retried():
             ended.retried += 1
-            ended.attempt(row, now)
+            ended.attempts([row], now)
             _retry(unit, queue, row, outcome, now)
         case Snoozed(after_ms):
             to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], after_ms, now)
@@ -147,9 +146,10 @@ def _keys(unit: Unit, queue: QueueRow, settlements: Sequence[Settlement]) -> dic
     """The pk of each job: its id when the store numbered it, else looked up."""
     keys = {}
     chosen = []
+    base = job_key(queue.pk, 0)
     for one in settlements:
         if is_number(one.job_id):
-            keys[one.job_id] = job_key(queue.pk, int(one.job_id))
+            keys[one.job_id] = base | int(one.job_id)
         else:
             chosen.append(one.job_id)
     if chosen:
@@ -175,11 +175,14 @@ class _Tally:
         self.completed = self.failed = self.retried = 0
         self.wait_ms = self.run_ms = 0
 
-    def attempt(self, row: Row, now: Millis) -> None:
-        """Count the times of a run that was an attempt; snoozes and hand-backs are none."""
-        started: Millis = row[_STARTED]
-        self.wait_ms += max(0, started - row[_READY])
-        self.run_ms += max(0, now - started)
+    def attempts(self, rows: Sequence[Row], now: Millis) -> None:
+        """Count the times of runs that were attempts; snoozes and hand-backs are none."""
+        for row in rows:
+            started: Millis = row[_STARTED]
+            if started > row[_READY]:
+                self.wait_ms += started - row[_READY]
+            if now > started:
+                self.run_ms += now - started
 
     def store(self, unit: Unit, queue: QueueRow, now: Millis) -> None:
         if self.completed or self.failed or self.retried:
