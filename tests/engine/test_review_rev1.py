@@ -10,6 +10,7 @@ from corral import (
     ConfigError,
     Corral,
     Dedup,
+    EffectUncertainError,
     GroupLimits,
     JobContext,
     Queue,
@@ -20,6 +21,7 @@ from corral import (
 from corral.options import Hold, QueueSettings
 from corral.testing import drain
 from corral.timing import now_ms
+from corral.worker.remote import refusal, refuse
 from tests.engine.helpers import GUARD, on_clock, reason, work_off, working
 
 Use = Callable[[Queue], Awaitable[Any]]
@@ -123,7 +125,7 @@ async def test_a_burst_leaves_the_jobs_of_a_paused_group(app: Corral) -> None:
 # -- waking at the right time ------------------------------------------------------------------------------------------
 
 
-async def test_a_held_group_goes_on_when_its_time_is_over_and_not_when_the_worker_looks_again(app: Corral) -> None:
+async def test_a_held_group_goes_on_by_itself_but_not_before_its_time_is_over(app: Corral) -> None:
     mail = app.queue("mail")
 
     @mail.job("send")
@@ -153,7 +155,7 @@ BAD: dict[str, tuple[Use, str]] = {
 }
 
 
-@pytest.mark.parametrize("use, message", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("use", "message"), BAD.values(), ids=BAD)
 async def test_a_setting_that_cannot_be_is_refused_and_the_queue_stays_readable(
     queue: Queue, use: Use, message: str
 ) -> None:
@@ -181,7 +183,7 @@ def test_settings_check_what_they_are_made_of() -> None:
         After("mail", "1", "never")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="from 1 to 1000, not '3'"):
         Step("charge", attempts="3")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="not 2.5"):
+    with pytest.raises(ConfigError, match=r"not 2\.5"):
         Step("charge", attempts=2.5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="extend must be True or False, not 'yes'"):
         Dedup("a", extend="yes")  # type: ignore[arg-type]
@@ -240,3 +242,11 @@ async def test_an_uncertain_effect_says_what_its_function_raised(app: Corral) ->
 
     async with working(app):
         assert "ConnectionError: no answer" in await reason(await send.add())
+
+
+@pytest.mark.parametrize("failed", [None, "ConnectionError: no answer"])
+def test_an_uncertain_effect_crosses_the_pipe_from_a_child_process(failed: str | None) -> None:
+    error = EffectUncertainError("charge", "run 1", failed)
+    back = refusal(refuse(error))
+    assert isinstance(back, EffectUncertainError)
+    assert (str(back), back.key, back.owner, back.failed) == (str(error), "charge", "run 1", failed)

@@ -30,6 +30,8 @@ GROUP_LIMITS = GroupLimits(concurrency=2)
 #: Starts of jobs with the name `metered`, over all workers.
 METERED = RateLimit(20, per=0.05)
 STEPS = 3
+#: Looks at a job that is to run, 5 ms apart, before it is taken as it is.
+LOOKS = 60
 
 
 def declare(app: Corral, main: AppQueue, scene: Scene, effect: Note) -> None:
@@ -194,14 +196,17 @@ class Crafts:
         name, turn = self._name("last"), _some_turn()
         unique: AddKeywords = {"dedup": Dedup(name, keep_last=True), **turn}
         owner = await self._main.add("long", {"bulk": name, "size": 1}, **unique)
-        for number in range(3):
+        for _ in range(LOOKS):
+            if (await owner.get()).state is JobState.ACTIVE:
+                break
             await asyncio.sleep(0.005)
-            before = await owner.get()
-            handle = await self._main.add("nap", {"bulk": f"{name}-{number}", "size": 1}, **unique)
-            after = await owner.get()
+        await self._main.add("nap", {"bulk": f"{name}-0", "size": 1}, **unique)
+        before = await owner.get()
+        handle = await self._main.add("nap", {"bulk": f"{name}-1", "size": 1}, **unique)
+        after = await owner.get()
         self._ack(owner, handle)
         if before.state is after.state is JobState.ACTIVE and before.fence == after.fence:
-            self._kept.write(f"{name}-{number}")  # nothing came after it, so it is the one that is added
+            self._kept.write(f"{name}-1")  # nothing came after it, so it is the one that is added
 
     async def _debounced(self) -> None:
         """Those that give way are gone: only the last one is acknowledged."""

@@ -38,7 +38,7 @@ def merges(scene: Scene) -> Iterator[str]:
 
 
 def kept(scene: Scene, there: set[str]) -> Iterator[str]:
-    """What was kept back last was added once the job that kept it back had ended. (That it was so once, `_bulks` says.)"""
+    """What was kept back last was added when the job that kept it back had ended. (That it was once, `_bulks` says.)"""
     yield from (f"lost: {name} was kept back and never added" for name in lines(scene.kept) if name not in there)
 
 

@@ -253,6 +253,7 @@ async def test_next_at_is_the_earliest_of_what_falls_due_and_what_is_freed(stora
     assert await next_at(storage) == T0 + 3_000
     assert await served(storage, now=T0 + 3_000) == ["b2"]
     assert await next_at(storage, now=T0 + 3_000) == T0 + 4_000
+    assert (await storage.claim(QUEUE, wish(0), now=T0 + 3_000)).freed_at == T0 + 5_000  # what is due is no part of it
     assert await served(storage, now=T0 + 4_000) == ["later"]
     assert await next_at(storage, now=T0 + 4_000) == T0 + 5_000
 

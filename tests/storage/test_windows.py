@@ -161,6 +161,7 @@ async def test_names_are_limited_each_for_itself(storage: Storage) -> None:
     await storage.add([new_job(f"{name}{n}", name) for name in "xy" for n in range(3)], now=T0)
     assert await served(storage) == ["x0", "y0"]
     assert await next_at(storage) == T0 + 5_000
+    assert (await storage.claim(QUEUE, wish(0), now=T0)).freed_at == T0 + 5_000
     assert await served(storage, now=T0 + 5_000) == ["y1"]
     assert await served(storage, now=T0 + 10_000) == ["x1", "y2"]
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "queues": ("corral.cli.queues:queues", "Look at queues, pause, resume and drain them."),
     "schedules": ("corral.cli.schedules:schedules", "Look at schedules, run, pause, resume and remove them."),
     "workers": ("corral.cli.workers:workers", "Look at the workers that are alive."),
+    "outbox": ("corral.cli.outbox:outbox", "Rows of an outbox that were set aside: look, carry after all, delete."),
     "move": ("corral.cli.move:move_command", "Carry an application from one store to another."),
     "stats": ("corral.cli.stats:stats", "Counts, rates, waiting and running times of every queue."),
     "doctor": ("corral.cli.doctor:doctor", "Find out why jobs do not run, and what to do about it."),
