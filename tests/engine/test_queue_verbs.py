@@ -26,6 +26,14 @@ async def test_an_empty_queue_has_no_priorities(queue: Queue) -> None:
     assert await queue.counts_by_priority() == {}
 
 
+async def test_jobs_of_several_queues_in_one_call_are_each_found_in_their_own(queue: Queue) -> None:
+    other = Queue("post", queue.storage)
+    jobs = [queue.new("letter", {"to": "ann"}), other.new("parcel", {"to": "bob"})]
+    letter, parcel = await queue.add_jobs(jobs)
+    assert (letter.queue.name, parcel.queue.name) == ("mail", "post")
+    assert [(await one.get()).name for one in (letter, parcel)] == ["letter", "parcel"]
+
+
 async def test_log_lines_are_dropped_but_for_the_newest(queue: Queue) -> None:
     handle = await queue.add("send")
     for number in range(5):

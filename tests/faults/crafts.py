@@ -246,8 +246,7 @@ class Crafts:
             NewJob(queue="crates", name="stubborn", data=data, parent=wait),
             NewJob(queue="main", name="nap", data=data, parent=ignore, group="bee"),
         ]
-        parent, child, other = await self._main.add_jobs(jobs)
-        self._ack(parent, self._crates.handle(child.id), other)
+        self._ack(*await self._main.add_jobs(jobs))
         await retry_stubborn(self._main.storage)
 
     # -- work of more than one kind ------------------------------------------------------------------------------------

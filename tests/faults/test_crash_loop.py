@@ -35,6 +35,7 @@ def test_two_hundred_killed_workers_lose_nothing_and_finish_nothing_twice() -> N
 
 @needs_root
 @pytest.mark.slow  # makes, mounts and copies a file system three times
+@pytest.mark.timeout(300)
 def test_three_power_cuts_lose_no_acknowledged_job() -> None:
     tally = torture("tests.faults.power_cut", "--cuts", 3, "--seed", 7)
     assert (tally["cuts"], tally["lost"], tally["inconsistent"], tally["complaints"]) == (3, 0, 0, [])

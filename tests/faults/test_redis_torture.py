@@ -13,7 +13,7 @@ from tests.faults.quarantine import harm_done
 from tests.faults.redis_books import prefix_of
 from tests.redis_server import fresh_prefix, with_prefix
 
-KILLS, LOST, RESTARTS = 40, 60, 3
+KILLS, LOST, RESTARTS = 24, 60, 3
 
 pytestmark = [
     pytest.mark.slow,  # processes live and die, and servers with them
@@ -27,7 +27,7 @@ LONG = ("replica", "frozen", "junk", "deleted", "emptied")
 
 def test_killed_workers_lose_nothing_and_finish_nothing_twice() -> None:
     tally = torture(
-        "tests.faults.torture", "--engine", "redis", "--kills", KILLS, "--every", 20, "--seed", 7,
+        "tests.faults.torture", "--engine", "redis", "--kills", KILLS, "--every", 12, "--seed", 7,
         "--slowest-open", 60_000,
     )  # fmt: skip
     assert (tally["engine"], tally["kills"], tally["violations"]) == ("redis", KILLS, [])

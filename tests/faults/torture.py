@@ -1,6 +1,8 @@
 """The crash loop: kill workers at random moments, thousands of times, and check that nothing was lost or done twice.
 
-Now and then the producer is killed too, or a worker is frozen until its leases are over and then woken.
+Now and then the producer is killed too, or a worker is frozen until its leases are over and then woken. The jobs are of
+every kind there is: plain ones, in groups with limits of their own, unique ones, flows, batches, jobs with steps and
+jobs that add others when they complete.
 
     python -m tests.faults.torture --kills 10000 --workers 4 --seed 1
     python -m tests.faults.torture --kills 10000 --engine redis          # on a server of its own

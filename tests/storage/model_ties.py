@@ -144,7 +144,7 @@ class TiedModel(Model):
             return None
         owner = self.jobs.get(key.owner)
         state = None if owner is None else owner.state
-        if wish.keep_last and state is ACTIVE:
+        if wish.keep_last and (state is ACTIVE or key.kept is not None):
             key.kept, key.until = new, None
         elif wish.replace:
             if owner is None or state is not DELAYED:

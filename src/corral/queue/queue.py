@@ -134,10 +134,17 @@ class Queue(
         return await self.add_jobs(made, wait=wait)
 
     async def add_jobs(self, jobs: Sequence[NewJob], *, wait: Seconds | None = None) -> list[JobHandle[object]]:
-        """Add jobs that are checked already: what `add` and `add_bulk` end in."""
+        """Add jobs that are checked already, of whatever queues: what `add` and `add_bulk` end in."""
         patience = self._patience if wait is None else to_seconds(wait, "wait")
         added = await add_all(self.storage, jobs, self.intake, patience=patience)
-        return [JobHandle(self, answer.id, answer.fresh, answer.deduplicated) for answer in added]
+        homes = {self.name: self}
+        for job in jobs:
+            if job.queue not in homes:
+                homes[job.queue] = Queue(job.queue, self.storage, intake=self.intake, patience=self._patience)
+        return [
+            JobHandle(homes[job.queue], answer.id, answer.fresh, answer.deduplicated)
+            for job, answer in zip(jobs, added, strict=True)
+        ]
 
     def handle(self, job_id: JobId) -> JobHandle[object]:
         """The way to a job whose id is known; it is not looked for."""

@@ -26,7 +26,7 @@ def admit(unit: Unit, queue: QueueRow, job: NewJob, now: Millis) -> JobId | None
         return None
     owner = found[0]
     state = None if pk is None else unit.number("SELECT state FROM corral_job WHERE pk = ?", (pk,))
-    if wish.keep_last and state == ACTIVE:
+    if wish.keep_last and (state == ACTIVE or dedup.keeps_one(unit, queue, wish.id)):
         dedup.keep(unit, queue, wish.id, job)
     elif wish.replace:
         if pk is None or state != DELAYED:

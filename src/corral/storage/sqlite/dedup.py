@@ -83,6 +83,12 @@ def keep(unit: Unit, queue: QueueRow, dedup_id: str, job: NewJob) -> None:
     )
 
 
+def keeps_one(unit: Unit, queue: QueueRow, dedup_id: str) -> bool:
+    """Whether one is noted for the owner's end: it makes room for a newer one though the owner waits again."""
+    sql = "SELECT 1 FROM corral_dedup WHERE queue = ? AND id = ? AND kept IS NOT NULL"
+    return unit.row(sql, (queue.pk, dedup_id)) is not None
+
+
 def forget_old(unit: Unit, now: Millis) -> None:
     """Delete ids whose time is over."""
     old = f"SELECT queue, id FROM corral_dedup WHERE expires_at <= ? LIMIT {SLICE}"  # noqa: S608  # constants only

@@ -41,6 +41,12 @@ local function keep_back(q, job, id, deid)
   call('ZREM', q.dedups, deid)
 end
 
+-- Whether the newest job is to follow the owner: while that runs, and while another one is kept back for its end (it may have gone
+-- back to wait: BullMQ keeps the older one then).
+local function keeps_back(q, deid, owner)
+  return call('ZSCORE', q.leases, owner) or call('EXISTS', q.base .. 'dn:' .. deid) == 1 or call('LPOS', q.active, owner)
+end
+
 -- A delayed owner gives way; false when it is not delayed, or only set aside.
 local function remove_delayed(q, owner)
   if call('ZSCORE', q.held, owner) or call('ZREM', q.delayed, owner) == 0 then return false end
@@ -80,7 +86,7 @@ local function owner_that_stays(q, job, id, due)
     take_id(q, d.id, id, not d.keep and d.ttl or nil)
     return nil
   end
-  if d.keep and (call('ZSCORE', q.leases, owner) or call('LPOS', q.active, owner)) then
+  if d.keep and keeps_back(q, d.id, owner) then
     keep_back(q, job, id, d.id)
   elseif d.replace then
     return replace_owner(q, job, owner, id)
