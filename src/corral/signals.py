@@ -56,4 +56,8 @@ class Discard(JobSignal):
 
 
 class WaitForChildren(JobSignal):
-    """Step aside until every child of this job has finished; the handler then runs again."""
+    """Step aside until every child of this job has finished; the handler then runs again.
+
+    With no child pending it runs again at once, for the last one may have ended meanwhile. Raised again then, and no
+    child has ended in between, it fails the attempt as a ConfigError does.
+    """

@@ -69,6 +69,12 @@ class Record:
         return sum(tie.pending for tie in self.ties.values())
 
     @property
+    def failing(self) -> int:
+        """Those whose failure fails this job: whether they count as pending is the adapter's choice."""
+        ties = self.ties.values()
+        return sum(tie.state is JobState.FAILED and tie.policy is ParentPolicy.FAIL for tie in ties)
+
+    @property
     def rank(self) -> int:
         return priority_rank(self.priority)
 

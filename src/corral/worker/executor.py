@@ -16,7 +16,7 @@ from corral.errors import JobTimeoutError, RegistrationError, ResultError, Unkno
 from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions
-from corral.outcome import Completed, Outcome, Snoozed
+from corral.outcome import Completed, Outcome, Parked, Snoozed
 from corral.payload import NULL, from_json, result_json
 from corral.retry import MAX_CRASHES, Ending, Interrupted, Raised, RetryPolicy, Returned, decide, died_before, unknown
 from corral.storage.port import Storage
@@ -26,6 +26,7 @@ from corral.worker.context import Facts, JobContext, SyncJobContext
 from corral.worker.handler import Handler, Mode
 from corral.worker.inject import Injector, bridge_to
 from corral.worker.middleware import Middleware, chained
+from corral.worker.parks import Parks
 from corral.worker.run import Run, WorkerStoppingError, current_job
 from corral.worker.threads import Threads
 from corral.worker.wire import ChildRequest, HandlerRef
@@ -87,6 +88,7 @@ class Executor:
         self._threads = threads
         self._children = children
         self._plans: dict[tuple[str, int], Plan] = {}
+        self._parks = Parks(storage)
 
     async def run(self, run: Run) -> Outcome:
         """Run the job to its end and say what becomes of it."""
@@ -125,6 +127,11 @@ class Executor:
             except ValueError:  # a handler that never ended is closed with the process, in another context
                 pass
         outcome = decide(job, ending, chosen.policy)
+        if isinstance(outcome, Parked):
+            mistake = await self._parks.in_vain(job)
+            return outcome if mistake is None else decide(job, Raised(mistake), chosen.policy)
+        if self._parks:
+            self._parks.forget(job)
         context = run.context
         if context is not None and context.errands is not None and isinstance(outcome, Completed):
             return replace(outcome, adds=(*outcome.adds, *context.errands.later))

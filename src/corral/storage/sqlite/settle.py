@@ -322,4 +322,4 @@ def _serving_order(one: tuple[Row, Outcome]) -> tuple[int, Millis, int]:
 
 def quarantine_reason(crashes: int, reason: str) -> str:
     """What people read on a job that crashed too many workers."""
-    return f"quarantined after {crashes} crashes: {reason}"
+    return f"quarantined after {crashes} crash{'es' * (crashes > 1)}: {reason}"

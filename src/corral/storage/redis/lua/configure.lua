@@ -110,7 +110,10 @@ local function apply(wish)
   for _, field in ipairs({ 'pause_reason', 'names', 'keep_completed', 'keep_failed' }) do store(queue.settings, field, wish[field]) end
   queue.known = nil
   local next_group = apply_limits(wish)
-  if renamed then unhold_all() end
+  if renamed then
+    call('DEL', queue.freed) -- claims that set jobs aside again note anew when their names are let in
+    unhold_all()
+  end
   if wish.paused == false then merge_paused() end
   if ready_count(queue) > 0 then wake(queue) end
   queue.later = true -- whoever slept because of what held before learns when the next job falls due

@@ -272,15 +272,21 @@ local function write_down(q, limits, started)
   if started > 0 then call('HSET', q.state, 'turn', limits.turn, 'plain_turn', limits.plain_turn, 'served_at', now_text) end
 end
 
+-- When the first name is let in of which jobs are set aside; names without any are forgotten: their jobs went otherwise.
+local function next_name(q)
+  for _ = 1, PASSED do
+    local first = call('ZRANGE', q.freed, 0, 0, 'WITHSCORES')
+    if not first[1] then return nil end
+    if call('EXISTS', q.held .. ':' .. first[1]) == 1 then return tonumber(first[2]) end
+    call('ZREM', q.freed, first[1])
+  end
+end
+
 -- The earliest time at which a group or a name is let in by itself.
 local function freed_time(q)
-  local freed_at
-  for _, key in ipairs({ q.blocked, q.freed }) do
-    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    local at = tonumber(first[2] or nil)
-    if at and at < math.huge then freed_at = math.min(freed_at or math.huge, math.max(at, now)) end
-  end
-  return freed_at
+  local group, name = tonumber(call('ZRANGE', q.blocked, 0, 0, 'WITHSCORES')[2] or nil) or math.huge, next_name(q) or math.huge
+  local at = math.min(group, name)
+  return at < math.huge and math.max(at, now) or nil
 end
 
 local function earliest(a, b) return a and b and math.min(a, b) or a or b end
