@@ -7,25 +7,29 @@ A worker is not offered here: `corral worker` is the answer to that.
 import asyncio
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from corral.errors import ConfigError, StorageUnavailableError
 from corral.flow.dag import Dag
 from corral.flow.flow import Flow
 from corral.flow.node import Node
-from corral.job import Job, JobId, JobState
-from corral.keywords import AddKeywords
+from corral.job import JobId
+from corral.keywords import AddKeywords, check_group
 from corral.queue import Queue as AsyncQueue
+from corral.queue.groups import Group as AsyncGroup
 from corral.storage.connect import connect
-from corral.storage.insight import FailureGroup, Page
-from corral.storage.port import Children, QueueCounts, Storage
+from corral.storage.port import Storage
 from corral.timing import Seconds
-from corral.why import Why
 
+P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 class Portal:
@@ -105,8 +109,46 @@ class Portal:
         self._thread.join()
 
 
-class Queue:
+class Blocking(ABC, Generic[S_co]):
+    """The blocking side of something asynchronous."""
+
+    @abstractmethod
+    def _call(self, work: Callable[[S_co], Awaitable[R]]) -> R:
+        """Do it with the asynchronous side, on the background loop, and wait for the answer."""
+
+
+def _blocking(verb: Callable[Concatenate[S, P], Awaitable[R]]) -> Callable[Concatenate[Blocking[S], P], R]:
+    """The same verb with the same arguments, which waits for its answer."""
+
+    @wraps(verb)
+    def call(self: Blocking[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._call(lambda target: verb(target, *args, **kwargs))
+
+    return call
+
+
+class Group(Blocking[AsyncGroup]):
+    """One group of a queue, for blocking code: the verbs of `corral.queue.groups.Group`."""
+
+    def __init__(self, queue: "Queue", id: str) -> None:
+        self.id = check_group(id)
+        self._queue = queue
+
+    def _call(self, work: Callable[[AsyncGroup], Awaitable[R]]) -> R:
+        return self._queue._call(lambda queue: work(queue.group(self.id)))
+
+    info = _blocking(AsyncGroup.info)
+    pause = _blocking(AsyncGroup.pause)
+    resume = _blocking(AsyncGroup.resume)
+    limit = _blocking(AsyncGroup.limit)
+    hold = _blocking(AsyncGroup.hold)
+    lift = _blocking(AsyncGroup.lift)
+
+
+class Queue(Blocking[AsyncQueue]):
     """A queue for blocking code: the producer's and the operator's verbs of `corral.queue.Queue`.
+
+    Those that only wait for the asynchronous one have its arguments, its answer and its documentation.
 
     Example:
         with Queue("send-email", "sqlite:///corral.db") as queue:
@@ -162,75 +204,64 @@ class Queue:
 
         return self._call(add)
 
-    def deduplication(self, dedup_id: str) -> JobId | None:
-        """The job that keeps others with this deduplication id out."""
-        return self._call(lambda queue: queue.deduplication(dedup_id))
+    def group(self, id: str) -> Group:
+        """One group, to look at or to change. Raises: ConfigError: not a group's id."""
+        return Group(self, id)
 
-    def stop_deduplication(self, dedup_id: str) -> JobId | None:
-        """Let others with this deduplication id in; answers the job that kept them out."""
-        return self._call(lambda queue: queue.stop_deduplication(dedup_id))
+    # -- one job -------------------------------------------------------------------------------------------------
 
-    def why(self, job_id: JobId) -> Why:
-        """Why the job is not running, and when it may. Raises: JobNotFoundError."""
-        return self._call(lambda queue: queue.why(job_id))
+    get = _blocking(AsyncQueue.get)
+    result = _blocking(AsyncQueue.result)
+    cancel = _blocking(AsyncQueue.cancel)
+    update = _blocking(AsyncQueue.update)
+    place = _blocking(AsyncQueue.place)
+    why = _blocking(AsyncQueue.why)
+    logs = _blocking(AsyncQueue.logs)
+    log = _blocking(AsyncQueue.log)
+    clear_logs = _blocking(AsyncQueue.clear_logs)
+    children = _blocking(AsyncQueue.children)
+    remove_pending_children = _blocking(AsyncQueue.remove_pending_children)
+    detach = _blocking(AsyncQueue.detach)
+    steps = _blocking(AsyncQueue.steps)
+    forget_step = _blocking(AsyncQueue.forget_step)
 
-    def children(self, job_id: JobId) -> Children:
-        """How the job's children, and the jobs it comes after, stand."""
-        return self._call(lambda queue: queue.children(job_id))
+    # -- many jobs -----------------------------------------------------------------------------------------------
 
-    def promote(self, *job_ids: JobId, limit: int = 1000) -> list[JobId]:
-        """Let delayed jobs run now: these, or all up to `limit`."""
-        return self._call(lambda queue: queue.promote(*job_ids, limit=limit))
+    page = _blocking(AsyncQueue.page)
+    retry = _blocking(AsyncQueue.retry)
+    promote = _blocking(AsyncQueue.promote)
+    remove = _blocking(AsyncQueue.remove)
+    clean = _blocking(AsyncQueue.clean)
+    drain = _blocking(AsyncQueue.drain)
+    failures = _blocking(AsyncQueue.failures)
+    retry_failures = _blocking(AsyncQueue.retry_failures)
+    remove_failures = _blocking(AsyncQueue.remove_failures)
+    redrive = _blocking(AsyncQueue.redrive)
 
-    def get(self, job_id: JobId) -> Job:
-        """The job as it stands now. Raises: JobNotFoundError."""
-        return self._call(lambda queue: queue.get(job_id))
+    # -- the queue -----------------------------------------------------------------------------------------------
 
-    def result(self, job_id: JobId, *, timeout: Seconds | None = None) -> object:
-        """Wait for the job's end and give its result. Raises: JobFailedError, JobNotFoundError, JobTimeoutError."""
-        return self._call(lambda queue: queue.result(job_id, timeout=timeout))
-
-    def cancel(self, *job_ids: JobId, reason: str = "") -> list[JobId]:
-        """Stop jobs; answers those it reached."""
-        return self._call(lambda queue: queue.cancel(*job_ids, reason=reason))
-
-    def counts(self) -> QueueCounts:
-        """How many jobs are in each state."""
-        return self._call(lambda queue: queue.counts())
-
-    def page(self, *states: JobState, start: int = 0, limit: int = 50) -> Page[Job]:
-        """Jobs in these states."""
-        return self._call(lambda queue: queue.page(*states, start=start, limit=limit))
-
-    def retry(self, *job_ids: JobId, states: Iterable[JobState] = (JobState.FAILED,), limit: int = 1000) -> list[JobId]:
-        """Run finished jobs again."""
-        return self._call(lambda queue: queue.retry(*job_ids, states=states, limit=limit))
-
-    def failures(self, *, start: int = 0, limit: int = 100) -> Page[FailureGroup]:
-        """As `corral.Queue.failures`."""
-        return self._call(lambda queue: queue.failures(start=start, limit=limit))
-
-    def retry_failures(
-        self, fingerprint: str, *, every: Seconds | None = None, rate: float | None = None, after: Seconds = 0,
-        limit: int = 10_000,
-    ) -> list[JobId]:  # fmt: skip
-        """As `corral.Queue.retry_failures`."""
-        return self._call(
-            lambda queue: queue.retry_failures(fingerprint, every=every, rate=rate, after=after, limit=limit)
-        )
-
-    def redrive(self, *job_ids: JobId, limit: int = 1000) -> list[tuple[str, JobId]]:
-        """As `corral.Queue.redrive`."""
-        return self._call(lambda queue: queue.redrive(*job_ids, limit=limit))
-
-    def remove(self, *job_ids: JobId) -> list[JobId]:
-        """Delete jobs that are not active."""
-        return self._call(lambda queue: queue.remove(*job_ids))
-
-    def pause(self, reason: str = "") -> None:
-        """Stop handing out jobs, on every worker."""
-        self._call(lambda queue: queue.pause(reason))
-
-    def resume(self) -> None:
-        """Hand out jobs again."""
-        self._call(lambda queue: queue.resume())
+    pause = _blocking(AsyncQueue.pause)
+    resume = _blocking(AsyncQueue.resume)
+    info = _blocking(AsyncQueue.info)
+    limit = _blocking(AsyncQueue.limit)
+    limit_name = _blocking(AsyncQueue.limit_name)
+    limit_groups = _blocking(AsyncQueue.limit_groups)
+    groups = _blocking(AsyncQueue.groups)
+    hold = _blocking(AsyncQueue.hold)
+    lift = _blocking(AsyncQueue.lift)
+    limited_for = _blocking(AsyncQueue.limited_for)
+    full = _blocking(AsyncQueue.full)
+    retain = _blocking(AsyncQueue.retain)
+    obliterate = _blocking(AsyncQueue.obliterate)
+    counts = _blocking(AsyncQueue.counts)
+    counts_by_priority = _blocking(AsyncQueue.counts_by_priority)
+    workers = _blocking(AsyncQueue.workers)
+    metrics = _blocking(AsyncQueue.metrics)
+    series = _blocking(AsyncQueue.series)
+    schedules = _blocking(AsyncQueue.schedules)
+    publish = _blocking(AsyncQueue.publish)
+    deduplication = _blocking(AsyncQueue.deduplication)
+    stop_deduplication = _blocking(AsyncQueue.stop_deduplication)
+    effect = _blocking(AsyncQueue.effect)
+    resolve_effect = _blocking(AsyncQueue.resolve_effect)
+    forget_effect = _blocking(AsyncQueue.forget_effect)

@@ -1,6 +1,7 @@
 """Adding and administering without an event loop: from plain threads, from scripts, and after a fork."""
 
 import asyncio
+import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import cast
 
 import pytest
 
-from corral import Bundle, Cause, Corral, Dag, JobState, node
+from corral import Bundle, Cause, Corral, Dag, GroupLimits, JobState, Keep, RateLimit, node
+from corral import Queue as AsyncQueue
 from corral.errors import (
     ConfigError,
     JobFailedError,
@@ -17,7 +19,8 @@ from corral.errors import (
     QueueNotFoundError,
     RegistrationError,
 )
-from corral.sync import Queue
+from corral.queue.groups import Group as AsyncGroup
+from corral.sync import Group, Queue
 from tests.engine.helpers import GUARD, answers, python, work_off, working
 
 
@@ -243,3 +246,66 @@ def test_flows_and_uniqueness_from_blocking_code(url: str) -> None:
         assert queue.stop_deduplication(dedup_id) == first
         late = queue.add("later", delay=3600)
         assert queue.promote(late) == [late]
+
+
+def verbs(kind: type) -> set[str]:
+    return {name for name, verb in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_blocking_code_has_every_verb_but_those_of_workers_and_readers() -> None:
+    of_workers_and_readers = {"claim", "recover", "events", "new", "handle", "add_jobs"}
+    assert verbs(AsyncQueue) - verbs(Queue) == of_workers_and_readers
+    assert verbs(AsyncGroup) == verbs(Group)
+
+
+def test_limits_and_holds_from_blocking_code(url: str) -> None:
+    with Queue("mail", url) as queue:
+        info = queue.limit(RateLimit(5, 60), concurrency=3)
+        assert (info.rate_limit, info.concurrency) == (RateLimit(5, 60), 3)
+        queue.limit_name("welcome", concurrency=2)
+        queue.limit_groups(GroupLimits(concurrency=1))
+        queue.retain(completed=Keep(count=7))
+        info = queue.info()
+        assert info.name_concurrency == {"welcome": 2}
+        assert info.group_limits == GroupLimits(concurrency=1)
+        assert info.keep_completed == Keep(count=7)
+        assert not queue.full()
+        queue.hold(3600, "they asked for it")
+        assert queue.limited_for() > 3000
+        queue.lift()
+        assert queue.limited_for() == 0
+
+
+def test_groups_from_blocking_code(url: str) -> None:
+    with Queue("mail", url) as queue:
+        queue.add("welcome", group="acme")
+        acme = queue.group("acme")
+        acme.pause()
+        acme.limit(GroupLimits(concurrency=4))
+        acme.hold(3600, "no")
+        info = acme.info()
+        assert (info.waiting, info.paused, info.limits) == (1, True, GroupLimits(concurrency=4))
+        acme.resume()
+        acme.lift()
+        assert not acme.info().paused
+        assert [group.id for group in queue.groups().items] == ["acme"]
+        with pytest.raises(ConfigError):
+            queue.group("")
+
+
+def test_changing_and_deleting_jobs_from_blocking_code(url: str) -> None:
+    with Queue("mail", url) as queue:
+        first, second, late = queue.add("one"), queue.add("two"), queue.add("three", delay=3600)
+        queue.update(second, data={"to": "ann"}, priority=1)
+        assert queue.get(second).data == '{"to":"ann"}'
+        place = queue.place(second)
+        assert place is not None and place.ahead == 0
+        assert queue.counts_by_priority() == {1: 1, 0: 1}
+        assert queue.log(first, "looked at") == 1
+        assert list(queue.logs(first).items) == ["looked at"]
+        assert queue.cancel(late) == [late]
+        assert queue.clean() == [late]
+        assert set(queue.drain()) == {first, second}
+        queue.add("four")
+        queue.obliterate()
+        assert queue.counts().waiting == 0

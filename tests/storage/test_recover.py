@@ -64,6 +64,16 @@ async def test_a_first_crash_is_the_last_one_at_a_limit_of_one(storage: Storage)
     await add_ids(storage, "a")
     await start_one(storage)
     assert await storage.recover(QUEUE, max_crashes=1, now=LATE) == Recovered(quarantined=("a",))
+    assert ((await the(storage, "a")).failed_reason or "").startswith("quarantined after 1 crash: ")
+
+
+async def test_a_quarantined_jobs_reason_counts_its_crashes_in_plain_words(storage: Storage) -> None:
+    await add_ids(storage, "a", "b")
+    await end(storage, await start_one(storage), Crashed("oom", limit=1))
+    assert (await the(storage, "a")).failed_reason == "quarantined after 1 crash: oom"
+    for _ in range(2):
+        await end(storage, await start_one(storage), Crashed("oom", limit=2))
+    assert (await the(storage, "b")).failed_reason == "quarantined after 2 crashes: oom"
 
 
 async def test_recovery_goes_in_slices(storage: Storage) -> None:

@@ -1,7 +1,6 @@
 """Running a worker in this process: what `corral worker` does once it knows that it is not the supervisor."""
 
 import asyncio
-import dataclasses
 import importlib.util
 import logging
 import os
@@ -11,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corral._version import __version__
 from corral.app.app import Corral
@@ -127,7 +127,7 @@ def retain(app: Corral, hours: float) -> None:
         queue.options = queue.options.over(wanted)
         for definition in queue.definitions.values():
             handler = definition.handler
-            definition.handler = dataclasses.replace(handler, options=handler.options.over(wanted))
+            definition.handler = replace(handler, options=handler.options.over(wanted))
 
 
 def _name_process(job: Work, app: Corral) -> None:

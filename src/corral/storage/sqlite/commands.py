@@ -160,9 +160,7 @@ def retry(
     return _command(unit, name, which, (COMPLETED, FAILED), now, act)
 
 
-def _retry(
-    unit: Unit, queue: QueueRow, row: Row, order: int, due: Millis, reset_attempts: bool, now: Millis
-) -> None:
+def _retry(unit: Unit, queue: QueueRow, row: Row, order: int, due: Millis, reset_attempts: bool, now: Millis) -> None:
     later = due - now if due > now else None
     rank = priority_rank(row[_PRIORITY])
     if row[_PARENT] is not None or row[_EDGES]:
@@ -193,7 +191,11 @@ def promote(unit: Unit, name: str, which: Selection, now: Millis) -> list[str]:
             unit.db.execute(
                 "UPDATE corral_job SET state = ?, k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?",
                 (
-                    enter(unit, queue, row[_GROUP], now), priority_rank(row[_PRIORITY]), order + index, now, row[_PK],
+                    enter(unit, queue, row[_GROUP], now),
+                    priority_rank(row[_PRIORITY]),
+                    order + index,
+                    now,
+                    row[_PK],
                 ),
             )
             queue.tell(EventType.WAITING, now, _ids([row])[0], row[2])

@@ -18,7 +18,6 @@ JOB_COLUMNS = (
 )
 
 
-
 def _cut(column: str, length: int) -> str:
     return f"CASE WHEN octet_length({column}) <= {LOOK} THEN substr({column}, 1, {length}) ELSE '' END"
 

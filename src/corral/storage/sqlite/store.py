@@ -138,9 +138,7 @@ class SqliteStorage:
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
         lease: Lease | None = None, now: Millis | None = None,
     ) -> str | None:  # fmt: skip
-        return await self._core.write(
-            lambda unit: remember(unit, queue, key, value, replace, ttl_ms, lease, _at(now))
-        )
+        return await self._core.write(lambda unit: remember(unit, queue, key, value, replace, ttl_ms, lease, _at(now)))
 
     # -- queries -------------------------------------------------------------------------------------------------
 

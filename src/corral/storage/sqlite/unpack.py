@@ -78,9 +78,7 @@ def unpack(unit: Unit, name: str, items: Sequence[Item]) -> list[bool]:
 def _unpack(unit: Unit, queue: QueueRow, item: Item) -> bool:
     job = item.stored.job
     pk = find_pk(unit, queue, job.id)
-    before = (
-        None if pk is None else unit.row("SELECT state, attempts_started, gid FROM corral_job WHERE pk = ?", (pk,))
-    )
+    before = None if pk is None else unit.row("SELECT state, attempts_started, gid FROM corral_job WHERE pk = ?", (pk,))
     if before is None:
         if item.over is not None:
             return False

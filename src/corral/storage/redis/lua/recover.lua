@@ -90,8 +90,7 @@ if #ids > 0 then
     local crashes, most = count_crash(queue, job.id)
     tell(queue, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', req.reason)
     if job.cancel or crashes >= (most or req.crashes) then
-      local reason = job.cancel and cancelled(job.cancel)
-        or string.format('quarantined after %d crashes: %s', crashes, req.reason)
+      local reason = job.cancel and cancelled(job.cancel) or quarantine_reason(crashes, req.reason)
       fail(queue, job, reason, nil, stored_keep(queue), 0)
       quarantined[#quarantined + 1] = job.id
     else

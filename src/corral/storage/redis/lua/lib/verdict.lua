@@ -105,12 +105,16 @@ local function count_crash(q, id)
   return crashes, type(own) == 'table' and tonumber(own.max_crashes) or nil
 end
 
+local function quarantine_reason(crashes, reason)
+  return string.format('quarantined after %d crash%s: %s', crashes, crashes == 1 and '' or 'es', reason)
+end
+
 local function crash(q, job, verdict)
   local crashes, most = count_crash(q, job.id)
   call('HSET', q.base .. job.id, 'failedReason', verdict.a)
   tell(q, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', verdict.a)
   if crashes < (most or verdict.limit) then return true end
-  fail(q, job, string.format('quarantined after %d crashes: %s', crashes, verdict.a), nil, verdict, 0)
+  fail(q, job, quarantine_reason(crashes, verdict.a), nil, verdict, 0)
   return false
 end
 
