@@ -85,4 +85,16 @@ from corral.worker.steps import Step as Step
 from corral.worker.worker import BaseWorker as BaseWorker
 from corral.worker.worker import WorkerOptions as WorkerOptions
 
-__all__: list[str]
+# Literal, for whoever writes `from corral import *`: type checkers do not compute it.
+__all__ = [  # noqa: RUF022  # in the order of `__init__.py`
+    "AddKeywords", "Added", "After", "AppQueue", "BaseWorker", "Batch", "BatchContext", "BatchJob", "Breaker", "Bundle",
+    "Cause", "Children", "ChildrenOf", "Compressed", "ConfigError", "Corral", "CorralError", "Cron", "Dag", "Dedup",
+    "Discard", "DoneStep", "EffectInProgressError", "EffectUncertainError", "Encrypted", "Event", "EventType", "Every",
+    "Exponential", "Figures", "Fixed", "Flow", "FlowHandle", "FlowTree", "GroupInfo", "GroupLimits", "Job",
+    "JobCancelledError", "JobContext", "JobDefinition", "JobFailedError", "JobHandle", "JobNotFoundError", "JobState",
+    "JobTimeoutError", "Keep", "Missed", "NOW", "NewJob", "Node", "NodeKeywords", "OLDEST", "Overlap", "ParentPolicy",
+    "ParentRef", "PayloadError", "Priority", "Queue", "QueueCounts", "QueueFullError", "RateLimit", "RegistrationError",
+    "Retry", "Sensitive", "Signed", "Snooze", "Step", "Storage", "StorageError", "SyncBatchJob", "SyncJobContext",
+    "UnknownJobError", "WaitForChildren", "Why", "Worker", "WorkerOptions", "__version__", "chain", "connect", "fan_in",
+    "handles", "new_key", "node", "redact",
+]  # fmt: skip

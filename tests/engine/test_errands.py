@@ -1,5 +1,6 @@
 """What a running handler adds: jobs at once, jobs with its completion, and children."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -328,3 +329,67 @@ async def test_the_testing_kit_records_what_a_handler_adds() -> None:
     assert await run_job(first, recorded=recorded) == "2"
     assert [(job.data, job.id) for job in recorded.added] == [("3", "1.1"), ("1", None)]
     assert [job.data for job in recorded.added_on_complete] == ["2"]
+
+
+# -- waiting for nothing -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("attempts", "expected"), [(1, 2), (3, 6)])
+async def test_a_handler_that_waits_for_children_it_does_not_have_fails(
+    app: Corral, attempts: int, expected: int
+) -> None:
+    runs: list[int] = []
+
+    @app.queue("work").job("whole", attempts=attempts, backoff=0)
+    async def whole(ctx: JobContext) -> None:
+        runs.append(ctx.attempt)
+        raise WaitForChildren
+
+    handle = await whole.add()
+    async with working(app):
+        assert "no child pending" in await reason(handle)
+    assert len(runs) == expected
+
+
+async def test_a_handler_that_waits_on_although_its_children_have_ended_fails(app: Corral) -> None:
+    queue = app.queue("work")
+    runs: list[int] = []
+
+    @queue.job("part")
+    async def part(data: int) -> int:
+        return data
+
+    @queue.job("whole")
+    async def whole(ctx: JobContext) -> None:
+        runs.append(ctx.fence)
+        await ctx.add_child(part, 1)
+        raise WaitForChildren
+
+    handle = await whole.add()
+    async with working(app):
+        assert "no child pending" in await reason(handle)
+    assert len(runs) <= 3
+
+
+async def test_a_child_that_ends_before_its_parent_has_stepped_aside_is_no_mistake(app: Corral) -> None:
+    queue = app.queue("work")
+    runs: list[int] = []
+
+    @queue.job("part")
+    async def part(data: int) -> int:
+        return data
+
+    @queue.job("whole")
+    async def whole(ctx: JobContext) -> int:
+        runs.append(ctx.fence)
+        if len(runs) <= 3:
+            async with asyncio.timeout(GUARD):
+                child = await ctx.add_child(part, len(runs), id=f"part-{len(runs)}")
+                await (await queue.open()).result(child.id)
+            raise WaitForChildren
+        return len((await ctx.children()).completed)
+
+    handle = await whole.add()
+    async with working(app):
+        assert await handle.result(timeout=GUARD) == 3
+    assert len(runs) == 4

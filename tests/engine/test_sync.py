@@ -299,7 +299,8 @@ def test_changing_and_deleting_jobs_from_blocking_code(url: str) -> None:
         queue.update(second, data={"to": "ann"}, priority=1)
         assert queue.get(second).data == '{"to":"ann"}'
         place = queue.place(second)
-        assert place is not None and place.ahead == 0
+        assert place is not None
+        assert place.ahead == 0
         assert queue.counts_by_priority() == {1: 1, 0: 1}
         assert queue.log(first, "looked at") == 1
         assert list(queue.logs(first).items) == ["looked at"]

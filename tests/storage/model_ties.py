@@ -152,7 +152,7 @@ class TiedModel(Model):
             self.tell(EventType.REMOVED, owner)
             self._forget(owner, now)
             self.events.append((EventType.DEDUPLICATED, new.id))
-            self.keys[wish.id] = Key(new.id, until if wish.extend or key.until is None else key.until)
+            self.keys[wish.id] = Key(new.id, until if wish.extend and until is not None else key.until)
             return None
         else:
             if wish.extend and until is not None:

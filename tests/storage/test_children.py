@@ -5,7 +5,7 @@ import pytest
 from corral.event import EventType
 from corral.job import After, JobState, NewJob, ParentRef
 from corral.options import JobOptions, ParentPolicy
-from corral.outcome import Completed, Failed, Parked
+from corral.outcome import Completed, Failed, Parked, Released
 from corral.storage.port import Children, JobPatch, Storage
 
 from .helpers import (
@@ -291,3 +291,21 @@ async def test_detaching_the_last_child_lets_the_parent_run(storage: Storage, ta
     assert await tape.everything() == [(EventType.WAITING, "parent")]
     await storage.update(KIDS, [JobPatch(job_id="a", detach=True)], now=T0)
     assert await served(storage) == ["parent"]
+
+
+async def test_a_claim_tells_how_many_children_have_not_ended(storage: Storage) -> None:
+    await add_ids(storage, "parent")
+    run = await start_one(storage)
+    await storage.add(family("a", "b")[1:], now=T0)
+    await end(storage, run, Released())
+    assert (await start_one(storage)).job.pending_children == 2
+
+
+async def test_a_claim_tells_of_those_that_a_new_job_need_not_wait_for(storage: Storage) -> None:
+    await add_ids(storage, "a", "b")
+    await end(storage, await start_one(storage), Failed("no"))
+    after = (After(QUEUE, "a", ParentPolicy.CONTINUE), After(QUEUE, "b", ParentPolicy.WAIT))
+    await add(storage, new_job("c", priority=1, after=after))
+    run = await start_one(storage)
+    assert (run.job.id, run.job) == ("c", await the(storage, "c"))
+    assert run.job.pending_children == 1

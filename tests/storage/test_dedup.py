@@ -318,6 +318,12 @@ async def test_replacing_alone_keeps_the_time_that_is_left(storage: Storage) -> 
     assert await owner(storage, now=T0 + TTL_MS + 1) is None
 
 
+async def test_replacing_an_owner_without_a_time_gives_it_none(storage: Storage) -> None:
+    await offer(storage, "a", SIMPLE, delay_ms=5_000)
+    await offer(storage, "b", Dedup("report", ttl=TTL, replace=True))
+    assert await owner(storage, now=T0 + TTL_MS + 1) == "b"
+
+
 async def test_debouncing_begins_the_time_again(storage: Storage) -> None:
     far = 10 * TTL_MS
     await offer(storage, "a", DEBOUNCE, delay_ms=far)
@@ -396,7 +402,7 @@ async def test_what_was_kept_waits_until_the_owner_has_ended_for_good(storage: S
     assert await gone(storage, "b")
     assert await offer(storage, "c", KEEP_LAST) == kept_out_by("a")
     await run_through(storage, Completed())
-    assert await served(storage) == ["b"]
+    assert await served(storage) == ["c"]
 
 
 async def test_a_cancelled_owner_is_followed_too(storage: Storage) -> None:
@@ -434,6 +440,18 @@ async def test_keeping_the_last_ignores_the_time(storage: Storage) -> None:
     assert await offer(storage, "b", dedup, now=T0 + 2 * TTL_MS) == kept_out_by("a")
     await run_through(storage, Completed(), now=T0 + 2 * TTL_MS)
     assert await owner(storage, now=T0 + 2 * TTL_MS) is None
+
+
+@pytest.mark.parametrize("outcome", [Released(), Retried(60_000, "busy"), Snoozed(60_000)])
+async def test_the_newest_follows_although_the_owner_waits_again(storage: Storage, outcome: Outcome) -> None:
+    await offer(storage, "a", KEEP_LAST)
+    run = await start_one(storage)
+    await offer(storage, "b", KEEP_LAST)
+    await end(storage, run, outcome)
+    assert await offer(storage, "c", KEEP_LAST) == kept_out_by("a")
+    await storage.cancel(QUEUE, these("a"), now=T0)
+    assert await gone(storage, "b")
+    assert await served(storage) == ["c"]
 
 
 # -- rescheduling ------------------------------------------------------------------------------------------------------

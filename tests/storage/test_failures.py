@@ -202,3 +202,15 @@ async def test_obliterating_forgets_the_kinds(storage: Storage) -> None:
     await add(storage, new_job("b", options=JobOptions(attempts=1)))
     await run_through(storage, failed(BUG))
     assert await kinds(storage) == ["bug"]
+
+
+@pytest.mark.parametrize("outcome", [Snoozed(5_000), Retried(0, "busy", failure=Failure("net", "T", "m"))])
+async def test_a_run_that_was_cancelled_fails_of_no_kind(storage: Storage, outcome: Outcome) -> None:
+    await add_ids(storage, "a")
+    await end(storage, await start_one(storage), Retried(0, "busy", failure=Failure("bug", "T", "m")))
+    run = await start_one(storage)
+    await storage.cancel(QUEUE, these("a"), now=T0)
+    await end(storage, run, outcome)
+    job = await the(storage, "a")
+    assert (job.state, job.fingerprint) == (JobState.FAILED, None)
+    assert [kind.fingerprint for kind in (await storage.failures(QUEUE)).items] == ["bug"]

@@ -193,6 +193,16 @@ async def test_a_table_of_name_limits_replaces_the_one_before_and_lets_go_what_i
     assert await served(storage) == ["m1", "m2", "m3"]
 
 
+async def test_a_lifted_name_limit_wakes_nobody_later(storage: Storage) -> None:
+    await limit_names(storage, welcome=rates((1, 2.0)))
+    await add_ids(storage, "a", "b", "c")
+    claimed = await storage.claim(QUEUE, wish(9), now=T0)
+    assert (ids_of(claimed), claimed.next_at) == (["a"], T0 + 2_000)
+    await limit_names(storage)
+    one = await storage.claim(QUEUE, wish(1), now=T0 + 1)
+    assert (ids_of(one), one.next_at, one.freed_at) == (["b"], None, None)
+
+
 async def test_a_changed_name_limit_begins_anew_and_one_set_again_goes_on(storage: Storage) -> None:
     await limit_names(storage, mail=rates((1, 60.0)))
     await storage.add([new_job(f"m{n}", "mail") for n in range(6)], now=T0)

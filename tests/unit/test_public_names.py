@@ -20,6 +20,11 @@ def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
     assert sorted((name, module) for module, name in stub) == sorted(table)
 
 
+def test_type_checkers_see_what_a_star_import_brings() -> None:
+    _, _, listed = (PACKAGE / "__init__.pyi").read_text().partition("\n__all__ = [  #")
+    assert re.findall(r'"(\w+)"', listed) == corral.__all__
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, corral; print([name for name in ('apsw', 'pydantic', 'asyncio', 'rich') if name in sys.modules])"

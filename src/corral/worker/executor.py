@@ -127,15 +127,20 @@ class Executor:
             except ValueError:  # a handler that never ended is closed with the process, in another context
                 pass
         outcome = decide(job, ending, chosen.policy)
-        if isinstance(outcome, Parked):
-            mistake = await self._parks.in_vain(job)
-            return outcome if mistake is None else decide(job, Raised(mistake), chosen.policy)
-        if self._parks:
-            self._parks.forget(job)
         context = run.context
+        if isinstance(outcome, Parked) or self._parks:
+            outcome = await self._unless_in_vain(job, outcome, chosen.policy)
         if context is not None and context.errands is not None and isinstance(outcome, Completed):
             return replace(outcome, adds=(*outcome.adds, *context.errands.later))
         return outcome
+
+    async def _unless_in_vain(self, job: Job, outcome: Outcome, policy: RetryPolicy) -> Outcome:
+        """A job that keeps waiting for nothing is stopped: its attempt fails."""
+        if not isinstance(outcome, Parked):
+            self._parks.forget(job)
+            return outcome
+        mistake = await self._parks.in_vain(job)
+        return outcome if mistake is None else decide(job, Raised(mistake), policy)
 
     def give_up(self, run: Run) -> Outcome:
         """What becomes of a run whose handler ignores that it was told to stop."""

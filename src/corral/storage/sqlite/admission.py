@@ -33,7 +33,7 @@ def admit(unit: Unit, queue: QueueRow, job: NewJob, now: Millis) -> JobId | None
             return owner
         _replace(unit, queue, pk, owner, now)
         _tell(queue, job, own_id, owner, now)
-        if wish.extend or not found[1]:
+        if wish.extend and expires_at is not None:
             dedup.own(unit, queue, wish.id, own_id, expires_at)
         else:
             dedup.pass_on(unit, queue, wish.id, own_id)

@@ -83,6 +83,7 @@ local function owner_that_stays(q, job, id, due)
   local d = job.dedup
   local owner = owner_of(q, d.id)
   if not owner then
+    call('DEL', q.base .. 'dn:' .. d.id) -- of an owner whose time is over
     take_id(q, d.id, id, not d.keep and d.ttl or nil)
     return nil
   end

@@ -66,6 +66,8 @@ local function tie_after(key, job, id)
     waits = waits or open
     if child then follow(q, child_id, job.queue, id, edge.policy, open) end
   end
+  -- It goes although some have not ended: by this field claims know to count those.
+  if waits and go then call('HSET', key, 'rdy', now_text) end
   return waits and not go, fatal, go
 end
 

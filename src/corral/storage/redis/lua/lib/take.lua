@@ -129,6 +129,14 @@ local function compact(fields)
   return fields
 end
 
+-- What the caller gets of a job. Only one with more to its hash than a new job has can have children that have not ended.
+local function told(q, id, fields)
+  local pending = #fields > 12 and call('SCARD', q.base .. id .. ':dependencies') or 0
+  if pending == 0 then return compact(fields) end
+  fields[#fields + 1], fields[#fields + 2] = 'pending', tostring(pending)
+  return fields
+end
+
 -- Why a job that came out of the queue does not run; nil when it does.
 local function pass_over(q, id, fields, seen)
   if fields.err then -- the key is not a hash
@@ -196,7 +204,7 @@ local function choose(q, count)
         if limits then running[name] = (running[name] or 0) + 1 end
         if seen.hold then release_hold(q, id) end -- a Node worker had promoted it
         if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
-        chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, compact(fields), name }
+        chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, told(q, id, fields), name }
       end
     end
     if passed >= PASS_OVER then return chosen, #chosen == 0 end
@@ -244,7 +252,7 @@ local function taken(q, ids, token)
   for _, id in ipairs(ids) do
     if call('GET', q.base .. id .. ':lock') == token then
       local fields = call('HGETALL', q.base .. id)
-      jobs[#jobs + 1] = { id, whole(call('HGET', q.base .. id, 'ats')), fields }
+      jobs[#jobs + 1] = { id, whole(call('HGET', q.base .. id, 'ats')), told(q, id, fields) }
     end
   end
   return jobs

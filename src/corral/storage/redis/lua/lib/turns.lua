@@ -208,7 +208,7 @@ local function start_of(q, limits, pick, fields, seen)
   go_round(q, limits, pick)
   if seen.hold then release_hold(q, id) end
   if seen.exp or seen.hold or seen.cancel then call('HDEL', q.base .. id, 'exp', 'hold', 'cancel') end
-  return { id, seen.ats and whole(seen.ats) + 1 or 1, compact(fields), name }
+  return { id, seen.ats and whole(seen.ats) + 1 or 1, told(q, id, fields), name }
 end
 
 -- Choose up to `count` jobs. Also answers whether it stopped after passing over many although more wait.

@@ -307,9 +307,10 @@ local function settle(q, verdicts)
       local job = look_closer(q, look(q, one.id))
       if job then
         names[#names + 1] = job.name
-        if one.failure then
+        local stopped = job.cancel and one.kind ~= 'f' -- it fails for that
+        if one.failure and not stopped then
           note_failure(q, job, one)
-        elseif job.fp and (one.kind == 'f' or one.kind == 'r') then
+        elseif job.fp and (stopped or one.kind == 'f' or one.kind == 'r') then
           call('HDEL', q.base .. job.id, 'fp') -- of an earlier attempt
         end
         settle_one(q, job, one, back)
