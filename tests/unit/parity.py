@@ -145,7 +145,10 @@ TABLE: dict[str, list[Row]] = {
             "deduplication extend + replace (debounce)", "`Dedup(…, extend=True, replace=True)`",
             "corral.options:Dedup.replace",
         ),
-        Row("keepLastIfActive", "`Dedup(…, keep_last=True)`", "corral.options:Dedup.keep_last"),
+        Row(
+            "keepLastIfActive", "`Dedup(…, keep_last=True)`", "corral.options:Dedup.keep_last",
+            "the newest, also when the owner waits again: BullMQ drops it then",
+        ),
         Row("limiter (Bull, per job)", "`limit=RateLimit(…)`, `limit_key=`", f"{ADD}[limit]"),
         Row("timeout (Bull)", "`timeout=`", f"{ADD}[timeout]", "stops the work"),
     ],
