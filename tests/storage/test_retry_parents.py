@@ -69,6 +69,19 @@ async def test_a_cancelled_parent_that_is_retried_waits_for_its_children(storage
     assert await served(storage) == ["parent"]
 
 
+async def test_a_failed_child_that_would_have_been_waited_for_is_spent_when_its_parent_runs_again(
+    storage: Storage,
+) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.WAIT), now=T0)
+    await run_through(storage, Failed("no"), queue=KIDS)
+    await storage.cancel(QUEUE, these("parent"), now=T0)
+    await storage.retry(QUEUE, these("parent"), now=T0)
+    assert (await the(storage, "parent")).pending_children == 1
+    await run_through(storage, Completed("2"), queue=KIDS)
+    assert await served(storage) == ["parent"]
+    assert await children_of(storage, "parent") == Children(completed={"b": "2"}, failed={"a": "no"})
+
+
 async def test_a_whole_chain_is_run_again_from_its_deepest_job(storage: Storage) -> None:
     chain = [new_job("a"), new_job("b", after=(After(QUEUE, "a"),)), new_job("c", after=(After(QUEUE, "b"),))]
     await storage.add(chain, now=T0)

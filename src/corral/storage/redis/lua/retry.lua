@@ -20,14 +20,21 @@
 
 local index = req.index or 0 -- of the first job of this call among all of them
 
--- Whether one of its children is to end still. One that has failed, and that nobody retried, is not waited for.
+-- Whether one of its children is to end still. One that has failed, and that nobody retried, is spent: it counts as done from
+-- now on, or the job would wait for it when all others have ended.
 local function waits_again(key)
-  if call('SCARD', key .. ':dependencies') == 0 then return false end
+  local left = call('SCARD', key .. ':dependencies')
+  if left == 0 then return false end
   for _, child in ipairs(call('SMEMBERS', key .. ':dependencies')) do
     local q, id = split_key(child)
-    if q and call('EXISTS', child) == 1 and not (call('ZSCORE', q.failed, id) or call('ZSCORE', q.completed, id)) then return true end
+    local failed = q and call('ZSCORE', q.failed, id)
+    if failed or not q or call('EXISTS', child) == 0 then
+      call('SREM', key .. ':dependencies', child)
+      if failed then call('HSET', key .. ':failed', child, call('HGET', child, 'failedReason') or '') end
+      left = left - 1
+    end
   end
-  return false
+  return left > 0
 end
 
 return each_meant(function(job, key)
