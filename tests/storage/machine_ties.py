@@ -137,6 +137,13 @@ class TiedMachine(Machine):
         after = tuple(After(self.queue, one.id, policy) for one, policy in before)
         self.add_tied([replace(job, id=self.fresh_id("f"), after=after)])
 
+    @precondition(lambda self: self.model.among(JobState.FAILED))
+    @rule(pick=PICKS, policy=st.sampled_from((ParentPolicy.FAIL, ParentPolicy.CONTINUE, ParentPolicy.WAIT)))
+    def add_after_a_failed_one(self, pick: int, policy: ParentPolicy) -> None:
+        failed = [job for job in self.named(range(len(self.model.jobs))) if job.state is JobState.FAILED]
+        after = tuple(After(self.queue, job.id, policy) for job in failed[pick % len(failed) :][:1]) if failed else ()
+        self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("f"), after=after)])
+
     @rule(jobs=st.lists(PLAIN_JOBS, max_size=2), picks=st.lists(PICKS, max_size=2), policy=POLICIES, parent=PLAIN_JOBS)
     def add_flow(self, jobs: list[NewJob], picks: list[int], policy: ParentPolicy, parent: NewJob) -> None:
         """A parent of new jobs and of some that are there."""

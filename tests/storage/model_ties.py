@@ -49,13 +49,14 @@ class TiedModel(Model):
         self.keys: dict[str, Key] = {}
         self.kinds: dict[str, Kind] = {}
         self.brings: list[NewJob] = []
+        self.kept: set[JobId] = set()  #: of those: what deduplication kept
         self.let_go: list[Record] = []  #: in this step
 
     def leave_open(self) -> None:
         """In which order the jobs stand that one step let go is the adapter's choice."""
         waiting = [job for job in self.let_go if job.state is WAITING]
-        if len(waiting) > 1:
-            self.undecided.append(waiting)
+        for rank in {job.rank for job in waiting}:
+            self.undecided.append([job for job in waiting if job.rank == rank])
 
     def owner(self, dedup_id: str, at: Millis | None = None) -> JobId | None:
         """Who keeps others out, now or then."""
@@ -165,7 +166,11 @@ class TiedModel(Model):
     def bring(self, now: Millis) -> None:
         """Add what verdicts and freed ids left to be added."""
         while self.brings:
-            self._add(self.brings.pop(0), "", now)
+            new = self.brings.pop(0)
+            added = self._add(new, "", now)
+            if added.fresh and added.id in self.kept:  # when within the step it comes is the adapter's choice
+                self.let_go.append(self.jobs[added.id])
+            self.kept.discard(new.id or "")
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
@@ -217,6 +222,7 @@ class TiedModel(Model):
         del self.keys[job.dedup]
         if key.kept is not None:
             self.brings.append(key.kept)
+            self.kept.add(key.kept.id or "")
 
     def _waiting_for(self, job: Record) -> list[Record]:
         """The parent first, then those that come after it, in the order they were added in."""

@@ -36,7 +36,8 @@ end
 
 for _, child in ipairs(step(1, 'SSCAN', ':dependencies')) do
   local q, id = split_key(child)
-  if q and call('ZSCORE', q.failed, id) and redis.pcall('HEXISTS', child, 'again') ~= 1 then
+  local mark = q and call('ZSCORE', q.failed, id) and redis.pcall('HMGET', child, 'again', 'parentKey')
+  if mark and not (mark[1] and mark[2] == key) then -- one that had failed before it became a child counts as pending
     tell_failed(child, reason_of(child))
   else
     pending[#pending + 1] = child

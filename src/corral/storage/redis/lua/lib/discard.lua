@@ -3,8 +3,9 @@
 -- Whoever waits for this one waits no longer; what failed stays known to its parent.
 local function leave_parent(q, job)
   if job.state == 'completed' then return end
-  local reason = job.state == 'failed' and call('HGET', q.base .. job.id, 'failedReason') or nil
-  tell_parent(q, child_removed, job.parent, q.base .. job.id, reason)
+  local found = job.state == 'failed' and call('HMGET', q.base .. job.id, 'failedReason', 'again') or {}
+  -- What had failed before it got this parent was waited for as if it had not.
+  tell_parent(q, child_removed, job.parent, q.base .. job.id, not found[2] and found[1] or nil)
 end
 
 local function discard(q, job)

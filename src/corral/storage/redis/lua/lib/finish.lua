@@ -44,8 +44,8 @@ local function delete_finished(q, state, ids)
   if #ids == 0 then return end
   for _, id in ipairs(ids) do
     if state == 'failed' then
-      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason', 'then')
-      if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, job[2] or '') end
+      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason', 'then', 'again')
+      if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, not job[4] and (job[2] or '') or nil) end
       if job[3] then tell_after(q, id, 'removed', job[2] or '') end
     end
     delete_keys(q, id)

@@ -28,6 +28,7 @@ local function add_kept_back(q, deid)
   call('DEL', kept)
   local counter = call('INCR', q.base .. 'id')
   local id = job[4] or tostring(counter)
+  if call('EXISTS', q.base .. id) == 1 then return tell(q, 'duplicated', 'jobId', id, 'name', job[1]) end -- it has come another way
   local ok, options = pcall(cjson.decode, job[3] or '{}')
   if not ok or type(options) ~= 'table' then options = {} end
   local de = type(options.de) == 'table' and options.de or {}
