@@ -30,7 +30,6 @@ def explore(bench: Bench) -> frozenset[str]:
     return MUST_REACH - bench.reached.keys()
 
 
-@pytest.mark.torture  # on Redis it still tells of an order that the contract leaves open
 @pytest.mark.timeout(0)  # making a failing history small may take minutes, and is worth it
 def test_adapter_and_model_agree_about_every_history_of_tied_jobs(storage_url: str) -> None:
     with Bench(storage_url) as bench:
