@@ -62,6 +62,7 @@ async def test_a_paused_worker_can_be_stopped(app: Corral) -> None:
     app.queue("work")
     async with working(app) as worker:
         await worker.pause()
+    assert worker.stopping
 
 
 async def test_concurrency_can_be_raised_and_lowered_at_run_time(app: Corral) -> None:

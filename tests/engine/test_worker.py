@@ -142,6 +142,7 @@ async def test_max_time_ends_the_worker_after_so_long(app: Corral) -> None:
     app.queue("work")
     async with asyncio.timeout(GUARD), working(app, max_time=0.05) as worker:
         await worker.wait()
+        assert worker.stopping
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------

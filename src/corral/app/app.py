@@ -306,8 +306,8 @@ class Corral(Hosting):
                     find=queue.handler,
                     settings=queue.settings(),
                     breaker=queue.breaker,
-                    known=lambda queue=queue: list(queue.definitions),  # type: ignore[misc]  # binds the loop's queue
-                    handlers=lambda queue=queue: [one.handler for one in queue.definitions.values()],  # type: ignore[misc]
+                    known=queue.known_names,
+                    handlers=queue.known_handlers,
                     middlewares=tuple(queue.middlewares),
                     width=queue.batch_size,
                 )

@@ -115,7 +115,7 @@ class AppQueue:
         self.chain = Chain(keywords["codecs"]) if "codecs" in keywords else None  #: None: the application's
         self.max_payload = _positive(keywords["max_payload"], "max_payload") if "max_payload" in keywords else None
         self.max_result = _positive(keywords.get("max_result", MAX_BYTES), "max_result")
-        self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]
+        self._defaults = cast(DeclareKeywords, {key: keywords[key] for key in keywords if key in JOB_KEYWORDS})  # type: ignore[literal-required]  # its own keys
         self.options: JobOptions = job_options(cast(JobKeywords, self._defaults))
         self.priority = check_priority(keywords.get("priority", 0))
         self.definitions: dict[str, JobDefinition[Any, Any]] = {}
@@ -191,6 +191,14 @@ class AppQueue:
         """The handler of this name."""
         definition = self.definitions.get(name)
         return None if definition is None else definition.handler
+
+    def known_names(self) -> list[str]:
+        """The names that have a handler."""
+        return list(self.definitions)
+
+    def known_handlers(self) -> list[Handler]:
+        """The handlers, in the order they were declared."""
+        return [one.handler for one in self.definitions.values()]
 
     def definition(self, name: str) -> JobDefinition[Any, Any]:
         """The declared job of this name. Raises: UnknownJobError."""

@@ -68,7 +68,7 @@ class Schedules:
             raise ConfigError(f"schedule {key!r} needs Cron('…') or Every(seconds), not {timing!r}", key="timing")
         check_keywords(cast(dict[str, object], keywords), _KNOWN)
         computed = callable(data) and not isinstance(data, type)
-        options = cast(AddKeywords, {name: keywords[name] for name in keywords if name not in _Own.__annotations__})  # type: ignore[literal-required]
+        options = cast(AddKeywords, {name: keywords[name] for name in keywords if name not in _Own.__annotations__})  # type: ignore[literal-required]  # its own keys
         # A computed payload is made at each run; its options are checked now, with the payload left open.
         template = (
             new_job(job.queue, job.name, "{}", options, job.handler.options, job.priority)

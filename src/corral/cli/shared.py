@@ -39,7 +39,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def _global_options() -> list[click.Option]:
     def option(*names: str, **settings: object) -> click.Option:
-        return click.Option(names, expose_value=False, callback=_keep, **settings)  # type: ignore[arg-type]
+        return click.Option(names, expose_value=False, callback=_keep, **settings)  # type: ignore[arg-type]  # click checks them
 
     return [
         option("--url", metavar="URL", help="The store, such as sqlite:///corral.db (CORRAL_URL)."),
