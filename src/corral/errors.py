@@ -17,6 +17,9 @@ CorralError
 ├── QueueFullError                                 producers are over `add_limit`; carries `retry_after`
 ├── QueueNotFoundError       (+ LookupError)       no such queue in this application; carries `suggestion`
 ├── ScheduleNotFoundError    (+ LookupError)
+├── RecordNotFoundError      (+ LookupError)       no such operation, worker, token or mark; carries `kind` and `id`
+├── QueueBusyError                                 jobs of the queue run; carries `queue` and `active`
+├── SelectionChangedError                          other jobs are meant than were shown; carries `expected`, `found`
 ├── PayloadError             (+ ValueError)        data not JSON, or refused; `errors` lists all complaints
 ├── ResultError              (+ ValueError)        the handler's return value is not JSON
 ├── EffectError                                    about something that is to happen once; carries `key`
@@ -178,6 +181,33 @@ class ScheduleNotFoundError(CorralError, LookupError):
         self.key = key
         self.suggestion = closest(key, known)
         super().__init__(f"schedule {key!r} does not exist{_hint(self.suggestion)}")
+
+
+class RecordNotFoundError(CorralError, LookupError):
+    """Nothing of this kind (an operation, a worker, a token, a mark) has this id (any more)."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        self.kind = kind
+        self.id = id
+        super().__init__(f"{kind} {id!r} does not exist")
+
+
+class QueueBusyError(CorralError):
+    """Jobs of the queue are running, and what was asked for would take them away. Nothing was done."""
+
+    def __init__(self, queue: str, active: int) -> None:
+        self.queue = queue
+        self.active = active
+        super().__init__(f"queue {queue!r} has {active:,} active jobs; wait for them or use force")
+
+
+class SelectionChangedError(CorralError):
+    """The jobs that a command means are not as many as whoever gave it was shown. Nothing was done."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{expected:,} jobs were expected and {found:,} are meant now; look again")
 
 
 class PayloadError(CorralError, ValueError):

@@ -12,6 +12,7 @@ from corral.job import After, JobId, NewJob, ParentRef, check_job_id
 from corral.naming import check_name
 from corral.options import (
     JOB_KEYWORDS,
+    MAX_TAGS,
     NO_JOB_OPTIONS,
     Dedup,
     JobKeywords,
@@ -20,6 +21,7 @@ from corral.options import (
     RateLimit,
     check_keywords,
     check_priority,
+    check_tags,
     job_options,
     policy_of,
 )
@@ -101,13 +103,20 @@ def new_job(
         run_at=None if at is None else instant_ms(at, "at"),
         priority=check_priority(keywords["priority"]) if "priority" in keywords else priority,
         lifo=bool(keywords.get("lifo", False)),
-        options=job_options(keywords).over(defaults),
+        options=_options(keywords, defaults),
         parent=parent,
         after=_after(keywords["after"]) if "after" in keywords else (),
         group=group,
         group_rates=rates,
         dedup=dedup,
     )
+
+
+def _options(keywords: AddKeywords, defaults: JobOptions) -> JobOptions:
+    options = job_options(keywords).over(defaults)
+    if len(options.tags) > MAX_TAGS:  # each had few enough for itself
+        check_tags(options.tags)
+    return options
 
 
 # -- references to other jobs ------------------------------------------------------------------------------------------

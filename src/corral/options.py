@@ -1,6 +1,7 @@
 """Options: what a caller may ask of a job, and how a queue is set up. Frozen values, checked where they are made."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import TypeAlias, TypedDict
 
@@ -13,6 +14,9 @@ from corral.timing import Millis, Seconds, to_ms, to_seconds
 
 MAX_PRIORITY = 2_097_151
 MAX_ATTEMPTS = 1_000
+MAX_TAGS, MAX_TAG = 20, 100
+# A lone surrogate (half of a UTF-16 pair) cannot be stored as UTF-8 by anybody.
+_NOT_IN_TAGS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Priority(IntEnum):
@@ -245,6 +249,10 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
     sensitive: tuple[str, ...] = ()  #: payload fields (dotted paths) that are never shown
     dead_letter: str | None = None  #: queue that gets a copy of the job when it fails for good
     letter: Letter | None = None  #: it is such a copy, of that job
+    tags: tuple[str, ...] = ()  #: what people find it by
+    trace: str | None = None  #: the W3C carrier, a JSON object: the trace that it was added in goes on where it runs
+    omit_trace: bool = False  #: where it runs a trace of its own begins
+    rerun_of: str | None = None  #: "queue/id" of the job that it was made from
 
     def over(self, defaults: "JobOptions") -> "JobOptions":
         """These options, with what they leave open taken from `defaults`."""
@@ -255,6 +263,9 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
         said = {key: value for key, value in asdict(self).items() if value not in (None, ())}
         if self.sensitive and defaults.sensitive:  # what one of them hides, the other must not show
             said["sensitive"] = tuple(dict.fromkeys((*defaults.sensitive, *self.sensitive)))
+        if self.tags and defaults.tags:
+            said["tags"] = tuple(dict.fromkeys((*defaults.tags, *self.tags)))
+        said["omit_trace"] = self.omit_trace or defaults.omit_trace
         return replace(defaults, **said)
 
 
@@ -276,6 +287,7 @@ class JobKeywords(TypedDict, total=False):
     at_most_once: bool  #: one attempt, and none after a crash: rather not at all than twice
     sensitive: Sequence[str]  #: payload fields (dotted paths) that are never shown
     dead_letter: str  #: queue that gets a copy of the job when it fails for good
+    tags: Sequence[str]  #: up to 20 words that people find it by; those of the handler and the queue count too
 
 
 JOB_KEYWORDS = frozenset(JobKeywords.__annotations__)
@@ -349,6 +361,34 @@ def _sensitive(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def check_tags(value: object) -> tuple[str, ...]:
+    """Tags as a tuple, each once. Raises: ConfigError."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(f"tags must be several texts such as ['tenant-42'], not {value!r}", key="tags")
+    tags = tuple(dict.fromkeys(value))
+    for tag in tags:
+        if not isinstance(tag, str) or not tag.strip() or len(tag) > MAX_TAG or _NOT_IN_TAGS.search(tag):
+            raise ConfigError(
+                f"a tag must be a text of 1 to {MAX_TAG} characters without controls, not {tag!r}", key="tags"
+            )
+    if len(tags) > MAX_TAGS:
+        raise ConfigError(f"a job has at most {MAX_TAGS} tags, not {len(tags)} (the last is {tags[-1]!r})", key="tags")
+    return tags
+
+
+_READERS: Mapping[str, Callable[[object], object]] = {
+    "attempts": _attempts,
+    "backoff": _backoff,
+    "keep_completed": lambda value: _keep(value, "keep_completed"),
+    "keep_failed": lambda value: _keep(value, "keep_failed"),
+    "keep_logs": _keep_logs,
+    "max_crashes": _max_crashes,
+    "sensitive": _sensitive,
+    "dead_letter": lambda value: check_name(value, "dead_letter"),
+    "tags": check_tags,
+}
+
+
 def job_options(keywords: JobKeywords) -> JobOptions:
     """The stored form of the keywords, every value checked.
 
@@ -360,22 +400,9 @@ def job_options(keywords: JobKeywords) -> JobOptions:
         value = keywords.get(key)
         if value is not None:
             stored[f"{key}_ms"] = to_ms(value, key, minimum=0.001)  # type: ignore[arg-type]  # TypedDict.get of a variable key
-    if "attempts" in keywords:
-        stored["attempts"] = _attempts(keywords["attempts"])
-    if "backoff" in keywords:
-        stored["backoff"] = _backoff(keywords["backoff"])
-    if "keep_completed" in keywords:
-        stored["keep_completed"] = _keep(keywords["keep_completed"], "keep_completed")
-    if "keep_failed" in keywords:
-        stored["keep_failed"] = _keep(keywords["keep_failed"], "keep_failed")
-    if "keep_logs" in keywords:
-        stored["keep_logs"] = _keep_logs(keywords["keep_logs"])
-    if "max_crashes" in keywords:
-        stored["max_crashes"] = _max_crashes(keywords["max_crashes"])
-    if "sensitive" in keywords:
-        stored["sensitive"] = _sensitive(keywords["sensitive"])
-    if "dead_letter" in keywords:
-        stored["dead_letter"] = check_name(keywords["dead_letter"], "dead_letter")
+    for key, read in _READERS.items():
+        if key in keywords:
+            stored[key] = read(keywords[key])  # type: ignore[literal-required]  # a variable key
     if keywords.get("at_most_once"):
         stored.update(attempts=1, max_crashes=1)  # wins over numbers that a queue sets for all of its jobs
     return JobOptions(**stored) if stored else _NOTHING  # type: ignore[arg-type]  # each value was checked above

@@ -26,9 +26,9 @@ PARTS = ("lock", "logs", "dependencies", "processed", "failed", "unsuccessful")
 #: corral's own keys of a queue, and those of all queues together.
 OWN = frozenset(
     "leases held settings state minutes notes notes:ends quarantine schedules slots scan queues workers "
-    "workers:seen".split()
+    "workers:seen entry_ends".split()
 ).union(redis_own.OWN)
-OWN_FAMILIES = ("held:", "op:", *redis_own.FAMILIES)
+OWN_FAMILIES = ("held:", "op:", "entries:", "entry_ids:", *redis_own.FAMILIES)
 #: How the ids begin that a harness puts into a queue to harm it. What was not a job before need not become one.
 JUNK = "junk-"
 #: How long the answer to a call is remembered, in milliseconds.

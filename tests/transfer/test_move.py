@@ -7,10 +7,10 @@ import pytest
 
 from corral.errors import ConfigError, QueueNotFoundError, StorageUnavailableError
 from corral.event import EventType
-from corral.job import JobState, ParentRef
+from corral.job import After, JobState, ParentRef
 from corral.move.mover import Mover, move
 from corral.move.verdict import REASON
-from corral.options import Keep, QueueSettings
+from corral.options import Keep, ParentPolicy, QueueSettings
 from corral.outcome import Completed, Failed, Parked, Released
 from corral.storage.movable import movable
 from corral.storage.port import QueueCounts
@@ -121,6 +121,21 @@ async def test_more_jobs_than_one_step_takes_and_large_ones(source: Movable, tar
     assert (done.new, done.complete) == (925, True)
     assert seen[-1] == (QUEUE, 925, 925)
     assert await content(target, QUEUE) == await content(source, QUEUE)
+
+
+async def test_a_ready_job_that_has_to_wait_for_another_again_still_has_to_in_the_target(
+    source: Movable, target: Movable
+) -> None:
+    await add(source, new_job("first"))
+    await run_through(source, Completed("1"))
+    await add(source, new_job("second", priority=1, after=(After(QUEUE, "first", ParentPolicy.IGNORE),)))
+    await source.retry(QUEUE, these("first"), now=T0)
+    await carry(source, target)
+    second, first = await start(target, 2)
+    assert (second.job.id, second.job.pending_children, first.job.pending_children) == ("second", 1, 0)
+    await end(target, second, Parked())
+    await end(target, first, Completed("2"))
+    assert await served(target) == ["second"]
 
 
 # -- broken off --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from corral.job import JobState
 from corral.outcome import Outcome
 from corral.storage import port
 from corral.storage.insight import Insight
+from corral.storage.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "src" / "corral"
@@ -163,13 +164,14 @@ def test_the_house_law_fits_on_one_page() -> None:
 
 
 def verbs() -> list[str]:
-    parts = (port.Dispatch, port.Commands, port.Queries, port.Schedules, port.EventLog, Insight, port.Storage)
+    own = (port.Dispatch, port.Commands, port.Queries, port.Schedules, port.EventLog, port.Storage)
+    parts = (*own, Insight, Records)
     return [name for part in parts for name in vars(part) if not name.startswith("_")]
 
 
-def test_the_port_has_at_most_thirty_six_verbs_and_its_page_explains_each() -> None:
+def test_the_port_has_at_most_thirty_eight_verbs_and_its_page_explains_each() -> None:
     page = (ROOT / "docs" / "internals" / "port.md").read_text()
-    assert len(verbs()) <= 36
+    assert len(verbs()) <= 38
     assert [verb for verb in verbs() if f"`{verb}`" not in page] == []
 
 

@@ -1,7 +1,7 @@
-"""Printing data: tables on a terminal, tab-separated lines elsewhere, JSON and NDJSON on request."""
+"""Printing data: tables on a terminal, tab-separated lines elsewhere, and the forms for programs."""
 
-import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -9,8 +9,12 @@ import click
 
 from corral.cli.cells import Column, Row, plain
 from corral.cli.failures import USAGE, fail
-from corral.cli.shared import Globals
+from corral.cli.forms import dumps, filled, name_of, only, table_of_commas, through_jq, yaml
+from corral.cli.shared import TEMPLATE, Globals
 from corral.cli.text import visible
+
+__all__ = ["Printer", "dumps"]
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class Printer:
@@ -20,6 +24,8 @@ class Printer:
         self.chosen = chosen
         self.terminal = sys.stdout.isatty()
         self.colour = self.terminal and not chosen.no_color and not os.environ.get("NO_COLOR")
+        self.fields = tuple(filter(None, (chosen.fields or "").replace(" ", "").split(",")))
+        self.form = "json" if (self.fields or chosen.jq) and chosen.output in ("table", "wide") else chosen.output
 
     @classmethod
     def current(cls) -> "Printer":
@@ -29,7 +35,12 @@ class Printer:
     @property
     def for_people(self) -> bool:
         """Whether the output is a table and not JSON."""
-        return self.chosen.output == "table"
+        return self.form in ("table", "wide")
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at a screen that can be drawn again."""
+        return self.terminal and self.for_people
 
     def line(self, text: str) -> None:
         """One line of data."""
@@ -40,53 +51,97 @@ class Printer:
         if not self.chosen.quiet:
             click.echo(visible(text), err=True)
 
+    def detail(self, text: str) -> None:
+        """A message for whoever asked for more of them with `-v`."""
+        if self.chosen.verbose:
+            click.echo(visible(text), err=True)
+
     def rows(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         """A list of like things."""
-        match self.chosen.output:
-            case "json":
-                click.echo(dumps(list(rows), indent=2))
-            case "ndjson":
-                for row in rows:
-                    click.echo(dumps(row))
-            case _ if self.terminal:
-                from corral.cli.table import show  # rich takes 60 ms to import: only for people who look
+        if not self.for_people:
+            self._programs([self._chosen(row) for row in rows], many=True)
+            return
+        shown = [self._on_clock(row) for row in rows]
+        if self.terminal:
+            from corral.cli.table import show  # rich takes 60 ms to import: only for people who look
 
-                show(columns, rows, colour=self.colour)
-            case _:
-                click.echo("\t".join(column.title for column in columns))
-                for row in rows:
-                    click.echo("\t".join(visible(column.show(row.get(column.key))) for column in columns))
+            show(columns, shown, colour=self.colour, wide=self.form == "wide")
+            return
+        click.echo("\t".join(column.title for column in columns))
+        for row in shown:
+            click.echo("\t".join(visible(column.show(row.get(column.key))) for column in columns))
 
     def record(self, record: Row) -> None:
         """One thing, a field a line."""
-        match self.chosen.output:
-            case "json":
-                click.echo(dumps(record, indent=2))
-            case "ndjson":
-                click.echo(dumps(record))
-            case _:
-                width = max(map(len, record), default=0)
-                for key, value in record.items():
-                    label = f"{key:<{width}}  " if self.terminal else f"{key}\t"
-                    click.echo(label + visible(plain(value)))
+        if not self.for_people:
+            self._programs([self._chosen(record)], many=False)
+            return
+        width = max(map(len, record), default=0)
+        for key, value in self._on_clock(record).items():
+            label = f"{key:<{width}}  " if self.terminal else f"{key}\t"
+            click.echo(label + visible(plain(value)))
 
-    def confirm(self, question: str) -> None:
+    def _chosen(self, row: Row) -> Row:
+        return only(row, self.fields) if self.fields else row
+
+    def _programs(self, rows: Sequence[Row], *, many: bool) -> None:
+        """The forms for programs."""
+        value: object = list(rows) if many else rows[0]
+        if self.chosen.jq:
+            click.echo(through_jq(self.chosen.jq, dumps(value)), nl=False)
+            return
+        match self.form:
+            case "json":
+                click.echo(dumps(value, indent=2))
+            case "ndjson":
+                for row in rows:
+                    click.echo(dumps(row))
+            case "yaml":
+                click.echo(yaml(value), nl=False)
+            case "csv":
+                click.echo(table_of_commas(rows), nl=False)
+            case "name":
+                for row in rows:
+                    click.echo(visible(name_of(row)))
+            case template:
+                for row in rows:
+                    click.echo(visible(filled(template.removeprefix(TEMPLATE), row)))
+
+    def _on_clock(self, row: Row) -> Row:
+        """The row with its instants on this machine's clock, where that is wanted."""
+        if not self.chosen.local:
+            return row
+        return {key: _local(value) for key, value in row.items()}
+
+    def confirm(self, question: str, *, word: str = "") -> None:
         """Ask before something that cannot be undone. `--yes` answers for scripts, which are never asked.
+
+        In a context that is marked as dangerous the answer is `word`, what is to be lost, and not a mere "y".
 
         Raises:
             Failure: not a terminal and no `--yes` (exit 2), or the answer was no (exit 1).
         """
-        if self.chosen.yes:
+        if self.chosen.yes or self.chosen.dry_run:
             return
         if not sys.stdin.isatty():
             fail(f"{question} Nobody is there to ask: say --yes", USAGE)
-        if not click.confirm(question, err=True):
+        if word and _dangerous():
+            said = click.prompt(f"{question} Type {word} to go on", default="", show_default=False, err=True)
+            if said != word:
+                fail("nothing was changed", 1)
+        elif not click.confirm(question, err=True):
             fail("nothing was changed", 1)
 
 
-def dumps(value: object, *, indent: int | None = None) -> str:
-    """JSON for output, readable where it is safe: one odd character (an upper control …) makes it all ASCII."""
-    text = json.dumps(value, ensure_ascii=False, default=str, indent=indent)
-    if visible(text.replace("\n", "")) == text.replace("\n", ""):
-        return text
-    return json.dumps(value, default=str, indent=indent).replace("\x7f", "\\u007f")
+def _local(value: object) -> object:
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        return value
+    from datetime import datetime
+
+    return datetime.fromisoformat(value).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _dangerous() -> bool:
+    from corral.cli.target import target
+
+    return target().danger

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
 
     app: str | None = None
     url: str | None = None
+    api: str | None = None
+    token: str | None = Field(None, repr=False)
+    context: str | None = None
+    prefix: str | None = None
     file_url: str | None = None  #: `url` of corral.toml: it ranks below REDIS_URL, which ranks below CORRAL_URL
     queues: str | None = None
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
@@ -66,7 +70,7 @@ class Settings(BaseSettings):
     redis_db: int = Field(0, validation_alias=AliasChoices("REDIS_DB"))
 
     not_in_file: ClassVar = frozenset(
-        {"file_url", "redis_url", "redis_host", "redis_port", "redis_password", "redis_db"}
+        {"file_url", "token", "redis_url", "redis_host", "redis_port", "redis_password", "redis_db"}
     )
 
     @property

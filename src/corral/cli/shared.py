@@ -13,7 +13,8 @@ from corral.errors import ConfigError, CorralError
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 C = TypeVar("C", bound=click.Command)
-OUTPUTS = ("table", "json", "ndjson")
+OUTPUTS = ("table", "wide", "json", "ndjson", "yaml", "csv", "name")
+TEMPLATE = "template="
 ARGUMENTS = "corral.arguments"  #: where the root context keeps the words it was called with
 
 
@@ -22,11 +23,22 @@ class Globals:
     """The global options of one call; each may stand before or after the command's name."""
 
     url: str | None = None
+    api: str | None = None
+    token: str | None = None
+    context: str | None = None
+    prefix: str | None = None
     app: str | None = None
     output: str = "table"
+    fields: str | None = None  #: `--json`
+    jq: str | None = None
+    local: bool = False
+    timeout: float | None = None
+    reason: str = ""
+    dry_run: bool = False
     yes: bool = False
     no_color: bool = False
     quiet: bool = False
+    verbose: int = 0
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -37,17 +49,56 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
         setattr(chosen, param.name, value)
 
 
+def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        from corral.cli.values import duration  # msgspec and more: only for those who say it
+
+        _keep(ctx, param, reads(duration)(ctx, param, value))
+
+
+class Output(click.ParamType):
+    """One of the forms, or `template=` with names in braces."""
+
+    name = "output"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(OUTPUTS)}|{TEMPLATE}…]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text not in OUTPUTS and not text.startswith(TEMPLATE):
+            self.fail(f"{text!r} is not one of {', '.join(OUTPUTS)} and {TEMPLATE}TEXT", param, ctx)
+        return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[click.shell_completion.CompletionItem]":
+        return [click.shell_completion.CompletionItem(one) for one in OUTPUTS if one.startswith(incomplete)]
+
+
 def _global_options() -> list[click.Option]:
     def option(*names: str, **settings: object) -> click.Option:
-        return click.Option(names, expose_value=False, callback=_keep, **settings)  # type: ignore[arg-type]  # click checks them
+        settings.setdefault("callback", _keep)
+        return click.Option(names, expose_value=False, **settings)  # type: ignore[arg-type]  # click checks them
 
     return [
         option("--url", metavar="URL", help="The store, such as sqlite:///corral.db (CORRAL_URL)."),
+        option("--api", metavar="URL", help="An HTTP API instead of a store (CORRAL_API)."),
+        option("--token", metavar="TOKEN", help="Who you are to the API (CORRAL_TOKEN)."),
+        option("--context", metavar="NAME", help="A saved store or API (CORRAL_CONTEXT); see corral context."),
+        option("--prefix", metavar="TEXT", help="The prefix of the keys on Redis, in place of the URL's."),
         option("--app", metavar="MODULE:ATTR", help="The application, such as shop.jobs:app (CORRAL_APP)."),
-        option("-o", "--output", type=click.Choice(OUTPUTS), default="table", help="How to print data."),
+        option("-o", "--output", type=Output(), default="table", help="How to print data."),
+        option("--json", "fields", metavar="FIELDS", help="JSON with these fields only: queue,id,state."),
+        option("--jq", metavar="EXPRESSION", help="JSON, passed through the program jq."),
+        option("--local/--utc", "local", default=False, help="Times in tables on this machine's clock, or in UTC."),
+        option("--timeout", callback=_duration, metavar="DURATION", help="Give up after this long (exit 7)."),
+        option("--reason", default="", metavar="TEXT", help="Why: kept in the audit log."),
+        option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
         option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
         option("--no-color", is_flag=True, help="No colours (NO_COLOR)."),
         option("-q", "--quiet", is_flag=True, help="No messages, only data."),
+        option("-v", "--verbose", count=True, help="Say what is done (-vv: in detail)."),
     ]
 
 
@@ -59,11 +110,19 @@ class Command(click.Command):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own long list of arguments
-        self._shared = _global_options()
+        self._shared = _beside(self.params, _global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_options(ctx, formatter, [one for one in self.get_params(ctx) if one not in self._shared], "Options")
         write_options(ctx, formatter, self._shared, "Options of every command")
+
+
+def _beside(own: "list[click.Parameter]", shared: list[click.Option]) -> list[click.Option]:
+    """The global options without the names that the command uses itself: its `-q` is a query, not `--quiet`."""
+    taken = {name for one in own for name in (*one.opts, *one.secondary_opts) if name.startswith("-")}
+    for one in shared:
+        one.opts = [name for name in one.opts if name not in taken]
+    return [one for one in shared if one.opts]
 
 
 class Root(LazyGroup):

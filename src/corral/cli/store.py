@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Protocol, TypeVar
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import click
 
-from corral.app.app import Corral
-from corral.app.place import DEFAULT_URL
-from corral.cli.failures import UNREACHABLE, fail
-from corral.cli.load import load_app
+from corral.cli.failures import TIMED_OUT, UNREACHABLE, USAGE, fail
 from corral.cli.settings import Settings, load_settings
 from corral.cli.shared import Globals
+from corral.app.place import DEFAULT_URL
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 
@@ -22,8 +20,20 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run a command's coroutine to its end."""
-    return asyncio.run(work)
+    """Run a command's coroutine to its end, or until `--timeout` is up (exit 7)."""
+    context = click.get_current_context(silent=True)
+    seconds = None if context is None else context.ensure_object(Globals).timeout
+
+    async def bounded() -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await work
+        except TimeoutError:
+            if seconds is None:
+                raise
+            fail(f"not done within {seconds:g} s (--timeout)", TIMED_OUT)
+
+    return asyncio.run(bounded())
 
 
 def current_settings(**flags: object) -> Settings:
@@ -32,19 +42,18 @@ def current_settings(**flags: object) -> Settings:
     return load_settings(app=chosen.app, url=chosen.url, **flags)
 
 
-def current_app(settings: Settings) -> Corral | None:
-    """The application that `--app`, CORRAL_APP or corral.toml names, on the store that the settings choose."""
-    return None if settings.app is None else app_on_store(settings.app, settings)
+class Application(Protocol):
+    """What is asked of an application here: `corral.app` takes 60 ms to import, and only some commands need one."""
+
+    url: str
+
+    @property
+    def names_store(self) -> bool: ...
+
+    def sealed(self, storage: Storage) -> Storage: ...
 
 
-def app_on_store(target: str, settings: Settings) -> Corral:
-    """The application of this name, on the store that the settings choose."""
-    app = load_app(target)
-    app.url = store_url(settings, app)
-    return app
-
-
-def store_url(settings: Settings, app: Corral | None = None) -> str:
+def store_url(settings: Settings, app: Application | None = None) -> str:
     """The store: --url or CORRAL_URL, then REDIS_URL, corral.toml, the application's own, and the default.
 
     REDIS_URL is often there for somebody else, so an application that names its own store is not moved by it.
@@ -63,33 +72,27 @@ def sqlite_file(url: str) -> Path | None:
     return Path(path) if parts.scheme == "sqlite" and path and path != ":memory:" else None
 
 
+def with_prefix(url: str, prefix: str | None) -> str:
+    """The URL of a Redis server with the prefix of `--prefix`. Raises: Failure for a file, which has none (exit 2)."""
+    if prefix is None:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        fail("--prefix is for Redis: a file has no prefix", USAGE)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "prefix"]
+    base, _, _ = url.partition("?")
+    return f"{base}?{urlencode([*query, ('prefix', prefix)])}"
+
+
 @asynccontextmanager
-async def open_store(*, create: bool = False) -> AsyncIterator[Storage]:
-    """The store that the options mean. Unless `create`, a file that is not there is an error and is not made.
+async def open_url(url: str, app: Application | None = None, *, create: bool = False) -> AsyncIterator[Storage]:
+    """The store at this URL, behind the codecs of the application, where there is one.
+
+    Unless `create`, a file that is not there is an error and is not made.
 
     Raises:
         Failure: there is no such file (exit 3).
     """
-    url, app = _chosen()
-    async with open_url(url, app, create=create) as storage:
-        yield storage
-
-
-def chosen_url() -> str:
-    """The URL of the store that the options mean."""
-    return _chosen()[0]
-
-
-def _chosen() -> tuple[str, Corral | None]:
-    settings = current_settings()
-    # Only the application knows its own URL; it is not imported when somebody has already named the store.
-    app = current_app(settings) if settings.app and not settings.url else None
-    return (app.url, app) if app is not None else (store_url(settings), None)
-
-
-@asynccontextmanager
-async def open_url(url: str, app: Corral | None = None, *, create: bool = False) -> AsyncIterator[Storage]:
-    """The store at this URL, as `open_store`; behind the codecs of the application, where there is one."""
     check_url(url)
     file = sqlite_file(url)
     if file is not None and not create and not file.exists():

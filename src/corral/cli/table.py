@@ -52,10 +52,10 @@ def _cell(column: Column, row: Row) -> str:
     return visible(column.show(row.get(column.key)))
 
 
-def show(columns: Sequence[Column], rows: Sequence[Row], *, colour: bool) -> None:
-    """Print the rows on the terminal."""
+def show(columns: Sequence[Column], rows: Sequence[Row], *, colour: bool, wide: bool = False) -> None:
+    """Print the rows on the terminal; `wide` leaves no column out, even where lines then break."""
     console = Console(no_color=not colour, highlight=False)
-    console.print(table(columns, rows, console.width))
+    console.print(table(columns, rows, 10_000 if wide else console.width))
 
 
 class Screen:

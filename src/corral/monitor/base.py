@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
@@ -109,6 +110,11 @@ class MonitorBase:
             if row.name == queue:
                 return row
         raise QueueNotFoundError(queue, [row.name for row in overview.queues])
+
+
+def seen(queue: str, visible: Sequence[str]) -> bool:
+    """Whether a queue's name fits one of these patterns."""
+    return any(fnmatchcase(queue, pattern) for pattern in visible)
 
 
 def _graded(row: QueueRow, attention: int) -> QueueRow:

@@ -74,6 +74,9 @@ class JobVerbs(MonitorBase):
             timeout_ms=job.options.timeout_ms,
             lifespan_ms=job.options.lifespan_ms,
             scheduled_for=job.scheduled_for,
+            options=job.options,
+            parent=job.parent,
+            attempts_started=job.attempts_started,
         )
 
     async def why(self, queue: str, job_id: JobId) -> Why:

@@ -1,15 +1,21 @@
 """`Monitor`: everything that is shown anywhere about a store, read from it in one place."""
 
 import asyncio
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from corral.errors import ConfigError
 from corral.job import Job, JobState
+from corral.monitor.base import seen
 from corral.monitor.failures import FailureVerbs
 from corral.monitor.history import MOST, points, points_of
 from corral.monitor.jobs import JobVerbs
 from corral.monitor.objects import Series, Workers
 from corral.monitor.plans import PlanVerbs
 from corral.monitor.queues import QueueVerbs
+from corral.monitor.texts import TextVerbs
+from corral.monitor.tops import TopVerbs
 from corral.monitor.workforce import staffed
 from corral.storage.insight import TIERS, Sample, Tier
 from corral.timing import Millis
@@ -23,7 +29,7 @@ TOGETHER = 20
 CHART_S = 0.5
 
 
-class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs):
+class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs):
     """One read model over the storage port. API, dashboard, command line and metrics render what it answers.
 
     It changes nothing. Every answer is bounded in size and time and says how much it covers.
@@ -49,26 +55,32 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs):
 
     async def series(
         self, queue: str | None = None, tier: Tier | str = Tier.MINUTE, *, since: Millis | None = None,
-        until: Millis | None = None, name: str | None = None,
+        until: Millis | None = None, name: str | None = None, visible: Sequence[str] = ("*",), step_ms: Millis = 0,
     ) -> Series:  # fmt: skip
         """Figures over time of one queue, or of all together, by "minute", "hour" or "day"; of one job name.
 
         From `since` (without it the last hour, two days or two months) until before `until` (now), at most 2,880
         points. A queue whose workers record nothing gets a chart of its newest 1,000 finished jobs.
 
+        Args:
+            visible: patterns of the queues that the reader may see: only these are added up.
+            step_ms: wider stretches than the tier's: a multiple of them.
+
         Raises:
-            ConfigError: another tier.
+            ConfigError: another tier, or a step that is no multiple of it.
         """
         try:
             wanted = Tier(tier)
         except ValueError:
             raise ConfigError(f"tier must be 'minute', 'hour' or 'day', not {tier!r}", key="tier") from None
-        step = TIERS[wanted][0]
+        step = max(step_ms, TIERS[wanted][0])
+        if step % TIERS[wanted][0]:
+            raise ConfigError(f"step_ms must be a multiple of {TIERS[wanted][0]}, not {step_ms}", key="step_ms")
         end = self.at() + 1 if until is None else until
         begin = max(end - _DEFAULT[wanted] if since is None else since, end - MOST * step)
         begin -= begin % step
-        samples, complete = await self._samples(queue, wanted, begin, end)
-        found = [one for one in samples if name is None or one.name == name]
+        samples, complete = await self._samples(queue, wanted, begin, end, visible)
+        found = [replace(one, at=one.at - one.at % step) for one in samples if name is None or one.name == name]
         source, made = "series", points(found)
         if not found and queue is not None:
             jobs, complete = await self._finished(queue, begin)
@@ -79,11 +91,13 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs):
             names=tuple(sorted({one.name for one in samples})), complete=complete,
         )  # fmt: skip
 
-    async def _samples(self, queue: str | None, tier: Tier, begin: Millis, end: Millis) -> tuple[list[Sample], bool]:
+    async def _samples(
+        self, queue: str | None, tier: Tier, begin: Millis, end: Millis, visible: Sequence[str]
+    ) -> tuple[list[Sample], bool]:
         if queue is not None:
             return await self.storage.series(queue, tier, since=begin, until=end), True
         _, overview = await self.snapshot()
-        rows = [row for row in overview.queues if row.completed_total + row.failed_total]
+        rows = [row for row in overview.queues if row.completed_total + row.failed_total and seen(row.name, visible)]
         rows.sort(key=lambda row: (-row.rates.per_second, row.name))
         found: list[Sample] = []
         deadline = self.seconds() + CHART_S

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from corral.job import JobId, JobState
+from corral.job import NO_OPTIONS, JobId, JobState, ParentRef
+from corral.options import JobOptions
 from corral.storage.insight import FailureGroup
 from corral.timing import Millis
 
@@ -216,6 +217,9 @@ class JobDetail(Struct, frozen=True, kw_only=True):
     timeout_ms: Millis | None = None
     lifespan_ms: Millis | None = None
     scheduled_for: Millis | None = None
+    options: JobOptions = NO_OPTIONS
+    parent: ParentRef | None = None
+    attempts_started: int = 0
 
 
 class Scan(Struct, frozen=True, kw_only=True):
@@ -391,6 +395,30 @@ class Series(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()  #: job names that occur
     source: str = "series"  #: or `sample`
     complete: bool = True
+
+
+class NameRow(Struct, frozen=True, kw_only=True):
+    """What the jobs of one name cost."""
+
+    queue: str
+    name: str
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    failure_share: float | None = None  #: of the jobs that ended; None when none did
+    total_ms: float = 0.0  #: all attempts together
+    wait: Spread = Spread()
+    run: Spread = Spread()
+
+
+class Top(Struct, frozen=True, kw_only=True):
+    """Job names, the most expensive first."""
+
+    items: tuple[NameRow, ...]
+    total: int
+    since: Millis
+    until: Millis
+    complete: bool = True  #: whether every queue was asked
 
 
 class Autoscale(Struct, frozen=True, kw_only=True):

@@ -52,6 +52,10 @@ class PlanVerbs(MonitorBase):
         """One schedule. Raises: ScheduleNotFoundError."""
         return await self._row(await self._schedule(queue, key), self.at())
 
+    async def planned(self, queue: str, key: str) -> Schedule:
+        """A schedule as it is stored, nothing hidden. Raises: ScheduleNotFoundError."""
+        return await self._schedule(queue, key)
+
     async def runs(self, queue: str, key: str, *, count: int = 10, tz: str = "UTC") -> tuple[Run, ...]:
         """The next runs of a schedule (at most 100), in its zone and in `tz`, marked where clocks change.
 

@@ -27,6 +27,7 @@ from corral.storage.port import (
     Storage,
     WorkerInfo,
 )
+from corral.storage.records import Entry, EntryChange
 from corral.timing import Millis
 
 
@@ -193,3 +194,18 @@ class Passing:
 
     async def series(self, queue: str, tier: Tier, *, since: Millis, until: Millis) -> list[Sample]:
         return await self.inner.series(queue, tier, since=since, until=until)
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    async def write_entries(
+        self, kind: str, changes: Sequence[EntryChange], *, keep: int | None = None, now: Millis | None = None
+    ) -> list[int | None]:
+        return await self.inner.write_entries(kind, changes, keep=keep, now=now)
+
+    async def entries(
+        self, kind: str, *, ids: Sequence[str] | None = None, after: str | None = None, before: str | None = None,
+        limit: int = 100, newest_first: bool = True, now: Millis | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        return await self.inner.entries(
+            kind, ids=ids, after=after, before=before, limit=limit, newest_first=newest_first, now=now
+        )

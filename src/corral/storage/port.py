@@ -28,6 +28,7 @@ from corral.options import GroupLimits, Keep, QueueSettings, RateLimit
 from corral.outcome import Outcome
 from corral.schedule import Schedule
 from corral.storage.insight import Insight, Page
+from corral.storage.records import Records
 from corral.timing import Millis
 
 Token = NewType("Token", str)
@@ -426,7 +427,7 @@ class EventLog(Protocol):
         ...
 
 
-class Storage(Dispatch, Commands, Queries, Schedules, EventLog, Insight, Protocol):
+class Storage(Dispatch, Commands, Queries, Schedules, EventLog, Insight, Records, Protocol):
     """Opened once with `async with`, then shared by everything on that event loop."""
 
     async def __aenter__(self) -> Self: ...

@@ -30,6 +30,7 @@ from corral.storage.port import (
     Storage,
     WorkerInfo,
 )
+from corral.storage.records import Entry, EntryChange
 from corral.testing.clock import FakeClock
 from corral.timing import Millis
 
@@ -176,6 +177,19 @@ class ClockedStorage(Passing):
 
     async def record(self, queue: str, samples: Sequence[Sample], *, now: Millis | None = None) -> None:
         await self._storage.record(queue, samples, now=self._at(now))
+
+    async def write_entries(
+        self, kind: str, changes: Sequence[EntryChange], *, keep: int | None = None, now: Millis | None = None
+    ) -> list[int | None]:
+        return await self._storage.write_entries(kind, changes, keep=keep, now=self._at(now))
+
+    async def entries(
+        self, kind: str, *, ids: Sequence[str] | None = None, after: str | None = None, before: str | None = None,
+        limit: int = 100, newest_first: bool = True, now: Millis | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        return await self._storage.entries(
+            kind, ids=ids, after=after, before=before, limit=limit, newest_first=newest_first, now=self._at(now)
+        )
 
     async def drop_schedules(self, queue: str, keys: Sequence[str]) -> list[str]:
         return await self._storage.drop_schedules(queue, keys)

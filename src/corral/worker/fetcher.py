@@ -111,11 +111,35 @@ class Fetcher:
         self.turned_at = time.monotonic()  #: of the last turn that the store answered
         self.asked_at = -math.inf  #: when that turn set out
         self.interrupted = 0
+        self._stepped_at = time.monotonic()  #: of the loop's last step
+        self._full = False  #: it waits for a job to end, and for nothing else
+        self._hurry = asyncio.Event()  #: the store is said to be back: look at once
 
     @property
     def running(self) -> int:
         """Jobs in this worker's hands."""
         return len(self._runs)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the store did not answer its last turn."""
+        return self._failures > 0
+
+    @property
+    def slots(self) -> int:
+        """How many handlers may run at once."""
+        return self._size // max(1, self.lane.width)
+
+    def silent(self, now: float) -> float:
+        """Seconds (of the monotonic clock) since its loop made a step; 0 while only the end of a job can move it.
+
+        Asked from other threads.
+        """
+        return 0.0 if self._full and not self._finished else now - self._stepped_at
+
+    def hurry(self) -> None:
+        """Look at the store now: somebody has seen that it is back."""
+        self._hurry.set()
 
     def stop(self) -> None:
         """Take no more jobs; those that run may finish, and those that no handler has begun go back."""
@@ -179,7 +203,9 @@ class Fetcher:
         try:
             while not self.stopping or self._runs or self._finished:
                 self._bell.clear()  # before the turn: what rings while it is on its way is not among what it saw
+                self._stepped_at = time.monotonic()
                 claimed = await self._turn()
+                self._stepped_at = time.monotonic()
                 await self._rest(claimed)
                 if self._second.done():
                     self._second.result()  # it never ends by itself: raises
@@ -307,8 +333,15 @@ class Fetcher:
         if self._failures == 1:
             facts = {"event": "engine.lost", "queue": self.lane.queue, "error": str(error)}
             logger.error("store cannot be reached, trying again", extra=facts)
-        # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step.
-        await asyncio.sleep(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0))
+        # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step. Whoever beats finds
+        # a store that is back within a second or two, and then it is not waited for any longer.
+        self._hurry.clear()
+        self._stepped_at = time.monotonic()
+        try:
+            async with asyncio.timeout(min(5.0, 0.05 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1.0)):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
 
     def _take(self, claimed: Claimed, token: Token, asked_at: float) -> None:
         """Begin the claimed jobs, or give them back if the answer lay unread while their leases ran out.
@@ -422,7 +455,9 @@ class Fetcher:
         if self._free() > 0:
             self._arm(claimed)
         while True:
+            self._full = self._free() == 0
             await self._bell.wait()
+            self._full = False
             if self._must_go_on() or self._free() > 0:
                 return
             self._bell.clear()

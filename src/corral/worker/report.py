@@ -14,6 +14,7 @@ from corral.worker.fuse import Fuse
 from corral.worker.hooks import HookCalls
 from corral.worker.recorder import Recorder
 from corral.worker.run import Run
+from corral.worker.watch import Watcher
 
 logger = logging.getLogger("corral.worker")
 _DONE = EventType.COMPLETED
@@ -39,11 +40,15 @@ class Reporter:
         self._wants = calls.wants
         self.recorder: Recorder | None = None
         self.fuses: dict[str, Fuse] = {}  #: by queue
+        self.watchers: tuple[Watcher, ...] = ()
         self.totals: Counter[tuple[str, EventType]] = Counter()
         self.finished = 0
 
     def started(self, run: Run) -> None:
         """A handler is about to be called."""
+        if self.watchers:
+            for watcher in self.watchers:
+                watcher.started(run)
         if logger.isEnabledFor(_DEBUG):
             job = run.job
             logger.debug(
@@ -56,6 +61,9 @@ class Reporter:
 
     def ended(self, run: Run, outcome: Outcome, refusal: Refusal | None) -> None:
         """A verdict was handed in, and accepted unless there is a refusal."""
+        if self.watchers:
+            for watcher in self.watchers:
+                watcher.ended(run, outcome, refusal)
         if refusal is not None:
             logger.warning(
                 "verdict refused: another run owns the job",

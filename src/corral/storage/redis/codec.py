@@ -43,7 +43,10 @@ def options_text(
     prefix: str = "", dedup: Dedup | None = None, group: str | None = None,
 ) -> str:  # fmt: skip
     """A job's options as BullMQ stores them. What it has no word for is kept, whole, under `corral`."""
-    text = _usual_options(options, priority, lifo)
+    if options.trace is None and not options.omit_trace:
+        text = _usual_options(options, priority, lifo)
+    else:  # each trace is another one: what jobs of one handler share is written once all the same
+        text = _traced(options, _usual_options(replace(options, trace=None, omit_trace=False), priority, lifo))
     if not delay_ms and parent is None and dedup is None and group is None:
         return text
     stored = _decode_object(text)
@@ -58,6 +61,17 @@ def options_text(
     if group is not None:
         stored["group"] = {"id": group}
     return to_json(stored).decode()
+
+
+def _traced(options: JobOptions, text: str) -> str:
+    """Such options with `telemetry.metadata` and `telemetry.omitContext`, as BullMQ calls them."""
+    told: dict[str, object] = {}
+    if options.trace is not None:
+        told["tm"] = options.trace
+    if options.omit_trace:
+        told["omc"] = True
+    more = to_json(told).decode()
+    return more if text == "{}" else f"{text[:-1]},{more[1:]}"
 
 
 def _deduplication(dedup: Dedup) -> dict[str, object]:
@@ -122,7 +136,10 @@ def read_options(text: str) -> JobOptions:
         stored = _decode_object(text)
         ours = stored.get("corral")
         if isinstance(ours, dict):
-            return msgspec.convert(ours, JobOptions)
+            options = msgspec.convert(ours, JobOptions)
+            if "tm" in stored or "omc" in stored:
+                options = replace(options, trace=_text_or_none(stored.get("tm")), omit_trace=stored.get("omc") is True)
+            return options
         return _options_of(stored)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
         raise UnreadableJobError(f"opts: {error}") from None
@@ -137,7 +154,13 @@ def _options_of(stored: Mapping[str, object]) -> JobOptions:
         keep_completed=_read_keep(stored.get("removeOnComplete")),
         keep_failed=_read_keep(stored.get("removeOnFail")),
         keep_logs=int(log_lines) if isinstance(log_lines, int | float) and log_lines >= 0 else None,
+        trace=_text_or_none(stored.get("tm")),
+        omit_trace=stored.get("omc") is True,
     )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _read_backoff(value: object) -> Backoff | None:

@@ -45,7 +45,7 @@ def stored_job(
 
 def _passed_over(name: str, raw: Mapping[str, str]) -> bool:
     """Whether a field was written by what carries jobs and their ties."""
-    return name in ("moved", "then", "gat") or name.startswith("kid:") or f"kid:{name}" in raw
+    return name in ("moved", "then", "gat", "dep") or name.startswith("kid:") or f"kid:{name}" in raw
 
 
 def _later(raw: Mapping[str, str]) -> Millis | None:

@@ -29,6 +29,7 @@ from corral.storage.port import (
     Settlement,
     WorkerInfo,
 )
+from corral.storage.records import Entry, EntryChange, check_changes, check_kind
 from corral.storage.redis.adding import Adder
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
@@ -37,6 +38,7 @@ from corral.storage.redis.groups import Groups
 from corral.storage.redis.insight import Insights
 from corral.storage.redis.leases import Leases
 from corral.storage.redis.queries import Queries
+from corral.storage.redis.records import Records
 from corral.storage.redis.schedules import Schedules
 from corral.storage.redis.turns import Turns
 from corral.storage.redis.url import parse
@@ -70,6 +72,7 @@ class RedisStorage:
         self._queries = Queries(self._server, prefix)
         self._insights = Insights(self._server, prefix)
         self._groups = Groups(self._server, prefix)
+        self._records = Records(self._server, prefix)
         self._schedules = Schedules(self._server, prefix, self._queries.discovery)  # one round through the keys is dear
         self._events = EventLog(self._server, prefix)
         self._waiter = Waiter(self._server, prefix)
@@ -213,6 +216,23 @@ class RedisStorage:
 
     async def vitals(self) -> list[Vital]:
         return await vitals(self._server)
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    async def write_entries(
+        self, kind: str, changes: Sequence[EntryChange], *, keep: int | None = None, now: Millis | None = None
+    ) -> list[int | None]:
+        check_changes(kind, changes)
+        return await self._records.write(kind, changes, keep, now)
+
+    async def entries(
+        self, kind: str, *, ids: Sequence[str] | None = None, after: str | None = None, before: str | None = None,
+        limit: int = 100, newest_first: bool = True, now: Millis | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        check_kind(kind)
+        if ids is not None:
+            return await self._records.some(kind, ids, now)
+        return await self._records.stretch(kind, after, before, limit, newest_first, now)
 
     # -- schedules -----------------------------------------------------------------------------------------------
 

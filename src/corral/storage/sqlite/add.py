@@ -272,7 +272,7 @@ def _row(
         job.schedule,
         job.scheduled_for,
         parent,
-        None if job.parent is None else parent_text(job.parent),
+        None if parent is None or job.parent is None else parent_text(job.parent),
         FOLLOWS if job.after else 0,
         later,
         None if job.dedup is None else job.dedup.id,

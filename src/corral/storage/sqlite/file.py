@@ -18,7 +18,7 @@ from corral.errors import (
 )
 from corral.storage.sqlite.url import SqliteUrl
 
-SCHEMA = 2
+SCHEMA = 3
 #: Before 3.51.3 two connections that reset the write-ahead log at once could lose commits (sqlite.org/wal.html).
 OLDEST_SQLITE = 3_051_003
 #: Pages in the write-ahead log before they are copied into the file. After its first round the log is written over, and
@@ -240,12 +240,13 @@ def migrate(db: apsw.Connection, path: str) -> None:
         small = db.pragma("page_count") * db.pragma("page_size") < 8_000_000
         if small and (verdict := db.execute("PRAGMA quick_check(1)").fetchall()[0][0]) != "ok":
             raise StorageCorruptError(f"{path} is damaged ({verdict}); it was left as it is: restore a backup")
-        if _version(db) in (None, 1):
+        if _version(db) in (None, *range(1, SCHEMA)):
             with _Immediate(db):
                 if _version(db) is None:  # asked again, here and below: another process may have been faster
                     db.execute(_script("schema"))
-                if _version(db) == 1:
-                    db.execute(_script("to_2"))
+                for step in range(2, SCHEMA + 1):
+                    if _version(db) == step - 1:
+                        db.execute(_script(f"to_{step}"))
         version = _version(db)
     except apsw.Error as error:
         raise translate(error, path) from None

@@ -28,8 +28,9 @@ from corral.storage.port import (
     Settlement,
     WorkerInfo,
 )
+from corral.storage.records import Entry, EntryChange, check_changes, check_kind
 from corral.storage.sqlite import claim as _claim
-from corral.storage.sqlite import commands, dedup, failures, leases, places, queries, schedules, series
+from corral.storage.sqlite import commands, dedup, entries, failures, leases, places, queries, schedules, series
 from corral.storage.sqlite.add import add
 from corral.storage.sqlite.core import Core
 from corral.storage.sqlite.notes import remember
@@ -194,6 +195,25 @@ class SqliteStorage:
 
     async def series(self, queue: str, tier: Tier, *, since: Millis, until: Millis) -> list[Sample]:
         return await self._core.read(lambda unit: series.series(unit, queue, tier, since, until))
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    async def write_entries(
+        self, kind: str, changes: Sequence[EntryChange], *, keep: int | None = None, now: Millis | None = None
+    ) -> list[int | None]:
+        check_changes(kind, changes)
+        return await self._core.write(lambda unit: entries.write(unit, kind, changes, keep, _at(now)))
+
+    async def entries(
+        self, kind: str, *, ids: Sequence[str] | None = None, after: str | None = None, before: str | None = None,
+        limit: int = 100, newest_first: bool = True, now: Millis | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        check_kind(kind)
+        if ids is not None:
+            return await self._core.read(lambda unit: entries.some(unit, kind, ids, _at(now)), brief=len(ids) <= BRIEF)
+        return await self._core.read(
+            lambda unit: entries.stretch(unit, kind, after, before, limit, newest_first, _at(now))
+        )
 
     # -- schedules -----------------------------------------------------------------------------------------------
 

@@ -72,6 +72,9 @@ for i = 1, #req.after, 4 do
   end
 end
 
+-- One that is ready although some have not ended: by this field claims know to count those.
+if call('EXISTS', key .. ':dependencies') == 1 and not call('ZSCORE', queue.children, req.id) then call('HSET', key, 'dep', 1) end
+
 -- A child that was moved before its parent may have ended here, when nobody could be told.
 for _, child in ipairs(req.open) do
   local q, id = split_key(child)

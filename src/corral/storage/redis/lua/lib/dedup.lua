@@ -36,6 +36,7 @@ local function keep_back(q, job, id, deid)
   for _, name in ipairs({ 'at', 'lifespan', 'group', 'schedule', 'slot', 'after' }) do more[name] = job[name] end
   call('DEL', kept)
   call('HSET', kept, 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', id)
+  if job.parent then call('HSET', kept, 'pk', queue_named(job.parent.queue).base .. job.parent.id, 'pd', job.parent.json) end
   if next(more) then call('HSET', kept, 'corral', cjson.encode(more)) end
   call('PERSIST', q.base .. 'de:' .. deid)
   call('ZREM', q.dedups, deid)

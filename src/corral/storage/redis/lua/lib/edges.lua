@@ -107,6 +107,7 @@ attach_again = function(q, id, key, parent)
     call('HSET', wanted .. ':processed', key, present[2] or 'null')
   else
     call('SADD', wanted .. ':dependencies', key)
+    call('HSET', wanted, 'dep', 1)
     if call('ZSCORE', q.failed, id) then call('HSET', key, 'again', 1) end -- it failed before: its parent waits for its retry
   end
   call('HSET', key, 'parentKey', wanted, 'parent', parent.json)

@@ -3,6 +3,9 @@
 -- What only some jobs need is in lib/dedup.lua and lib/edges.lua; a script without them is called for the others only.
 local keep_out, missing_after, insert_more, fail_new, attach_again
 
+-- Keys of parents that need no mark: new ones, which wait for their children, and those that this call has marked.
+local unmarked = {}
+
 -- Which queue's limit for producers this group would exceed. Counts it when it does not. Jobs of schedules are not counted.
 local function add_limit_hit(group)
   local wanted = {}
@@ -39,11 +42,15 @@ local function attach(key, child, parent)
   if call('EXISTS', parent_key) == 0 then return end
   call('HSET', key, 'parentKey', parent_key, 'parent', parent.json)
   call('SADD', parent_key .. ':dependencies', child)
+  if unmarked[parent_key] then return end
+  call('HSET', parent_key, 'dep', 1) -- it may be ready already: by this field claims know to count its children
+  unmarked[parent_key] = true
 end
 
 -- Where the new job stands: with the parents, delayed, or ready.
 local function put_new(q, id, job, due, plain)
   if job.children then
+    unmarked[q.base .. id] = true
     call('ZADD', q.children, now, id)
     tell(q, 'waiting-children', 'jobId', id, 'name', job.name)
   elseif due > now then

@@ -38,9 +38,10 @@ local function add_kept_back(q, deid)
   local key = q.base .. id
   call('HSET', key, 'name', job[1], 'data', job[2] or '{}', 'opts', job[3] or '{}', 'timestamp', now, 'delay', delay,
     'priority', priority, 'deid', deid)
-  if job[5] then
+  if job[5] and call('EXISTS', job[5]) == 1 then
     call('HSET', key, 'parentKey', job[5], 'parent', job[6] or '{}')
     call('SADD', job[5] .. ':dependencies', key)
+    call('HSET', job[5], 'dep', 1)
   end
   if job[7] then call('HSET', key, 'rjk', job[7]) end
   if more.schedule then call('HSET', key, 'sched', more.schedule, 'slot', more.slot or 0) end

@@ -67,7 +67,9 @@ local function child_retried(parent, child)
   if call('EXISTS', parent) == 0 then return end
   local moved = call('HDEL', parent .. ':processed', child) + call('HDEL', parent .. ':failed', child)
     + call('ZREM', parent .. ':unsuccessful', child)
-  if moved > 0 then call('SADD', parent .. ':dependencies', child) end
+  if moved == 0 then return end
+  call('SADD', parent .. ':dependencies', child)
+  call('HSET', parent, 'dep', 1)
 end
 
 -- Tell the jobs that come after this one, in the order they were added, as parents are told. `how`: completed (`value` is the

@@ -1,0 +1,134 @@
+"""Acting on jobs, queues and schedules of the store, through the admin's desk."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from corral.cli.backend.direct_base import Parts
+from corral.cli.backend.drafts import new_jobs, schedule_of
+from corral.cli.backend.port import Draft, Row, ScheduleDraft
+from corral.cli.backend.rows import at_ms, schedule_row
+from corral.errors import JobFailedError, JobNotFoundError
+from corral.job import JobState
+from corral.options import QueueSettings, RateLimit
+from corral.payload import to_json
+from corral.queue import MAX_BULK, Queue
+from corral.timing import now_ms
+
+
+class DirectActs(Parts):
+    """What can be done with jobs and queues."""
+
+    async def add(self, queue: str, drafts: Sequence[Draft]) -> list[Row]:
+        jobs = new_jobs(self.app, queue, drafts)
+        rows: list[Row] = []
+        for start in range(0, len(jobs), MAX_BULK):
+            part = jobs[start : start + MAX_BULK]
+            added = await self.desk.add(queue, part)
+            rows += [
+                {"queue": queue, "id": one.id, "name": job.name, "added": one.fresh}
+                for one, job in zip(added, part, strict=True)
+            ]
+        return rows
+
+    async def outcome(self, queue: str, job_id: str, timeout: float | None) -> Row:
+        try:
+            result = await Queue(queue, self.storage).handle(job_id).result(timeout)
+        except JobFailedError as error:
+            return {"state": "failed", "reason": error.reason}
+        return {"state": "completed", "result": result}
+
+    async def act(
+        self, verb: str, queue: str, ids: Sequence[str], *, reset_attempts: bool = True, children: bool = False
+    ) -> list[str]:
+        match verb:
+            case "retry":
+                return await self.desk.retry(queue, ids, reset_attempts=reset_attempts)
+            case "promote":
+                return await self.desk.promote(queue, ids)
+            case "cancel":
+                return await self.desk.cancel(queue, ids)
+            case _:
+                return await self.desk.remove(queue, ids, children=children)
+
+    async def edit(self, queue: str, job_id: str, change: Row) -> Row:
+        given: dict[str, object] = {}
+        if "data" in change:
+            given["data"] = to_json(change["data"], "payload")
+        if "priority" in change:
+            given["priority"] = change["priority"]
+        if "delay" in change:
+            given["delay_ms"] = at_ms(cast(float, change["delay"]))
+        await self.desk.edit(queue, job_id, **given)  # type: ignore[arg-type]  # each under its own name, checked above
+        return await self._job(queue, job_id)
+
+    async def _job(self, queue: str, job_id: str) -> Row:
+        from corral.cli.backend.rows import job_detail
+
+        return job_detail(await self.monitor.job(queue, job_id))
+
+    async def rerun(self, queue: str, job_id: str, change: Row) -> Row:
+        data = to_json(change["data"], "payload") if "data" in change else None
+        to_queue = cast(str | None, change.get("queue"))
+        added = await self.desk.rerun(queue, job_id, data=data, to_queue=to_queue)
+        return {"queue": to_queue or queue, "id": added.id, "added": added.fresh, "rerun_of": f"{queue}/{job_id}"}
+
+    async def pause(self, queue: str, for_s: float | None) -> None:
+        await self.desk.pause(queue, for_s=for_s)
+
+    async def resume(self, queue: str) -> None:
+        await self.desk.resume(queue)
+
+    async def limit(self, queue: str, change: Row) -> Row:
+        given: dict[str, object] = {}
+        if "concurrency" in change:
+            given["concurrency"] = change["concurrency"]
+        if "rate" in change:
+            rate = cast(tuple[int, float] | None, change["rate"])
+            given["rate_limit"] = None if rate is None else RateLimit(rate[0], rate[1])
+        info = await self.desk.change(queue, QueueSettings(**given))  # type: ignore[arg-type]  # as above
+        limit = info.rate_limit
+        return {
+            "queue": queue, "concurrency": info.concurrency,
+            "rate_limit": None if limit is None else f"{limit.count} / {limit.per:g} s",
+        }  # fmt: skip
+
+    async def drain(self, queue: str, *, delayed: bool, dry_run: bool) -> int:
+        return await self.desk.drain(queue, delayed=delayed, dry_run=dry_run)
+
+    async def clean(
+        self, queue: str, states: Sequence[str], *, older_than: float, limit: int, dry_run: bool
+    ) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for state in states:
+            cleaned = await self.desk.clean(
+                queue, [JobState(state)], older_ms=round(older_than * 1000), limit=limit, dry_run=dry_run
+            )
+            found[state] = cleaned.count
+        return found
+
+    async def obliterate(self, queue: str, *, force: bool) -> None:
+        await self.desk.obliterate(queue, force=force)
+
+    async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
+        old = await self._stored(draft)
+        if fresh:
+            made = await self.desk.put_schedule(schedule_of(self.app, draft, None))
+        else:
+            made = await self.desk.edit_schedule(schedule_of(self.app, draft, old))
+        return schedule_row(await self.monitor.schedule(made.queue, made.key))
+
+    async def act_on_schedule(self, verb: str, queue: str, key: str) -> Row:
+        match verb:
+            case "run":
+                added = await self.desk.run_schedule(queue, key)
+                return {"queue": queue, "id": added.id, "schedule": key}
+            case "remove":
+                await self.desk.drop_schedule(queue, key)
+                return {"queue": queue, "key": key}
+            case "pause":
+                await self.desk.pause_schedule(queue, key)
+            case "resume":
+                await self.desk.resume_schedule(queue, key)
+            case _:
+                await self.desk.repair_schedule(queue, key)
+        return schedule_row(await self.monitor.schedule(queue, key))

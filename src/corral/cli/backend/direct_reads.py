@@ -1,0 +1,170 @@
+"""Reading straight from the store, through the monitor."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from corral.cli.backend.direct_base import Parts
+from corral.cli.backend.port import Row, Stretch
+from corral.cli.backend.rows import (
+    failure_row,
+    flow_row,
+    job_detail,
+    job_row,
+    node_row,
+    overview_row,
+    point_row,
+    queue_detail,
+    queue_row,
+    run_row,
+    schedule_row,
+    seconds,
+    why_row,
+    worker_row,
+)
+from corral.cli.cells import iso
+from corral.errors import ConfigError
+from corral.event import NOW
+from corral.listener import events
+from corral.storage.port import QueueCounts
+from corral.timing import now_ms
+
+MANY = 100_000  #: queues, schedules and the like that fit on no screen
+PAGE = 500  #: of a search
+
+
+class DirectReads(Parts):
+    """What can be asked."""
+
+    async def queues(self, match: Sequence[str] = ()) -> list[Row]:
+        found = await self.monitor.queues(*match, sort="name", limit=MANY)
+        return [queue_row(row) for row in found.items]
+
+    async def queue(self, name: str) -> Row:
+        return queue_detail(await self.monitor.queue(name))
+
+    async def counts(self, queue: str) -> Row:
+        [now] = await self.storage.counts([queue])
+        return counts_row(now)
+
+    async def worked(self, queue: str, window: float) -> Row:
+        until = now_ms()
+        buckets = await self.storage.metrics(queue, since=until - round(window * 1000), until=until)
+        done, failed = sum(one.completed for one in buckets), sum(one.failed for one in buckets)
+        retried = sum(one.retried for one in buckets)
+        attempts = done + failed + retried
+        return {
+            "done": done,
+            "failed": failed,
+            "retried": retried,
+            "mean_wait_s": seconds(sum(one.wait_ms for one in buckets) / attempts) if attempts else None,
+            "mean_run_s": seconds(sum(one.run_ms for one in buckets) / attempts) if attempts else None,
+        }
+
+    async def overview(self) -> Row:
+        return overview_row(await self.monitor.overview())
+
+    async def series(self, queue: str | None, points: int) -> list[Row]:
+        since = now_ms() - points * 60_000
+        return [point_row(one) for one in (await self.monitor.series(queue, since=since)).points]
+
+    async def jobs(self, query: str, *, queue: str | None = None, limit: int, cursor: str | None = None) -> Stretch:
+        found = await self.monitor.jobs(query, queue=queue, limit=min(limit, PAGE), cursor=cursor)
+        scan = found.scan
+        return Stretch(
+            rows=[job_row(one) for one in found.items], cursor=scan.cursor, complete=scan.complete, total=found.total,
+            examined=scan.examined,
+        )  # fmt: skip
+
+    async def job(self, queue: str, job_id: str, *, reveal: bool = False) -> Row:
+        return job_detail(await self.monitor.job(queue, job_id, reveal=reveal))
+
+    async def why(self, queue: str, job_id: str) -> Row:
+        return why_row(await self.monitor.why(queue, job_id))
+
+    async def logs(self, queue: str, job_id: str, *, start: int, limit: int) -> tuple[Sequence[str], int]:
+        page = await self.storage.logs(queue, job_id, start=start, limit=limit)
+        return page.items, page.total
+
+    async def flow(self, queue: str, job_id: str, *, depth: int) -> Row:
+        return node_row(await self.monitor.flow(queue, job_id, depth=depth))
+
+    async def flows(self, queue: str | None, limit: int) -> list[Row]:
+        return [flow_row(one) for one in (await self.monitor.flows(queue=queue, limit=limit)).items]
+
+    async def failures(self, queue: str | None, window: float) -> list[Row]:
+        found = await self.monitor.failures(queue=queue, window=window, limit=1_000)
+        return [failure_row(one) for one in found.items]
+
+    async def failure(self, queue: str | None, fingerprint: str, window: float) -> tuple[list[Row], list[Row]]:
+        kinds = [row for row in await self.failures(queue, window) if row["fingerprint"] == fingerprint]
+        if not kinds:
+            raise ConfigError(f"there is no failure {fingerprint!r}; `corral failures list` shows those there are")
+        newest: list[Row] = []
+        for kind in kinds:
+            detail = await self.monitor.failure(str(kind["queue"]), fingerprint, window=window)
+            newest += [job_row(one) for one in detail.newest]
+        return kinds, newest
+
+    async def schedules(self, queue: str | None, match: str, state: str | None) -> list[Row]:
+        found = await self.monitor.schedules(queue=queue, match=match, state=state, limit=MANY)
+        return [schedule_row(one) for one in found.items]
+
+    async def schedule(self, queue: str, key: str) -> Row:
+        return schedule_row(await self.monitor.schedule(queue, key))
+
+    async def runs(self, queue: str, key: str, count: int, tz: str) -> list[Row]:
+        return [run_row(one) for one in await self.monitor.runs(queue, key, count=count, tz=tz)]
+
+    async def workers(self, queue: str | None) -> list[Row]:
+        return [worker_row(one) for one in (await self.monitor.workers(queue=queue)).items]
+
+    async def events(self, queue: str | None, types: Sequence[str]) -> AsyncIterator[Row]:
+        names = [queue] if queue else [one.name for one in await self.storage.queues()]
+        coming: asyncio.Queue[Row] = asyncio.Queue(1_000)
+
+        async def follow(name: str) -> None:
+            async for event in events(self.storage, name, after=NOW):
+                if not types or str(event.type) in types:
+                    await coming.put(
+                        {
+                            "at": iso(event.at), "queue": event.queue, "type": str(event.type), "id": event.job_id,
+                            "name": event.name,
+                        }
+                    )  # fmt: skip
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(follow(name)) for name in names]
+            try:
+                while True:
+                    yield await coming.get()
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def names(self, kind: str, typed: str) -> list[str]:
+        match kind:
+            case "queue":
+                found = [one.name for one in await self.storage.queues()]
+            case "worker":
+                found = [one.name for one in await self.storage.workers()]
+            case _:
+                found = [one.key for one in (await self.storage.schedules(limit=1_000)).items]
+        return sorted({name for name in found if name.startswith(typed)})
+
+    async def doctor(self, only: Sequence[str]) -> list[Row]:
+        from corral.checks.doctor import examine
+
+        return [one.row() for one in await examine(self.storage, self.url, app=self.app, only=only)]
+
+    async def mend(self, only: Sequence[str]) -> list[Row]:
+        from corral.checks.mend import mend
+
+        return [one.row() for one in await mend(self.storage, self.url, self.desk, only=only)]
+
+
+def counts_row(now: QueueCounts) -> Row:
+    """Jobs of a queue by state."""
+    return {
+        "queue": now.queue, "waiting": now.waiting, "active": now.active, "delayed": now.delayed,
+        "completed": now.completed, "failed": now.failed,
+    }  # fmt: skip
