@@ -83,6 +83,8 @@ class Scheduler:
         self._owner = owner
         self._intake = intake
         self._resting: dict[Name, Millis] = {}
+        #: Told of every schedule that was fired here.
+        self.told: Callable[[Fired], None] | None = None
 
     # -- firing ------------------------------------------------------------------------------------------------------
 
@@ -158,7 +160,7 @@ class Scheduler:
                 "schedule %r of queue %r missed %d runs, policy %s: %d jobs made",
                 schedule.key, schedule.queue, missed, schedule.missed, len(added),
             )  # fmt: skip
-        return Fired(
+        fired = Fired(
             queue=schedule.queue,
             key=schedule.key,
             slots=tuple(slots),
@@ -166,6 +168,9 @@ class Scheduler:
             next_at=next_at,
             missed=missed,
         )
+        if self.told is not None:
+            self.told(fired)
+        return fired
 
     async def _job(self, schedule: Schedule, slot: Millis, *, id: str | None) -> NewJob:
         data = schedule.data

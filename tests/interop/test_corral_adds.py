@@ -1,17 +1,20 @@
 """Jobs that corral adds and Node runs: what Node makes of them, and what corral then reads."""
 
+import json
 from typing import Any
 
 import pytest
 
 from corral.errors import JobFailedError
-from corral.job import JobState
-from corral.options import Exponential, Fixed, Keep
+from corral.job import JobState, NewJob
+from corral.options import Exponential, Fixed, JobOptions, Keep
 from corral.queue import Queue
 
 from .node import Bull
 from .scenes.adding import ODD_DATA
 from .work import GUARD, until
+
+TRACE = '{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}'
 
 
 async def test_a_job_of_corral_runs_in_node_and_its_result_is_awaited_here(bull: Bull, mail: Queue, major: int) -> None:
@@ -138,3 +141,32 @@ async def test_node_runs_five_hundred_jobs_of_corral_each_once(bull: Bull, mail:
         return (await mail.counts()).completed == 500
 
     await until(all_done)
+
+
+async def test_node_sees_the_trace_where_its_own_jobs_have_it(bull: Bull, mail: Queue, major: int) -> None:
+    queue = await bull.queue(major=major)
+    theirs = await queue.add("theirs", telemetry={"metadata": TRACE})
+    apart = await queue.add("apart", telemetry={"omitContext": True})
+    ours = [
+        NewJob(queue="mail", name="ours", options=JobOptions(trace=TRACE)),
+        NewJob(queue="mail", name="more", options=JobOptions(trace=TRACE, tags=("t",), attempts=2), delay_ms=1),
+        NewJob(queue="mail", name="alone", options=JobOptions(omit_trace=True), priority=1),
+    ]
+    added = await mail.storage.add(ours)
+    dump = await bull.keys.dump()
+    stored = [json.loads(dump[f"mail:{job_id}"][1]["opts"]) for job_id in (theirs["id"], added[0].id)]
+    assert [opts["tm"] for opts in stored] == [TRACE, TRACE]
+    assert stored[1].keys() == {"tm"}
+    worker = await bull.worker(major=major)
+    runs = {run["name"]: run["opts"].get("telemetry") for run in await worker.runs(5)}
+    assert runs["ours"] == runs["theirs"] == runs["more"] == {"metadata": TRACE}
+    assert runs["alone"] == runs["apart"] == {"omitContext": True}
+    assert apart["id"]
+
+
+async def test_what_node_does_not_know_stays_with_the_job(bull: Bull, mail: Queue, major: int) -> None:
+    handle = await mail.add("welcome", tags=["tenant-42"], attempts=2)
+    script = {"*": {"throw": "not yet", "times": 1, "return": "done"}}
+    await bull.worker(script=script, major=major)
+    await handle.result(timeout=GUARD)
+    assert (await handle.get()).options == JobOptions(tags=("tenant-42",), attempts=2)

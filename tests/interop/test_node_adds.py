@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from corral.options import JobOptions
 from corral.queue import Queue
 from corral.signals import Discard
 from corral.worker.context import JobContext
@@ -163,3 +164,16 @@ async def test_a_job_by_an_id_that_exists_is_not_added_again(bull: Bull, mail: Q
         assert await again.result(timeout=GUARD) == {"n": 1}
     await queue.add("welcome", {"n": 3}, jobId="order-17")
     assert await queue.counts() == {"completed": 1}
+
+
+async def test_the_trace_of_a_job_of_node_is_read_here(bull: Bull, mail: Queue, major: int) -> None:
+    queue = await bull.queue(major=major)
+    trace = '{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}'
+    await queue.add("traced", attempts=3, telemetry={"metadata": trace})
+    await queue.add("apart", telemetry={"omitContext": True})
+    await queue.call("upsertJobScheduler", "tick", {"every": 60_000}, {"opts": {"telemetry": {"metadata": trace}}})
+    async with working(mail) as notes:
+        runs = {job.name: job.options for job in await notes.begun(3)}
+    assert runs["traced"] == JobOptions(attempts=3, trace=trace)
+    assert runs["apart"] == JobOptions(omit_trace=True)
+    assert runs["tick"].trace == trace

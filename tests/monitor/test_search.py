@@ -14,6 +14,7 @@ from corral.outcome import Completed, Failed, Failure
 from corral.storage.insight import Page
 from corral.storage.passing import Passing
 from corral.storage.port import JobPatch, Selection, Storage
+from corral.timing import Millis
 from tests.storage.helpers import MINUTE, QUEUE, SECOND, T0, Clock, add, add_ids, end, new_job, run_through, start_one
 
 
@@ -216,11 +217,12 @@ class Weighing(Passing):
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         page = await super().page(
-            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean
-        )
+            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean,
+            ended_by=ended_by,
+        )  # fmt: skip
         self.note(page.items)
         return page
 

@@ -299,7 +299,8 @@ class Machine(GroupRules):
         jobs = zip(ids, await self.storage.get(self.queue, ids), strict=True)
         self._compare_jobs({id: job for id, job in jobs if job is not None})
         page = await self.storage.page(self.queue, [WAITING], limit=1_000, newest_first=False)
-        self.model.follow([job.id for job in page.items])
+        later = await self.storage.page(self.queue, [DELAYED], limit=1_000, newest_first=False)
+        self.model.follow([job.id for job in [*page.items, *later.items]])
         assert [job.id for job in page.items] == [job.id for job in self.model.waiting()]
         self.model.undecided.clear()
         [counts] = await self.storage.counts([self.queue])

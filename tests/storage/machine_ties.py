@@ -45,6 +45,7 @@ def a_tied_job(
 CRASHES = st.sampled_from((None, 1, 3))
 TIED_JOBS = st.builds(a_tied_job, st.integers(0, 30), NAMES, PRIORITIES, WAITS, st.none() | DEDUPS, CRASHES)
 PLAIN_JOBS = st.builds(a_tied_job, st.integers(31, 60), NAMES, PRIORITIES, WAITS, st.none(), CRASHES)
+KIDS = st.one_of(TIED_JOBS, PLAIN_JOBS)
 
 
 class TiedMachine(Machine):
@@ -144,7 +145,7 @@ class TiedMachine(Machine):
         after = tuple(After(self.queue, job.id, policy) for job in failed[pick % len(failed) :][:1]) if failed else ()
         self.add_tied([NewJob(queue="", name="x", id=self.fresh_id("f"), after=after)])
 
-    @rule(jobs=st.lists(PLAIN_JOBS, max_size=2), picks=st.lists(PICKS, max_size=2), policy=POLICIES, parent=PLAIN_JOBS)
+    @rule(jobs=st.lists(KIDS, max_size=2), picks=st.lists(PICKS, max_size=2), policy=POLICIES, parent=PLAIN_JOBS)
     def add_flow(self, jobs: list[NewJob], picks: list[int], policy: ParentPolicy, parent: NewJob) -> None:
         """A parent of new jobs and of some that are there."""
         top = replace(parent, id=self.fresh_id("p"))
@@ -176,7 +177,7 @@ class TiedMachine(Machine):
         self.settle_and_claim(pick, outcome, [], then)
 
     @precondition(lambda self: self.model.among(ACTIVE))
-    @rule(pick=PICKS, jobs=st.lists(PLAIN_JOBS, min_size=1, max_size=2), policy=POLICIES, parks=st.booleans())
+    @rule(pick=PICKS, jobs=st.lists(KIDS, min_size=1, max_size=2), policy=POLICIES, parks=st.booleans())
     def have_children(self, pick: int, jobs: list[NewJob], policy: ParentPolicy, parks: bool) -> None:
         """A running job gets children; perhaps it waits for them at once."""
         active = self.model.among(ACTIVE)

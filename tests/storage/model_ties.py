@@ -55,8 +55,9 @@ class TiedModel(Model):
     def leave_open(self) -> None:
         """In which order the jobs stand that one step let go is the adapter's choice."""
         waiting = [job for job in self.let_go if job.state is WAITING]
-        for rank in {job.rank for job in waiting}:
-            self.undecided.append([job for job in waiting if job.rank == rank])
+        delayed = [job for job in self.let_go if job.state is DELAYED]
+        self.undecided += [[job for job in waiting if job.rank == rank] for rank in {job.rank for job in waiting}]
+        self.undecided += [[job for job in delayed if job.run_at == at] for at in {job.run_at for job in delayed}]
 
     def owner(self, dedup_id: str, at: Millis | None = None) -> JobId | None:
         """Who keeps others out, now or then."""
@@ -94,7 +95,7 @@ class TiedModel(Model):
             self.groups[new.group].set_rates(new.group_rates)
         self.jobs[job_id] = job
         self.tell(EventType.ADDED, job)
-        if new.parent is not None:
+        if new.parent is not None and new.parent.id in self.jobs:
             job.parent = self.jobs[new.parent.id]
             job.parent.ties[job_id] = Tie(job, new.parent.policy)
         if new.children or new.after:

@@ -6,7 +6,7 @@ from corral.event import EventType
 from corral.job import After, JobState, NewJob, ParentRef
 from corral.options import JobOptions, ParentPolicy
 from corral.outcome import Completed, Failed, Parked, Released
-from corral.storage.port import Children, JobPatch, Storage
+from corral.storage.port import REASON, Children, JobPatch, Storage
 
 from .helpers import (
     QUEUE,
@@ -20,6 +20,7 @@ from .helpers import (
     new_job,
     run_through,
     served,
+    start,
     start_one,
     tally,
     the,
@@ -309,3 +310,27 @@ async def test_a_claim_tells_of_those_that_a_new_job_need_not_wait_for(storage: 
     run = await start_one(storage)
     assert (run.job.id, run.job) == ("c", await the(storage, "c"))
     assert run.job.pending_children == 1
+
+
+async def test_lean_children_are_told_without_their_results(storage: Storage) -> None:
+    await storage.add(family("a", "b", "c", policy=ParentPolicy.IGNORE), now=T0)
+    await run_through(storage, Completed(result='"' + "x" * 50_000 + '"'), queue=KIDS)
+    await run_through(storage, Failed(reason="é" * 5_000), queue=KIDS)
+    lean = await storage.children(QUEUE, "parent", lean=True)
+    whole = await storage.children(QUEUE, "parent")
+    assert (lean.completed, lean.failed) == ({"a": ""}, {"b": "é" * REASON})
+    assert (lean.pending, lean.queues) == (whole.pending, whole.queues)
+    assert len(whole.completed["a"]) == 50_002
+
+
+async def test_thousands_of_lean_children_come_whole(storage: Storage) -> None:
+    await storage.add([new_job("parent", children=5_600)], now=T0)
+    for begin in range(0, 5_600, 200):
+        ids = [f"c{n}" for n in range(begin, begin + 200)]
+        await storage.add([new_job(one, queue=KIDS, parent=ParentRef(QUEUE, "parent")) for one in ids], now=T0)
+        done = [run.ends(Completed(result='"big"')) for run in await start(storage, 199, queue=KIDS)]
+        await storage.settle(KIDS, done, now=T0)
+    lean = await storage.children(QUEUE, "parent", lean=True)
+    assert set(lean.completed.values()) == {""}
+    assert len(lean.completed) + len(lean.pending) == 5_600
+    assert len(lean.pending) == 28

@@ -3,7 +3,7 @@
 from corral.job import FINISHED, JobState
 from corral.outcome import Completed, Failed, Released
 from corral.storage.insight import Page
-from corral.storage.port import Storage
+from corral.storage.port import Selection, Storage
 
 from .helpers import QUEUE, T0, Clock, add, add_ids, end, ids_of, new_job, run_through, served, start, start_one
 
@@ -84,3 +84,38 @@ async def test_a_page_has_the_jobs_as_stored(storage: Storage) -> None:
     await add(storage, new_job("a", data='{"n":1}', priority=3))
     page = await storage.page(QUEUE, [JobState.WAITING])
     assert list(page.items) == await storage.get(QUEUE, ["a"])
+
+
+async def test_a_page_may_begin_with_those_that_ended_by_some_time(storage: Storage, clock: Clock) -> None:
+    await storage.add([new_job(f"j{n}") for n in range(8)], now=T0)
+    for n in range(8):  # two in each millisecond, one of either state
+        await run_through(storage, (Completed(), Failed(reason="no"))[n % 2], now=T0 + n // 2)
+    both = sorted(FINISHED)
+    for newest_first, behind in ((True, [3, 2, 1, 0]), (False, [0, 1, 2, 3])):
+        page = await storage.page(QUEUE, both, ended_by=T0 + 1, newest_first=newest_first)
+        assert (ids_of(page.items), page.total) == ([f"j{n}" for n in behind], 8)
+        some = await storage.page(QUEUE, both, ended_by=T0 + 1, start=1, limit=2, newest_first=newest_first)
+        assert ids_of(some.items) == [f"j{n}" for n in behind[1:3]]
+    failed = await storage.page(QUEUE, [JobState.FAILED], ended_by=T0 + 2, newest_first=True)
+    assert (ids_of(failed.items), failed.total) == (["j5", "j3", "j1"], 4)
+    assert ids_of((await storage.page(QUEUE, [JobState.FAILED], ended_by=T0 + 2, start=2)).items) == ["j1"]
+    assert (await storage.page(QUEUE, both, ended_by=T0 - 1)).items == ()
+    assert len((await storage.page(QUEUE, both, ended_by=T0 + 3)).items) == 8
+
+
+async def test_when_others_ended_does_not_matter_to_those_that_have_not(storage: Storage) -> None:
+    await storage.add([new_job("a"), new_job("b"), new_job("c", delay_ms=5)], now=T0)
+    await run_through(storage, Completed(), now=T0 + 9)
+    page = await storage.page(QUEUE, list(JobState), ended_by=T0, newest_first=False)
+    assert sorted(ids_of(page.items)) == ["b", "c"]
+    assert ids_of((await storage.page(QUEUE, [JobState.DELAYED], ended_by=0)).items) == ["c"]
+
+
+async def test_hundreds_that_ended_by_some_time_come_whole(storage: Storage) -> None:
+    await storage.add([new_job(f"j{n:04}") for n in range(900)], now=T0)
+    for n in range(9):
+        await storage.cancel(QUEUE, Selection(ids=tuple(f"j{m:04}" for m in range(n * 100, n * 100 + 100))), now=T0 + n)
+    page = await storage.page(QUEUE, [JobState.FAILED], ended_by=T0 + 6, limit=900, lean=True)
+    assert sorted(ids_of(page.items)) == [f"j{n:04}" for n in range(700)]
+    again = await storage.page(QUEUE, [JobState.FAILED], ended_by=T0 + 6, start=650, limit=900, newest_first=False)
+    assert ids_of(again.items) == ids_of(page.items)[:50][::-1]

@@ -9,7 +9,7 @@ import pytest
 from corral.errors import ConfigError
 from corral.job import After, NewJob, ParentRef
 from corral.keywords import ADD_KEYWORDS, AddKeywords, NodeKeywords, check_rates, new_job, unique_id
-from corral.options import JOB_KEYWORDS, Dedup, JobOptions, ParentPolicy, RateLimit
+from corral.options import JOB_KEYWORDS, MAX_TAGS, Dedup, JobOptions, ParentPolicy, RateLimit
 
 
 def job(data: str = "{}", **keywords: Any) -> NewJob:
@@ -166,3 +166,11 @@ def test_the_new_job_options_are_checked_and_stored() -> None:
     for wrong in ({"max_crashes": 0}, {"dead_letter": " "}, {"dead_letter": "a:b"}, {"sensitive": "card"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             job(**wrong)
+
+
+def test_tags_of_the_job_and_its_handler_are_twenty_at_most_together() -> None:
+    declared = JobOptions(tags=tuple(f"d{n}" for n in range(15)))
+    made = new_job("mail", "welcome", "{}", {"tags": [f"j{n}" for n in range(5)]}, declared)
+    assert len(made.options.tags) == MAX_TAGS
+    with pytest.raises(ConfigError, match="at most 20 tags, not 21"):
+        new_job("mail", "welcome", "{}", {"tags": [f"j{n}" for n in range(6)]}, declared)

@@ -12,6 +12,8 @@ from corral.options import (
     JOB_KEYWORDS,
     MAX_ATTEMPTS,
     MAX_PRIORITY,
+    MAX_TAG,
+    MAX_TAGS,
     CustomBackoff,
     Exponential,
     Fixed,
@@ -135,6 +137,16 @@ def test_retention_is_a_keep_a_count_all_or_none(given: object, stored: Keep) ->
         ("keep_logs", 100_001),
         ("keep_logs", True),
         ("keep_logs", None),
+        ("tags", "one"),
+        ("tags", 7),
+        ("tags", [7]),
+        ("tags", [""]),
+        ("tags", [" "]),
+        ("tags", ["a\nb"]),
+        ("tags", ["\ud800"]),
+        ("tags", ["x" * (MAX_TAG + 1)]),
+        ("tags", [str(n) for n in range(MAX_TAGS + 1)]),
+        ("tags", None),
     ],
 )
 def test_a_value_out_of_range_is_refused(key: str, value: object) -> None:
@@ -176,6 +188,26 @@ def test_what_the_job_says_wins_over_what_its_declaration_says() -> None:
     assert said.over(declared) == JobOptions(attempts=2, keep_logs=0, backoff=Fixed(1), timeout_ms=5)
     assert JobOptions().over(declared) == declared
     assert said.over(JobOptions()) == said
+
+
+def test_tags_are_texts_each_of_them_once() -> None:
+    assert options_of(tags=["b", "a", "b"]).tags == ("b", "a")
+    assert options_of(tags=("x" * MAX_TAG, "søk: 💡")).tags == ("x" * MAX_TAG, "søk: 💡")
+    assert options_of(tags=iter(["a"])).tags == ("a",)
+    assert options_of(tags=[]) == JobOptions()
+
+
+def test_tags_of_the_declaration_count_too() -> None:
+    assert JobOptions(tags=("b", "c")).over(JobOptions(tags=("a", "b"))).tags == ("a", "b", "c")
+    assert JobOptions(attempts=2).over(JobOptions(tags=("a",))).tags == ("a",)
+    assert JobOptions(tags=("a",)).over(JobOptions(attempts=2)) == JobOptions(tags=("a",), attempts=2)
+
+
+def test_a_trace_that_is_not_to_go_on_does_not_whoever_said_so() -> None:
+    assert JobOptions(attempts=2).over(JobOptions(omit_trace=True)).omit_trace
+    assert JobOptions(omit_trace=True).over(JobOptions(attempts=2)).omit_trace
+    assert not JobOptions(attempts=2).over(JobOptions(attempts=3)).omit_trace
+    assert JobOptions(trace="{}").over(JobOptions(attempts=3)) == JobOptions(trace="{}", attempts=3)
 
 
 def test_options_survive_storage() -> None:

@@ -151,6 +151,11 @@ class Corral(Hosting):
 
     # -- the store -----------------------------------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is open: who finds it so leaves closing it to whoever opened it."""
+        return self._storage is not None
+
     async def open(self) -> Storage:
         """The open store; opens it on the first call."""
         async with self._alone():

@@ -1,182 +1,191 @@
-"""`corral jobs retry | promote | cancel | remove`: these ids, or all jobs of a queue in a state."""
+"""`corral jobs retry | promote | cancel | remove`: these ids, all jobs of a queue in a state, or what a search finds."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 import click
+from msgspec import Struct
 
-from corral.cli.cells import Column
+from corral.cli.backend.port import Backend
+from corral.cli.columns import REACHED
 from corral.cli.failures import CONFLICT, PARTLY, USAGE, fail
-from corral.cli.jobs import STATES, find_job
-from corral.cli.queues import known_queues
+from corral.cli.jobs import QUERY, STATES
+from corral.cli.operating import operate
 from corral.cli.render import Printer
+from corral.cli.session import ask, find_job, queue_option, quoted, search_text
 from corral.cli.shared import command
-from corral.cli.store import open_store, run
-from corral.job import FINISHED, PENDING, Job, JobId, JobState
-from corral.storage.port import Selection, Storage
+from corral.job import FINISHED, PENDING, JobState
 
-#: (queue, which) -> the ids it reached
-Act = Callable[[str, Selection], Awaitable[list[JobId]]]
-COLUMNS = (Column("queue", "QUEUE"), Column("id", "ID"))
-LIMIT = click.IntRange(1, 1_000_000)
-SLICE = 1_000  #: jobs a step: other callers get their turn in between
-
-
-async def perform(
-    printer: Printer, storage: Storage, act: Act, verb: str, ids: tuple[str, ...], queue: str | None,
-    which: Selection | None, possible: frozenset[JobState],
-) -> None:  # fmt: skip
-    """Do it, print the ids it reached, and fail for those it did not."""
-    done: list[tuple[str, JobId]] = []
-    missed: list[Job] = []
-    if which is not None:
-        assert queue is not None, "select() has asked for it"
-        await known_queues(storage, (queue,))
-        done = [(queue, one) for one in await _in_slices(act, queue, which)]
-    for job_id in ids:
-        job = await find_job(storage, job_id, queue)
-        reached = await act(job.queue, Selection(ids=(job_id,)))
-        done += [(job.queue, one) for one in reached]
-        missed += [] if reached else [job]
-    printer.rows(COLUMNS, [{"queue": where, "id": one} for where, one in done])
-    printer.note(f"{verb} {len(done):,} job{'' if len(done) == 1 else 's'}")
-    if missed:
-        wanted = ", ".join(sorted(str(state) for state in possible))
-        tell = "; ".join(f"{job.queue}/{job.id} is {job.state}" for job in missed)
-        fail(f"{tell}; only these states can be {verb}: {wanted}", PARTLY if done else CONFLICT)
+LIMIT = click.IntRange(1, 10_000_000)
+IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
+NAME = click.option("--name", metavar="NAME", help="Without ids: only jobs for this handler.")
+MOST = click.option("--max", "--limit", "most", type=LIMIT, default=1_000, show_default=True,
+                    help="Without ids: at most so many.")  # fmt: skip
+_DONE = {"retry": "retried", "promote": "promoted", "cancel": "cancelled", "remove": "removed"}
 
 
-async def _in_slices(act: Act, queue: str, which: Selection) -> list[JobId]:
-    reached: list[JobId] = []
-    while len(reached) < which.limit:
-        size = min(SLICE, which.limit - len(reached))
-        batch = await act(queue, Selection(states=which.states, name=which.name, limit=size))
-        reached += batch
-        if len(batch) < size:
-            break
-    return reached
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is to be done, and to which jobs."""
+
+    verb: str
+    ids: Sequence[str] = ()
+    queue: str | None = None
+    query: str = ""  #: without ids
+    most: int = 1_000
+    possible: frozenset[JobState]
+    reset_attempts: bool = True
+    children: bool = False
+    ask: str = ""  #: the question before it is done; "" asks nothing
 
 
-def select(
-    ids: tuple[str, ...], queue: str | None, states: tuple[str, ...], name: str | None, limit: int,
+def perform(wanted: Wanted) -> None:
+    """Do it, print what it reached, and fail for the jobs whose state did not allow it."""
+    printer = Printer.current()
+    if not wanted.ids:
+        operate(
+            printer, wanted.verb, _within(wanted), wanted.most, question=wanted.ask, queue=wanted.queue,
+            reset_attempts=wanted.reset_attempts,
+        )  # fmt: skip
+        return
+    if wanted.ask:
+        printer.confirm(wanted.ask)
+
+    async def work(back: Backend) -> None:
+        await _these(printer, back, wanted)
+
+    ask(work)
+
+
+def _within(wanted: Wanted) -> str:
+    return f"queue:{quoted(wanted.queue)} {wanted.query}" if wanted.queue else wanted.query
+
+
+async def _these(printer: Printer, back: Backend, wanted: Wanted) -> None:
+    places = [await find_job(back, one, wanted.queue) for one in wanted.ids]
+    if printer.chosen.dry_run:
+        printer.rows(REACHED, [{"queue": queue, "id": job_id} for queue, job_id in places])
+        printer.note(f"would be {_DONE[wanted.verb]}, where their state allows it")
+        return
+    done: list[tuple[str, str]] = []
+    for queue in dict.fromkeys(queue for queue, _ in places):
+        ids = [job_id for where, job_id in places if where == queue]
+        reached = await back.act(
+            wanted.verb, queue, ids, reset_attempts=wanted.reset_attempts, children=wanted.children
+        )
+        done += [(queue, one) for one in reached]
+    printer.rows(REACHED, [{"queue": queue, "id": job_id} for queue, job_id in done])
+    printer.note(f"{_DONE[wanted.verb]} {len(done):,} job{'' if len(done) == 1 else 's'}")
+    if missed := [one for one in places if one not in done]:
+        await _complain(back, missed, wanted, partly=bool(done))
+
+
+async def _complain(back: Backend, missed: Sequence[tuple[str, str]], wanted: Wanted, *, partly: bool) -> None:
+    states = [f"{queue}/{job_id} is {(await back.job(queue, job_id))['state']}" for queue, job_id in missed]
+    allowed = ", ".join(sorted(str(state) for state in wanted.possible))
+    text = f"{'; '.join(states)}; only these states can be {_DONE[wanted.verb]}: {allowed}"
+    fail(text, PARTLY if partly else CONFLICT)
+
+
+def selection(
+    ids: tuple[str, ...], queue: str | None, query: str | None, states: tuple[str, ...], name: str | None,
     possible: frozenset[JobState], usual: frozenset[JobState],
-) -> Selection | None:  # fmt: skip
-    """The jobs meant when no ids are given; None when ids are.
+) -> str:  # fmt: skip
+    """The search for the jobs meant when no ids are given; "" when ids are.
 
     Raises:
-        UsageError: neither ids nor a queue, both ids and a state, or a state in which it cannot be done.
+        UsageError: neither ids nor a queue or search, both ids and a search, or a state in which it cannot be done.
     """
     if ids:
-        if states or name:
-            raise click.UsageError("give ids, or --queue with --state and --name, not both")
-        return None
-    if queue is None:
-        raise click.UsageError("give ids of jobs, or --queue for all jobs of a queue")
+        if states or name or query:
+            raise click.UsageError("give ids, or --queue and -q with --state and --name, not both")
+        return ""
+    if queue is None and not query:
+        raise click.UsageError("give ids of jobs, --queue for all jobs of a queue, or -q for those a search finds")
     chosen = frozenset(JobState(one) for one in states) or usual
     if wrong := chosen - possible:
         can = ", ".join(sorted(str(state) for state in possible))
         fail(f"jobs that are {' or '.join(sorted(map(str, wrong)))} cannot be meant here, only {can}", USAGE)
-    return Selection(states=chosen, name=name, limit=limit)
+    return search_text(query, states=sorted(map(str, chosen)), name=name)
 
 
 @command("retry")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--queue", metavar="NAME", help="The jobs' queue; without ids: all of its failed jobs.")
+@IDS
+@queue_option("The jobs' queue; without ids: all of its failed jobs.")
+@QUERY
 @click.option("--state", type=STATES, multiple=True, help="Without ids: failed (usual) or completed.")
-@click.option("--name", metavar="NAME", help="Without ids: only jobs for this handler.")
-@click.option(
-    "--limit", type=LIMIT, default=1_000, show_default=True, help="Without ids: at most so many, oldest first."
-)
-@click.option("--keep-attempts", is_flag=True, help="Do not start counting attempts again.")
+@NAME
+@MOST
+@click.option("--reset-attempts/--keep-attempts", default=True, help="Whether to count attempts anew (usual).")
 def retry(
-    ids: tuple[str, ...], queue: str | None, state: tuple[str, ...], name: str | None, limit: int, keep_attempts: bool
-) -> None:
-    """Run finished jobs again: these ids, or a queue's failed ones."""
-    which = select(ids, queue, state, name, limit, FINISHED, frozenset({JobState.FAILED}))
-    printer = Printer.current()
-
-    async def work() -> None:
-        async with open_store() as storage:
-
-            async def act(where: str, jobs: Selection) -> list[JobId]:
-                return await storage.retry(where, jobs, reset_attempts=not keep_attempts)
-
-            await perform(printer, storage, act, "retried", ids, queue, which, FINISHED)
-
-    run(work())
+    ids: tuple[str, ...], queue: str | None, query: str | None, state: tuple[str, ...], name: str | None, most: int,
+    reset_attempts: bool,
+) -> None:  # fmt: skip
+    """Run finished jobs again: these ids, a queue's failed ones, or those a search finds."""
+    text = selection(ids, queue, query, state, name, FINISHED, frozenset({JobState.FAILED}))
+    perform(
+        Wanted(
+            verb="retry", ids=ids, queue=queue, query=text, most=most, possible=FINISHED, reset_attempts=reset_attempts
+        )
+    )
 
 
 @command("promote")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--queue", metavar="NAME", help="The jobs' queue; without ids: all of its delayed jobs.")
-@click.option("--name", metavar="NAME", help="Without ids: only jobs for this handler.")
-@click.option("--limit", type=LIMIT, default=1_000, show_default=True, help="Without ids: at most so many.")
-def promote(ids: tuple[str, ...], queue: str | None, name: str | None, limit: int) -> None:
-    """Let delayed jobs run now: these ids, or all of a queue."""
+@IDS
+@queue_option("The jobs' queue; without ids: all of its delayed jobs.")
+@QUERY
+@NAME
+@MOST
+def promote(ids: tuple[str, ...], queue: str | None, query: str | None, name: str | None, most: int) -> None:
+    """Let delayed jobs run now: these ids, all of a queue, or those a search finds."""
     delayed = frozenset({JobState.DELAYED})
-    which = select(ids, queue, (), name, limit, delayed, delayed)
-    printer = Printer.current()
-
-    async def work() -> None:
-        async with open_store() as storage:
-            await perform(printer, storage, storage.promote, "promoted", ids, queue, which, delayed)
-
-    run(work())
+    text = selection(ids, queue, query, (), name, delayed, delayed)
+    perform(Wanted(verb="promote", ids=ids, queue=queue, query=text, most=most, possible=delayed))
 
 
 @command("cancel")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--queue", metavar="NAME", help="The jobs' queue; without ids: all that wait in it.")
+@IDS
+@queue_option("The jobs' queue; without ids: all that wait in it.")
+@QUERY
 @click.option("--state", type=STATES, multiple=True, help="Without ids: waiting, delayed, waiting-children or active.")
-@click.option("--name", metavar="NAME", help="Without ids: only jobs for this handler.")
-@click.option("--limit", type=LIMIT, default=1_000, show_default=True, help="Without ids: at most so many.")
-@click.option("--reason", default="", metavar="TEXT", help="Kept with each job.")
+@NAME
+@MOST
 def cancel(
-    ids: tuple[str, ...], queue: str | None, state: tuple[str, ...], name: str | None, limit: int, reason: str
+    ids: tuple[str, ...], queue: str | None, query: str | None, state: tuple[str, ...], name: str | None, most: int
 ) -> None:
-    """Stop jobs: those that wait fail as cancelled, those that run are told to stop. A whole queue is asked about."""
+    """Stop jobs: those that wait fail as cancelled, those that run are told to stop. A whole queue is asked about.
+
+    The --reason is kept with each job.
+    """
     possible = PENDING | {JobState.ACTIVE}
-    which = select(ids, queue, state, name, limit, possible, PENDING)
-    printer = Printer.current()
-    if which is not None:
-        printer.confirm(f"Cancel up to {limit:,} jobs of {queue} that are {_words(which)}?")
-
-    async def work() -> None:
-        async with open_store() as storage:
-
-            async def act(where: str, jobs: Selection) -> list[JobId]:
-                return await storage.cancel(where, jobs, reason=reason)
-
-            await perform(printer, storage, act, "cancelled", ids, queue, which, possible)
-
-    run(work())
+    text = selection(ids, queue, query, state, name, possible, PENDING)
+    perform(
+        Wanted(
+            verb="cancel", ids=ids, queue=queue, query=text, most=most, possible=possible,
+            ask="" if ids else "Cancel {count} jobs?",
+        )  # fmt: skip
+    )
 
 
 @command("remove")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--queue", metavar="NAME", help="The jobs' queue.")
+@IDS
+@queue_option("The jobs' queue.")
+@QUERY
 @click.option("--state", type=STATES, multiple=True, help="Without ids: any state but active.")
-@click.option("--name", metavar="NAME", help="Without ids: only jobs for this handler.")
-@click.option("--limit", type=LIMIT, default=1_000, show_default=True, help="Without ids: at most so many.")
-def remove(ids: tuple[str, ...], queue: str | None, state: tuple[str, ...], name: str | None, limit: int) -> None:
+@NAME
+@MOST
+@click.option("--children", is_flag=True, help="With ids: the jobs below them too.")
+def remove(
+    ids: tuple[str, ...], queue: str | None, query: str | None, state: tuple[str, ...], name: str | None, most: int,
+    children: bool,
+) -> None:  # fmt: skip
     """Delete jobs and all that belongs to them. It cannot be undone, so it asks. Active jobs are spared."""
     possible = frozenset(JobState) - {JobState.ACTIVE}
-    if not ids and queue is not None and not state:
-        raise click.UsageError("say which jobs: ids, or --state")
-    which = select(ids, queue, state, name, limit, possible, frozenset())
-    printer = Printer.current()
-    what = (
-        f"{len(ids):,} job{'' if len(ids) == 1 else 's'}"
-        if which is None
-        else f"up to {limit:,} jobs of {queue} that are {_words(which)}"
+    if not ids and not state and not query:
+        raise click.UsageError("say which jobs: ids, --state or -q")
+    text = selection(ids, queue, query, state, name, possible, possible)
+    question = f"Delete {len(ids):,} job{'' if len(ids) == 1 else 's'}?" if ids else "Delete {count} jobs?"
+    perform(
+        Wanted(
+            verb="remove", ids=ids, queue=queue, query=text, most=most, possible=possible, children=children,
+            ask=question,
+        )  # fmt: skip
     )
-    printer.confirm(f"Delete {what}?")
-
-    async def work() -> None:
-        async with open_store() as storage:
-            await perform(printer, storage, storage.remove, "removed", ids, queue, which, possible)
-
-    run(work())
-
-
-def _words(which: Selection) -> str:
-    return " or ".join(sorted(str(state) for state in which.states))

@@ -2,26 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 
 import click
 
-from corral.app.app import Corral
-from corral.cli.failures import CHECK_FAILED, Failure
+from corral.cli.backend.port import Backend, Draft, Row, ScheduleDraft
+from corral.cli.failures import CHECK_FAILED, TIMED_OUT, Failure, fail
 from corral.cli.render import Printer
+from corral.cli.session import ask, complete
 from corral.cli.shared import command, reads
-from corral.cli.store import current_app, current_settings, open_url, run, store_url
-from corral.cli.values import backoff, duration, moment, payload, priority, read_file
-from corral.errors import JobFailedError, PayloadError
-from corral.job import NewJob, check_name
-from corral.keywords import AddKeywords
-from corral.options import Backoff
-from corral.payload import from_json, to_json
-from corral.queue import MAX_BULK, JobHandle, Queue, new_job
+from corral.cli.values import backoff, dedup, duration, keep, moment, payload, priority, read_file
+from corral.errors import PayloadError
+from corral.options import Backoff, Dedup, Keep
+from corral.payload import from_json
+
+PART = 1_000  #: jobs added in one step: one transaction must not hold the store for long
 
 
 @command("add")
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete("queue"))
 @click.argument("name")
 @click.argument("data", nargs=-1)
 @click.option("--delay", callback=reads(duration), metavar="DURATION", help="Run it this much later: 30s, 5m, 2h.")
@@ -30,100 +28,116 @@ from corral.queue import MAX_BULK, JobHandle, Queue, new_job
 @click.option("--attempts", type=int, metavar="N", help="How often it may be tried.")
 @click.option("--backoff", callback=reads(backoff), metavar="KIND", help="Between attempts: exp:2s or fixed:5s.")
 @click.option("--id", "job_id", metavar="ID", help="An id of your own: a second job with it is not added.")
+@click.option("--dedup", callback=reads(dedup), metavar="KEY[:TIME]", help="Not while a job with this key is there.")
+@click.option("--tag", multiple=True, metavar="TEXT", help="A tag to find it by; may be repeated.")
+@click.option("--keep-completed", callback=reads(keep), metavar="N|TIME", help="How long it stays when completed.")
+@click.option("--keep-failed", callback=reads(keep), metavar="N|TIME", help="How long it stays when failed.")
+@click.option("--every", callback=reads(duration), metavar="DURATION", help="Make a schedule: again and again.")
+@click.option("--cron", metavar="LINE", help="Make a schedule: at these times ('0 9 * * 1').")
+@click.option("--tz", metavar="ZONE", help="The zone of --cron.")
 @click.option("--bulk", metavar="FILE", help="A job for each line of JSON in FILE (- for standard input).")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and print its result.")
+@click.option("--follow", is_flag=True, help="Wait, and print what it logs meanwhile.")
 @click.option(
     "--timeout", callback=reads(duration), metavar="DURATION", help="How long to --wait (exit 7 when it is up)."
 )
 @click.option("--exit-status", is_flag=True, help="Exit with 8 when the awaited job fails. Implies --wait.")
 def add(
     queue: str, name: str, data: tuple[str, ...], delay: float | None, at: datetime | None, priority: int | None,
-    attempts: int | None, backoff: Backoff | None, job_id: str | None, bulk: str | None, wait: bool,
-    timeout: float | None, exit_status: bool,
+    attempts: int | None, backoff: Backoff | None, job_id: str | None, dedup: Dedup | None, tag: tuple[str, ...],
+    keep_completed: Keep | None, keep_failed: Keep | None, every: float | None, cron: str | None, tz: str | None,
+    bulk: str | None, wait: bool, follow: bool, timeout: float | None, exit_status: bool,
 ) -> None:  # fmt: skip
     """Add a job to QUEUE for the handler NAME.
 
     DATA is JSON text, @file, - for standard input, or pairs: key=text and key:=json. With an application (--app,
     CORRAL_APP or corral.toml) its handler checks the payload first; without one any JSON is taken.
     """
-    if bulk is not None and (data or job_id or wait or exit_status):
+    waits = wait or follow or exit_status
+    if bulk is not None and (data or job_id or waits):
         raise click.UsageError("--bulk takes its data from the file, and cannot be combined with DATA, --id or --wait")
-    given = {"delay": delay, "at": at, "priority": priority, "attempts": attempts, "backoff": backoff, "id": job_id}
-    options = cast(AddKeywords, {key: value for key, value in given.items() if value is not None})
-    settings = current_settings()
-    app = current_app(settings)
-    url = store_url(settings, app)
+    given = {
+        "delay": delay, "at": at, "priority": priority, "attempts": attempts, "backoff": backoff, "id": job_id,
+        "dedup": dedup, "tags": tag or None, "keep_completed": keep_completed, "keep_failed": keep_failed,
+    }  # fmt: skip
+    options = {key: value for key, value in given.items() if value is not None}
     printer = Printer.current()
-    if bulk is not None:
-        jobs = bulk_jobs(app, queue, name, read_file(bulk), options)
-        printer.record({"queue": queue, "name": name, "added": run(_add_bulk(url, app, queue, jobs))})
+    if every is not None or cron is not None:
+        if bulk is not None or waits or options:
+            raise click.UsageError("a schedule (--every, --cron) takes DATA only; corral schedules add has more options")
+        draft = ScheduleDraft(key=name, queue=queue, name=name, data=payload(data), cron=cron, every=every, tz=tz)
+        printer.record(ask(lambda back: back.put_schedule(draft, fresh=True), create=True, app=True))
         return
-    job = make_job(app, queue, name, payload(data), options)
-    run(_add(printer, url, app, job, wait=wait or exit_status, timeout=timeout, exit_status=exit_status))
+    if bulk is not None:
+        drafts = [Draft(name=name, data=value, options=options) for value in lines_of(read_file(bulk))]
+        printer.record({"queue": queue, "name": name, "added": ask(lambda back: _add_bulk(printer, back, queue, drafts),
+                                                                   create=True, app=True)})  # fmt: skip
+        return
+    draft_of_one = Draft(name=name, data=payload(data), options=options)
+
+    async def work(back: Backend) -> None:
+        facts = await _add(printer, back, queue, draft_of_one, said=not waits)
+        if waits and facts is not None:
+            await _follow(printer, back, facts, timeout=timeout, exit_status=exit_status, logs=follow)
+
+    ask(work, create=True, app=True)
 
 
-def make_job(app: Corral | None, queue: str, name: str, data: object, options: AddKeywords) -> NewJob:
-    """The job, checked by its handler where an application is known.
+def lines_of(text: str) -> list[object]:
+    """The value of each line that is not blank.
 
     Raises:
-        PayloadError, ConfigError: what was given is refused. QueueNotFoundError, UnknownJobError: nobody would run it.
+        PayloadError: a line is no JSON; the message says which.
     """
-    if app is not None:
-        return app.definition(queue, name).new(data, **options)
-    check_name(queue, "queue name")
-    return new_job(queue, check_name(name, "job name"), to_json(data, "payload"), options)
-
-
-def bulk_jobs(app: Corral | None, queue: str, name: str, text: str, options: AddKeywords) -> list[NewJob]:
-    """A job per line that is not blank; all lines are checked before one is added.
-
-    Raises:
-        PayloadError: a line is refused; the message says which.
-    """
-    jobs = []
+    values = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            jobs.append(make_job(app, queue, name, from_json(line), options))
-        except PayloadError as error:
-            raise PayloadError(f"line {number}: {error}; nothing was added") from None
-    return jobs
+        if line.strip():
+            try:
+                values.append(from_json(line))
+            except PayloadError as error:
+                raise PayloadError(f"line {number}: {error}; nothing was added") from None
+    return values
 
 
-async def _add_bulk(url: str, app: Corral | None, queue: str, jobs: Sequence[NewJob]) -> int:
-    async with open_url(url, app, create=True) as storage:
-        live = Queue(queue, storage)
-        for start in range(0, len(jobs), MAX_BULK):
-            await live.add_jobs(jobs[start : start + MAX_BULK])
-    return len(jobs)
+async def _add_bulk(printer: Printer, back: Backend, queue: str, drafts: Sequence[Draft]) -> int:
+    if printer.chosen.dry_run:
+        await back.check(queue, drafts)
+        return 0
+    return len(await back.add(queue, drafts))
 
 
-async def _add(
-    printer: Printer, url: str, app: Corral | None, job: NewJob, *, wait: bool, timeout: float | None, exit_status: bool
-) -> None:
-    async with open_url(url, app, create=True) as storage:
-        [handle] = await Queue(job.queue, storage).add_jobs([job])
-        facts: dict[str, object] = {"queue": job.queue, "id": handle.id, "name": job.name, "added": handle.fresh}
-        if not handle.fresh:
-            printer.note(f"job {handle.id!r} was in queue {job.queue!r} already and is left as it is")
-        if not wait:
-            if printer.for_people:
-                printer.line(f"{job.queue}/{handle.id} {'added' if handle.fresh else 'exists'}")
-            else:
-                printer.record(facts)
-            return
-        printer.note(f"{job.queue}/{handle.id} added, waiting for its end")
-        await _follow(printer, handle, facts, timeout=timeout, exit_status=exit_status)
+async def _add(printer: Printer, back: Backend, queue: str, draft: Draft, *, said: bool) -> Row | None:
+    if printer.chosen.dry_run:
+        await back.check(queue, [draft])
+        printer.note(f"a job {draft.name} would be added to {queue}")
+        return None
+    [facts] = await back.add(queue, [draft])
+    if not facts["added"]:
+        printer.note(f"job {facts['id']!r} was in queue {queue!r} already and is left as it is")
+    if said and printer.for_people:
+        printer.line(f"{queue}/{facts['id']} {'added' if facts['added'] else 'exists'}")
+    elif said:
+        printer.record(facts)
+    else:
+        printer.note(f"{queue}/{facts['id']} added, waiting for its end")
+    return facts
 
 
 async def _follow(
-    printer: Printer, handle: JobHandle[object], facts: dict[str, object], *, timeout: float | None, exit_status: bool
+    printer: Printer, back: Backend, facts: Row, *, timeout: float | None, exit_status: bool, logs: bool
 ) -> None:
-    try:
-        outcome = {"state": "completed", "result": await handle.result(timeout)}
-    except JobFailedError as error:
-        outcome = {"state": "failed", "reason": error.reason}
+    queue, job_id = str(facts["queue"]), str(facts["id"])
+    async with asyncio.TaskGroup() as group:
+        tail = group.create_task(_tail(printer, back, queue, job_id)) if logs else None
+        try:
+            outcome = await back.outcome(queue, job_id, timeout)
+        except TimeoutError:
+            fail(f"job {job_id!r} has not ended within {timeout:g} s", TIMED_OUT)
+        finally:
+            if tail is not None:
+                tail.cancel()
+    if logs:
+        await _tail(printer, back, queue, job_id, place=_seen.get(), ended=True)
     printer.record({**facts, **outcome})
     if exit_status and outcome["state"] == "failed":
-        raise Failure(f"job {handle.id!r} failed: {outcome['reason']}", CHECK_FAILED)
+        raise Failure(f"job {job_id!r} failed: {outcome['reason']}", CHECK_FAILED)

@@ -1,19 +1,18 @@
-"""`corral jobs clean`: delete finished jobs that are old enough, of every queue."""
+"""`corral jobs clean` and `corral queues clean`: delete finished jobs that are old enough."""
 
 from collections.abc import Sequence
 
 import click
 from msgspec import Struct
 
-from corral.cli.queues import known_queues
+from corral.cli.backend.port import Backend, Row
 from corral.cli.render import Printer
+from corral.cli.session import ask, complete, known
+from corral.cli.settings import load_settings
 from corral.cli.shared import command, reads
-from corral.cli.store import current_settings, open_store, run
 from corral.cli.values import duration
 from corral.errors import ConfigError, closest
 from corral.job import FINISHED, JobState
-from corral.queue import Queue
-from corral.storage.port import QueueCounts
 
 DEFAULT_AGE = 86_400.0  #: seconds; failed jobs are kept a day for whoever looks into them
 NO_LIMIT = 1_000_000_000
@@ -24,7 +23,7 @@ class Cleaned(Struct, frozen=True):
 
     completed: int
     failed: int
-    now: QueueCounts
+    now: Row
 
 
 def states(text: str) -> frozenset[JobState]:
@@ -43,61 +42,87 @@ def states(text: str) -> frozenset[JobState]:
     return frozenset(JobState(word) for word in words)
 
 
+STATE = click.option("--state", default="completed,failed", callback=reads(states), metavar="STATES", show_default=True,
+                     help="Which finished jobs.")  # fmt: skip
+OLDER = click.option("--older-than", callback=reads(duration), metavar="DURATION",
+                     help="Ended at least this long ago (JOB_RETENTION_HOURS, else 24h).")  # fmt: skip
+LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state and queue.")
+
+
 @command("clean")
-@click.option("--queue", multiple=True, metavar="NAME", help="Only this queue; may be repeated.")
-@click.option("--state", default="completed,failed", callback=reads(states), metavar="STATES", show_default=True,
-              help="Which finished jobs.")  # fmt: skip
-@click.option("--older-than", callback=reads(duration), metavar="DURATION",
-              help="Ended at least this long ago (JOB_RETENTION_HOURS, else 24h).")  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state and queue.")
+@click.option("--queue", multiple=True, metavar="NAME", help="Only this queue; may be repeated.",
+              shell_complete=complete("queue"))  # fmt: skip
+@STATE
+@OLDER
+@LIMIT
 def clean(queue: tuple[str, ...], state: frozenset[JobState], older_than: float | None, limit: int | None) -> None:
     """Delete completed and failed jobs that ended long enough ago, and show what is left.
 
     Jobs that wait, run or are due later are never touched.
     """
+    _clean_all(queue, state, older_than, limit)
+
+
+@command("clean")
+@click.argument("queue", nargs=-1, required=True, shell_complete=complete("queue"))
+@STATE
+@OLDER
+@LIMIT
+def clean_queue(
+    queue: tuple[str, ...], state: frozenset[JobState], older_than: float | None, limit: int | None
+) -> None:
+    """Delete finished jobs of these queues that ended long enough ago, and show what is left."""
+    _clean_all(queue, state, older_than, limit)
+
+
+def _clean_all(
+    names: tuple[str, ...], which: frozenset[JobState], older_than: float | None, limit: int | None
+) -> None:
     printer = Printer.current()
-    hours = current_settings().retention_hours
+    hours = load_settings().retention_hours
     age = older_than if older_than is not None else DEFAULT_AGE if hours is None else hours * 3_600
     if printer.for_people:
         printer.line("🧹 Cleaning job queues...")
-    done = run(_clean(printer, queue, state, age, limit or NO_LIMIT))
+
+    async def work(back: Backend) -> Sequence[Cleaned]:
+        await known(back, names)
+        done: list[Cleaned] = []
+        try:
+            for name in names or await back.names("queue", ""):
+                done.append(await _clean_one(printer, back, name, which, age, limit or NO_LIMIT))
+        finally:
+            total = sum(one.completed + one.failed for one in done)
+            if len(done) > 1:
+                printer.detail(f"removed {total:,} jobs from {len(done)} queues")
+        return done
+
+    done = ask(work)
     if not printer.for_people:
         printer.rows((), [_row(one) for one in done])
 
 
-async def _clean(
-    printer: Printer, names: tuple[str, ...], which: frozenset[JobState], age: float, limit: int
-) -> Sequence[Cleaned]:
-    done = []
-    async with open_store() as storage:
-        for queue in await known_queues(storage, names or tuple(info.name for info in await storage.queues())):
-            one = await _clean_one(queue, which, age, limit)
-            done.append(one)
-            if printer.for_people:
-                _report(printer, one)
-    return done
+async def _clean_one(
+    printer: Printer, back: Backend, queue: str, which: frozenset[JobState], age: float, limit: int
+) -> Cleaned:
+    dry = printer.chosen.dry_run
+    gone = await back.clean(queue, sorted(map(str, which)), older_than=age, limit=limit, dry_run=dry)
+    one = Cleaned(gone.get("completed", 0), gone.get("failed", 0), await back.counts(queue))
+    if printer.for_people:
+        _report(printer, one, "Would clean" if dry else "Cleaned")
+    return one
 
 
-async def _clean_one(queue: Queue, which: frozenset[JobState], age: float, limit: int) -> Cleaned:
-    async def removed(state: JobState) -> int:
-        return len(await queue.clean(state, older_than=age, limit=limit)) if state in which else 0
-
-    return Cleaned(await removed(JobState.COMPLETED), await removed(JobState.FAILED), await queue.counts())
-
-
-def _report(printer: Printer, one: Cleaned) -> None:
+def _report(printer: Printer, one: Cleaned, verb: str) -> None:
     # These lines are the guides' own, to the character: scripts may look for them.
-    name, now = one.now.queue, one.now
+    now = one.now
     if one.completed:
-        printer.line(f"✅ Cleaned {one.completed} completed jobs from {name}")
+        printer.line(f"✅ {verb} {one.completed} completed jobs from {now['queue']}")
     if one.failed:
-        printer.line(f"❌ Cleaned {one.failed} failed jobs from {name}")
-    printer.line(
-        f"📊 {name}: waiting={now.waiting}, active={now.active}, completed={now.completed}, failed={now.failed}"
-    )
+        printer.line(f"❌ {verb} {one.failed} failed jobs from {now['queue']}")
+    counts = ", ".join(f"{state}={now[state]}" for state in ("waiting", "active", "completed", "failed"))
+    printer.line(f"📊 {now['queue']}: {counts}")
 
 
 def _row(one: Cleaned) -> dict[str, object]:
-    now = one.now
-    left = {"waiting": now.waiting, "active": now.active, "completed": now.completed, "failed": now.failed}
-    return {"queue": now.queue, "cleaned_completed": one.completed, "cleaned_failed": one.failed, **left}
+    left = {state: one.now[state] for state in ("waiting", "active", "completed", "failed")}
+    return {"queue": one.now["queue"], "cleaned_completed": one.completed, "cleaned_failed": one.failed, **left}

@@ -1,126 +1,120 @@
-"""`corral queues`: look at queues, pause, resume and drain them."""
+"""`corral queues`: look at queues, pause, resume, limit, drain, clean and obliterate them."""
+
+from collections.abc import Sequence
 
 import click
 
+from corral.cli.backend.port import Backend, Row
 from corral.cli.cells import share, span
+from corral.cli.columns import QUEUES
 from corral.cli.failures import NOT_FOUND, fail
-from corral.cli.figures import QUEUE_COLUMNS, figures
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.shared import command
-from corral.cli.store import open_store, run
-from corral.queue import Queue
-from corral.storage.port import Storage
+from corral.cli.session import ask, complete, known
+from corral.cli.shared import command, reads
+from corral.cli.values import duration
+from corral.cli.watching import EVERY, watch
 
 COMMANDS = {
     "list": ("corral.cli.queues:list_queues", "Every queue, with its counts."),
     "show": ("corral.cli.queues:show", "One queue: counts, limits, rates."),
     "pause": ("corral.cli.queues:pause", "Stop handing out a queue's jobs; running ones finish."),
     "resume": ("corral.cli.queues:resume", "Hand out jobs again."),
-    "drain": ("corral.cli.queues:drain", "Delete what waits."),
+    "limit": ("corral.cli.emptying:limit", "How many jobs at once, how many in a time."),
+    "drain": ("corral.cli.emptying:drain", "Delete what waits."),
+    "clean": ("corral.cli.clean:clean_queue", "Delete finished jobs that are old enough."),
+    "obliterate": ("corral.cli.emptying:obliterate", "Delete a queue and everything in it."),
 }
+NAMES = click.argument("queue", nargs=-1, metavar="QUEUE...", shell_complete=complete("queue"))
+MATCH = click.option("--match", multiple=True, metavar="PATTERN", help="Only queues of such names: mail*.")
 
 
 @click.group("queues", cls=LazyGroup, lazy=COMMANDS)
 def queues() -> None:
-    """Look at queues, pause, resume and drain them."""
-
-
-async def known_queues(storage: Storage, names: tuple[str, ...]) -> list[Queue]:
-    """The queues of these names; each must be in the store, so that a slip of the finger creates none."""
-    stored = {info.name for info in await storage.queues()}
-    for name in names:
-        if name not in stored:
-            fail(f"queue {name!r} is not in the store; it has {', '.join(sorted(stored)) or 'none'}", NOT_FOUND)
-    return [Queue(name, storage) for name in names]
+    """Look at queues, pause, resume, limit, drain, clean and obliterate them."""
 
 
 @command("list")
-def list_queues() -> None:
-    """Every queue of the store, with its counts."""
+@MATCH
+@click.option("--watch", "interval", is_flag=False, flag_value=f"{EVERY:g}s", callback=reads(duration),
+              metavar="[DURATION]", help="Again and again, every 2s or so often; Ctrl-C ends it.")  # fmt: skip
+def list_queues(match: tuple[str, ...], interval: float | None) -> None:
+    """Every queue of the store, with its counts. The sign in front: ✕ is critical, ▲ a warning, · a note."""
+    printer = Printer.current()
 
-    async def work() -> list[dict[str, object]]:
-        async with open_store() as storage:
-            return [one.row() for one in await figures(storage)]
+    async def work(back: Backend) -> Sequence[Row]:
+        if interval is not None:
+            await watch(printer, QUEUES, lambda: back.queues(match), interval)
+        return await back.queues(match)
 
-    Printer.current().rows(QUEUE_COLUMNS, run(work()))
+    printer.rows(QUEUES, ask(work))
 
 
 @command("show")
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete("queue"))
 def show(queue: str) -> None:
     """One queue: counts, limits, and the figures of the last 15 minutes."""
 
-    async def work() -> dict[str, object]:
-        async with open_store() as storage:
-            [live] = await known_queues(storage, (queue,))
-            info = await live.info()
-            [numbers] = await figures(storage, queue=queue)
-            limit = info.rate_limit
-            return {
-                **numbers.row(),
-                "rate_limit": None if limit is None else f"{limit.count} / {limit.per:g} s",
-                "concurrency": info.concurrency,
-                "name_concurrency": dict(info.name_concurrency),
-                "keep_completed": _keep(info.keep_completed),
-                "keep_failed": _keep(info.keep_failed),
-            }
+    async def work(back: Backend) -> Row:
+        await known(back, (queue,))
+        return await back.queue(queue)
 
     printer = Printer.current()
-    record = run(work())
+    record = dict(ask(work))
     if printer.for_people:
-        for key in ("oldest_s", "window_s", "mean_wait_s", "mean_run_s"):
+        for key in [key for key in record if key.endswith("_s")]:
             record[key.removesuffix("_s")] = span(record.pop(key))
         record["failed_rate"] = share(record["failed_rate"])
     printer.record(record)
 
 
-def _keep(keep: object) -> dict[str, object] | None:
-    return None if keep is None else {"age_s": getattr(keep, "age", None), "count": getattr(keep, "count", None)}
+async def meant(back: Backend, queue: Sequence[str], match: Sequence[str]) -> list[str]:
+    """The queues that are named or fit a pattern."""
+    if not queue and not match:
+        raise click.UsageError("name a queue, or say --match PATTERN")
+    await known(back, queue)
+    fitting = [str(row["queue"]) for row in await back.queues(match)] if match else []
+    if match and not fitting:
+        fail(f"no queue fits {' or '.join(match)}", NOT_FOUND)
+    return list(dict.fromkeys([*queue, *fitting]))
 
 
 @command("pause")
-@click.argument("queue", nargs=-1, required=True)
-@click.option("--reason", default="", metavar="TEXT", help="Shown to whoever wonders why nothing runs.")
-def pause(queue: tuple[str, ...], reason: str) -> None:
-    """Stop handing out the jobs of these queues, on every worker. Running ones finish; adding goes on."""
+@NAMES
+@MATCH
+@click.option("--for", "for_s", callback=reads(duration), metavar="DURATION", help="Resume by itself after this long.")
+def pause(queue: tuple[str, ...], match: tuple[str, ...], for_s: float | None) -> None:
+    """Stop handing out the jobs of these queues, on every worker. Running ones finish; adding goes on.
 
-    async def work() -> None:
-        async with open_store() as storage:
-            for live in await known_queues(storage, queue):
-                await live.pause(reason)
+    The --reason is shown to whoever wonders why nothing runs.
+    """
+    printer = Printer.current()
 
-    run(work())
-    Printer.current().note(f"paused {', '.join(queue)}")
+    async def work(back: Backend) -> list[str]:
+        names = await meant(back, queue, match)
+        for name in names:
+            if not printer.chosen.dry_run:
+                await back.pause(name, for_s)
+        return names
+
+    done = ask(work)
+    until = "" if for_s is None else f" for {span(for_s)}"
+    printer.note(f"{'would pause' if printer.chosen.dry_run else 'paused'} {', '.join(done)}{until}")
 
 
 @command("resume")
-@click.argument("queue", nargs=-1, required=True)
-def resume(queue: tuple[str, ...]) -> None:
+@NAMES
+@MATCH
+def resume(queue: tuple[str, ...], match: tuple[str, ...]) -> None:
     """Hand out the jobs of these queues again."""
-
-    async def work() -> None:
-        async with open_store() as storage:
-            for live in await known_queues(storage, queue):
-                await live.resume()
-
-    run(work())
-    Printer.current().note(f"resumed {', '.join(queue)}")
-
-
-@command("drain")
-@click.argument("queue")
-@click.option("--delayed", is_flag=True, help="Also what is due later.")
-def drain(queue: str, delayed: bool) -> None:
-    """Delete what waits in a queue. Running jobs go on. It cannot be undone, so it asks."""
     printer = Printer.current()
 
-    async def work() -> int:
-        async with open_store() as storage:
-            [live] = await known_queues(storage, (queue,))
-            counts = await live.counts()
-            waiting = counts.waiting + (counts.delayed if delayed else 0)
-            printer.confirm(f"Delete {waiting:,} jobs that wait in {queue}?")
-            return len(await live.drain(delayed=delayed))
+    async def work(back: Backend) -> list[str]:
+        names = await meant(back, queue, match)
+        for name in names:
+            if not printer.chosen.dry_run:
+                await back.resume(name)
+        return names
 
-    printer.record({"queue": queue, "removed": run(work())})
+    done = ask(work)
+    printer.note(f"{'would resume' if printer.chosen.dry_run else 'resumed'} {', '.join(done)}")

@@ -127,3 +127,28 @@ def read_file(name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"file {name!r} cannot be read: {reason}") from None
+
+
+def since(text: str) -> str:
+    """When something begins, as a search has it: `1h` or `-1h` ago, or a date and time.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    plain = text.removeprefix("-")
+    at = datetime.now(UTC) - timedelta(seconds=duration(plain)) if _PART.match(plain) and _only_spans(plain) else None
+    found = moment(text) if at is None else at
+    return found.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _only_spans(text: str) -> bool:
+    return not _PART.sub("", text.lower())
+
+
+def instant(text: str) -> float:
+    """A point in time as epoch seconds: ISO 8601, `+30m`, `-1h`, or `7d` from now on.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    return moment(f"+{text}" if text[:1].isdigit() and _only_spans(text) else text).timestamp()

@@ -41,15 +41,17 @@ def caller(request: Request) -> Principal:
 
 
 def allow(
-    permission: Permission, *, queue: str | None = "q", rate: Rate | None = None, long: bool = False
-) -> Dependency:
+    permission: Permission, *, queue: str | None = "q", rate: Rate | None = None, long: bool = False,
+    ticket: bool = False,
+) -> Dependency:  # fmt: skip
     """The route's rule: only who has this permission, in the queue that the path parameter `queue` names.
 
     Args:
         rate: which rate it counts in; by itself reads, adding and all other writes have one each.
         long: whether it may take longer than the store's time-out, because it waits or streams.
+        ticket: whether `?ticket=` will do instead of a token.
     """
-    return cast(Dependency, Depends(Rule(permission, queue=queue, rate=rate, long=long)))
+    return cast(Dependency, Depends(Rule(permission, queue=queue, rate=rate, long=long, ticket=ticket)))
 
 
 def public(*, rate: Rate | None = Rate.READ) -> Dependency:

@@ -51,6 +51,11 @@ class MonitorBase:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.storage!r})"
 
+    @property
+    def sensitive(self) -> tuple[str, ...]:
+        """Payload paths that are hidden whatever their names."""
+        return self._sensitive
+
     def at(self) -> Millis:
         """The present moment."""
         return now_ms() if self._clock is None else self._clock()

@@ -143,7 +143,7 @@ class Gatherer:
             failed_total=counts.failed_total,
             oldest_waiting_ms=None if oldest is None else max(0, at - oldest),
             workers=len(serving),
-            slots=sum(one.slots for one in serving),
+            slots=sum(slots_in(one, info.name) for one in serving),
             busy=counts.active,
             rates=known.rates,
             wait=wait,
@@ -167,6 +167,13 @@ class Gatherer:
             course.popleft()
         since, before = course[0]
         return None if at - since < ENOUGH_MS else round((waiting - before) * MINUTE / (at - since), 2)
+
+
+def slots_in(worker: WorkerInfo, queue: str) -> int:
+    """How many jobs of a queue the worker runs at once; of one that does not tell its queues apart, of all."""
+    if len(worker.slots_of) != len(worker.queues):
+        return worker.slots
+    return sum(slots for name, slots in zip(worker.queues, worker.slots_of, strict=True) if name == queue)
 
 
 def state_of(info: QueueInfo, at: Millis) -> str:

@@ -13,6 +13,7 @@ from corral.monitor.preview import job_row
 from corral.monitor.search import Search
 from corral.queue.explain import gather
 from corral.storage.port import LOOK
+from corral.timing import Millis
 from corral.why import Why, why
 
 #: The most jobs of one answer.
@@ -24,7 +25,7 @@ class JobVerbs(MonitorBase):
 
     async def jobs(
         self, q: str = "", *, queue: str | None = None, states: Sequence[JobState] = (), limit: int = 50,
-        cursor: str | None = None, reveal: bool = False, visible: Sequence[str] = ("*",),
+        cursor: str | None = None, reveal: bool = False, visible: Sequence[str] = ("*",), now: Millis | None = None,
     ) -> Jobs:  # fmt: skip
         """Jobs that a search asks for (see `corral.monitor.grammar`), newest first in each state of each queue.
 
@@ -33,6 +34,7 @@ class JobVerbs(MonitorBase):
         Args:
             visible: patterns of the queues that the reader may see; the others are as if they were not there.
             reveal: whether the reader may see what is sensitive.
+            now: what ages count back from, when a search that began earlier goes on.
 
         Raises:
             QueryError: a search or cursor that cannot be read. RedactedFieldError: without `reveal`, a filter on what
@@ -40,7 +42,7 @@ class JobVerbs(MonitorBase):
         """
         if not 1 <= limit <= MOST:
             raise ConfigError(f"limit must be 1 to {MOST}, not {limit!r}", key="limit")
-        at = self.at()
+        at = self.at() if now is None else now
         parts = [q, "" if queue is None else f"queue:{_quoted(queue)}"]
         parts.append(f"state:{','.join(dict.fromkeys(str(state) for state in states))}" if states else "")
         query = parse(" ".join(part for part in parts if part), now=at)

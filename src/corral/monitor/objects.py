@@ -352,7 +352,7 @@ class WorkerRow(Struct, frozen=True, kw_only=True):
     name: str
     host: str
     pid: int
-    state: str  #: busy | idle | stale
+    state: str  #: busy | idle | quiet | stale
     queues: tuple[str, ...]
     slots: int
     busy: int
@@ -360,6 +360,9 @@ class WorkerRow(Struct, frozen=True, kw_only=True):
     seen_at: Millis
     silent_ms: Millis
     version: str = ""
+    slots_of: tuple[int, ...] = ()  #: of each of its queues; () when it does not say
+    rss: int = 0  #: bytes of memory; 0 when it does not say
+    lag_ms: Millis = 0  #: how late its event loop is
     handlers: tuple[str, ...] = ()
     jobs: tuple[JobRow, ...] = ()  #: what it runs, as far as that was looked at
 

@@ -19,7 +19,7 @@ def worker_row(worker: WorkerInfo, jobs: Sequence[Job], now: Millis) -> WorkerRo
         name=worker.name,
         host=worker.host,
         pid=worker.pid,
-        state="stale" if silent > ALIVE_MS else "busy" if worker.running else "idle",
+        state=_state(worker, silent),
         queues=worker.queues,
         slots=worker.slots,
         busy=worker.running,
@@ -27,9 +27,20 @@ def worker_row(worker: WorkerInfo, jobs: Sequence[Job], now: Millis) -> WorkerRo
         seen_at=worker.seen_at,
         silent_ms=silent,
         version=worker.version,
+        slots_of=worker.slots_of,
+        rss=worker.rss,
+        lag_ms=worker.lag_ms,
         handlers=worker.handlers,
         jobs=tuple(job_row(job, now) for job in jobs),
     )
+
+
+def _state(worker: WorkerInfo, silent: Millis) -> str:
+    if silent > ALIVE_MS:
+        return "stale"
+    if worker.running:
+        return "busy"
+    return "quiet" if worker.quiet else "idle"
 
 
 def staffed(workers: Sequence[WorkerInfo], active: Sequence[Job], now: Millis, *, complete: bool) -> Workers:

@@ -84,8 +84,24 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: Mapping[int, int] = {}  #: from claimed to settled
 
 
+class Engine(Struct, frozen=True, kw_only=True):
+    """What a store is made of, in numbers. None: it has no such thing, or does not tell."""
+
+    kind: str  #: sqlite | redis
+    version: str = ""
+    memory_bytes: int | None = None  #: that the server holds
+    memory_limit_bytes: int | None = None  #: that it may hold; 0 is no limit
+    evicted_keys: int | None = None  #: thrown away for want of memory, ever: jobs may be among them
+    db_bytes: int | None = None  #: of the file
+    wal_bytes: int | None = None  #: of the log beside it
+
+
 class Insight(Protocol):
-    """Questions about a queue as a whole, and the one thing workers write for them."""
+    """Questions about a queue or the store as a whole, and the one thing workers write for them."""
+
+    async def engine(self) -> Engine:
+        """What the store is made of."""
+        ...
 
     async def groups(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[GroupInfo]:
         """Groups that have waiting or active jobs or settings of their own, by id."""

@@ -8,7 +8,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import FailureGroup, GroupInfo, Page, Place, Sample, Tier
+from corral.storage.insight import Engine, FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
     Bucket,
@@ -122,17 +122,25 @@ class Passing:
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         return await self.inner.page(
-            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean
+            queue,
+            states,
+            start=start,
+            limit=limit,
+            newest_first=newest_first,
+            name=name,
+            group=group,
+            lean=lean,
+            ended_by=ended_by,
         )
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self.inner.counts(queues)
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        return await self.inner.children(queue, job_id)
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        return await self.inner.children(queue, job_id, lean=lean)
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
         return await self.inner.logs(queue, job_id, start=start, limit=limit)
@@ -174,6 +182,9 @@ class Passing:
         await self.inner.emit(events)
 
     # -- insight -------------------------------------------------------------------------------------------------
+
+    async def engine(self) -> Engine:
+        return await self.inner.engine()
 
     async def groups(self, queue: str, *, start: int = 0, limit: int = 100) -> Page[GroupInfo]:
         return await self.inner.groups(queue, start=start, limit=limit)

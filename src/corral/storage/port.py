@@ -163,6 +163,10 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     running: int = 0
     handlers: tuple[str, ...] = ()  #: "queue/name" of each one it has; () when it does not say
     seen_at: Millis = 0  #: of the last beat that was written: one with news, or one after a third of a lease
+    slots_of: tuple[int, ...] = ()  #: of each of `queues`; () when it does not say
+    quiet: bool = False  #: it takes no jobs, because it was told so or because it is stopping
+    rss: int = 0  #: bytes of memory, as they were a few seconds ago
+    lag_ms: Millis = 0  #: how late its event loop was
 
 
 class QueueCounts(Struct, frozen=True, kw_only=True):
@@ -349,11 +353,13 @@ class Queries(Protocol):
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         """Jobs in these states: finished ones by when they ended, delayed by due time, waiting in serving order.
 
         Jobs of groups come after the other waiting ones, by group and then in their group's order. `lean` as in `get`.
+        Finished ones that ended after `ended_by` are left out, though `total` counts them: to go on far down a long
+        list costs as little as to begin it, which `start` does not.
         """
         ...
 
@@ -361,8 +367,11 @@ class Queries(Protocol):
         """How many jobs are in each state; costs the same at a million jobs."""
         ...
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        """How a parent's children stand, and the jobs it comes `after`."""
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        """How a parent's children stand, and the jobs it comes `after`.
+
+        `lean` leaves results out ("" in their place) and cuts reasons to `REASON` characters.
+        """
         ...
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:

@@ -188,15 +188,18 @@ class SealedStorage(Passing):
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         page = await self.inner.page(
-            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean
-        )
+            queue, states, start=start, limit=limit, newest_first=newest_first, name=name, group=group, lean=lean,
+            ended_by=ended_by,
+        )  # fmt: skip
         return Page(self._jobs(page.items), page.total)
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        found = await self.inner.children(queue, job_id)
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        found = await self.inner.children(queue, job_id, lean=lean)
+        if lean:
+            return found
         completed = {
             child: self._text(found.queues.get(child, queue), child, text, "result")
             for child, text in found.completed.items()

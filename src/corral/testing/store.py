@@ -140,8 +140,8 @@ class ClockedStorage(Passing):
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._storage.counts(queues)
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        return await self._storage.children(queue, job_id)
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        return await self._storage.children(queue, job_id, lean=lean)
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
         return await self._storage.logs(queue, job_id, start=start, limit=limit)

@@ -327,6 +327,7 @@ class Fetcher:
                 facts = {"event": "job.unstorable", "queue": run.queue, "job": run.job.name, "jobId": run.job.id}
                 logger.error("verdict cannot be stored", extra={**facts, "error": describe(problem)})
                 self._forget(run)
+                self._reporter.lost(run)
 
     async def _back_off(self, error: Exception) -> None:
         self._failures += 1

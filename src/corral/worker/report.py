@@ -85,6 +85,11 @@ class Reporter:
             )
             self._calls.put(event, run.job)
 
+    def lost(self, run: Run) -> None:
+        """No verdict on this run will be handed in: the store can hold none."""
+        for watcher in self.watchers:
+            watcher.ended(run, Released(), Refusal.LEASE_LOST)
+
     def _log(self, run: Run, outcome: Outcome, kind: EventType) -> None:
         facts: dict[str, object] = {
             "event": f"job.{kind.value}", "queue": run.queue, "job": run.job.name, "jobId": run.job.id,

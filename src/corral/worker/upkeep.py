@@ -15,6 +15,7 @@ from corral.storage.port import Selection, Storage
 from corral.timing import now_ms
 from corral.worker.hooks import HookCalls
 from corral.worker.report import Reporter
+from corral.worker.watch import Watcher
 
 logger = logging.getLogger("corral.upkeep")
 
@@ -43,7 +44,9 @@ class Recovery:
         self, storage: Storage, queues: Sequence[str], hooks: HookCalls, *, lease: float,
         failed_at: Callable[[], float], max_crashes: int = 2,
         dead_letter: Callable[[Job], str | None] = lambda job: job.options.dead_letter,
+        watchers: Sequence[Watcher] = (),
     ) -> None:  # fmt: skip
+        self._watchers = watchers
         self._dead_letter = dead_letter
         self._letters: list[NewJob] = []  #: refused by a full queue
         self._max_crashes = max_crashes
@@ -81,6 +84,9 @@ class Recovery:
         while more:
             recovered = await self._storage.recover(queue, max_crashes=self._max_crashes)
             more = recovered.more
+            if recovered.requeued or recovered.quarantined:
+                for watcher in self._watchers:
+                    watcher.recovered(queue, recovered.requeued, recovered.quarantined)
             for job_id in (*recovered.requeued, *recovered.quarantined):
                 logger.warning(
                     "job recovered from a lost worker",

@@ -2,10 +2,31 @@
 
 from collections.abc import Sequence
 
+from corral.errors import JobCancelledError, JobTimeoutError
 from corral.job import JobId
-from corral.outcome import Outcome
+from corral.outcome import Completed, Crashed, Failed, Outcome, Retried
 from corral.storage.port import Lease, Pulse, Refusal
 from corral.worker.run import Run
+
+_TIMEOUT = JobTimeoutError.__name__
+
+
+def end_of(run: Run, outcome: Outcome) -> str:
+    """How a run ended, in one of the words that metrics, traces and logs share.
+
+    completed, failed, cancelled and timeout are for good; retried stands for any attempt that is followed by another;
+    released for a job that went back without using one up.
+    """
+    match outcome:
+        case Completed():
+            return "completed"
+        case Failed(failure=failure):
+            if isinstance(run.stopped, JobCancelledError):
+                return "cancelled"
+            return "timeout" if failure is not None and failure.type.endswith(_TIMEOUT) else "failed"
+        case Retried() | Crashed():
+            return "retried"
+    return "released"
 
 
 class Watcher:

@@ -21,7 +21,8 @@ from corral.errors import ConfigError, CorralError
 from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import QueueSettings
-from corral.scheduler import Scheduler
+from corral.pauses import resume_due
+from corral.scheduler import Fired, Scheduler
 from corral.storage.port import Storage, Token, WorkerInfo
 from corral.timing import now_ms
 from corral.worker.batches import Batches
@@ -34,6 +35,7 @@ from corral.worker.hooks import HookCalls, Hooks, name_of, quietly
 from corral.worker.inject import Injector
 from corral.worker.keeper import Keeper
 from corral.worker.middleware import Middleware
+from corral.worker.orders import Orders
 from corral.worker.permits import Permits
 from corral.worker.recorder import FLUSH_SECONDS, Recorder
 from corral.worker.report import Reporter
@@ -41,11 +43,15 @@ from corral.worker.run import Run
 from corral.worker.services import Providers
 from corral.worker.threads import Threads
 from corral.worker.upkeep import Recovery, Stats, every, sweep
+from corral.worker.vitals import Vitals
+from corral.worker.watch import Watcher
 from corral.worker.wire import in_child
 
 logger = logging.getLogger("corral.worker")
 
 GRACEFUL, ABANDONED = 0, 9
+#: How often queues are looked at whose pause may be over.
+PAUSES_SECONDS = 4.0
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
@@ -97,6 +103,7 @@ class BaseWorker(Controls):
         prepare: Callable[[], Awaitable[None]] | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None, intake: Intake = OPEN,
         providers: Providers | None = None, ready: Sequence[WorkerHook] = (), stopping: Sequence[WorkerHook] = (),
+        watchers: Sequence[Watcher] = (),
     ) -> None:  # fmt: skip
         self.options = options
         self.storage = storage
@@ -116,10 +123,14 @@ class BaseWorker(Controls):
         self._told_ready = ready
         self._told_stopping = stopping
         self._was_ready = False
+        self.started = False  #: it takes, or took, jobs
+        self.keeper: Keeper | None = None  #: renews its leases, once it has begun
+        self._vitals = Vitals(options.lease / 3)
         self._handlers: tuple[str, ...] = ()
         self._closing = asyncio.Lock()
         self._status: int | None = None  #: what `run` answers, once everything is over
         self.reporter = Reporter(self._hooks)
+        self.reporter.watchers = tuple(watchers)
         self.recorder = self.reporter.recorder = Recorder(storage)
         self.threads = Threads()
         self._children: Children | None = None
@@ -131,6 +142,12 @@ class BaseWorker(Controls):
         self._stop = asyncio.Event()
         self._orders = 0
         self._errors: list[BaseException] = []
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have this one told of every run, from its start on. Raises: ConfigError when the worker has begun."""
+        if self.keeper is not None:
+            raise ConfigError("a worker is watched from its start on: call watch() before it runs", key="watch")
+        self.reporter.watchers = (*self.reporter.watchers, watcher)
 
     # -- start and stop ------------------------------------------------------------------------------------------
 
@@ -206,7 +223,7 @@ class BaseWorker(Controls):
             await self._stack.aclose()  # a lifespan that was entered is left again
             raise
         logger.info("Queue Worker is now running", extra={"event": "worker.ready", "worker": self.name})
-        self._was_ready = True
+        self._was_ready = self.started = True
         await self._tell(self._told_ready, "ready")
 
     async def _tell(self, hooks: Sequence[WorkerHook], what: str) -> None:
@@ -227,9 +244,10 @@ class BaseWorker(Controls):
             await self._stack.enter_async_context(self._lifespan())
         await self._injector.start(self._stack)
         lease_ms = round(self.options.lease * 1000)
-        keeper = Keeper(
-            self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run, died=self._keeper_died
-        )
+        keeper = self.keeper = Keeper(
+            self.storage, self.info, self._running, lease_ms=lease_ms, stop_run=self._stop_run, died=self._keeper_died,
+            revived=self._store_is_back, orders=Orders(self).serve, watchers=self.reporter.watchers,
+        )  # fmt: skip
         self._stack.push_async_callback(keeper.stop)
         await keeper.start()
         self.fetchers = [self._fetcher(lane, lease_ms) for lane in self.lanes]
@@ -271,7 +289,7 @@ class BaseWorker(Controls):
         if options.recover:
             recovery = Recovery(
                 self.storage, queues, self._hooks, lease=options.lease, failed_at=lambda: keeper.failed_at,
-                max_crashes=options.max_crashes, dead_letter=self._dead_letter,
+                max_crashes=options.max_crashes, dead_letter=self._dead_letter, watchers=self.reporter.watchers,
             )  # fmt: skip
             # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
             self._spawn(every(options.recovery_interval or min(4.0, options.lease / 3), recovery, "recovery"))
@@ -280,15 +298,24 @@ class BaseWorker(Controls):
             if lane.breaker is not None:
                 fuse = self.reporter.fuses[lane.queue] = Fuse(self.storage, lane.queue, lane.breaker, self._hooks)
                 self._spawn(fuse.serve())
+        self._spawn(every(PAUSES_SECONDS, self._resume_due, "timed pauses"))
         if options.sweep:
             self._spawn(every(options.sweep_interval, lambda: sweep(self.storage, queues), "retention"))
         if options.stats_interval > 0:
             stats = Stats(self.storage, queues, self.reporter, options.stats_interval)
             self._spawn(every(options.stats_interval, stats, "statistics"))
         if self._scheduler is not None and options.run_schedules:
+            self._scheduler.told = self._fired
             self._spawn(self._scheduler.run(self._stop))
         if options.burst or options.max_jobs is not None or options.max_time is not None:
             self._spawn(self._watch_end())
+
+    async def _resume_due(self) -> None:
+        await resume_due(self.storage)
+
+    def _fired(self, fired: Fired) -> None:
+        for watcher in self.reporter.watchers:
+            watcher.fired(fired.queue, fired.key, len(fired.jobs), fired.missed)
 
     def _dead_letter(self, job: Job) -> str | None:
         """Where a job goes that no worker could finish: what it says itself, else what its handler says."""
@@ -304,6 +331,10 @@ class BaseWorker(Controls):
         if not task.cancelled() and task.exception() is not None:
             logger.critical("fetching failed; the worker stops", exc_info=task.exception())
             self.stop()
+
+    def _store_is_back(self) -> None:
+        for fetcher in self.fetchers:
+            fetcher.hurry()
 
     def _keeper_died(self, error: BaseException) -> None:
         """Nobody renews the leases any more: hand everything back while it is still ours."""
@@ -372,10 +403,12 @@ class BaseWorker(Controls):
 
     def info(self) -> WorkerInfo:
         """How the worker presents itself."""
+        rss, lag_ms = self._vitals.look(0.0 if self.keeper is None else self.keeper.lag())
+        slots = [fetcher.slots for fetcher in self.fetchers] or [lane.slots for lane in self.lanes]
         return WorkerInfo(
             id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
-            queues=tuple(lane.queue for lane in self.lanes), slots=sum(lane.slots for lane in self.lanes),
-            started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
+            queues=tuple(lane.queue for lane in self.lanes), slots=sum(slots), slots_of=tuple(slots),
+            quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
             handlers=self._handlers,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from corral.admin.admin import Admin
-from corral.admin.audit import Actor
+from corral.admin.objects import Actor
 from corral.app.app import Corral
 from corral.cli.backend.direct_acts import DirectActs
 from corral.cli.backend.direct_reads import DirectReads

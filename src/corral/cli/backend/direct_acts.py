@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from corral.cli.backend.direct_base import Parts
-from corral.cli.backend.drafts import new_jobs, schedule_of
+from corral.cli.backend.drafts import new_jobs, node_of, schedule_of, stored_schedule
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
-from corral.cli.backend.rows import at_ms, schedule_row
-from corral.errors import JobFailedError, JobNotFoundError
+from corral.cli.backend.rows import at_ms, job_detail, schedule_row
+from corral.errors import JobFailedError
 from corral.job import JobState
 from corral.options import QueueSettings, RateLimit
 from corral.payload import to_json
 from corral.queue import MAX_BULK, Queue
-from corral.timing import now_ms
 
 
 class DirectActs(Parts):
@@ -62,8 +61,6 @@ class DirectActs(Parts):
         return await self._job(queue, job_id)
 
     async def _job(self, queue: str, job_id: str) -> Row:
-        from corral.cli.backend.rows import job_detail
-
         return job_detail(await self.monitor.job(queue, job_id))
 
     async def rerun(self, queue: str, job_id: str, change: Row) -> Row:
@@ -110,11 +107,11 @@ class DirectActs(Parts):
         await self.desk.obliterate(queue, force=force)
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
-        old = await self._stored(draft)
         if fresh:
-            made = await self.desk.put_schedule(schedule_of(self.app, draft, None))
+            made = await self.desk.put_schedule(schedule_of(draft, None))
         else:
-            made = await self.desk.edit_schedule(schedule_of(self.app, draft, old))
+            old = await stored_schedule(self.storage, draft.queue, draft.key)
+            made = await self.desk.edit_schedule(schedule_of(draft, old))
         return schedule_row(await self.monitor.schedule(made.queue, made.key))
 
     async def act_on_schedule(self, verb: str, queue: str, key: str) -> Row:
@@ -132,3 +129,25 @@ class DirectActs(Parts):
             case _:
                 await self.desk.repair_schedule(queue, key)
         return schedule_row(await self.monitor.schedule(queue, key))
+
+    async def add_flow(self, tree: object) -> Row:
+        handle = await self.desk.add_flow(node_of(self.app, tree))
+        return {"queue": handle.root.queue.name, "id": handle.root.id, "jobs": len(handle.jobs)}
+
+    async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> str:
+        return (await self.desk.retry_flow(queue, job_id, only_failed=only_failed)).id
+
+    async def retry_failures(self, queue: str | None, fingerprint: str, *, every: float) -> str:
+        return (await self.desk.retry_failures(fingerprint, queue, every_ms=round(every * 1000))).id
+
+    async def mute(self, kind: str, subject: str, until: float | None) -> None:
+        if until is None:
+            await self.desk.unmute(kind, subject)
+        else:
+            await self.desk.mute(kind, subject, round(until * 1000))
+
+    async def order(self, worker: str, command: str, value: object = None) -> str:
+        return await self.desk.order(worker, command, value)
+
+    async def answer(self, worker: str, command_id: str) -> str | None:
+        return await self.desk.answer(worker, command_id)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from corral.http.models.base import Body, Time, config, moment, seconds
 from corral.monitor.objects import Autoscale as AutoscaleRow
 from corral.monitor.objects import Limit, QueueDetail, QueueRow, Rates, Setting, Spread
-from corral.http.models.base import Body, Time, config, moment, seconds, when
 from corral.storage.port import QueueInfo
 from corral.timing import Millis
 
@@ -84,7 +84,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Jobs by state. `waiting` are those without a priority where `prioritized` is known, else all that wait."""
+    """Jobs by state. `waiting` are all that wait, whatever their priority."""
 
     __pydantic_config__ = config()
     waiting: int
@@ -203,7 +203,9 @@ class Queue:
 class Priorities:
     """Waiting jobs by priority."""
 
-    __pydantic_config__ = config({"items": [{"priority": 1, "count": 4}, {"priority": 0, "count": 12}], "complete": True})
+    __pydantic_config__ = config(
+        {"items": [{"priority": 1, "count": 4}, {"priority": 0, "count": 12}], "complete": True}
+    )
     items: Sequence["PriorityCount"]
     complete: bool
     """Whether these are all: the first 20 that occur are told apart."""
@@ -510,5 +512,3 @@ def autoscale_of(row: AutoscaleRow) -> Autoscale:
         slots_per_worker=row.slots_per_worker, workers=row.workers, utilization=row.utilization,
         desired_workers=row.desired_workers, load=row.load, target_seconds=row.target_ms / 1000,
     )  # fmt: skip
-
-

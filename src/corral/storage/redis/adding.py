@@ -58,8 +58,10 @@ class NewJobRequest(Struct, omit_defaults=True):
 
 
 class _Add(Call, omit_defaults=True, kw_only=True):
-    register: Sequence[str]
-    groups: list[list[NewJobRequest]]
+    register: tuple[str, ...] = ()
+    groups: list[list[NewJobRequest]] | None = None
+    plain: list[str | list[str]] | None = None  #: name, opts, payloads, and again
+    sizes: list[int] | None = None
 
 
 class _Full(Struct):
@@ -88,7 +90,7 @@ class _Refused(Struct):
 
 #: Id, whether it is new, and True behind that when deduplication found it.
 AddedRow = list[JobId | bool]
-_decode_added = msgspec.msgpack.Decoder(list[int | list[AddedRow] | _Refused]).decode
+_decode_added = msgspec.msgpack.Decoder(int | list[int | list[AddedRow] | _Refused]).decode
 
 
 def new_job(job: NewJob, prefix: str) -> NewJobRequest:
@@ -124,6 +126,26 @@ def added(row: AddedRow) -> Added:
     return Added(str(row[0]), bool(row[1]), len(row) > 2)
 
 
+def plain_options(jobs: Sequence[NewJob]) -> str | None:
+    """The `opts` of jobs that differ in nothing but their payloads and have nothing special; None when they are others.
+
+    Their names travel once, and the script has little to ask: a bulk is a third faster for it.
+    """
+    first = jobs[0]
+    queue, name, options = first.queue, first.name, first.options
+    if options.lifespan_ms is not None:
+        return None
+    for job in jobs:
+        if (
+            job.id is not None or job.delay_ms or job.run_at is not None or job.priority or job.lifo
+            or job.parent is not None or job.children or job.after or job.group is not None or job.dedup is not None
+            or job.schedule is not None or job.name != name or job.queue != queue
+            or (job.options is not options and job.options != options)
+        ):  # fmt: skip
+            return None
+    return options_text(options)
+
+
 class Adder:
     """Adds travel together: those that come while a call is under way share the next one."""
 
@@ -141,7 +163,7 @@ class Adder:
     async def add(self, jobs: Sequence[NewJob], now: Millis | None) -> list[Added]:
         if not jobs:
             return []
-        letter = _Letter([new_job(job, self._prefix) for job in jobs])
+        letter = _Letter(jobs, self._prefix)
         if now is not None:
             await self._send([letter], now)
         elif self._busy:
@@ -189,33 +211,67 @@ class Adder:
                     letter.read.set_result(None)
 
     async def _send(self, letters: Sequence["_Letter"], now: Millis | None) -> None:
-        known, fresh, special = self._known, set[str](), False
-        for letter in letters:
-            for job in letter.jobs:
-                if job.queue not in known:
-                    fresh.add(job.queue)
-                if job.more:
-                    special = True
-        queue = letters[0].jobs[0].queue
-        groups = [letter.jobs for letter in letters]
-        request = _Add(prefix=self._prefix, queue=queue, now=now, register=tuple(fresh), groups=groups)
-        reply = await self._server.run(script("add_full" if special else "add"), queue, pack(request))
-        answers = _decode_added(reply)
-        known.update(fresh)
+        queue = letters[0].queue
+        plain = all(letter.opts is not None and letter.queue == queue for letter in letters)
+        if plain:
+            fresh = () if queue in self._known else (queue,)
+            request, name = self._plain(letters, queue, fresh, now), "add"
+        else:
+            request, name = self._spelled_out(letters, queue, now)
+        answers = _decode_added(await self._server.run(script(name), queue, pack(request)))
+        self._known.update(request.register)
+        if isinstance(answers, int):
+            for letter in letters:
+                letter.answer = answers
+                answers += len(letter.jobs)
+            return
         for letter, answer in zip(letters, answers, strict=True):
             letter.answer = answer
 
+    def _plain(self, letters: Sequence["_Letter"], queue: str, fresh: tuple[str, ...], now: Millis | None) -> _Add:
+        runs: list[str | list[str]] = []
+        payloads: list[str] = []
+        last_name = last_opts = ""
+        for letter in letters:
+            name, opts = letter.jobs[0].name, letter.opts or ""
+            if name != last_name or opts != last_opts:
+                payloads = []
+                runs += (name, opts, payloads)
+                last_name, last_opts = name, opts
+            payloads += [job.data for job in letter.jobs]
+        sizes = None if len(letters) == 1 else [len(letter.jobs) for letter in letters]
+        return _Add(prefix=self._prefix, queue=queue, now=now, register=fresh, plain=runs, sizes=sizes)
+
+    def _spelled_out(self, letters: Sequence["_Letter"], queue: str, now: Millis | None) -> tuple[_Add, str]:
+        groups = [letter.requests(self._prefix) for letter in letters]
+        fresh, special = set[str](), False
+        for group in groups:
+            for job in group:
+                if job.queue not in self._known:
+                    fresh.add(job.queue)
+                if job.more:
+                    special = True
+        request = _Add(prefix=self._prefix, queue=queue, now=now, register=tuple(fresh), groups=groups)
+        return request, "add_full" if special else "add"
+
 
 class _Letter:
-    """One caller's jobs on their way."""
+    """One caller's jobs on their way. What cannot be written is found out here, before others' jobs are with it."""
 
-    __slots__ = ("answer", "error", "jobs", "read")
+    __slots__ = ("answer", "error", "jobs", "opts", "queue", "read", "spelled_out")
 
-    def __init__(self, jobs: list[NewJobRequest]) -> None:
+    def __init__(self, jobs: Sequence[NewJob], prefix: str) -> None:
         self.jobs = jobs
+        self.queue = jobs[0].queue
+        self.opts = plain_options(jobs)  #: of plain jobs
+        self.spelled_out = None if self.opts is not None else [new_job(job, prefix) for job in jobs]
         self.answer: int | list[AddedRow] | _Refused | None = None
         self.error: CorralError | None = None
         self.read: asyncio.Future[None] | None = None
+
+    def requests(self, prefix: str) -> list[NewJobRequest]:
+        """Its jobs as the scripts read them one by one."""
+        return self.spelled_out or [new_job(job, prefix) for job in self.jobs]
 
     def opened(self) -> list[Added]:
         """What became of them. Raises: QueueFullError, JobNotFoundError, or what kept the call from being made."""

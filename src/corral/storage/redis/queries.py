@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from corral.job import Job, JobId, JobState
 from corral.storage.insight import Page
-from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.port import REASON, Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.redis.call import Call
 from corral.storage.redis.codec import pack, shown_job
 from corral.storage.redis.connection import Server
@@ -43,6 +43,7 @@ class _Page(Call, omit_defaults=True, kw_only=True, rename={"start": "from"}):
     name: str | None = None
     group: str | None = None
     lean: bool = False
+    ended_by: Millis | None = None
     start: list[int] | None = None
 
 
@@ -74,6 +75,7 @@ class _Counted(Struct):
 
 class _Children(Call, omit_defaults=True, kw_only=True, rename={"start": "from"}):
     id: JobId
+    lean: bool = False
     start: list[str] | None = None
 
 
@@ -161,7 +163,7 @@ class Queries:
 
     async def page(
         self, queue: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool, name: str | None,
-        group: str | None = None, lean: bool = False,
+        group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         wanted = sorted(set(states))
         # Waiting jobs are listed as they will be served; turning that round would put the last first.
@@ -170,7 +172,7 @@ class Queries:
         total = matched = 0
         request = _Page(
             prefix=self._prefix, queue=queue, states=wanted, newest_first=turned, skip=max(0, start),
-            limit=max(0, limit), name=name, group=group, lean=lean,
+            limit=max(0, limit), name=name, group=group, lean=lean, ended_by=ended_by,
         )  # fmt: skip
         more = True
         while more:
@@ -203,11 +205,11 @@ class Queries:
             answers += [_counts(name, one) for name, one in zip(some, counted, strict=True)]
         return answers
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
+    async def children(self, queue: str, job_id: JobId, lean: bool = False) -> Children:
         pending: dict[str, None] = {}
         completed: dict[str, str] = {}
         failed: dict[str, str] = {}
-        request = _Children(prefix=self._prefix, queue=queue, id=job_id)
+        request = _Children(prefix=self._prefix, queue=queue, id=job_id, lean=lean)
         more = True
         while more:
             reply = _decode_children(await self._ask("children", queue, request))
@@ -221,7 +223,11 @@ class Queries:
         return Children(
             pending=tuple(self._child(key) for key in left),
             completed={self._child(key)[1]: result for key, result in completed.items()},
-            failed={self._child(key)[1]: reason for key, reason in failed.items() if key not in completed},
+            failed={
+                self._child(key)[1]: reason[:REASON] if lean else reason
+                for key, reason in failed.items()
+                if key not in completed
+            },
             queues={job_id: queue for queue, job_id in map(self._child, (*left, *completed, *failed))},
         )
 

@@ -11,7 +11,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import FailureGroup, GroupInfo, Page, Place, Sample, Tier
+from corral.storage.insight import Engine, FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
     Bucket,
@@ -42,7 +42,7 @@ from corral.storage.redis.records import Records
 from corral.storage.redis.schedules import Schedules
 from corral.storage.redis.turns import Turns
 from corral.storage.redis.url import parse
-from corral.storage.redis.vitals import vitals
+from corral.storage.redis.vitals import engine, vitals
 from corral.storage.redis.wake import Waiter
 from corral.storage.vital import Vital
 from corral.timing import Millis
@@ -170,15 +170,15 @@ class RedisStorage:
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
-        return await self._queries.page(queue, states, start, limit, newest_first, name, group, lean)
+        return await self._queries.page(queue, states, start, limit, newest_first, name, group, lean, ended_by)
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._queries.counts(queues)
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        return await self._queries.children(queue, job_id)
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        return await self._queries.children(queue, job_id, lean)
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
         return await self._queries.logs(queue, job_id, start, limit)
@@ -216,6 +216,9 @@ class RedisStorage:
 
     async def vitals(self) -> list[Vital]:
         return await vitals(self._server)
+
+    async def engine(self) -> Engine:
+        return await engine(self._server)
 
     # -- records -------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from corral.errors import CorralError
+from corral.storage.insight import Engine
 from corral.storage.redis.checks import SAFE
 from corral.storage.redis.connection import Server
 from corral.storage.redis.link import Command, Reply
@@ -37,6 +38,23 @@ async def vitals(server: Server) -> list[Vital]:
         *_memory(info),
         *_persistence(info, fsync, saves),
     ]
+
+
+async def engine(server: Server) -> Engine:
+    """What INFO tells, in numbers. Raises: StorageUnavailableError."""
+    await server.commands(("PING",))  # a user without the right to ask for more must not hide that nobody is there
+    info: dict[str, str] = {}
+    for section in ("server", "memory", "stats"):
+        info |= _lines(await _ask(server, ("INFO", section)))
+    version = info.get("valkey_version") or info.get("redis_version") or ".".join(map(str, server.version))
+    return Engine(
+        kind="redis", version=version, memory_bytes=_number(info, "used_memory"),
+        memory_limit_bytes=_number(info, "maxmemory"), evicted_keys=_number(info, "evicted_keys"),
+    )  # fmt: skip
+
+
+def _number(info: Mapping[str, str], key: str) -> int | None:
+    return int(info[key]) if info.get(key, "").isdigit() else None
 
 
 def _version(info: Mapping[str, str], server: Server) -> Vital:

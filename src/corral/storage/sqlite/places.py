@@ -8,8 +8,22 @@ from corral.storage.sqlite.commands import CODES
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.grouprow import GROUP_COLUMNS, GroupRow
 from corral.storage.sqlite.rows import JOB_COLUMNS, LEAN_COLUMNS, to_job, to_lean_job
-from corral.storage.sqlite.unit import COUNTED, DELAYED, GROUPED, HELD, WAITING, QueueRow, Row, Unit, Value, numbers_in
+from corral.storage.sqlite.unit import (
+    COMPLETED,
+    COUNTED,
+    DELAYED,
+    FAILED,
+    GROUPED,
+    HELD,
+    WAITING,
+    QueueRow,
+    Row,
+    Unit,
+    Value,
+    numbers_in,
+)
 from corral.storage.sqlite.windows import full_until
+from corral.timing import Millis
 
 #: Jobs before one that are counted: 100,000 entries of an index are 3 ms.
 FAR = 100_000
@@ -21,7 +35,7 @@ _SHOWN = "queue = ? AND (waiting > 0 OR active > 0 OR settings IS NOT NULL)"
 
 def page(
     unit: Unit, name: str, states: Sequence[JobState], start: int, limit: int, newest_first: bool,
-    job_name: str | None, group: str | None, lean: bool = False,
+    job_name: str | None, group: str | None, lean: bool = False, ended_by: Millis | None = None,
 ) -> Page[Job]:  # fmt: skip
     """A stretch of the jobs in some states. The total comes from the counters unless there is a filter."""
     queue = unit.look(name)
@@ -41,9 +55,9 @@ def page(
     descending = newest_first and not set(codes) & {WAITING, DELAYED}
     start, limit = max(0, start), max(0, limit)
     if len(codes) == 1 and codes[0] not in (HELD, GROUPED):  # one run of the index, which skips a million in 30 ms
-        pks = _stretch(unit, queue, codes[0], where, values, descending, limit, start)
+        pks = _stretch(unit, queue, codes[0], where, values, descending, limit, start, ended_by)
     else:
-        pks = _places(unit, queue, codes, where, values, descending, start + limit)[start:]
+        pks = _places(unit, queue, codes, where, values, descending, start + limit, ended_by)[start:]
     columns, read = (LEAN_COLUMNS, to_lean_job) if lean else (JOB_COLUMNS, to_job)
     rows = [unit.rows(f"SELECT {columns} FROM corral_job WHERE pk = ?", (pk,))[0] for pk in pks]  # noqa: S608
     return Page(tuple(read(name, row) for row in rows), total)
@@ -51,18 +65,25 @@ def page(
 
 def _stretch(
     unit: Unit, queue: QueueRow, code: int, where: str, values: tuple[Value, ...], descending: bool, limit: int,
-    start: int,
+    start: int, ended_by: Millis | None,
 ) -> list[int]:  # fmt: skip
     """The keys of a stretch of the jobs in one state, in order."""
     way = "DESC" if descending else "ASC"
-    select = f"SELECT pk FROM corral_job WHERE queue = ? AND state = ?{where}"  # noqa: S608
+    until, end = _until(code, ended_by)
+    select = f"SELECT pk FROM corral_job WHERE queue = ? AND state = ?{until}{where}"  # noqa: S608
     sql = f"{select} ORDER BY k1 {way}, k2 {way}, pk {way} LIMIT ? OFFSET ?"
-    return [row[0] for row in unit.rows(sql, (queue.pk, code, *values, limit, start))]
+    return [row[0] for row in unit.rows(sql, (queue.pk, code, *end, *values, limit, start))]
+
+
+def _until(code: int, ended_by: Millis | None) -> tuple[str, tuple[Value, ...]]:
+    """The end of the run of a state of finished jobs."""
+    return ("", ()) if ended_by is None or code not in (COMPLETED, FAILED) else (" AND k1 <= ?", (ended_by,))
 
 
 def _places(
-    unit: Unit, queue: QueueRow, codes: Sequence[int], where: str, values: tuple[Value, ...], descending: bool, end: int
-) -> list[int]:
+    unit: Unit, queue: QueueRow, codes: Sequence[int], where: str, values: tuple[Value, ...], descending: bool,
+    end: int, ended_by: Millis | None,
+) -> list[int]:  # fmt: skip
     """The keys of the first `end` jobs in these states, in order.
 
     Each state is read along the index as far as needed and then merged: one query over several states would sort all
@@ -74,8 +95,9 @@ def _places(
     for code in codes:
         if code != GROUPED:
             own = " AND gid IS NULL" if code == HELD else ""
-            sql = f"{select}{own} ORDER BY k1 {way}, k2 {way}, pk {way} LIMIT ?"
-            found += [(row[0], b"", *row[:3]) for row in unit.rows(sql, (queue.pk, code, *values, end))]
+            until, last = _until(code, ended_by)
+            sql = f"{select}{own}{until} ORDER BY k1 {way}, k2 {way}, pk {way} LIMIT ?"
+            found += [(row[0], b"", *row[:3]) for row in unit.rows(sql, (queue.pk, code, *values, *last, end))]
         if code in (HELD, GROUPED) and queue.grouped:
             sql = f"{select} AND gid IS NOT NULL ORDER BY gid, k1, k2, pk LIMIT ?"
             rows = unit.rows(sql, (queue.pk, code, *values, end))

@@ -8,7 +8,7 @@ from corral.event import NOW, Event, EventCursor
 from corral.job import Job
 from corral.schedule import Schedule
 from corral.storage.insight import Page
-from corral.storage.port import Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
+from corral.storage.port import REASON, Bucket, Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.rows import JOB_COLUMNS, LEAN_COLUMNS, to_job, to_lean_job
 from corral.storage.sqlite.schedules import decode
@@ -76,11 +76,12 @@ def _counts(unit: Unit, name: str) -> QueueCounts:
     )
 
 
-def children(unit: Unit, name: str, job_id: str) -> Children:
+def children(unit: Unit, name: str, job_id: str, lean: bool = False) -> Children:
     """The children of a job."""
     queue = unit.look(name)
     pk = None if queue is None else find_pk(unit, queue, job_id)
-    sql = "SELECT queue, id, state, value FROM corral_child WHERE parent = ? ORDER BY child"
+    value = f"iif(state = {FAILED}, substr(value, 1, {REASON}), '')" if lean else "value"
+    sql = f"SELECT queue, id, state, {value} FROM corral_child WHERE parent = ? ORDER BY child"  # noqa: S608  # constants only
     rows = unit.rows(sql, (pk,))
     return Children(
         pending=tuple((row[0], row[1]) for row in rows if row[2] == 0),

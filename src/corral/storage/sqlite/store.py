@@ -10,7 +10,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
-from corral.storage.insight import FailureGroup, GroupInfo, Page, Place, Sample, Tier
+from corral.storage.insight import Engine, FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
     Bucket,
@@ -33,6 +33,7 @@ from corral.storage.sqlite import claim as _claim
 from corral.storage.sqlite import commands, dedup, entries, failures, leases, places, queries, schedules, series
 from corral.storage.sqlite.add import add
 from corral.storage.sqlite.core import Core
+from corral.storage.sqlite.measure import engine
 from corral.storage.sqlite.notes import remember
 from corral.storage.sqlite.settings import configure
 from corral.storage.sqlite.settle import settle
@@ -148,17 +149,17 @@ class SqliteStorage:
 
     async def page(
         self, queue: str, states: Sequence[JobState], *, start: int = 0, limit: int = 50, newest_first: bool = True,
-        name: str | None = None, group: str | None = None, lean: bool = False,
+        name: str | None = None, group: str | None = None, lean: bool = False, ended_by: Millis | None = None,
     ) -> Page[Job]:  # fmt: skip
         return await self._core.read(
-            lambda unit: places.page(unit, queue, states, start, limit, newest_first, name, group, lean)
+            lambda unit: places.page(unit, queue, states, start, limit, newest_first, name, group, lean, ended_by)
         )
 
     async def counts(self, queues: Sequence[str]) -> list[QueueCounts]:
         return await self._core.read(lambda unit: queries.counts(unit, queues), brief=len(queues) <= BRIEF)
 
-    async def children(self, queue: str, job_id: JobId) -> Children:
-        return await self._core.read(lambda unit: queries.children(unit, queue, job_id))
+    async def children(self, queue: str, job_id: JobId, *, lean: bool = False) -> Children:
+        return await self._core.read(lambda unit: queries.children(unit, queue, job_id, lean))
 
     async def logs(self, queue: str, job_id: JobId, *, start: int = 0, limit: int = 100) -> Page[str]:
         return await self._core.read(lambda unit: queries.logs(unit, queue, job_id, start, limit))
@@ -195,6 +196,10 @@ class SqliteStorage:
 
     async def series(self, queue: str, tier: Tier, *, since: Millis, until: Millis) -> list[Sample]:
         return await self._core.read(lambda unit: series.series(unit, queue, tier, since, until))
+
+    async def engine(self) -> Engine:
+        place = parse(self._url)
+        return await self._core.read(lambda unit: engine(unit.db, None if place.memory else place.path))
 
     # -- records -------------------------------------------------------------------------------------------------
 

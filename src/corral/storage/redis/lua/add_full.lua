@@ -23,7 +23,7 @@
 
 local before = earlier()
 if before then return before end
-if #req.register > 0 then call('SADD', 'corral:' .. req.prefix .. '::queues', unpack(req.register)) end
+if req.register then call('SADD', 'corral:' .. req.prefix .. '::queues', unpack(req.register)) end
 local function too_large(jobs)
   for _, job in ipairs(jobs) do
     if job.group then return grouping().refusal(jobs) end

@@ -3,8 +3,8 @@
 --
 -- Keys     wait paused prioritized delayed active waiting-children completed failed <id> <id>:dependencies; own: held leases
 --          schedules slots grouped aside
--- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, lean?, from? }   `from`: where each run was left, from
---          the last reply
+-- Request  { queue, prefix, states, newest_first, skip, limit, name?, group?, lean?, ended_by?, from? }   `from`: where each run was
+--          left, from the last reply; finished jobs that ended after `ended_by` (ms) are left out, but `total` counts them
 -- Reply    { rows, total, matched, skip, from, more }   rows as those of get.lua; `total` without a filter; `matched` counts those
 --          that were asked for in this slice; `more`: the slice was full, call again with `from` and `skip` of this reply
 -- Events   none
@@ -25,10 +25,16 @@ local ROW = 5
 local BYTES = 4000000
 local CHUNK = 200
 
+local ENDED = { completed = true, failed = true }
+
 local runs, total = {}, 0
 for _, state in ipairs(req.states) do
   for _, run in ipairs(SOURCES[state](queue)) do
     total = total + run.size - (run.beside or 0)
+    if req.ended_by and ENDED[state] then
+      run.behind = call('ZCOUNT', queue[state], string.format('%.0f', req.ended_by + 1), '+inf')
+      run.resize(run.size - run.behind)
+    end
     run.newest_first = req.newest_first
     runs[#runs + 1] = run
   end

@@ -13,12 +13,14 @@ local memory = KEYS[2] .. 'op:' .. lane
 local MEMORY_MS = '60000'
 
 local given = req.now ~= nil -- a test says what time it is
-local now = req.now
-if not now then
+local now, now_text = req.now, nil -- a number that is put into a command goes through printf, which costs as much as a small command
+if given then
+  now_text = string.format('%.0f', now)
+else
   local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  now_text = time[1] .. string.sub('00000' .. time[2], -6, -4) -- seconds, and milliseconds of the microseconds
+  now = tonumber(now_text)
 end
-local now_text = string.format('%.0f', now) -- a number is put into a command by printf, which costs as much as a small command
 
 -- End the call with an error that the caller knows. Nothing may have been written: a script is not rolled back.
 local function refuse(code, detail) error('CORRAL<' .. code .. '|' .. detail .. '>', 0) end

@@ -15,6 +15,7 @@ local function zset(q, state, key, first, size, place)
     end
     return entries
   end
+  run.resize = function(to) size, run.size = to, to end -- the last ones are left out
   return run
 end
 

@@ -1,0 +1,106 @@
+"""Long operations: begun here, watched here, and safe to interrupt: what is done is done, and somebody can go on."""
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from typing import Protocol, cast
+
+from corral.cli.backend.port import Backend, Row
+from corral.cli.failures import CONFLICT, PARTLY, fail
+from corral.cli.render import Printer
+from corral.cli.session import ask, known
+from corral.cli.text import visible
+
+DONE = {
+    "retry": "retried", "promote": "promoted", "cancel": "cancelled", "remove": "removed", "edit_priority": "changed",
+}  # fmt: skip
+ENDED = ("done", "aborted", "failed")
+EVERY = 0.1  #: seconds between two looks at how far it is
+
+
+def operate(
+    printer: Printer, action: str, query: str, most: int, *, question: str = "", queue: str | None = None,
+    reset_attempts: bool = True,
+) -> None:  # fmt: skip
+    """Do something with all jobs that a search finds. `question` is asked first, with `{count}` filled in."""
+
+    async def work(back: Backend) -> None:
+        if queue is not None:
+            await known(back, (queue,))
+        seen = await back.preview(action, query, most)
+        count = f"{'' if seen['exact'] else 'at least '}{seen['count']:,}"
+        if printer.chosen.dry_run:
+            printer.record(seen)
+            printer.note(f"{count} jobs would be {DONE[action]}")
+            return
+        if not seen["count"]:
+            _summary(printer, {"id": None, "action": action, "state": "done", "done": 0, "failed": 0, "skipped": 0})
+            return
+        if question:
+            printer.confirm(question.replace("{count}", count), word=queue or "")
+        async with back.driving():
+            operation = await back.start(action, query, most, reset_attempts=reset_attempts)
+            await follow(printer, back, operation)
+
+    ask(work)
+
+
+async def follow(printer: Printer, back: Backend, operation: str) -> None:
+    """Show how far an operation is until it has ended, then what came of it.
+
+    Raises:
+        Failure: it could not be done for some jobs (exit 1), or the jobs had changed (exit 6).
+    """
+    now: Row = {"done": 0, "total": None}
+    try:
+        with ExitStack() as stack:
+            bar = _bar(printer, stack)
+            while (now := await back.operation(operation))["state"] not in ENDED:
+                if bar is not None and now["total"]:
+                    bar.show(f"{now['action']} {operation}", _number(now, "done"), _number(now, "total"))
+                await asyncio.sleep(EVERY)
+    except asyncio.CancelledError:
+        total = "" if now["total"] is None else f" of {now['total']:,}"
+        printer.note(
+            f"interrupted: {now['done']:,}{total} jobs are done and stay so. To go on: corral operations wait "
+            f"{operation}; to let it be: corral operations abort {operation}"
+        )
+        raise
+    _summary(printer, now)
+
+
+def _number(row: Row, key: str) -> int:
+    value = row[key]
+    return value if isinstance(value, int) else 0
+
+
+class Bar(Protocol):
+    """A progress bar."""
+
+    def show(self, queue: str, done: int, total: int) -> None: ...
+
+
+def _bar(printer: Printer, stack: ExitStack) -> Bar | None:
+    if not sys.stderr.isatty() or printer.chosen.quiet:
+        return None
+    from corral.cli.bar import Bars  # rich: only for people who look
+
+    return stack.enter_context(Bars(colour=printer.colour))
+
+
+def _summary(printer: Printer, now: Row) -> None:
+    verb = DONE.get(str(now["action"]), "done")
+    if not printer.for_people:
+        printer.record(now)
+    failed, skipped = _number(now, "failed"), _number(now, "skipped")
+    more = [f"{failed:,} failed"] * bool(failed) + [f"{skipped:,} had changed and were left alone"] * bool(skipped)
+    done = _number(now, "done")
+    printer.note(", ".join([f"{verb} {done:,} job{'' if done == 1 else 's'}", *more]))
+    if now["state"] == "failed":
+        problem = str(now.get("problem") or "it failed")
+        fail(f"operation {now['id']} failed: {problem}", CONFLICT if problem == "selection-changed" else PARTLY)
+    if failed:
+        errors = cast(list[Row], now.get("errors") or [])
+        fail("; ".join(visible(f"{one['queue']}/{one['id']}: {one['code']}") for one in errors[:10]), PARTLY)
+    if now["state"] == "aborted":
+        fail(f"operation {now['id']} was aborted", PARTLY)

@@ -1,0 +1,1 @@
+"""Who asks: every way to be recognised, and what keeps others from pretending."""

@@ -1,0 +1,74 @@
+"""Feed: a stream as it goes over the wire, `text/event-stream` (WHATWG HTML, 9.2)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.responses import StreamingResponse
+
+from corral.event import EventCursor
+from corral.http.live.hub import Hub
+from corral.http.live.seats import Seats
+from corral.http.live.stream import Message, Stream
+
+#: Seconds between two signs of life, and how long a viewer waits before it comes back (milliseconds).
+PING, AGAIN_MS = 15.0, 3_000
+
+
+class Feed(StreamingResponse):
+    """The answer that does not end until the viewer leaves, is too slow, or the server stops."""
+
+    def __init__(
+        self, hub: Hub, stream: Stream, marks: Mapping[str, EventCursor], *, closing: asyncio.Event, seats: Seats,
+        who: str,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            self._text(),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        self._hub = hub
+        self._stream = stream
+        self._marks = marks
+        self._closing = closing
+        self._seats = seats
+        self._who = who
+
+    async def _text(self) -> AsyncIterator[bytes]:
+        self._seats.take(self._who)
+        try:
+            async with self._hub.joined(self._stream, self._marks):
+                yield format_sse_event(retry=AGAIN_MS)
+                while not self._closing.is_set():
+                    for message in await self._next():
+                        yield self._line(message)
+                    if self._stream.overrun:
+                        yield format_sse_event(event="overrun", data_str="{}")
+                        return
+                yield format_sse_event(event="bye", data_str="{}")
+        finally:
+            self._seats.leave(self._who)
+
+    async def _next(self) -> list[Message]:
+        """What comes next; an empty list when the server stops."""
+        taking = asyncio.ensure_future(self._stream.take(PING))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({taking, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                return []
+            return taking.result() or [_PING]
+        finally:
+            for task in (taking, closing):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _line(self, message: Message) -> bytes:
+        if message is _PING:
+            return KEEPALIVE_COMMENT
+        return format_sse_event(event=message.event, data_str=message.text(), id=self._stream.mark(message))
+
+
+_PING = Message("ping", None)
