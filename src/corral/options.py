@@ -19,6 +19,9 @@ MAX_TAGS, MAX_TAG = 20, 100
 _NOT_IN_TAGS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+_TRACE_PARENT = re.compile(r'"traceparent"\s*:\s*"[0-9a-fA-F]{2}-([0-9a-fA-F]{32})-')
+
+
 class Priority(IntEnum):
     """Named priorities. A lower number is served first, and any explicit 1…1,000,000 before ordinary jobs.
 
@@ -253,6 +256,12 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
     trace: str | None = None  #: the W3C carrier, a JSON object: the trace that it was added in goes on where it runs
     omit_trace: bool = False  #: where it runs a trace of its own begins
     rerun_of: str | None = None  #: "queue/id" of the job that it was made from
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that its carrier names, 32 hexadecimal digits; None when there is none."""
+        found = None if self.trace is None else _TRACE_PARENT.search(self.trace)
+        return None if found is None else found[1].lower()
 
     def over(self, defaults: "JobOptions") -> "JobOptions":
         """These options, with what they leave open taken from `defaults`."""

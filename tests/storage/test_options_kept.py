@@ -43,7 +43,7 @@ async def test_each_job_of_a_batch_has_its_own_trace(storage: Storage) -> None:
 
 async def test_a_retried_job_keeps_them(storage: Storage) -> None:
     await add(storage, new_job("a", options=TOLD), now=T0)
-    await end(storage, await start_one(storage), Retried("again", delay_ms=0))
+    await end(storage, await start_one(storage), Retried(0, "again"))
     run = await start_one(storage)
     assert run.job.options == TOLD
     await end(storage, run, Failed("no"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.admin.ledger import Choice, Task, stamp_of
+from corral.admin.ledger import Choice, Task, stamp_of, unchanged
 from corral.admin.objects import JobProblem
 from corral.admin.problems import code_of, refusal
 from corral.job import PENDING, Job, JobId, JobState
@@ -32,8 +32,14 @@ class Acted(Struct):
             self.problems.append(JobProblem(queue=queue, id=job_id, code=code))
 
 
-async def act(storage: Storage, task: Task, page: Sequence[Choice], *, at: Millis, now: Millis | None) -> Acted:
-    """Do to the jobs of a page what the task is about, in their order."""
+async def act(
+    storage: Storage, task: Task, page: Sequence[Choice], *, again: bool, at: Millis, now: Millis | None
+) -> Acted:  # fmt: skip
+    """Do to the jobs of a page what the task is about, in their order.
+
+    Args:
+        again: whoever worked on it before may have acted on this page, and died before they could say so.
+    """
     acted = Acted(sent=task.sent)
     for queue, some in _by_queue(page[::-1] if task.reverse else page):
         jobs = await storage.get(queue, [one.id for one in some], lean=True)
@@ -41,11 +47,11 @@ async def act(storage: Storage, task: Task, page: Sequence[Choice], *, at: Milli
         for one, job in zip(some, jobs, strict=True):
             if one.stamp is None:
                 acted.fail(queue, one.id, "job-not-found")
-            elif job is not None and stamp_of(job) == one.stamp:
+            elif unchanged(task.shown.action, one.stamp, job):
                 ready.append(one.id)
-            elif task.begun:  # by whoever died over this page
+            elif again:
                 acted.done += 1
-            else:  # by somebody else since: what they wanted of it holds
+            else:  # somebody else has been there since, and what they wanted of it holds
                 acted.skipped += 1
         if ready:
             await _act_on(storage, task, queue, ready, acted, at, now)
@@ -116,7 +122,7 @@ def booked(task: Task, acted: Acted) -> Task:
         seen, done=seen.done + acted.done, failed=seen.failed + acted.failed, skipped=seen.skipped + acted.skipped,
         errors=(*seen.errors, *acted.problems)[:ERRORS],
     )  # fmt: skip
-    return replace(task, shown=shown, page=task.page + 1, sent=acted.sent, begun=True)
+    return replace(task, shown=shown, page=task.page + 1, sent=acted.sent)
 
 
 #: In which states an action finds its jobs when the search does not say; and those in which it can be done at all.

@@ -121,11 +121,11 @@ class JobVerbs(DeskBase):
             )
             if patch == JobPatch(job_id=job_id):
                 raise ConfigError("give data, priority or delay_ms: nothing is to be changed", key="data")
-            note.before = await self._facts(job, patch)
+            note.before = await self._patched(job, patch)
             if not await self.storage.update(queue, [patch], now=self.ground.store_now()):
                 raise JobNotFoundError(queue, job_id)
             after = await self._job(queue, job_id)
-            note.after = await self._facts(after, patch)
+            note.after = await self._patched(after, patch)
             note.count = 1
             return after
 
@@ -162,11 +162,11 @@ class JobVerbs(DeskBase):
         if not job.state.finished:
             raise refusal("retry", queue, ids[0], job)
         patch = JobPatch(job_id=job.id, data=checked(self.ground.app, queue, job.name, data))
-        note.before = await self._facts(job, patch)
+        note.before = await self._patched(job, patch)
         if await self.storage.update(queue, [patch], now=self.ground.store_now()):
-            note.after = await self._facts(await self._job(queue, job.id), patch)
+            note.after = await self._patched(await self._job(queue, job.id), patch)
 
-    async def _facts(self, job: Job, patch: JobPatch) -> dict[str, object]:
+    async def _patched(self, job: Job, patch: JobPatch) -> dict[str, object]:
         """What a patch changes of a job, as it is now: for the audit log."""
         facts: dict[str, object] = {}
         if not isinstance(patch.data, UnsetType):

@@ -36,7 +36,6 @@ class Stamp(Struct, frozen=True, array_like=True):
     created_at: Millis
     run_at: Millis | None = None
     finished_at: Millis | None = None
-    attempts_made: int = 0
 
 
 class Choice(Struct, frozen=True, array_like=True):
@@ -56,7 +55,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     visible: tuple[str, ...] = ("*",)
     reveal: bool = False
     states: tuple[str, ...] = ()  #: in which the action can be done
-    most: int | None = None
+    most: int | None = None  #: jobs that are chosen
     expect: int | None = None
     value: int | None = None
     reset_attempts: bool = True
@@ -66,7 +65,6 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str | None = None  #: where the search goes on
     pages: int = 0
     page: int = 0  #: how many pages are through
-    begun: bool = False  #: somebody may have acted on the next page and died before they could say so
     sent: int = 0  #: jobs put back so far: with `every_ms` each one later than the one before
     owner: str = ""  #: who works on it; "" is nobody
 
@@ -160,7 +158,21 @@ class Ledger:
 
 def stamp_of(job: Job | JobRow) -> Stamp:
     """What a job looks like now."""
-    return Stamp(job.created_at, job.run_at, job.finished_at, job.attempts_made)
+    return Stamp(job.created_at, job.run_at, job.finished_at)
+
+
+def unchanged(action: str, before: Stamp, job: Job | None) -> bool:
+    """Whether what an action was wanted for still holds of a job.
+
+    A job that was run again, was promoted and put off anew, or was removed and added again under its id, is another
+    case. One that fell due or was claimed meanwhile may still be cancelled.
+    """
+    if job is None:
+        return False
+    now = stamp_of(job)
+    if action == "promote":
+        return now == before
+    return (now.created_at, now.finished_at) == (before.created_at, before.finished_at)
 
 
 def _page_id(number: int) -> str:

@@ -231,7 +231,7 @@ class Corral(Hosting):
 
     def add_jobs_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Added]:
         """`add_in` for many jobs (of `definition.new`): all of them, or none when one is refused."""
-        admitted = at_once(self.intake.admit(jobs))
+        admitted = self.stamped(at_once(self.intake.admit(jobs)))
         return add_inside(self.url, connection, [self.seals.job(job) for job in admitted])
 
     # -- producing from code without an event loop -----------------------------------------------------------------
@@ -251,10 +251,10 @@ class Corral(Hosting):
         return self.sealed(connect(self.url))
 
     def sealed(self, storage: Storage) -> Storage:
-        """A store behind the application's codecs, as it opens its own; the store itself where none are declared."""
+        """A store behind the application's codecs and all that `dress` put in front, as it opens its own."""
         if self._codecs or any(queue.chain or queue.max_payload for queue in self.queues.values()):
-            return SealedStorage(storage, self.seals)
-        return storage
+            storage = SealedStorage(storage, self.seals)
+        return self.dressed(storage)
 
     def _chain(self, queue: str) -> Chain | None:
         declared = self.queues.get(queue)
@@ -322,7 +322,7 @@ class Corral(Hosting):
             storage, lanes, options=options or WorkerOptions(), hooks=self.hooks, middlewares=tuple(self.middlewares),
             scheduler=self.scheduler(storage), prepare=self.sync_schedules if self.schedules else None,
             lifespan=self.hosting, intake=self.intake, providers=self.providers, ready=self.ready_hooks,
-            stopping=self.stopping_hooks,
+            stopping=self.stopping_hooks, watchers=self.watchers,
         )  # fmt: skip
 
     def served(self) -> list[str]:

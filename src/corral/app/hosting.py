@@ -1,12 +1,15 @@
 """What an application lends to its jobs: services, middleware, and what happens when its workers start and stop."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeAlias, TypeVar
 
 from corral.intake import EnqueueMiddleware, Guard, Intake
+from corral.job import NewJob
+from corral.storage.port import Storage
 from corral.worker.middleware import Middleware
 from corral.worker.services import Providers, Scope
+from corral.worker.watch import Watcher
 from corral.worker.worker import WorkerHook
 
 S = TypeVar("S")
@@ -17,6 +20,8 @@ W = TypeVar("W", bound=WorkerHook)
 #: Called when a worker starts, or when one has stopped.
 Moment: TypeAlias = Callable[[], Awaitable[None] | None]
 F = TypeVar("F", bound=Moment)
+#: Marks jobs that are about to be added.
+Stamp: TypeAlias = Callable[[Sequence[NewJob]], Sequence[NewJob]]
 
 
 class Hosting:
@@ -30,6 +35,9 @@ class Hosting:
         self.stopping_hooks: list[WorkerHook] = []
         self._startups: list[Moment] = []
         self._shutdowns: list[Moment] = []
+        self.watchers: list[Watcher] = []  #: told of every run of its workers
+        self._dressings: list[Callable[[Storage], Storage]] = []
+        self._stamps: list[Stamp] = []
 
     # -- services ------------------------------------------------------------------------------------------------
 
@@ -80,6 +88,31 @@ class Hosting:
         """
         self.intake.guards.append(function)
         return function
+
+    # -- looking on ----------------------------------------------------------------------------------------------
+
+    def dress(self, front: Callable[[Storage], Storage]) -> None:
+        """Put a store of one's own in front of the application's, to see what passes; the last one is outermost.
+
+        Before the store is opened: it is asked when that happens, and for every other handle onto it.
+        """
+        self._dressings.append(front)
+
+    def stamp(self, function: Stamp) -> None:
+        """Have jobs marked that are added past the store, in a transaction of the application's own (`add_in`)."""
+        self._stamps.append(function)
+
+    def dressed(self, storage: Storage) -> Storage:
+        """A store behind everything that `dress` put in front."""
+        for front in self._dressings:
+            storage = front(storage)
+        return storage
+
+    def stamped(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+        """Jobs with the marks of every `stamp`."""
+        for function in self._stamps:
+            jobs = function(jobs)
+        return jobs
 
     # -- a worker's life -----------------------------------------------------------------------------------------
 

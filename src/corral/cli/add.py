@@ -1,5 +1,6 @@
 """`corral add`: add a job, or one per line of a file, and wait for it if wanted."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from corral.errors import PayloadError
 from corral.options import Backoff, Dedup, Keep
 from corral.payload import from_json
 
-PART = 1_000  #: jobs added in one step: one transaction must not hold the store for long
+EVERY = 1.0  #: seconds between two looks at the log
 
 
 @command("add")
@@ -127,17 +128,41 @@ async def _follow(
     printer: Printer, back: Backend, facts: Row, *, timeout: float | None, exit_status: bool, logs: bool
 ) -> None:
     queue, job_id = str(facts["queue"]), str(facts["id"])
-    async with asyncio.TaskGroup() as group:
-        tail = group.create_task(_tail(printer, back, queue, job_id)) if logs else None
-        try:
-            outcome = await back.outcome(queue, job_id, timeout)
-        except TimeoutError:
-            fail(f"job {job_id!r} has not ended within {timeout:g} s", TIMED_OUT)
-        finally:
-            if tail is not None:
-                tail.cancel()
+    tail = _Tail(printer, back, queue, job_id)
+    task = asyncio.create_task(tail.run()) if logs else None
+    try:
+        outcome = await back.outcome(queue, job_id, timeout)
+    except TimeoutError:
+        fail(f"job {job_id!r} has not ended within {timeout:g} s", TIMED_OUT)
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
     if logs:
-        await _tail(printer, back, queue, job_id, place=_seen.get(), ended=True)
+        await tail.look()
     printer.record({**facts, **outcome})
     if exit_status and outcome["state"] == "failed":
         raise Failure(f"job {job_id!r} failed: {outcome['reason']}", CHECK_FAILED)
+
+
+class _Tail:
+    """What a job logs, as messages."""
+
+    def __init__(self, printer: Printer, back: Backend, queue: str, job_id: str) -> None:
+        self._printer = printer
+        self._back = back
+        self._job = queue, job_id
+        self._place = 0
+
+    async def look(self) -> None:
+        """Print what is new."""
+        lines, _ = await self._back.logs(*self._job, start=self._place, limit=1_000)
+        self._place += len(lines)
+        for line in lines:
+            self._printer.note(line)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await self.look()
+            await asyncio.sleep(EVERY)

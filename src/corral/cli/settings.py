@@ -25,6 +25,9 @@ def _seconds(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86_400)]
 
 
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
 class _Toml(PydanticBaseSettingsSource):
     """`corral.toml` of the current folder, below every other source."""
 
@@ -60,6 +63,11 @@ class Settings(BaseSettings):
     retention_hours: Annotated[float, Field(ge=0, le=87_600)] | None = Field(
         None, validation_alias=AliasChoices("CORRAL_RETENTION_HOURS", "JOB_RETENTION_HOURS")
     )
+    health_port: Port | None = None
+    metrics_port: Port | None = None
+    listen: str = "127.0.0.1"
+    health_file: str | None = None
+    health_stuck_after: Seconds = 30.0
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     env: str = Field("development", validation_alias=AliasChoices("CORRAL_ENV", "NODE_ENV"))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from corral.cli.failures import OK, UNREACHABLE, USAGE
 from corral.errors import ConfigError
+from corral.observe.probes import SOCKET
 
 logger = logging.getLogger("corral.supervisor")
 
@@ -43,6 +44,7 @@ class Plan:
     once: bool = False  #: a child that ends well is not replaced (`--burst`)
     watch: Path | None = None  #: start afresh when a Python file below changes
     shutdown_timeout: float = 30.0
+    sockets: str | None = None  #: folder in which children listen for what the supervisor asks them
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,6 +54,8 @@ class Supervisor:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._children: dict[int, Process] = {}
+        self.sockets: dict[int, str] = {}  #: of the children that run; read by the thread that answers probes
+        self._started = 0
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  #: replaced by a new one after each change
         self._ordered_at = -ECHO
@@ -126,6 +130,9 @@ class Supervisor:
 
     async def _run_one(self, index: int, changed: asyncio.Event) -> int:
         env = {**os.environ, **self.plan.env, INSTANCE: str(index)}
+        if self.plan.sockets is not None:
+            self._started += 1
+            env[SOCKET] = self.sockets[index] = f"{self.plan.sockets}/{index}.{self._started}"
         child = await asyncio.create_subprocess_exec(*self.plan.command, stdin=PIPE, env=env)
         self._children[index] = child
         ended = asyncio.create_task(child.wait())
@@ -138,6 +145,7 @@ class Supervisor:
             return normal(await ended)
         finally:
             self._children.pop(index, None)
+            self.sockets.pop(index, None)
 
     async def _part(self, child: Process, ended: "asyncio.Task[int]") -> None:
         """See a child off: ask, insist, and in the end kill it."""

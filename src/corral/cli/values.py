@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from corral.errors import ConfigError, PayloadError, closest
-from corral.options import Backoff, Exponential, Fixed, Priority, check_priority
+from corral.options import Backoff, Dedup, Exponential, Fixed, Keep, Priority, check_priority
 from corral.payload import MAX_BYTES, from_json
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -76,6 +76,30 @@ def backoff(text: str) -> Backoff:
         case "fixed", [delay]:
             return Fixed(duration(delay))
     raise ConfigError(f"{text!r} is not a back-off; write exp:2s, exp:2s:1m or fixed:5s")
+
+
+def dedup(text: str) -> Dedup:
+    """`KEY`, or `KEY:TIME` to keep others out for so long.
+
+    Raises:
+        ConfigError: a key that cannot be meant.
+    """
+    key, colon, time = text.rpartition(":")
+    return Dedup(key, ttl=duration(time)) if colon and key and _only_spans(time) and time else Dedup(text)
+
+
+def keep(text: str) -> Keep:
+    """`100` jobs, `24h`, or both with a comma.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    parts = text.split(",")
+    counts = [int(part) for part in parts if part.strip().isdigit()]
+    ages = [duration(part) for part in parts if not part.strip().isdigit()]
+    if len(counts) > 1 or len(ages) > 1:
+        raise ConfigError(f"{text!r} is not a retention; write 100, 24h or 100,24h")
+    return Keep(age=ages[0] if ages else None, count=counts[0] if counts else None)
 
 
 def payload(words: tuple[str, ...]) -> object:

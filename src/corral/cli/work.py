@@ -17,11 +17,13 @@ from corral.app.app import Corral
 from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
 from corral.cli.load import load_app
+from corral.cli.outlook import own_outlook, tell_ports
 from corral.cli.settings import Settings
 from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, STOP
 from corral.cli.text import visible
 from corral.errors import QueueNotFoundError
+from corral.observe.probes import Probes
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
 from corral.worker.worker import BaseWorker, WorkerOptions
@@ -66,11 +68,14 @@ def work(job: Work) -> int:
     if job.settings.retention_hours is not None:
         retain(app, job.settings.retention_hours)
     _name_process(job, app)
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        return runner.run(_work(app, job))
+    outlook = own_outlook(job.settings, supervised=job.instance is not None)
+    with Probes(outlook, engine=app.url.partition(":")[0]) as probes:
+        tell_ports(probes.ports)
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            return runner.run(_work(app, job, probes))
 
 
-async def _work(app: Corral, job: Work) -> int:
+async def _work(app: Corral, job: Work, probes: Probes) -> int:
     slots = lanes(app, job)
     settings = job.settings
     options = WorkerOptions(
@@ -84,6 +89,7 @@ async def _work(app: Corral, job: Work) -> int:
     )
     async with app:
         worker = await app.worker(queues=slots, options=options)
+        probes.watch(worker)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import click
@@ -13,10 +14,16 @@ from corral.cli.render import Printer
 from corral.cli.settings import Settings
 from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
+from corral.cli.outlook import outlook_of, tell_ports
 from corral.cli.supervise import INSTANCE, Plan, Supervisor
 from corral.cli.values import duration
 from corral.errors import ConfigError
+from corral.observe.probes import crowd_probes
 
+FLAGS = (
+    "queues", "concurrency", "name", "shutdown_timeout", "stats_interval", "health_port", "metrics_port", "listen",
+    "health_file",
+)  # fmt: skip
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -67,6 +74,11 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
 @worker_options
 @click.option("--processes", type=click.IntRange(1, 256), metavar="N", help="So many worker processes (1).")
 @click.option("--reload", is_flag=True, help="Start again when a Python file below this folder changes.")
+@click.option("--health-port", type=click.IntRange(0, 65_535), metavar="PORT", help="Answer /livez, /readyz, /startupz.")
+@click.option("--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT",
+              help="Answer /metrics, for Prometheus; may be the same port.")
+@click.option("--listen", metavar="HOST", help="The address of these ports (127.0.0.1; 0.0.0.0 is every one).")
+@click.option("--health-file", metavar="PATH", help="Touch this file while the worker lives.")
 def worker(application: str | None, processes: int | None, reload: bool, **options: object) -> None:
     """Run the jobs of APP (package.module:attribute) until stopped.
 
@@ -79,7 +91,7 @@ def worker(application: str | None, processes: int | None, reload: bool, **optio
 def start(application: str | None, *, processes: int | None, reload: bool, **options: object) -> None:
     """Run the worker in this process, or children that do; ends the process with the exit code."""
     instance = os.environ.pop(INSTANCE, None)  # taken out, so that what a handler starts is no child of ours
-    flags = {key: options[key] for key in ("queues", "concurrency", "name", "shutdown_timeout", "stats_interval")}
+    flags = {key: options.get(key) for key in FLAGS}
     settings = current_settings(
         processes=processes, log_level=options["log_level"], log_format=options["log_format"], **flags
     )
@@ -89,7 +101,7 @@ def start(application: str | None, *, processes: int | None, reload: bool, **opt
     set_up(settings.log_format, settings.log_level, env=settings.env, colour=Printer.current().colour)
     ctx = click.get_current_context()
     if instance is None and (reload or settings.processes > 1):
-        ctx.exit(run(_supervise(settings, reload, once=bool(options["burst"]))))
+        ctx.exit(_supervised(settings, reload, once=bool(options["burst"])))
     from corral.cli.work import Work, work  # the application's side of corral: not needed by a supervisor
 
     job = Work(
@@ -105,13 +117,27 @@ def start(application: str | None, *, processes: int | None, reload: bool, **opt
     ctx.exit(work(job))
 
 
-async def _supervise(settings: Settings, reload: bool, *, once: bool) -> int:
+def _supervised(settings: Settings, reload: bool, *, once: bool) -> int:
+    outlook = outlook_of(settings)
+    if not outlook.wanted:
+        return run(_supervise(settings, reload, once=once))
+    with TemporaryDirectory(prefix="corral-") as folder:  # only this user may look into it
+        return run(_supervise(settings, reload, once=once, sockets=folder))
+
+
+async def _supervise(settings: Settings, reload: bool, *, once: bool, sockets: str | None = None) -> int:
     words = click.get_current_context().meta[ARGUMENTS]
     plan = Plan(
+        sockets=sockets,
         command=[sys.executable, "-m", "corral.cli", *words],
         processes=settings.processes,
         once=once,
         watch=Path.cwd() if reload else None,
         shutdown_timeout=settings.shutdown_timeout,
     )
-    return await Supervisor(plan).run()
+    supervisor = Supervisor(plan)
+    if sockets is None:
+        return await supervisor.run()
+    with crowd_probes(outlook_of(settings), supervisor.sockets.copy, settings.processes) as ports:
+        tell_ports(ports)
+        return await supervisor.run()

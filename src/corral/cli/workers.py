@@ -1,60 +1,197 @@
-"""`corral workers`: the workers that are alive."""
+"""`corral workers`: look at the workers, and tell them what to do."""
+
+import asyncio
+from collections.abc import Sequence
 
 import click
 
-from corral.cli.cells import Column, ago, iso, plain, span
+from corral.cli.backend.port import Backend, Row
+from corral.cli.columns import WORKERS
+from corral.cli.failures import CONFLICT, NOT_FOUND, TIMED_OUT, fail
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.shared import command
-from corral.cli.store import open_store, run
-from corral.storage.port import WorkerInfo
+from corral.cli.session import ask, complete, known, queue_option
+from corral.cli.shared import command, reads
+from corral.cli.values import duration
 
-COMMANDS = {"list": ("corral.cli.workers:list_workers", "Every worker that was seen within the last minute.")}
-COLUMNS = (
-    Column("name", "NAME"),
-    Column("host", "HOST", rank=3),
-    Column("pid", "PID", str, True, rank=1),
-    Column("queues", "QUEUES", wrap=True),
-    Column("running", "RUNNING", plain, True),
-    Column("slots", "SLOTS", plain, True),
-    Column("up_s", "UP", span, True),
-    Column("seen_s", "SEEN", span, True),
-    Column("version", "VERSION", rank=2),
-)
+COMMANDS = {
+    "list": ("corral.cli.workers:list_workers", "Every worker that was seen within the last minutes."),
+    "show": ("corral.cli.workers:show", "One worker, and what it runs."),
+    "quiet": ("corral.cli.workers:quiet", "Let workers take no new jobs; running ones go on."),
+    "resume": ("corral.cli.workers:resume", "Let workers take jobs again."),
+    "stop": ("corral.cli.workers:stop", "Let workers finish what they run and end."),
+    "dump": ("corral.cli.workers:dump", "Ask workers where they are: what each of their tasks does."),
+}
+PATIENCE = 30.0
+EVERY = 0.2
+NAMES = click.argument("worker", nargs=-1, shell_complete=complete("worker"))
+ALL = click.option("--all", "everyone", is_flag=True, help="All workers.")
+HOST = click.option("--host", metavar="NAME", help="Only workers on this host.")
+WAIT = click.option("--wait/--no-wait", "waits", default=True, help="Whether to wait for the workers' answer.")
+TIMEOUT = click.option("--timeout", callback=reads(duration), default=f"{PATIENCE:g}s", metavar="DURATION",
+                       show_default=True, help="How long to wait for it (exit 7).")  # fmt: skip
 
 
 @click.group("workers", cls=LazyGroup, lazy=COMMANDS)
 def workers() -> None:
-    """Look at the workers that are alive."""
+    """Look at the workers, and tell them what to do."""
 
 
 @command("list")
-def list_workers() -> None:
-    """Every worker that was seen within the last minute: where it runs, what it serves, how busy it is."""
-
-    async def work() -> list[WorkerInfo]:
-        async with open_store() as storage:
-            return await storage.workers()
-
+@queue_option("Only those that serve this queue.")
+@HOST
+def list_workers(queue: str | None, host: str | None) -> None:
+    """Every worker that was seen within the last minutes: where it runs, what it serves, how busy it is."""
     printer = Printer.current()
-    found = run(work())
-    printer.rows(COLUMNS, [_row(one) for one in found])
+
+    async def work(back: Backend) -> Sequence[Row]:
+        return [row for row in await back.workers(queue) if host in (None, row["host"])]
+
+    found = ask(work)
+    printer.rows(WORKERS, found)
     if not found:
-        printer.note("no worker is alive on this store; `corral worker APP` starts one")
+        printer.note("no worker is alive; `corral worker APP` starts one")
 
 
-def _row(worker: WorkerInfo) -> dict[str, object]:
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "host": worker.host,
-        "pid": worker.pid,
-        "queues": list(worker.queues),
-        "running": worker.running,
-        "slots": worker.slots,
-        "started_at": iso(worker.started_at),
-        "up_s": ago(worker.started_at),
-        "seen_at": iso(worker.seen_at),
-        "seen_s": ago(worker.seen_at),
-        "version": worker.version,
-    }
+@command("show")
+@click.argument("worker", shell_complete=complete("worker"))
+def show(worker: str) -> None:
+    """One worker by its name or id, and the jobs it runs."""
+    printer = Printer.current()
+
+    async def work(back: Backend) -> Row:
+        [found] = await _meant(back, (worker,), None, None, everyone=False)
+        return found
+
+    found = ask(work)
+    jobs = found["jobs"]
+    assert isinstance(jobs, list)
+    if not printer.for_people:
+        printer.record(found)
+        return
+    printer.record({key: value for key, value in found.items() if key != "jobs"})
+    for job in jobs:
+        printer.line(f"    {job['queue']}/{job['id']}  {job['name']}")
+
+
+async def _meant(
+    back: Backend, names: Sequence[str], queue: str | None, host: str | None, *, everyone: bool
+) -> list[Row]:
+    """The workers that are named, or all that fit."""
+    if not names and queue is None and host is None and not everyone:
+        raise click.UsageError("name a worker, or say --queue, --host or --all")
+    await known(back, (queue,) if queue else ())
+    rows = [row for row in await back.workers(queue) if host in (None, row["host"])]
+    if not names:
+        alive = [row for row in rows if row["state"] != "stale"]
+        return alive or fail("no worker is alive that fits", NOT_FOUND)
+    chosen = []
+    for name in names:
+        same = [row for row in rows if name in (row["id"], row["name"])]
+        if not same:
+            there = ", ".join(str(row["name"]) for row in rows) or "none"
+            fail(f"there is no worker {name!r}; there are: {there}", NOT_FOUND)
+        if len(same) > 1:
+            fail(f"worker {name!r} is there {len(same)} times; say its id: {same[0]['id']} …", CONFLICT)
+        chosen += same
+    return chosen
+
+
+def _order(
+    order: str, names: tuple[str, ...], queue: str | None, host: str | None, *, everyone: bool, waits: bool,
+    timeout: float, done: str,
+) -> None:  # fmt: skip
+    """Give an order to workers and say what they answered."""
+    printer = Printer.current()
+
+    async def work(back: Backend) -> None:
+        meant = await _meant(back, names, queue, host, everyone=everyone)
+        called = ", ".join(str(row["name"]) for row in meant)
+        if printer.chosen.dry_run:
+            printer.note(f"would be told to {order}: {called}")
+            return
+        if order == "stop":
+            printer.confirm(f"Stop {len(meant)} worker{'' if len(meant) == 1 else 's'} ({called})?")
+        told = [(row, await back.order(str(row["id"]), order)) for row in meant]
+        if not waits:
+            printer.note(f"told to {order}: {called}")
+            return
+        silent = []
+        try:
+            async with asyncio.timeout(timeout):
+                for row, number in told:
+                    silent.append(row)
+                    await _answered(printer, back, row, number, done)
+                    silent.pop()
+        except TimeoutError:
+            late = ", ".join(str(row["name"]) for row in silent)
+            fail(f"no answer within {timeout:g} s from {late}; it may still come", TIMED_OUT)
+
+    ask(work)
+
+
+async def _answered(printer: Printer, back: Backend, row: Row, number: str, done: str) -> None:
+    while (answer := await back.answer(str(row["id"]), number)) is None:
+        await asyncio.sleep(EVERY)
+    if answer.strip() in ("", "ok"):
+        printer.note(f"{row['name']}: {done}")
+        return
+    if not printer.for_people:
+        printer.record({"worker": row["name"], "id": row["id"], "answer": answer})
+        return
+    printer.note(f"{row['name']}:")
+    for line in answer.splitlines():
+        printer.line(line)
+
+
+@command("quiet")
+@NAMES
+@queue_option("All workers that serve this queue.")
+@HOST
+@ALL
+@WAIT
+@TIMEOUT
+def quiet(
+    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
+) -> None:
+    """Let workers take no new jobs; what they run goes on. The first step of a deployment."""
+    _order("quiet", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="takes no new jobs")
+
+
+@command("resume")
+@NAMES
+@queue_option("All workers that serve this queue.")
+@HOST
+@ALL
+@WAIT
+@TIMEOUT
+def resume(
+    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
+) -> None:
+    """Let workers that were told to be quiet take jobs again."""
+    _order("resume", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="takes jobs again")
+
+
+@command("stop")
+@NAMES
+@queue_option("All workers that serve this queue.")
+@HOST
+@ALL
+@WAIT
+@TIMEOUT
+def stop(
+    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
+) -> None:
+    """Let workers finish what they run and end, as SIGTERM does. Whoever supervises them may start them again."""
+    _order("stop", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="stops")
+
+
+@command("dump")
+@NAMES
+@queue_option("All workers that serve this queue.")
+@HOST
+@ALL
+@TIMEOUT
+def dump(worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, timeout: float) -> None:
+    """Ask workers where they are: the stack of each thread and task. For one that seems to hang."""
+    _order("dump", worker, queue, host, everyone=everyone, waits=True, timeout=timeout, done="has nothing to tell")

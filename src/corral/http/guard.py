@@ -12,7 +12,7 @@ from corral.http.auth.recognise import Recogniser
 from corral.http.home import Api
 from corral.http.limits import Rate, Verdict, headers
 from corral.http.problems import Problem, problem
-from corral.http.tickets import redeem
+from corral.http.tickets import Ticket, redeem
 
 #: Where the parts of a request's life are kept in its scope.
 HOME, CALLER, REQUEST_ID, RATE, RULE, TICKET = (
@@ -98,7 +98,7 @@ async def _recognised(home: Api, request: Request) -> Principal:
 
 async def _by_ticket(home: Api, request: Request) -> Principal:
     """Who asks with a ticket, which is used up by that. Raises: Problem (401)."""
-    found = await redeem((await home.open()).storage, request.query_params["ticket"])
+    found: Ticket | None = await redeem((await home.open()).storage, request.query_params["ticket"])
     if found is None:
         _count(home, request, Rate.READ, None)
         problem("token-invalid", "This ticket was used, or is older than a minute.")

@@ -44,6 +44,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
         "finding-not-found": (404, "Nothing of this kind wants attention"),
         "method-not-allowed": (405, "The method is not allowed here"),
         "not-acceptable": (406, "None of the accepted formats can be given"),
+        "request-timeout": (408, "The body did not come"),
         "conflict": (409, "The present state does not allow this"),
         "job-active": (409, "The job is running"),
         "job-locked": (409, "The job belongs to a worker"),
@@ -74,6 +75,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
         "not-supported-by-engine": (501, "The store cannot do this"),
         "engine-unavailable": (503, "The store does not answer"),
         "engine-full": (503, "The store is full"),
+        "auth-unavailable": (503, "Nobody can be recognised now"),
         "too-many-streams": (503, "Too many streams are open"),
         "draining": (503, "The server is about to stop"),
         "engine-timeout": (504, "The store took too long"),
@@ -82,7 +84,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 _BY_STATUS = {
     400: "invalid-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-    406: "not-acceptable", 409: "conflict", 412: "precondition-failed", 413: "payload-too-large", 414: "uri-too-long",
+    406: "not-acceptable", 408: "request-timeout", 409: "conflict", 412: "precondition-failed", 413: "payload-too-large", 414: "uri-too-long",
     415: "unsupported-media-type", 422: "validation-failed", 428: "precondition-required", 429: "rate-limited",
     431: "headers-too-large", 501: "not-supported-by-engine", 503: "engine-unavailable", 504: "engine-timeout",
 }  # fmt: skip

@@ -35,13 +35,29 @@ class Kind(StrEnum):
 
 
 STATES = tuple(str(state) for state in JobState)
-HAS = ("children", "dedup", "error", "group", "parent", "progress", "result", "schedule", "worker")
-IS = ("finished", "late", "pending", "recovered", "retried")
+HAS = (
+    "children", "dedup", "error", "group", "logs", "parent", "progress", "result", "schedule", "tags", "trace", "worker",
+)  # fmt: skip
+IS = ("finished", "late", "pending", "recovered", "rerun", "retried", "stalled", "stuck")
 WORDS = {"state": STATES, "has": HAS, "is": IS}
 
 FIELDS = {
     **dict.fromkeys(
-        ("id", "queue", "name", "group", "fingerprint", "error", "worker", "schedule", "parent"), Kind.TEXT
+        (
+            "id",
+            "queue",
+            "name",
+            "tag",
+            "group",
+            "fingerprint",
+            "error",
+            "worker",
+            "schedule",
+            "parent",
+            "flow",
+            "trace",
+        ),
+        Kind.TEXT,
     ),
     **dict.fromkeys(WORDS, Kind.WORD),
     **dict.fromkeys(("attempts", "priority", "progress", "crashes", "size"), Kind.NUMBER),
@@ -49,7 +65,10 @@ FIELDS = {
     **dict.fromkeys(("created", "started", "finished", "run_at"), Kind.MOMENT),
 }
 #: Other words for fields: those of BullMQ and of other dashboards.
-ALIASES = {"processed": "started", "took": "duration", "reason": "error", "due": "run_at", "fp": "fingerprint"}
+ALIASES = {
+    "processed": "started", "took": "duration", "reason": "error", "due": "run_at", "fp": "fingerprint", "tags": "tag",
+    "trace_id": "trace",
+}  # fmt: skip
 #: What stands before a path into a document.
 DOCUMENTS = ("data", "result")
 
@@ -197,6 +216,10 @@ class _Reader:
             if sign or value not in WORDS[field]:
                 raise ValueError(f"{field} is one of {', '.join(WORDS[field])}, not {sign}{value!r}")
             return Text(value)
+        if field == "flow" and (sign or (not quoted and value.endswith("*"))):
+            raise ValueError("flow names a job, by flow:id or flow:queue/id: it and all below it are meant")
+        if field == "trace" and not sign:  # nobody types 32 digits
+            return Text(value.removesuffix("*").lower(), "starts")
         if sign == "~":
             if kind not in (Kind.TEXT, Kind.JSON):
                 raise ValueError(f"{field} has no parts: compare it, as in {field}:>5")

@@ -49,10 +49,12 @@ class JobVerbs(MonitorBase):
         search = Search(
             self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds
         )
-        if queue is not None:  # asking for all queues goes through the keys of a Redis that Node uses too
-            seen = any(fnmatchcase(queue, pattern) for pattern in visible)
-            return await search.run([queue] if seen else [], cursor)
-        return await search.run(await self._visible(visible), cursor)
+        if queue is None:
+            return await search.run(await self._visible(visible), cursor)
+        seen = any(fnmatchcase(queue, pattern) for pattern in visible)
+        # Asking for all queues goes through the keys of a Redis that Node uses too.
+        around = await self._visible(visible) if any(query.of("flow")) else None
+        return await search.run([queue] if seen else [], cursor, around=around)
 
     async def job(self, queue: str, job_id: JobId, *, reveal: bool = False) -> JobDetail:
         """One job; texts of more than 64 KB are left out. Raises: JobNotFoundError."""

@@ -198,6 +198,9 @@ class JobRow(Struct, frozen=True, kw_only=True):
     parent: str | None = None  #: queue/id
     pending_children: int = 0
     schedule: str | None = None
+    tags: tuple[str, ...] = ()
+    trace_id: str | None = None  #: 32 hexadecimal digits
+    rerun_of: str | None = None  #: queue/id of the job that it was made from
     reason: str | None = None  #: why its last attempt failed, the beginning of it
     preview: str = ""
     data_bytes: int = 0
@@ -225,7 +228,7 @@ class JobDetail(Struct, frozen=True, kw_only=True):
 class Scan(Struct, frozen=True, kw_only=True):
     """How much a search has looked at. Not `complete`: go on with `cursor`."""
 
-    strategy: str  #: id | list | scan
+    strategy: str  #: id | flow | list | scan
     examined: int
     candidates: int  #: jobs that the plan left to look at, from the beginning
     complete: bool

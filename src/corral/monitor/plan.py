@@ -1,11 +1,11 @@
 """Where a search has to look: which queues, which states, from when to when. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from corral.errors import RedactedFieldError
-from corral.job import FINISHED, JobId, JobState
+from corral.job import FINISHED, PENDING, JobId, JobState
 from corral.monitor.grammar import Query, Range, Term, Text
 from corral.monitor.match import looks_inside
 from corral.sensitive import shown
@@ -22,6 +22,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     states: tuple[JobState, ...]
     ids: tuple[JobId, ...] = ()  #: () : any
+    flows: tuple[str, ...] = ()  #: only the jobs of these; () : any
     finished_after: float | None = None  #: of finished jobs only those that ended at or after this …
     finished_before: float | None = None  #: … and at or before this
     filtered: bool = False  #: whether jobs are left out one by one
@@ -39,6 +40,7 @@ def make_plan(query: Query, queues: Iterable[str]) -> Plan:
         queues=names,
         states=states,
         ids=_ids(query),
+        flows=next((_texts(term) for term in query.of("flow") if not term.negated), ()),
         finished_after=low,
         finished_before=high,
         filtered=any(term.field not in ("queue", "state") for term in query.terms),
@@ -67,12 +69,24 @@ def _may_be_in(query: Query, state: JobState) -> bool:
             return False
         if term.field == "result" and state is not JobState.COMPLETED:
             return False
-        flags = {test.value for test in term.tests if isinstance(test, Text)}
-        if term.field == "is" and flags <= {"finished", "pending"}:
-            pending = state not in FINISHED and state is not JobState.ACTIVE
-            if not (("finished" in flags and state.finished) or ("pending" in flags and pending)):
-                return False
+        words = _texts(term)
+        if term.field == "is" and not any(state in _STATES_OF.get(word, ORDER) for word in words):
+            return False
     return True
+
+
+#: Where jobs can be that are what a word says; of the other words: anywhere.
+_STATES_OF: Mapping[str, Collection[JobState]] = {
+    "finished": FINISHED,
+    "pending": PENDING,
+    "late": PENDING,
+    "stalled": {JobState.ACTIVE},
+    "stuck": {JobState.ACTIVE, JobState.WAITING_CHILDREN},
+}
+
+
+def _texts(term: Term) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(test.value for test in term.tests if isinstance(test, Text)))
 
 
 def _ids(query: Query) -> tuple[JobId, ...]:

@@ -12,35 +12,62 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from corral.errors import QueryError
+from corral.flow.read import get_all
 from corral.job import Job, JobId, JobState
-from corral.monitor.grammar import Query
-from corral.monitor.match import fits, fits_inside, looks_inside
+from corral.monitor.deep import Deep, flow_of
+from corral.monitor.gather import ALIVE_MS
+from corral.monitor.grammar import Query, Text
+from corral.monitor.lean import LeanStorage
+from corral.monitor.match import Known, Ref, fits
 from corral.monitor.objects import Jobs, Scan
 from corral.monitor.plan import Plan, check_paths, make_plan
 from corral.monitor.preview import job_row
-from corral.storage.port import LOOK, QueueCounts, Storage
+from corral.storage.port import QueueCounts, Storage
 from corral.timing import Millis
 
 #: What one request may look at, and for how long (milliseconds).
 EXAMINED, BUDGET_MS = 5_000, 200
 SLICE = 250
-#: Whole payloads read at once: 20 of 64 KB are 1.3 MB.
+#: Jobs of which more is read at once: 20 payloads of 64 KB are 1.3 MB.
 TOGETHER = 20
+#: For how long the jobs of a flow are looked for: all of them have to be known before the first is judged.
+FLOW_MS = 500
+#: Jobs that ended in one millisecond among which the cursor's is looked for: a command ends a thousand at once.
+BESIDE = 10_000
+#: A worker that was silent for longer is forgotten by the store.
+REMEMBERED_MS: Millis = 3_600_000
 
 #: Jobs of one state of one queue.
 Way: TypeAlias = tuple[str, JobState]
 
 
 class Spot(Struct, frozen=True, array_like=True):
-    """Where a search goes on: behind the job `after`, which stood before `offset` in a state of a queue."""
+    """Where a search goes on: behind the job `after` in a state of a queue."""
 
     mark: str  #: of the search it belongs to
     examined: int  #: by all requests so far
     queue: str
     state: JobState
-    offset: int
+    offset: int  #: of the place behind that job, among those that ended no later than it if it has ended
     after: JobId = ""
     after_at: Millis = 0  #: when that job ended
+
+
+class Course(Struct):
+    """How far a state of a queue has been looked through."""
+
+    begin: int = 0  #: jobs passed …
+    ended_by: Millis | None = None  #: … of those that ended by then
+    last: JobId = ""
+    last_at: Millis = 0  #: when that one ended
+    beside: int = 0  #: jobs passed that ended when it did
+
+    def passed(self, jobs: Sequence[Job]) -> None:
+        """These have been looked at."""
+        self.begin += len(jobs)
+        for job in jobs:
+            at = job.finished_at or 0
+            self.last, self.last_at, self.beside = job.id, at, self.beside + 1 if at == self.last_at else 1
 
 
 class Found(Struct):
@@ -48,7 +75,6 @@ class Found(Struct):
 
     jobs: list[Job] = []
     examined: int = 0
-    unread: int = 0
     spot: Spot | None = None
 
 
@@ -70,27 +96,38 @@ class Search:
             check_paths(query, sensitive)
         self._storage = storage
         self._query = query
-        self._inside = looks_inside(query)
+        self._deep = Deep(storage, query, reveal=reveal)
         self._now = now
+        self._known = Known(now=now)
         self._limit = limit
         self._reveal = reveal
         self._clock = clock
         self._began = clock()
         self._mark = sha256(query.text.encode("utf-8", "replace")).hexdigest()[:12]
 
-    async def run(self, queues: Sequence[str], cursor: str | None = None) -> Jobs:
+    async def run(
+        self, queues: Sequence[str], cursor: str | None = None, *, around: Sequence[str] | None = None
+    ) -> Jobs:
         """Look through these queues, on from the cursor of an earlier answer.
+
+        `around`: queues in which other jobs of a flow may be, for a search that asks for one.
 
         Raises:
             QueryError: a cursor that is none, or of another search.
         """
         self._began = self._clock()
         spot = None if cursor is None else self._read(cursor)
+        before = 0 if spot is None else spot.examined
         plan = make_plan(self._query, queues)
         found = Found()
+        members, whole = await self._learn(plan, queues if around is None else around)
         if plan.ids:
             await self._by_id(found, plan)
             return self._answer("id", found, len(plan.ids) * len(plan.queues), len(found.jobs), found.examined)
+        if plan.flows:
+            await self._through(found, plan, members, 0 if spot is None else spot.offset)
+            answer = self._answer("flow", found, len(members), None, before + found.examined)
+            return answer if whole else replace(answer, scan=replace(answer.scan, complete=False))
         counts = {one.queue: one for one in await self._storage.counts(plan.queues)}
         total = sum(_size(counts[queue], state) for queue in plan.queues for state in plan.states)
         for way in _ways(plan, spot):
@@ -102,16 +139,33 @@ class Search:
                 await self._walk(found, plan, way, spot)
             if found.spot is not None:
                 break
-        before = 0 if cursor is None else self._read(cursor).examined
         if plan.filtered:
             return self._answer("scan", found, total, None, before + found.examined)
         return self._answer("list", found, total, total, before + found.examined)
 
+    async def _learn(self, plan: Plan, around: Sequence[str]) -> tuple[list[Ref], bool]:
+        """Ask for what the terms need beside the jobs; answers the jobs that a flow brings, and if those are all."""
+        names = {test.value for term in self._query.of("flow") for test in term.tests if isinstance(test, Text)}
+        flows = {name: await flow_of(self._storage, name, around, spent=self._walked) for name in sorted(names)}
+        silent: set[str] = set()
+        if any(Text("stalled") in term.tests for term in self._query.of("is")):
+            for one in await self._storage.workers(stale_ms=REMEMBERED_MS, now=self._now):
+                if self._now - one.seen_at > ALIVE_MS:
+                    silent |= {one.id, one.name}
+        self._known = Known(
+            now=self._now, silent=frozenset(silent), flows={name: frozenset(refs) for name, (refs, _) in flows.items()}
+        )
+        members = dict.fromkeys(ref for name in plan.flows for ref in flows[name][0] if ref[0] in plan.queues)
+        return list(members), all(whole for _, whole in flows.values())
+
+    def _walked(self) -> bool:
+        return self._took_ms() >= FLOW_MS
+
     def _answer(self, strategy: str, found: Found, candidates: int, total: int | None, examined: int) -> Jobs:
         spot = None if found.spot is None else replace(found.spot, examined=examined)
         scan = Scan(
-            strategy=strategy, examined=examined, candidates=candidates, unread=found.unread,
-            complete=spot is None and not found.unread, cursor=None if spot is None else _write(spot),
+            strategy=strategy, examined=examined, candidates=candidates, unread=self._deep.unread,
+            complete=spot is None and not self._deep.unread, cursor=None if spot is None else _write(spot),
             took_ms=round(self._took_ms(), 1),
         )  # fmt: skip
         rows = tuple(job_row(job, self._now, reveal=self._reveal) for job in found.jobs)
@@ -131,40 +185,60 @@ class Search:
             jobs = [job for job in await self._storage.get(queue, plan.ids, lean=True) if job is not None]
             await self._look(found, [job for job in jobs if job.state in plan.states])
 
+    async def _through(self, found: Found, plan: Plan, members: Sequence[Ref], begin: int) -> None:
+        """Look at the jobs of flows."""
+        lean = LeanStorage(self._storage)
+        while begin < len(members):
+            some = members[begin : begin + SLICE]
+            jobs = [job for job in await get_all(lean, some) if job is not None and job.state in plan.states]
+            looked = await self._look(found, jobs)
+            begin += len(some) if looked == len(jobs) else some.index((jobs[looked].queue, jobs[looked].id))
+            if begin < len(members) and self._spent(found):
+                found.spot = Spot(self._mark, 0, "", JobState.WAITING, begin)
+                return
+
     async def _walk(self, found: Found, plan: Plan, way: Way, spot: Spot | None) -> None:
         """Look through one state of one queue, until it ends or the budget does."""
         queue, state = way
-        if spot is not None and (spot.queue, spot.state) == way:
-            begin = await self._resumed(way, spot)
+        if spot is not None and spot.offset and (spot.queue, spot.state) == way:
+            course = await self._resumed(way, spot)
         else:
-            begin = await self._first(plan, way)
+            ended_by = plan.finished_before if state.finished else None
+            course = Course(ended_by=None if ended_by is None else int(ended_by))
         while True:
             room = self._limit - len(found.jobs)
             size = min(SLICE, EXAMINED - found.examined) if plan.filtered else min(SLICE, room)
-            page = await self._storage.page(queue, [state], start=begin, limit=size, lean=True)
-            inside = [job for job in page.items if not _is_before(job, plan.finished_after)]
+            jobs = await self._stretch(way, course, size + 1)  # one more tells whether there is a next one
+            inside = [job for job in jobs[:size] if not _is_before(job, plan.finished_after)]
             looked = await self._look(found, inside)
-            begin += looked
-            if looked == len(inside) and (begin >= page.total or len(inside) < size):
+            course.passed(inside[:looked])
+            if looked == len(inside) and (len(jobs) <= size or len(inside) < size):
                 return  # that was all of it
             if self._spent(found):
-                last = inside[looked - 1]
-                found.spot = Spot(self._mark, 0, queue, state, begin, last.id, last.finished_at or 0)
+                offset = course.beside if state.finished else course.begin
+                found.spot = Spot(self._mark, 0, queue, state, offset, course.last, course.last_at)
                 return
+
+    async def _stretch(self, way: Way, course: Course, size: int) -> Sequence[Job]:
+        page = await self._storage.page(
+            way[0], [way[1]], start=course.begin, limit=size, ended_by=course.ended_by, lean=True
+        )
+        return page.items
 
     async def _look(self, found: Found, jobs: Sequence[Job]) -> int:
         """Take what fits of these; answers how many were looked at, which are fewer when enough have been found."""
-        if not self._inside:
+        if not self._deep:
             for number, job in enumerate(jobs, start=1):
                 found.examined += 1
-                if fits(job, self._query, self._now):
+                if fits(job, self._query, self._known):
                     found.jobs.append(job)
                     if len(found.jobs) >= self._limit:
                         return number
             return len(jobs)
         for begin in range(0, len(jobs), TOGETHER):
             some = jobs[begin : begin + TOGETHER]
-            fitting = await self._inside_of(found, [job for job in some if fits(job, self._query, self._now)])
+            likely = [job for job in some if fits(job, self._query, self._known)]
+            fitting = await self._deep.fitting(likely, self._known) if likely else []
             room = self._limit - len(found.jobs)
             found.jobs += fitting[:room]
             looked = len(some) if len(fitting) < room else some.index(fitting[room - 1]) + 1
@@ -173,87 +247,37 @@ class Search:
                 return begin + looked
         return len(jobs)
 
-    async def _inside_of(self, found: Found, jobs: Sequence[Job]) -> list[Job]:
-        """Those of these jobs whose payload and result are as asked for."""
-        small = [job for job in jobs if job.sizes is None or max(job.sizes.data, job.sizes.result) <= LOOK]
-        found.unread += len(jobs) - len(small)
-        if not small:
-            return []
-        whole = await self._storage.get(small[0].queue, [job.id for job in small])
-        return [
-            job
-            for job, full in zip(small, whole, strict=True)
-            if full is not None and fits_inside(full, self._inside, reveal=self._reveal)
-        ]
+    # -- where to go on --------------------------------------------------------------------------------------------
 
-    # -- where to begin --------------------------------------------------------------------------------------------
+    async def _resumed(self, way: Way, spot: Spot) -> Course:
+        """The course from behind the cursor's job.
 
-    async def _first(self, plan: Plan, way: Way) -> int:
-        """The first finished job that is not too young: they stand by when they ended, so halving finds it.
-
-        When the time is up, a place before it: deep places of a million jobs are dear to look at in a file.
+        Pending ones are asked for their place. Finished jobs come to the front and go at the end, or anywhere by hand:
+        what counts is when the job ended, and its place among those that ended with it.
         """
-        before = plan.finished_before
-        if before is None or not way[1].finished:
-            return 0
-        low, high = 0, await self._length(way)
-        while low < high and self._took_ms() < BUDGET_MS:
-            middle = (low + high) // 2
-            ended = await self._ended(way, middle)
-            low, high = (middle + 1, high) if ended is not None and ended > before else (low, middle)
-        return low
-
-    async def _resumed(self, way: Way, spot: Spot) -> int:
-        """Where the job behind the cursor's one stands now.
-
-        Finished jobs come to the front and go at the end, or anywhere by hand: the place is looked for by time, in
-        steps that double. Pending ones are asked for their place.
-        """
-        if not spot.offset:
-            return 0
         if not way[1].finished:
             place = await self._storage.place(way[0], spot.after)
-            return spot.offset if place is None or place.groups or not place.exact else place.ahead + 1
-        if await self._is_at(way, spot.offset - 1, spot.after):
-            return spot.offset
-        low = high = spot.offset
-        step = 1
-        while high and (ended := await self._ended(way, high)) is not None and ended > spot.after_at:
-            low, high, step = high, high + step, step * 2
-        step = 1
-        while low > 0 and ((ended := await self._ended(way, low)) is None or ended <= spot.after_at):
-            low, high, step = max(0, low - step), low, step * 2
-        while low < high:
-            middle = (low + high) // 2
-            ended = await self._ended(way, middle)
-            low, high = (middle + 1, high) if ended is not None and ended > spot.after_at else (low, middle)
-        return await self._behind(way, low, spot)
-
-    async def _behind(self, way: Way, begin: int, spot: Spot) -> int:
-        """Of the jobs that ended in the same millisecond, those behind the cursor's one; all of them if it is gone."""
-        jobs = (await self._storage.page(way[0], [way[1]], start=begin, limit=SLICE, lean=True)).items
-        for number, job in enumerate(jobs):
-            if job.id == spot.after:
-                return begin + number + 1
-            if (job.finished_at or 0) < spot.after_at:
+            known = place is not None and not place.groups and place.exact
+            return Course(begin=place.ahead + 1 if known and place is not None else spot.offset, last=spot.after)
+        course = Course(ended_by=spot.after_at, last=spot.after, last_at=spot.after_at)
+        if await self._is_at(way, spot.offset - 1, spot):
+            course.begin = course.beside = spot.offset
+            return course
+        while course.begin < BESIDE:
+            jobs = await self._stretch(way, course, SLICE)
+            for number, job in enumerate(jobs, start=1):
+                if job.id == spot.after:
+                    course.begin = course.beside = course.begin + number
+                    return course
+            course.begin += len(jobs)
+            if not jobs or (jobs[-1].finished_at or 0) < spot.after_at:
                 break
-        return begin
+        course.begin = course.beside = 0  # it is gone: rather show some twice than not at all
+        return course
 
-    async def _is_at(self, way: Way, offset: int, job_id: JobId) -> bool:
-        job = await self._at(way, offset) if offset >= 0 else None
-        return job is not None and job.id == job_id
-
-    async def _ended(self, way: Way, offset: int) -> Millis | None:
-        """When the finished job at a place ended; None behind the end."""
-        job = await self._at(way, offset)
-        return None if job is None else job.finished_at or 0
-
-    async def _at(self, way: Way, offset: int) -> Job | None:
-        page = await self._storage.page(way[0], [way[1]], start=offset, limit=1, lean=True)
-        return page.items[0] if page.items else None
-
-    async def _length(self, way: Way) -> int:
-        return (await self._storage.page(way[0], [way[1]], limit=0, lean=True)).total
+    async def _is_at(self, way: Way, offset: int, spot: Spot) -> bool:
+        jobs = await self._stretch(way, Course(begin=offset, ended_by=spot.after_at), 1)
+        return bool(jobs) and jobs[0].id == spot.after
 
     def _read(self, cursor: str) -> Spot:
         try:

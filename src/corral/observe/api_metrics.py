@@ -1,5 +1,6 @@
 """What the API's process tells Prometheus about the store: the monitor's numbers, and what the API itself did."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
@@ -10,12 +11,15 @@ from corral.errors import CorralError
 from corral.job import JobState
 from corral.monitor.monitor import Monitor
 from corral.monitor.objects import Overview, QueueRow, ScheduleRow, Workers
+from corral.observe.adds import AddMetrics
 from corral.observe.names import OTHER, QUEUES, SCHEDULES, SECONDS, Names
 from corral.observe.pages import page
 from corral.observe.series import Counter, Gauge, Histogram, Labels, counter, gauge
 from corral.storage.insight import Engine
 from corral.timing import now_ms
 
+#: How long each part of the page may take (seconds).
+PATIENCE = 2.0
 #: Kinds of failures are asked for of so many queues, those with the most failed jobs.
 FAILING = 50
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -29,12 +33,15 @@ class ApiMetrics:
         bullmq: whether BullMQ's own names are there too, so that dashboards made for it work.
         community: whether the names of the older community exporter (`bull_queue_waiting` …) are there too.
         labels: further labels of BullMQ's names, as its `exportPrometheusMetrics` takes them.
+        adds: counts the jobs that this process adds.
     """
 
     def __init__(
-        self, monitor: Monitor, *, bullmq: bool = True, community: bool = False, labels: dict[str, str] | None = None
-    ) -> None:
+        self, monitor: Monitor, *, bullmq: bool = True, community: bool = False, labels: dict[str, str] | None = None,
+        adds: AddMetrics | None = None,
+    ) -> None:  # fmt: skip
         self._monitor = monitor
+        self._adds = adds
         self._bullmq = bullmq
         self._community = community
         self._labels = dict(labels or {})
@@ -51,6 +58,7 @@ class ApiMetrics:
         self._audited = Counter("corral_audit_entries", "Entries of the audit log.", ("action",))
         self._errors = Counter("corral_scrape_errors", "Parts of this page that could not be had.", ("part",))
         self._streams.add((), 0)
+        self._kind = "unknown"
 
     # -- what is told ------------------------------------------------------------------------------------------------
 
@@ -83,22 +91,26 @@ class ApiMetrics:
         metrics: list[Metric] = [gauge("corral_build_info", "About this process.", ("version",), {(__version__,): 1})]
         took: dict[Labels, float] = {}
         for part, collect in (
-            ("queues", self._queues), ("workers", self._workers), ("schedules", self._schedules),
-            ("failures", self._failures), ("engine", self._engine),
+            ("engine", self._engine), ("queues", self._queues), ("workers", self._workers),
+            ("schedules", self._schedules), ("failures", self._failures),
         ):  # fmt: skip
             began = time.perf_counter()
             try:
-                metrics += await collect()
-            except CorralError:
+                async with asyncio.timeout(PATIENCE):
+                    metrics += await collect()
+            except (CorralError, TimeoutError):
                 self._errors.add((part,))
-                if part == "engine":
-                    metrics += _engine(None, 0.0)
+                if part == "engine":  # nothing else will be answered either, and each question would take its time
+                    metrics.append(_up(self._kind, False))
+                    break
             took[(part,)] = time.perf_counter() - began
         metrics.append(gauge("corral_scrape_duration_seconds", "How long this page took.", ("part",), took))
         for series in (
             self._requests, self._durations, self._streams, self._limited, self._denied, self._audited, self._errors
         ):  # fmt: skip
             metrics += series.collect()
+        if self._adds is not None:
+            metrics += self._adds.collect()
         return page(metrics, accept)
 
     async def _queues(self) -> list[Metric]:
@@ -131,6 +143,7 @@ class ApiMetrics:
     async def _engine(self) -> list[Metric]:
         began = time.perf_counter()
         engine = await self._monitor.storage.engine()
+        self._kind = engine.kind
         return list(_engine(engine, time.perf_counter() - began))
 
 
@@ -206,12 +219,13 @@ def _schedules(rows: Sequence[ScheduleRow]) -> Iterator[Metric]:
     )  # fmt: skip
 
 
-def _engine(engine: Engine | None, seconds: float) -> Iterator[Metric]:
-    kind = "unknown" if engine is None else engine.kind
-    label = ("engine",)
-    yield gauge("corral_engine_up", "Whether the store answers.", label, {(kind,): float(engine is not None)})
-    if engine is None:
-        return
+def _up(kind: str, value: bool) -> Metric:
+    return gauge("corral_engine_up", "Whether the store answers.", ("engine",), {(kind,): float(value)})
+
+
+def _engine(engine: Engine, seconds: float) -> Iterator[Metric]:
+    kind, label = engine.kind, ("engine",)
+    yield _up(kind, True)
     yield gauge("corral_engine_ping_seconds", "How long it took to answer.", label, {(kind,): seconds})
     for name, text, value in (
         ("memory_bytes", "Memory that the server holds.", engine.memory_bytes),
@@ -251,4 +265,3 @@ def _community(rows: Sequence[QueueRow]) -> Iterator[Metric]:
     for state in ("waiting", "active", "delayed", "failed", "completed"):
         values: dict[Labels, float] = {(row.name,): getattr(row, state) for row in rows}
         yield gauge(f"bull_queue_{state}", f"Jobs that are {state}", ("queue",), values)
-

@@ -6,6 +6,7 @@ worker restarted. `readyz` asks whether it does its work now. `startupz` asks wh
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -58,7 +59,9 @@ class WorkerHealth:
 
     def _fetch(self) -> str | None:
         now = time.monotonic()
-        fetchers = () if self._worker is None else self._worker.fetchers
+        if self._worker is None or self._worker.stopping:  # what still runs may take its time
+            return None
+        fetchers = self._worker.fetchers
         stuck = [fetcher.lane.queue for fetcher in fetchers if fetcher.silent(now) > self._stuck_after]
         return f"no step for {self._stuck_after:g} s in queues {', '.join(stuck)}" if stuck else None
 
@@ -98,9 +101,12 @@ class ApiHealth:
     """The health of a process that serves the HTTP API; `async with` it on the loop that answers.
 
     Set `draining` when the process is told to end: `readyz` says so at once, so that no new request comes.
+
+    Args:
+        storage: the open store; or what gives it, for a process that starts while its store is away.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage | Callable[[], Awaitable[Storage]]) -> None:
         self.draining = False
         self._storage = storage
         self._looking = asyncio.Lock()
@@ -158,7 +164,8 @@ class ApiHealth:
                 return
             try:
                 async with asyncio.timeout(PING):
-                    await self._storage.counts(["corral"])  # of any name: it reads, and makes no queue
+                    storage = await self._storage() if callable(self._storage) else self._storage
+                    await storage.counts(["corral"])  # of any name: it reads, and makes no queue
                 self._trouble = None
             except TimeoutError:
                 self._trouble = f"no answer within {PING:g} s"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -30,6 +30,8 @@ class Ask(Struct, frozen=True):
     local: bool  #: from this machine
 
 
+#: As the standard library calls it.
+Connection: TypeAlias = socket.socket | tuple[bytes, socket.socket]
 #: None: not mine.
 Route: TypeAlias = Callable[[Ask], Answer | None]
 
@@ -46,7 +48,7 @@ class Listener:
         self._path = path
         handler = type("Handler", (_Handler,), {"answer": staticmethod(self._answer)})
         try:
-            self._server = _UnixServer(path, handler) if path is not None else _server(host, port, handler)
+            self._server = _UnixServer((path, 0), handler) if path is not None else _server(host, port, handler)
         except OSError as error:
             where = path or f"{host}:{port}"
             raise ConfigError(f"cannot listen on {where}: {error.strerror or error}", key="listen") from None
@@ -102,9 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
-    def log_message(self, format: str, *args: object) -> None:  # probes are no news
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name; probes are no news
         return
 
     def version_string(self) -> str:  # and nobody needs to know the version of Python
@@ -115,23 +118,23 @@ class _Bounded(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    def server_activate(self) -> None:
         self._places = threading.BoundedSemaphore(MOST)
-        super().__init__(*args, **more)
+        super().server_activate()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Connection, client_address: object) -> None:
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request_thread(self, request: Connection, client_address: object) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._places.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # a client that went away
+    def handle_error(self, request: Connection, client_address: object) -> None:  # a client that went away
         return
 
 
@@ -139,7 +142,7 @@ class _UnixServer(_Bounded):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
-        self.socket.bind(self.server_address)
+        self.socket.bind(self.server_address[0])
         self.server_name, self.server_port = "localhost", 0
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:

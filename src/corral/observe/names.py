@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 #: Of durations and waits, in seconds.
-SECONDS = (.005, .01, .025, .05, .1, .25, .5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)  # fmt: skip
+SECONDS = (
+    .005, .01, .025, .05, .1, .25, .5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0
+)  # fmt: skip
 #: Of attempts.
 ATTEMPTS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
 #: What a label says in place of a value that is not told apart.

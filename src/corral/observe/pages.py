@@ -1,21 +1,18 @@
 """Metrics as a page that Prometheus reads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 
-class _Page(CollectorRegistry):
-    """A registry with exactly these metrics."""
-
+class _Page(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        super().__init__(auto_describe=False)
         self._metrics = list(metrics)
 
-    def collect(self) -> Iterator[Metric]:
-        yield from self._metrics
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
 
 
 def page(metrics: Iterable[Metric], accept: str = "") -> tuple[str, str]:

@@ -334,8 +334,8 @@ class Fetcher:
         if self._failures == 1:
             facts = {"event": "engine.lost", "queue": self.lane.queue, "error": str(error)}
             logger.error("store cannot be reached, trying again", extra=facts)
-        # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step. Whoever beats finds
-        # a store that is back within a second or two, and then it is not waited for any longer.
+        # 50 ms doubling to 5 s, each between half and whole: many workers must not come back in step. The beats find a
+        # store that is back within a second or two, and then nobody waits any longer.
         self._hurry.clear()
         self._stepped_at = time.monotonic()
         try:

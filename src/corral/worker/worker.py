@@ -408,7 +408,8 @@ class BaseWorker(Controls):
         return WorkerInfo(
             id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
             queues=tuple(lane.queue for lane in self.lanes), slots=sum(slots), slots_of=tuple(slots),
-            quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, started_at=self._started_at, running=sum(fetcher.running for fetcher in self.fetchers),
+            quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, started_at=self._started_at,
+            running=sum(fetcher.running for fetcher in self.fetchers),
             handlers=self._handlers,
         )  # fmt: skip
 

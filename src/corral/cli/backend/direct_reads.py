@@ -132,14 +132,14 @@ class DirectReads(Parts):
                         }
                     )  # fmt: skip
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(follow(name)) for name in names]
-            try:
-                while True:
-                    yield await coming.get()
-            finally:
-                for task in tasks:
-                    task.cancel()
+        tasks = [asyncio.create_task(follow(name)) for name in names]
+        try:
+            while True:
+                yield await coming.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def names(self, kind: str, typed: str) -> list[str]:
         match kind:

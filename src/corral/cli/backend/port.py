@@ -149,6 +149,10 @@ class Acting(Protocol):
         """Add jobs: rows with `id` and `added` (False: one with this id was there)."""
         ...
 
+    async def check(self, queue: str, drafts: Sequence[Draft]) -> None:
+        """Whether these jobs could be added, as far as that is known here. Raises as `add`."""
+        ...
+
     async def outcome(self, queue: str, job_id: str, timeout: float | None) -> Row:
         """Wait for the end of a job: `state`, `result` or `reason`. Raises: TimeoutError."""
         ...

@@ -1,15 +1,16 @@
 """Signed tokens (JWT): checked by RFC 8725. The algorithm must be one of ours, and it decides which key is taken."""
 
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import jwt
-from jwt.algorithms import get_default_algorithms
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from corral.admin.rights import Principal
 from corral.errors import ConfigError
 from corral.http.auth.claims import queues_in, roles_in
-from corral.http.auth.keys import ASYMMETRIC, SYMMETRIC, Key, KeySet, KeysUnavailableError
+from corral.http.auth.keys import ASYMMETRIC, SYMMETRIC, Key, KeySet, KeysUnavailableError, fitting
 from corral.http.problems import problem
 from corral.http.settings import ApiSettings
 
@@ -136,13 +137,15 @@ def _invalid(why: str) -> NoReturn:
 
 def _public(text: str) -> tuple[tuple[str, ...], Key]:
     """A public key in PEM, and the algorithms it fits."""
-    algorithms = get_default_algorithms()
-    for names in (("RS256", "PS256"), ("ES256",), ("EdDSA",)):
-        try:
-            key = algorithms[names[0]].prepare_key(text.strip())
-        except (jwt.PyJWTError, ValueError, TypeError):
-            continue
-        if hasattr(key, "private_bytes"):
-            raise ConfigError("jwt_public_key is a private key: give its public half", key="jwt_public_key")
-        return names, key
-    raise ConfigError("jwt_public_key must be PEM text of an RSA, P-256 or Ed25519 public key", key="jwt_public_key")
+    try:
+        key = load_pem_public_key(text.strip().encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError(
+            "jwt_public_key cannot be read: it must be the PEM text of a public key", key="jwt_public_key"
+        ) from None
+    names = fitting(key)
+    if not names:
+        raise ConfigError(
+            "jwt_public_key must be an RSA key of 2,048 bits or more, a P-256 or an Ed25519 key", key="jwt_public_key"
+        )
+    return names, cast(Key, key)

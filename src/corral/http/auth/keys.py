@@ -11,7 +11,9 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import jwt
-from jwt.algorithms import AllowedPublicKeys
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from corral.errors import ConfigError
 
@@ -25,12 +27,21 @@ FRESH, PAUSE = 600.0, 30.0
 STALE = 86_400.0
 TIMEOUT, LARGEST = 5.0, 1_000_000
 
-Key: TypeAlias = "AllowedPublicKeys | bytes"
+Key: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | bytes
 Fetch: TypeAlias = Callable[[str], bytes]
 
 
 class KeysUnavailableError(Exception):
     """The keys cannot be had now."""
+
+
+def fitting(key: object) -> tuple[str, ...]:
+    """The algorithms that a public key fits; none for one that is too weak or of another kind."""
+    if isinstance(key, RSAPublicKey):
+        return ("RS256", "PS256") if key.key_size >= 2048 else ()
+    if isinstance(key, EllipticCurvePublicKey):
+        return ("ES256",) if isinstance(key.curve, SECP256R1) else ()
+    return ("EdDSA",) if isinstance(key, Ed25519PublicKey) else ()
 
 
 def check_keys_url(url: str) -> str:
@@ -70,7 +81,7 @@ class KeySet:
         self.seconds = seconds
         self._fetch = fetch
         self._lock = asyncio.Lock()
-        self._keys: Mapping[str, tuple[str | None, Key]] = {}
+        self._keys: Mapping[str, tuple[tuple[str, ...], Key]] = {}
         self._at: float | None = None
         self._asked: float | None = None
 
@@ -90,10 +101,10 @@ class KeySet:
 
     def _pick(self, kid: str | None, algorithm: str) -> Key | None:
         if kid is not None:
-            said, key = self._keys.get(kid, (None, None))
-            return key if key is not None and said in (None, algorithm) else None
-        fitting = [key for said, key in self._keys.values() if said in (None, algorithm)]
-        return fitting[0] if len(fitting) == 1 else None
+            names, key = self._keys.get(kid, ((), None))
+            return key if algorithm in names else None
+        found = [key for names, key in self._keys.values() if algorithm in names]
+        return found[0] if len(found) == 1 else None
 
     async def _refresh(self) -> None:
         before = self._asked
@@ -115,21 +126,22 @@ class KeySet:
             raise KeysUnavailableError("no keys are known")
 
 
-def _read(body: bytes) -> dict[str, tuple[str | None, Key]]:
+def _read(body: bytes) -> dict[str, tuple[tuple[str, ...], Key]]:
     try:
-        content = json.loads(body)
-        listed = content["keys"]
-        assert isinstance(listed, list)
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        listed = json.loads(body)["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise KeysUnavailableError("what came is no set of keys") from None
-    keys: dict[str, tuple[str | None, Key]] = {}
+    if not isinstance(listed, list):
+        raise KeysUnavailableError("what came is no set of keys")
+    keys: dict[str, tuple[tuple[str, ...], Key]] = {}
     for number, one in enumerate(listed[:100]):
-        if not isinstance(one, dict) or one.get("kty") == "oct" or one.get("use", "sig") != "sig":
-            continue  # a secret that is published is none
+        if not isinstance(one, dict) or one.get("kty") not in ("RSA", "EC", "OKP") or one.get("use", "sig") != "sig":
+            continue  # not for signing; or a secret, which is none once it is published
         try:
-            key = jwt.PyJWK(one)
+            key = jwt.PyJWK(one).key
         except jwt.PyJWTError:
             continue  # of a kind that is not known here; others may be
-        said = one.get("alg")
-        keys[str(one.get("kid", f"#{number}"))] = (said if isinstance(said, str) else None, key.key)
+        names = tuple(name for name in fitting(key) if one.get("alg") in (None, name))
+        if names:
+            keys[str(one.get("kid", f"#{number}"))] = (names, key)
     return keys

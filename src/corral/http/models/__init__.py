@@ -1,1 +1,1 @@
-"""What the HTTP API takes and answers: one module per subject. Answers are plain dataclasses, requests pydantic models."""
+"""What the HTTP API takes and answers, a module per subject: answers are dataclasses, requests pydantic models."""

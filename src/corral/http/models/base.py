@@ -121,7 +121,7 @@ class Listing(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class ApiProblem:
     """What went wrong (RFC 9457). Decide by `code`; `detail` is for people."""
 
     __pydantic_config__ = config(

@@ -1,12 +1,13 @@
 """Jobs as the API shows them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 
-from corral.http.models.base import NULL, Json, Time, config, moment, plain, raw, when
+from corral.http.models.base import NULL, Json, Time, config, moment, plain, when
 from corral.http.models.links import job_path
 from corral.job import Job as StoredJob
 from corral.job import JobState
@@ -14,6 +15,7 @@ from corral.monitor.objects import FlowNode as FlowRow
 from corral.monitor.objects import JobDetail, JobRow
 from corral.options import JobOptions
 from corral.sensitive import HIDDEN, MAX_DEPTH
+from corral.why import Cause
 from corral.why import Why as WhyRow
 
 
@@ -138,7 +140,8 @@ class JobSummary:
             "queue": "email", "id": "12345", "name": "welcome", "state": "failed", "priority": 0,
             "tags": ["tenant-42"], "created_at": "2026-11-23T05:13:25.000Z", "attempts_made": 3, "attempts_max": 3,
             "payload_preview": "{\"to\":\"ana@example.com\"}", "failed_reason": "SMTPTimeout: connection timed out",
-            "fingerprint": "9f31c2", "actions": ["retry", "rerun"], "links": {"self": "/api/v1/queues/email/jobs/12345"},
+            "fingerprint": "9f31c2", "actions": ["retry", "rerun"],
+            "links": {"self": "/api/v1/queues/email/jobs/12345"},
         }
     )  # fmt: skip
     queue: str
@@ -221,8 +224,9 @@ class Job(JobSummary):
 class JobStateInfo:
     """Where a job is."""
 
-    __pydantic_config__ = config({"queue": "email", "id": "12345", "state": "active", "progress": 40, "attempts_made": 1,
-                                  "finished_at": None})  # fmt: skip
+    __pydantic_config__ = config(
+        {"queue": "email", "id": "12345", "state": "active", "progress": 40, "attempts_made": 1, "finished_at": None}
+    )
     queue: str
     id: str
     state: str
@@ -235,8 +239,9 @@ class JobStateInfo:
 class Result:
     """How a job ended, or that it has not."""
 
-    __pydantic_config__ = config({"queue": "email", "id": "12345", "state": "completed", "result": {"sent": True},
-                                  "error": None})  # fmt: skip
+    __pydantic_config__ = config(
+        {"queue": "email", "id": "12345", "state": "completed", "result": {"sent": True}, "error": None}
+    )
     queue: str
     id: str
     state: str
@@ -327,6 +332,9 @@ class Preview:
     sample: Sequence[JobRef]
 
 
+#: Whether a queue is there for who reads.
+Sees: TypeAlias = Callable[[str], bool]
+
 # -- from the monitor ----------------------------------------------------------------------------------------------
 
 _TYPED = re.compile(r"([A-Za-z_][\w.]*(?:Error|Exception|Timeout|Warning|Interrupt|Exit|Failed|[A-Z]\w*)): ")
@@ -363,19 +371,26 @@ def links_of(queue: str, job_id: str, base: str) -> dict[str, str]:
     return {"self": here, "payload": f"{here}/payload", "result": f"{here}/result/raw", "logs": f"{here}/logs"}
 
 
-def _ref(text: str | None) -> JobRef | None:
+def everything(queue: str) -> bool:
+    """Sees every queue."""
+    return True
+
+
+def _ref(text: str | None, sees: Sees) -> JobRef | None:
+    """A job elsewhere, unless its queue is not there for who reads it. A queue's name may have slashes, an id too."""
     if text is None:
         return None
-    queue, _, job_id = text.rpartition("/")
-    return JobRef(queue=queue, id=job_id)
+    queue, _, job_id = text.partition("/") if text.count("/") == 1 else text.rpartition("/")
+    return JobRef(queue=queue, id=job_id) if sees(queue) else None
 
 
-def summary_of(row: JobRow, base: str, actions: Sequence[str] = ()) -> JobSummary:
-    """A job in a list."""
-    return JobSummary(**_fields(row, base, actions))  # type: ignore[arg-type]  # made for it below
+def summary_of(row: JobRow, base: str, actions: Sequence[str] = (), sees: Sees = everything) -> JobSummary:
+    """A job in a list. `sees`: which queues there are for who reads it."""
+    return JobSummary(**_fields(row, base, actions, sees))  # type: ignore[arg-type]  # made for it below
 
 
-def _fields(row: JobRow, base: str, actions: Sequence[str]) -> dict[str, object]:
+def _fields(row: JobRow, base: str, actions: Sequence[str], sees: Sees) -> dict[str, object]:
+    origin = _ref(row.rerun_of, sees)
     return {
         "queue": row.queue,
         "id": row.id,
@@ -396,10 +411,10 @@ def _fields(row: JobRow, base: str, actions: Sequence[str]) -> dict[str, object]
         "worker": row.worker,
         "group": row.group,
         "dedup": row.dedup_id,
-        "parent": _ref(row.parent),
+        "parent": _ref(row.parent, sees),
         "children_pending": row.pending_children,
         "schedule": row.schedule,
-        "rerun_of": row.rerun_of,
+        "rerun_of": None if origin is None else row.rerun_of,
         "trace_id": row.trace_id,
         "size_bytes": row.data_bytes,
         "result_bytes": row.result_bytes,
@@ -414,21 +429,21 @@ def _fields(row: JobRow, base: str, actions: Sequence[str]) -> dict[str, object]
 def job_of(
     detail: JobDetail, base: str, actions: Sequence[str] = (), *, effective: Mapping[str, msgspec.Raw] | None = None,
     deduplicated: bool | None = None, why: Why | None = None, attempts: Sequence[Attempt] | None = None,
-    flow: FlowNode | None = None,
+    flow: FlowNode | None = None, sees: Sees = everything,
 ) -> Job:  # fmt: skip
     """A job with its texts."""
     row = detail.row
-    fields = _fields(row, base, actions)
+    fields = _fields(row, base, actions, sees)
     failed = row.state is JobState.FAILED
     fields |= {
         "links": links_of(row.queue, row.id, base),
-        "progress": raw(detail.progress) or json_or_text(row.progress),
+        "progress": json_or_text(detail.progress or row.progress),
         "failed_reason": detail.reason,
     }
     return Job(
         **fields,  # type: ignore[arg-type]  # made for it above
-        data=raw(detail.data) or NULL,
-        result=raw(detail.result) or NULL,
+        data=json_or_text(detail.data),
+        result=json_or_text(detail.result),
         redacted=hidden_in(detail),
         whole=detail.whole,
         error=error_of(detail.reason, detail.traces[-1] if detail.traces else None) if failed else None,
@@ -515,33 +530,41 @@ def _failure(trace: str | None, reason: str | None) -> ErrorInfo | None:
     return error_of(trace.rstrip().rsplit("\n", 1)[-1], trace)
 
 
-def why_of(found: WhyRow) -> Why:
-    """Why a job is not running."""
+def why_of(found: WhyRow, *, others: bool = True) -> Why:
+    """Why a job is not running. Without `others`, what it waits for in other queues is not named."""
     return Why(
         queue=found.queue,
         id=found.job_id,
         state=str(found.state),
         reasons=[
-            Reason(code=str(one.cause), message=one.text, remedy=one.remedy, until=when(one.until), certain=one.certain)
+            Reason(
+                code=str(one.cause),
+                message=one.text if others or one.cause not in _ELSEWHERE else "it waits for other jobs",
+                remedy=one.remedy, until=when(one.until), certain=one.certain,
+            )
             for one in found.reasons
         ],
         estimate=None
         if found.starts_at is None
         else Estimate(start_at=moment(found.starts_at), assumptions=found.assumptions),
-    )
+    )  # fmt: skip
 
 
-def flow_of(node: FlowRow, base: str) -> FlowNode:
-    """A job of a flow and what is below it."""
+_ELSEWHERE = (Cause.CHILDREN, Cause.FAILED_CHILDREN)
+
+
+def flow_of(node: FlowRow, base: str, sees: Sees = everything) -> FlowNode:
+    """A job of a flow and what is below it. Jobs of queues that are not there for who reads it are left out."""
+    shown = [one for one in node.children if sees(one.queue)]
     return FlowNode(
         queue=node.queue,
         id=node.id,
         state=None if node.state is None else str(node.state),
         name=None if node.job is None else node.job.name,
-        job=None if node.job is None else summary_of(node.job, base),
+        job=None if node.job is None else summary_of(node.job, base, (), sees),
         reason=node.reason,
-        children=[flow_of(one, base) for one in node.children],
-        left_out=node.left_out,
+        children=[flow_of(one, base, sees) for one in shown],
+        left_out=node.left_out + len(node.children) - len(shown),
         repeated=node.repeated,
     )
 

@@ -11,8 +11,8 @@ class SystemInfo:
     """This server and its store."""
 
     __pydantic_config__ = config(
-        {"version": "0.9.0", "python": "3.12.4", "engine": "redis", "store": "redis://localhost:6379/0", "host": "web-1",
-         "pid": 2211, "started_at": "2026-11-23T05:03:25.000Z", "queues": 4, "jobs": 1250, "workers": 2,
+        {"version": "0.9.0", "python": "3.12.4", "engine": "redis", "store": "redis://localhost:6379/0",
+         "host": "web-1", "pid": 2211, "started_at": "2026-11-23T05:03:25.000Z", "queues": 4, "jobs": 1250, "workers": 2,
          "application": "app"}
     )  # fmt: skip
     version: str

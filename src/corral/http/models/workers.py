@@ -82,7 +82,10 @@ class WorkerList(Listing[Worker]):
 class Command:
     """An order to a worker. It takes a few seconds to be obeyed; see `links.answer`."""
 
-    __pydantic_config__ = config({"command_id": "01jd8m3x5y6z7a8b9c0d1e2f3g", "links": {"answer": "/api/v1/workers/w_1/commands/01jd8m3x5y6z7a8b9c0d1e2f3g"}})  # fmt: skip
+    __pydantic_config__ = config(
+        {"command_id": "01jd8m3x5y6z7a8b9c0d1e2f3g",
+         "links": {"answer": "/api/v1/workers/w_1/commands/01jd8m3x5y6z7a8b9c0d1e2f3g"}}
+    )  # fmt: skip
     command_id: str
     links: Mapping[str, str]
 

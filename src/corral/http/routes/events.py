@@ -59,7 +59,7 @@ async def follow(
     wanted = topics_of(request.scope[TICKET].topics if TICKET in request.scope else topics)
     for queue in sorted(wanted.followed()):
         if not who.sees(queue):
-            raise QueueNotFoundError(queue)
+            raise QueueNotFoundError(queue, ())
     stream = Stream(wanted, who.sees, sees_operations=who.queues == ("*",))
     return Feed(
         home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats, who=f"{who.method}:{who.sub}"

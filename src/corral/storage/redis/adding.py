@@ -261,7 +261,7 @@ class _Letter:
     __slots__ = ("answer", "error", "jobs", "opts", "queue", "read", "spelled_out")
 
     def __init__(self, jobs: Sequence[NewJob], prefix: str) -> None:
-        self.jobs = jobs
+        self.jobs = tuple(jobs)
         self.queue = jobs[0].queue
         self.opts = plain_options(jobs)  #: of plain jobs
         self.spelled_out = None if self.opts is not None else [new_job(job, prefix) for job in jobs]

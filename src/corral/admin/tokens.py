@@ -1,0 +1,138 @@
+"""The write model's verbs about API tokens: made once, shown once, kept as a hash."""
+
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from corral.admin.base import DeskBase
+from corral.admin.objects import Token
+from corral.admin.rights import check_globs, check_role
+from corral.errors import ConfigError, RecordNotFoundError, StorageError
+from corral.storage.records import EntryChange
+from corral.timing import MAX_DURATION_MS, Millis
+
+log = logging.getLogger("corral.tokens")
+
+KIND = "token"
+#: Tokens that there may be.
+MOST = 1_000
+#: How often the last use of a token is written down: each request would otherwise be a write.
+USED_MS: Millis = 60_000
+#: 32 random bytes are 43 characters.
+_FORM = re.compile(r"crl_([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """A token as it is stored: what people may know of it, and the SHA-256 of all of it."""
+
+    token: Token
+    hash: str
+
+    def __repr__(self) -> str:
+        return f"Stored({self.token!r})"
+
+
+_decode = msgspec.json.Decoder(Stored).decode
+
+
+class TokenVerbs(DeskBase):
+    """API tokens `crl_<id>_<43 characters>`."""
+
+    async def create_token(
+        self, name: str, role: str, queues: Sequence[str] = ("*",), expires_at: Millis | None = None
+    ) -> tuple[str, Token]:
+        """Make a token; answers it, which nobody can read again afterwards, and what is kept of it.
+
+        Args:
+            queues: patterns of the queues that there are for it.
+            expires_at: epoch milliseconds; None is never.
+
+        Raises:
+            ConfigError: no name, an unknown role, no queues, an end that is over, or 1,000 tokens already.
+        """
+        async with self._noting("token.create", name=str(name)[:100]) as note:
+            at, now = self.ground.at(), self.ground.store_now()
+            token = Token(
+                id=_new_id(), name=_check_name(name), role=check_role(role), queues=check_globs(queues),
+                created_at=at, created_by=self.actor.sub, expires_at=_check_end(expires_at, at),
+            )  # fmt: skip
+            if len(await self.storage.entries(KIND, limit=MOST, now=now)) >= MOST:
+                raise ConfigError(f"there are {MOST:,} tokens: revoke some first", key="token")
+            clear = f"crl_{token.id}_{secrets.token_urlsafe(32)}"
+            await self.storage.write_entries(KIND, [_change(Stored(token=token, hash=_hash(clear)), 0)], now=now)
+            note.target["token"] = token.id
+            note.after = {"role": token.role, "queues": token.queues, "expires_at": token.expires_at}
+            return clear, token
+
+    async def tokens(self) -> list[Token]:
+        """All tokens, the newest first; those that have expired are among them until they are revoked."""
+        found = await self.storage.entries(KIND, limit=MOST, now=self.ground.store_now())
+        return sorted((_decode(one.text).token for one in found), key=lambda one: (-one.created_at, one.id))
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Let a token open nothing any more. Raises: RecordNotFoundError."""
+        async with self._noting("token.revoke", token=token_id) as note:
+            now = self.ground.store_now()
+            found = await self.storage.entries(KIND, ids=[token_id], now=now)
+            if not found:
+                raise RecordNotFoundError("token", token_id)
+            token = _decode(found[0].text).token
+            note.target["name"] = token.name
+            note.before = {"role": token.role, "queues": token.queues}
+            await self.storage.write_entries(KIND, [EntryChange(id=token_id, text=None)], now=now)
+
+    async def find_token(self, clear: str) -> Token | None:
+        """The token that somebody has shown, if there is such a one and its time is not over. It leaves no entry."""
+        form = _FORM.fullmatch(clear)
+        if form is None:
+            return None
+        now = self.ground.store_now()
+        found = await self.storage.entries(KIND, ids=[form[1]], now=now)
+        stored = _decode(found[0].text) if found else None
+        # Compared also where there is none, so that the time it takes tells nothing.
+        fits = hmac.compare_digest(_hash(clear), "" if stored is None else stored.hash)
+        at = self.ground.at()
+        if stored is None or not fits or (stored.token.expires_at is not None and stored.token.expires_at <= at):
+            return None
+        if at - (stored.token.used_at or 0) < USED_MS:
+            return stored.token
+        used = replace(stored, token=replace(stored.token, used_at=at))
+        try:  # over this version only: one that was revoked in between stays so
+            await self.storage.write_entries(KIND, [_change(used, found[0].version)], now=now)
+        except StorageError as error:
+            log.warning("the use of token %s could not be noted: %s", used.token.id, error)
+        return used.token
+
+
+def _change(stored: Stored, version: int) -> EntryChange:
+    return EntryChange(id=stored.token.id, text=msgspec.json.encode(stored).decode(), version=version)
+
+
+def _hash(clear: str) -> str:
+    # 256 random bits need no slow hash: there is nothing to guess.
+    return sha256(clear.encode("utf-8", "replace")).hexdigest()
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice("0123456789abcdefghjkmnpqrstvwxyz") for _ in range(10))
+
+
+def _check_name(name: object) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > 100 or not name.isprintable():
+        raise ConfigError(f"name must be a printable text of 1 to 100 characters, not {name!r}", key="name")
+    return name
+
+
+def _check_end(expires_at: Millis | None, at: Millis) -> Millis | None:
+    if expires_at is None:
+        return None
+    if isinstance(expires_at, bool) or not isinstance(expires_at, int) or not 0 < expires_at - at <= MAX_DURATION_MS:
+        raise ConfigError(f"expires_at must be within the next ten years, not {expires_at!r}", key="expires_at")
+    return expires_at

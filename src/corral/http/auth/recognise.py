@@ -1,0 +1,167 @@
+"""Recognising: the ways to say who one is, in their order. The first that is used decides; a wrong word ends it."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from ipaddress import ip_address
+from typing import NoReturn, Protocol
+
+from starlette.requests import Request
+
+from corral.admin.rights import Principal
+from corral.http.auth.bearer import Bearer, challenge, looks_signed
+from corral.http.auth.known import User, by_basic, by_proxy, find_static, read_tokens, read_users
+from corral.http.auth.sessions import Sessions, cookies_of
+from corral.http.problems import problem
+from corral.http.settings import ApiSettings
+from corral.storage.port import Storage
+
+PEER = "corral.peer"  #: in the scope: who is at the other end of the connection, whatever headers say
+
+
+class Stored(Protocol):
+    """What the store knows of a token."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def queues(self) -> tuple[str, ...]: ...
+    @property
+    def expires_at(self) -> int | None: ...
+
+
+Hook = Callable[[Request], Principal | None | Awaitable[Principal | None]]
+FindToken = Callable[[str], Awaitable[Stored | None]]
+GetStorage = Callable[[], Awaitable[Storage]]
+
+
+class Recogniser:
+    """Knows everybody that the settings, the store and the host application know.
+
+    Raises:
+        ConfigError: settings that cannot be meant.
+    """
+
+    def __init__(
+        self, settings: ApiSettings, *, hook: Hook | None, find_token: FindToken, storage: GetStorage
+    ) -> None:
+        self.settings = settings
+        self._hook = hook
+        self._find_token = find_token
+        self._storage = storage
+        methods = settings.methods
+        self._bearer = Bearer(settings) if "jwt" in methods else None
+        self._tokens = read_tokens(settings.tokens.get_secret_value()) if "tokens" in methods else ()
+        self.users = {user.name: user for user in _users(settings)}
+        self._asks_store = not settings.auth or "tokens" in settings.auth
+        secret = settings.session_secret
+        self.sessions = Sessions(None if secret is None else secret.get_secret_value(), settings.session_hours)
+        #: Nobody has said how people are recognised: only this machine, by a token that is shown once.
+        self.closed = not settings.configured and hook is None and not settings.insecure_no_auth
+        self._once = secrets.token_urlsafe(32) if self.closed else None
+
+    def once(self) -> str | None:
+        """The token with which one person can log in where nothing is configured; None when it was used, or never was."""
+        return self._once
+
+    def use_once(self, shown: str) -> bool:
+        """Use the token up. It is good for one login."""
+        if self._once is None or not secrets.compare_digest(self._once.encode(), shown.encode("utf-8", "replace")):
+            return False
+        self._once = None
+        return True
+
+    async def recognise(self, request: Request) -> Principal:
+        """Who asks. Raises: Problem (401)."""
+        if self.closed:
+            check_here(request)
+        if self._hook is not None:
+            answer = self._hook(request)
+            found = await answer if isawaitable(answer) else answer
+            if found is not None:
+                return found
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            return await self._shown(authorization)
+        for text in cookies_of(request):
+            found = await self._session(text)
+            if found is not None:
+                return found
+        found = by_proxy(self.settings, request, str(request.scope.get(PEER, "")))
+        if found is not None:
+            return found
+        if self.settings.insecure_no_auth:
+            return Principal(sub="anybody", roles=("admin",), method="open")
+        problem("unauthenticated", "Show a token: Authorization: Bearer …", headers=self._challenge())
+
+    async def _shown(self, authorization: str) -> Principal:
+        scheme, _, word = authorization.partition(" ")
+        word = word.strip()
+        if scheme.lower() == "bearer" and word:
+            return await self._by_bearer(word)
+        found = by_basic(self.settings, authorization) if scheme.lower() == "basic" else None
+        if found is None:
+            self._wrong()
+        return found
+
+    async def _by_bearer(self, word: str) -> Principal:
+        if looks_signed(word):
+            found = await self._session(word)
+            if found is not None:
+                return found
+            if self._bearer is None:
+                self._wrong()
+            return await self._bearer.recognise(word)
+        static = find_static(self._tokens, word)
+        if static is not None:
+            return Principal(sub=static.name, roles=(static.role,), method="token")
+        stored = await self._find_token(word) if self._asks_store and word.startswith("crl_") else None
+        if stored is None:
+            self._wrong()
+        return Principal(
+            sub=stored.name, roles=(stored.role,), queues=stored.queues or ("*",), method="token",
+            expires_at=stored.expires_at,
+        )  # fmt: skip
+
+    async def _session(self, text: str) -> Principal | None:
+        session = self.sessions.read(text)
+        if session is None:
+            return None
+        # Not what the cookie says: whoever is taken out of the settings is out at once.
+        user = self.users.get(session.sub) if session.way == "users" else None
+        role = user.role if user is not None else "admin" if session.way == "once" and self.closed else None
+        if role is None or await self.sessions.ended(session, await self._storage()):
+            return None
+        return Principal(sub=session.sub, roles=(role,), method="session", expires_at=session.expires_at)
+
+    def _challenge(self) -> dict[str, str]:
+        found = challenge()
+        if self.settings.metrics_password is not None:
+            found["WWW-Authenticate"] += ', Basic realm="corral metrics"'
+        return found
+
+    def _wrong(self) -> NoReturn:
+        problem("token-invalid", "The token or password is not valid.", headers=challenge("invalid"))
+
+
+def _users(settings: ApiSettings) -> tuple[User, ...]:
+    return read_users(settings.users.get_secret_value()) if "users" in settings.methods else ()
+
+
+def check_here(request: Request) -> None:
+    """Refuse whoever is not on this machine. Raises: Problem (403)."""
+    peer = str(request.scope.get(PEER, ""))
+    if (peer and not is_loopback(peer)) or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        problem("forbidden", "Nobody is configured who may come from elsewhere; see the documentation on authentication.")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return bool((mapped or found).is_loopback)

@@ -1,0 +1,172 @@
+"""The route: what each path of the API goes through on its way to its function, in any application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import accumulate
+import re
+
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
+
+from corral.admin.rights import Permission
+from corral.errors import ConfigError, CorralError
+from corral.http.answers import problem_of
+from corral.http.gate import PASSED, Gate
+from corral.http.guard import HOME, REQUEST_ID, ROUTE, Rule, admit
+from corral.http.home import Api
+from corral.http.problems import Problem, problem, respond
+from corral.http.rawpath import RAW, decoded, raw_path
+from corral.payload import MAX_DEPTH
+
+#: What a route answers by itself; everything else is unexpected.
+EXPECTED = (Problem, CorralError, HTTPException, RequestValidationError, TimeoutError)
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+def rule_of(route: APIRoute) -> Rule:
+    """The route's rule. Raises: ConfigError, when it has none or several."""
+    found = {id(rule): rule for rule in _rules(route.dependant)}
+    if len(found) != 1:
+        methods = ",".join(sorted(route.methods or ()))
+        raise ConfigError(
+            f"route {methods} {route.path} must have exactly one rule, allow(…) or public(), and has {len(found)}",
+            key=route.path,
+        )
+    return next(iter(found.values()))
+
+
+def _rules(dependant: Dependant) -> list[Rule]:
+    mine = [dependant.call] if isinstance(dependant.call, Rule) else []
+    return mine + [rule for one in dependant.dependencies for rule in _rules(one)]
+
+
+class CorralRoute(APIRoute):
+    """A route of the API. `bound` makes the class of one API's routes."""
+
+    home: Api
+
+    @property
+    def rule(self) -> Rule:
+        """Who may call it."""
+        return rule_of(self)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = raw_path(scope) if scope["type"] == "http" else None
+        if path is None:
+            return super().matches(scope)
+        match, child = super().matches({**scope, "path": path})
+        return match, {**child, RAW: True} if match is not Match.NONE else child
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.pop(RAW, False):
+            scope["path_params"] = {name: decoded(value) for name, value in scope["path_params"].items()}
+        scope[HOME] = self.home
+        scope[ROUTE] = self.path_format
+        if PASSED in scope:
+            await super().handle(scope, receive, send)
+        else:
+            await Gate(super().handle, self.home)(scope, receive, send)
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine is one
+        return guarded(rule_of(self), super().get_route_handler())
+
+
+def bound(home: Api) -> type[CorralRoute]:
+    """The class of the routes of this API."""
+    return type("CorralRoute", (CorralRoute,), {"home": home})
+
+
+def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Serve only who may pass, and answer errors with problems."""
+
+    async def handler(request: Request) -> Response:
+        home: Api = request.scope[HOME]
+        try:
+            await admit(request, rule)
+            request = await received(request, rule, home)
+            async with asyncio.timeout(budget(rule, home, request.method)):
+                return await serve(request)
+        except EXPECTED as error:
+            found = problem_of(error, request.url.path)
+            if found is None:
+                raise
+            return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))
+
+    return handler
+
+
+def budget(rule: Rule, home: Api, method: str) -> float | None:
+    """Seconds that the store has for a request; None: it waits or streams by itself."""
+    if rule.long:
+        return None
+    return home.settings.read_timeout if method in ("GET", "HEAD") else home.settings.write_timeout
+
+
+# -- the body --------------------------------------------------------------------------------------------------------
+
+
+async def received(request: Request, rule: Rule, home: Api) -> Request:
+    """The request with its body, which is JSON, not too large, not too deep, and came in time.
+
+    Raises:
+        Problem: 408, 413, 415 or 400.
+    """
+    if not has_body(request):
+        return request
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        problem("unsupported-media-type", "Send application/json.")
+    adding = rule.permission is Permission.JOB_ADD
+    most = home.settings.max_enqueue_body if adding else home.settings.max_body
+    request = Request(request.scope, _bounded(request.receive, most))
+    said = request.headers.get("content-length", "")
+    if said.isdigit() and int(said) > most:
+        _too_large(most)
+    try:
+        async with asyncio.timeout(home.settings.body_timeout):
+            body = await request.body()
+    except TimeoutError:
+        problem("request-timeout", f"The body did not come within {home.settings.body_timeout:g} s.")
+    check_depth(body)
+    return request
+
+
+def has_body(request: Request) -> bool:
+    """Whether the request brings a body: there is none without one of these headers."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    read = 0
+
+    async def bounded() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            _too_large(most)
+        return message
+
+    return bounded
+
+
+def _too_large(most: int) -> None:
+    # The rest is not read: the connection has to end.
+    problem("payload-too-large", f"A body may have {most:,} bytes.", headers={"Connection": "close"}, limit_bytes=most)
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse JSON that nests deeper than a payload may: parsers go as deep as it does. Raises: Problem (400)."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH:
+        problem("invalid-json", f"The body nests deeper than {MAX_DEPTH}.")

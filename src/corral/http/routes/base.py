@@ -1,0 +1,93 @@
+"""What the route modules share: documented problems, the parts of a request, reading with rights."""
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Request
+
+from corral.admin.admin import Desk
+from corral.admin.rights import Permission, Principal
+from corral.http.deps import Api, api, desk_for, principal, reveal
+from corral.http.models.jobs import Sees
+from corral.http.problems import CATALOGUE, MEDIA_TYPE, problem
+from corral.http.scope import base_of, own, rights_of, sees_all, visible
+
+_SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ApiProblem"}}}
+
+
+def told(*codes: str) -> dict[int | str, dict[str, object]]:
+    """The problems of a route for its documentation; those that every route may have come by themselves."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CATALOGUE[code][0], []).append(code)
+    found: dict[int | str, dict[str, object]] = {
+        status: {"description": ", ".join(f"`{code}`" for code in some), "content": _SCHEMA}
+        for status, some in sorted(by_status.items())
+    }
+    found["default"] = {"description": "A problem; decide by its `code`.", "content": _SCHEMA}
+    return found
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A request, who sent it, and what it is about."""
+
+    request: Request
+    api: Api
+    who: Principal
+
+    @property
+    def base(self) -> str:
+        """The path of the API as its callers see it."""
+        return base_of(self.request)
+
+    @property
+    def rights(self) -> frozenset[Permission]:
+        """What they may do."""
+        return rights_of(self.api, self.who)
+
+    @property
+    def sees(self) -> Sees:
+        """Which queues there are for them."""
+        return lambda queue: visible(self.who, queue)
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """The same as patterns."""
+        return self.who.queues
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every queue is there for them."""
+        return sees_all(self.who)
+
+    def own(self, query: str) -> str:
+        """A search, narrowed to what they may see."""
+        return own(self.who, query)
+
+    async def reveal(self) -> bool:
+        """Whether they may see what is sensitive."""
+        return await reveal(self.request)
+
+    async def desk(self, reason: str = "") -> Desk:
+        """The write model in their name."""
+        return await desk_for(self.request, reason)
+
+    def check_own(self, tags: tuple[str, ...] | list[str], queue: str, job_id: str) -> None:
+        """Raises: Problem: 404, the job is another producer's."""
+        if not self.who.owns(tags):
+            problem("job-not-found", f"Job {job_id!r} is not in queue {queue!r}.", queue=queue, job_id=job_id)
+
+
+async def _caller(
+    request: Request, found: Annotated[Api, Depends(api)], who: Annotated[Principal, Depends(principal)]
+) -> Caller:
+    return Caller(request, found, who)
+
+
+Called: TypeAlias = Annotated[Caller, Depends(_caller)]
+
+
+def engine_of(found: Api) -> str:
+    """The kind of store, in a word."""
+    return found.url.partition(":")[0].partition("+")[0] or "unknown"
