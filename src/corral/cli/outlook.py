@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 
 from corral.cli.settings import Settings
-from corral.observe.probes import SOCKET, Outlook
+from corral.observe.outlook import SOCKET, Outlook
 
 logger = logging.getLogger("corral.cli")
 

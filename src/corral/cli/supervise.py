@@ -18,7 +18,7 @@ from pathlib import Path
 
 from corral.cli.failures import OK, UNREACHABLE, USAGE
 from corral.errors import ConfigError
-from corral.observe.probes import SOCKET
+from corral.observe.outlook import SOCKET
 
 logger = logging.getLogger("corral.supervisor")
 

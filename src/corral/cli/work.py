@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import click
 from msgspec import Struct
@@ -23,7 +23,6 @@ from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, STOP
 from corral.cli.text import visible
 from corral.errors import QueueNotFoundError
-from corral.observe.probes import Probes
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
 from corral.worker.worker import BaseWorker, WorkerOptions
@@ -69,13 +68,21 @@ def work(job: Work) -> int:
         retain(app, job.settings.retention_hours)
     _name_process(job, app)
     outlook = own_outlook(job.settings, supervised=job.instance is not None)
-    with Probes(outlook, engine=app.url.partition(":")[0]) as probes:
+    if not outlook.wanted:
+        return _run(_work(app, job))
+    from corral.observe.probes import Probes  # a server, only for who wants one
+
+    with Probes(outlook, engine="sqlite" if app.url.startswith("sqlite:") else "redis") as probes:
         tell_ports(probes.ports)
-        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            return runner.run(_work(app, job, probes))
+        return _run(_work(app, job, probes.watch))
 
 
-async def _work(app: Corral, job: Work, probes: Probes) -> int:
+def _run(work: Coroutine[object, object, int]) -> int:
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(work)
+
+
+async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lambda _: None) -> int:
     slots = lanes(app, job)
     settings = job.settings
     options = WorkerOptions(
@@ -89,7 +96,7 @@ async def _work(app: Corral, job: Work, probes: Probes) -> int:
     )
     async with app:
         worker = await app.worker(queues=slots, options=options)
-        probes.watch(worker)
+        show(worker)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()

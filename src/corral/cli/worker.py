@@ -10,15 +10,14 @@ from typing import cast
 import click
 
 from corral.cli.logs import FORMATS, set_up
+from corral.cli.outlook import outlook_of, tell_ports
 from corral.cli.render import Printer
 from corral.cli.settings import Settings
 from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
-from corral.cli.outlook import outlook_of, tell_ports
 from corral.cli.supervise import INSTANCE, Plan, Supervisor
 from corral.cli.values import duration
 from corral.errors import ConfigError
-from corral.observe.probes import crowd_probes
 
 FLAGS = (
     "queues", "concurrency", "name", "shutdown_timeout", "stats_interval", "health_port", "metrics_port", "listen",
@@ -69,16 +68,26 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def probe_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where a worker is to be seen."""
+    port = click.IntRange(0, 65_535)
+    options = [
+        click.option("--health-port", type=port, metavar="PORT", help="Answer /livez, /readyz and /startupz."),
+        click.option("--metrics-port", type=port, metavar="PORT", help="Answer /metrics; may be the same port."),
+        click.option("--listen", metavar="HOST", help="The address of these ports (127.0.0.1)."),
+        click.option("--health-file", metavar="PATH", help="Touch this file while the worker lives."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @command("worker")
 @click.argument("application", metavar="APP", required=False)
 @worker_options
+@probe_options
 @click.option("--processes", type=click.IntRange(1, 256), metavar="N", help="So many worker processes (1).")
 @click.option("--reload", is_flag=True, help="Start again when a Python file below this folder changes.")
-@click.option("--health-port", type=click.IntRange(0, 65_535), metavar="PORT", help="Answer /livez, /readyz, /startupz.")
-@click.option("--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT",
-              help="Answer /metrics, for Prometheus; may be the same port.")
-@click.option("--listen", metavar="HOST", help="The address of these ports (127.0.0.1; 0.0.0.0 is every one).")
-@click.option("--health-file", metavar="PATH", help="Touch this file while the worker lives.")
 def worker(application: str | None, processes: int | None, reload: bool, **options: object) -> None:
     """Run the jobs of APP (package.module:attribute) until stopped.
 
@@ -138,6 +147,8 @@ async def _supervise(settings: Settings, reload: bool, *, once: bool, sockets: s
     supervisor = Supervisor(plan)
     if sockets is None:
         return await supervisor.run()
+    from corral.observe.probes import crowd_probes  # a server, only for who wants one
+
     with crowd_probes(outlook_of(settings), supervisor.sockets.copy, settings.processes) as ports:
         tell_ports(ports)
         return await supervisor.run()

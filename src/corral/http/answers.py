@@ -3,92 +3,69 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from corral import errors
-from corral.http.problems import Problem, code_of
+from corral.admin.problems import code_of
+from corral.http.problems import CATALOGUE, Problem, code_for
 
 
 def _more(error: object, *names: str) -> dict[str, object]:
     return {name: getattr(error, name) for name in names if getattr(error, name) is not None}
 
 
-def _of_state(error: errors.JobStateError, path: str) -> Problem:
-    code = "job-active" if error.state == "active" else "job-state"
-    if path.endswith("/retry"):
-        code = "job-not-retryable"
-    return Problem(code, f"{_sentence(error)}", more=_more(error, "queue", "job_id", "state"))
-
-
-def _of_full_queue(error: errors.QueueFullError, path: str) -> Problem:
+def _of_full_queue(error: errors.QueueFullError) -> Problem:
     wait = max(1, round(error.retry_after + 0.5))
     more = {"retry_after_seconds": error.retry_after, "policy": f"{error.count} per {error.per:g} s", "queue": error.queue}
     return Problem("rate-limited", _sentence(error), headers={"Retry-After": str(wait)}, more=more)
 
 
-def _of_payload(error: errors.PayloadError, path: str) -> Problem:
+def _of_payload(error: errors.PayloadError) -> Problem:
     complaints = [{"pointer": "", "detail": one, "code": "invalid"} for one in error.errors]
-    return Problem("validation-failed", _sentence(error), more={"errors": complaints})
+    return Problem("validation-failed", _sentence(error), more={"errors": complaints} if complaints else {})
 
 
-def _outage(error: Exception, path: str) -> Problem:
+def _outage(error: Exception) -> Problem:
     # Not its own words: they name hosts and files.
     return Problem("engine-unavailable", "The store does not answer; try again.", headers={"Retry-After": "2"})
 
 
-def _unusable(error: Exception, path: str) -> Problem:
-    return Problem("engine-unavailable", "The store cannot be used; the log says why.")
+def _of_tree(error: Any) -> Problem:
+    """An error whose code the write model knows, too: operations and the audit log use the same words."""
+    names = [name for name in _FACTS if name in error.__dict__]
+    return Problem(code_of(error), _sentence(error), more=_more(error, *names))
 
 
-def _plain(code: str, *names: str) -> "Callable[[Any, str], Problem]":
-    return lambda error, path: Problem(code, _sentence(error), more=_more(error, *names))
-
-
-#: The first that fits decides, so a kind stands before the kinds it is one of.
-TABLE: Sequence[tuple[type[Exception], Callable[[Any, str], Problem]]] = (
-    (errors.QueryError, _plain("invalid-query", "position", "suggestion")),
-    (errors.RedactedFieldError, _plain("redacted-field", "path")),
-    (errors.JobNotFoundError, _plain("job-not-found", "queue", "job_id")),
-    (errors.JobStateError, _of_state),
-    (errors.LeaseLostError, _plain("job-locked", "queue", "job_id")),
-    (errors.JobFailedError, _plain("job-failed", "queue", "job_id")),
-    (errors.QueueFullError, _of_full_queue),
-    (errors.QueueNotFoundError, _plain("queue-not-found", "suggestion")),
-    (errors.ScheduleNotFoundError, _plain("schedule-not-found", "suggestion")),
-    (errors.PayloadError, _of_payload),
-    (errors.UnknownJobError, _plain("unknown-job-name", "queue", "name", "suggestion")),
-    (errors.EffectError, _plain("conflict")),
-    (errors.UnknownOptionError, _plain("validation-failed", "suggestion")),
-    (errors.StorageUnavailableError, _outage),
-    (errors.StorageFullError, lambda error, path: Problem("engine-full", "The store has no room left.")),
-    (errors.StorageError, _unusable),
-    (errors.ConfigError, lambda error, path: Problem("invalid-parameter", _sentence(error),
-                                                     more={"parameter": error.key or None})),
-    (TimeoutError, lambda error, path: Problem("engine-timeout", "The store took too long; try again.")),
+#: What of an error's facts the client is told.
+_FACTS = (
+    "queue", "job_id", "state", "suggestion", "position", "path", "active", "expected", "found", "name", "kind", "id",
 )  # fmt: skip
+#: The first that fits decides, so a kind stands before the kinds it is one of.
+TABLE: Sequence[tuple[type[Exception], Callable[[Any], Problem]]] = (
+    (errors.QueueFullError, _of_full_queue),
+    (errors.PayloadError, _of_payload),
+    (errors.StorageUnavailableError, _outage),
+    (errors.StorageFullError, lambda error: Problem("engine-full", "The store has no room left.")),
+    (errors.StorageError, lambda error: Problem("engine-unavailable", "The store cannot be used; the log says why.")),
+    (errors.QueryError, _of_tree),
+    (errors.ConfigError, lambda error: Problem("invalid-parameter", _sentence(error), more={"parameter": error.key})),
+    (TimeoutError, lambda error: Problem("engine-timeout", "The store took too long; try again.")),
+)
 
 
-def problem_of(error: Exception, path: str = "") -> Problem | None:
-    """The problem that an error is answered with; None for one that nobody expected.
-
-    Args:
-        path: of the request, whose last word may say what was wanted.
-    """
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error is answered with; None for one that nobody expected."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
         return _of_validation(error)
     if isinstance(error, HTTPException):
-        return _of_status(error)
-    if isinstance(error, ResponseValidationError):
-        return None
-    return next((make(error, path) for kind, make in TABLE if isinstance(error, kind)), None)
-
-
-def _of_status(error: HTTPException) -> Problem:
-    code = code_of(error.status_code)
-    return Problem(code, headers=error.headers)
+        return Problem(code_for(error.status_code), headers=error.headers)
+    made = next((make(error) for kind, make in TABLE if isinstance(error, kind)), None)
+    if made is None and isinstance(error, errors.CorralError) and code_of(error) in CATALOGUE:
+        made = _of_tree(error)
+    return None if made is not None and made.code == "internal" else made
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

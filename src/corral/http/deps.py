@@ -10,17 +10,18 @@ from urllib.parse import unquote
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
 
-from corral.admin.admin import Actor, Desk
+from corral.admin.admin import Desk
+from corral.admin.objects import Actor
 from corral.admin.rights import Permission, Principal
 from corral.http.guard import CALLER, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend
 from corral.http.home import Api
 from corral.http.limits import Rate
 from corral.http.problems import problem
 
-__all__ = ["Api", "Rate", "allow", "api", "caller", "desk", "need", "principal", "problem", "public", "reveal", "spend"]
+__all__ = ["Api", "Rate", "allow", "api", "caller", "desk", "desk_for", "need", "principal", "problem", "public", "reveal", "spend"]
 
 #: The longest reason that is kept.
-REASON = 500
+REASON = 1_000
 
 
 async def api(request: Request) -> Api:
@@ -54,9 +55,14 @@ def allow(
     return cast(Dependency, Depends(Rule(permission, queue=queue, rate=rate, long=long, ticket=ticket)))
 
 
+def known() -> Dependency:
+    """The rule of a route that everybody may call who is known at all."""
+    return cast(Dependency, Depends(Rule(None, recognise=True, rate=Rate.READ)))
+
+
 def public(*, rate: Rate | None = Rate.READ) -> Dependency:
-    """The rule of a route that everybody may call; `rate=None` is not counted."""
-    return cast(Dependency, Depends(Rule(None, rate=rate)))
+    """The rule of a route that everybody may call; `rate=None` is neither counted nor logged."""
+    return cast(Dependency, Depends(Rule(None, rate=rate, exempt=rate is None)))
 
 
 async def need(request: Request, permission: Permission, queue: str | None = None) -> None:
@@ -66,9 +72,14 @@ async def need(request: Request, permission: Permission, queue: str | None = Non
 
 async def desk(request: Request) -> Desk:
     """The write model in the name of who asks, with the reason that `Corral-Reason` gives. Raises: Problem (422)."""
+    return await desk_for(request)
+
+
+async def desk_for(request: Request, reason: str = "") -> Desk:
+    """The same with the reason that the body gives; the header's goes before it. Raises: Problem (422)."""
     home = await api(request)
     who = await principal(request)
-    reason = _reason(request)
+    reason = _header(request) or _clean(reason)
     if not reason and home.settings.require_reason and request.method not in ("GET", "HEAD"):
         problem("reason-required", "Say why in the header Corral-Reason: it goes into the audit log.")
     actor = Actor(
@@ -89,12 +100,15 @@ async def reveal(request: Request) -> bool:
     )
 
 
-def _reason(request: Request) -> str:
+def _header(request: Request) -> str:
     """Header values are Latin-1 by themselves; people write UTF-8, or percent-encode what is beyond ASCII."""
     given = request.headers.get("corral-reason", "")
     try:
         given = given.encode("latin-1").decode()
     except (UnicodeDecodeError, UnicodeEncodeError):
         given = given.encode("ascii", "replace").decode()
-    text = unquote(given) if "%" in given else given
+    return _clean(unquote(given) if "%" in given else given)
+
+
+def _clean(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text).strip()[:REASON]

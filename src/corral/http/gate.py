@@ -160,7 +160,7 @@ class _Passage:
         if isinstance(error, ClientDisconnect):
             self.status = self.status or GONE
             return
-        found = problem_of(error, self._scope["path"])
+        found = problem_of(error)
         if found is None or self.status:
             logger.error(
                 "%s %s failed: %s", self._scope["method"], self._path(), type(error).__name__, exc_info=error,

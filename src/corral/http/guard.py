@@ -8,15 +8,14 @@ from starlette.requests import HTTPConnection, Request
 
 from corral.admin.rights import READING, Permission, Principal, may
 from corral.http.auth.csrf import check_site
-from corral.http.auth.recognise import Recogniser
 from corral.http.home import Api
 from corral.http.limits import Rate, Verdict, headers
 from corral.http.problems import Problem, problem
 from corral.http.tickets import Ticket, redeem
 
 #: Where the parts of a request's life are kept in its scope.
-HOME, CALLER, REQUEST_ID, RATE, RULE, TICKET = (
-    "corral.api", "corral.caller", "corral.request-id", "corral.rate", "corral.rule", "corral.ticket",
+HOME, CALLER, REQUEST_ID, RATE, RULE, ROUTE, TICKET = (
+    "corral.api", "corral.caller", "corral.request-id", "corral.rate", "corral.rule", "corral.route", "corral.ticket",
 )  # fmt: skip
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -26,13 +25,14 @@ class Rule:
 
     def __init__(
         self, permission: Permission | None, *, queue: str | None = None, rate: Rate | None = None,
-        long: bool = False, recognise: bool = False, ticket: bool = False,
+        long: bool = False, recognise: bool = False, ticket: bool = False, exempt: bool = False,
     ) -> None:  # fmt: skip
         self.permission = permission
         self.queue = queue
         self.rate = rate
         self.long = long
         self.ticket = ticket  #: whether `?ticket=` says who it is
+        self.exempt = exempt  #: asked for every few seconds by machines: neither counted nor logged
         self.recognise = recognise or permission is not None  #: whether somebody must be known
 
     def __repr__(self) -> str:
@@ -44,7 +44,9 @@ class Rule:
 
     def kind(self, method: str) -> Rate | None:
         """Which rate a request counts in."""
-        if self.rate is not None or self.permission is None:
+        if self.exempt:
+            return None
+        if self.rate is not None or not self.recognise:
             return self.rate
         if self.permission is Permission.JOB_ADD:
             return Rate.ENQUEUE
@@ -88,10 +90,12 @@ async def admit(request: Request, rule: Rule) -> None:
 
 async def _recognised(home: Api, request: Request) -> Principal:
     try:
-        return await Recogniser.of(home).recognise(request)
+        return await home.recogniser.recognise(request)
     except Problem as found:
         # Whoever is not known is counted by address: guessing is bounded, and a flood of it costs nobody else.
         if found.status == 401:
+            if home.metrics is not None:
+                home.metrics.denied(request.headers.get("authorization", "none").partition(" ")[0].lower()[:10])
             _count(home, request, Rate.READ, None)
         raise
 
@@ -136,6 +140,8 @@ def _count(home: Api, request: HTTPConnection, kind: Rate, who: Principal | None
     verdict = home.limiter.take(key, pace, cost)
     request.scope[RATE] = headers(kind, pace, verdict)
     if not verdict.allowed:
+        if home.metrics is not None:
+            home.metrics.limited(str(kind))
         refuse(verdict, str(kind), pace.count, pace.seconds)
 
 

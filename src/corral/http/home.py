@@ -6,25 +6,30 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from typing import Protocol, Self, TypeAlias
 
 from starlette.requests import Request
 
-from corral.admin.admin import Actor, Admin
+from corral.admin.admin import Admin
+from corral.admin.objects import Actor, Token
 from corral.admin.rights import Permission, Principal
 from corral.app.app import Corral
 from corral.errors import StorageError, StorageUnavailableError
-from corral.http.limits import Limiter
+from corral.http.auth.recognise import Recogniser
+from corral.http.limits import Limiter, Pace, pace
 from corral.http.live.hub import Hub
 from corral.http.live.seats import Seats
 from corral.http.settings import ApiSettings
 from corral.listener import Endings
 from corral.monitor.monitor import Monitor
 from corral.monitor.thresholds import DEFAULTS, Thresholds
+from corral.observe.health import ApiHealth
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 
-logger = logging.getLogger("corral.http")
+logger = logging.getLogger("corral.api")
 
 #: The host application's own way to recognise who asks; None: it does not know them.
 Authenticate: TypeAlias = Callable[[Request], Principal | None | Awaitable[Principal | None]]
@@ -36,12 +41,23 @@ Source: TypeAlias = "Corral | str | Storage"
 AGAIN_S = 1.0
 
 
+class Metrics(Protocol):
+    """What is counted for Prometheus, and the page of it."""
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None: ...
+    def streams(self, change: int) -> None: ...
+    def limited(self, which: str) -> None: ...
+    def denied(self, method: str) -> None: ...
+    async def render(self, accept: str = "") -> tuple[str, str]: ...
+
+
 @dataclass(frozen=True)
 class _Open:
     storage: Storage
     monitor: Monitor
     admin: Admin
     hub: Hub
+    metrics: Metrics | None
     stack: AsyncExitStack
 
 
@@ -59,15 +75,43 @@ class Api:
     endings: dict[str, Endings] = field(default_factory=dict)  #: one tail per queue for everybody who waits there
     seats: Seats = field(default_factory=Seats)  #: streams that are open
     closing: asyncio.Event = field(default_factory=asyncio.Event)  #: set when the server is about to stop
-    draining: bool = False
     seconds: Callable[[], float] = time.monotonic
+    recogniser: Recogniser = field(init=False)
+    health: ApiHealth = field(init=False)
     _live: _Open | None = None
+    _begun: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _failed: tuple[float, str] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
             check_url(self.source)
+        self.health = ApiHealth(self.store)
+        self.recogniser = Recogniser(
+            self.settings, hook=self.authenticate, find_token=self._find_token, storage=self.store
+        )
+        self._queue_paces = {glob: pace(text) for glob, text in self.settings.queue_rates.items()}
+
+    async def _find_token(self, clear: str) -> Token | None:
+        return await (await self.open()).admin.by(Actor(sub="corral", method="")).find_token(clear)
+
+    async def store(self) -> Storage:
+        """The store, which is opened if need be. Raises: StorageUnavailableError."""
+        return (await self.open()).storage
+
+    @property
+    def local_only(self) -> bool:
+        """Whether nobody but this machine is served, and hence only under its own names."""
+        return self.recogniser.closed
+
+    def queue_paces(self, queue: str) -> list[tuple[str, Pace]]:
+        """How fast somebody may add to a queue, beside what holds for all: by pattern."""
+        return [(glob, found) for glob, found in self._queue_paces.items() if fnmatchcase(queue, glob)]
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """What is counted for Prometheus; None before the store is open, and without `corral[metrics]`."""
+        return None if self._live is None else self._live.metrics
 
     @property
     def app(self) -> Corral | None:
@@ -110,6 +154,12 @@ class Api:
             raise StorageUnavailableError("the store is not open")
         return self._live
 
+    async def begin(self) -> None:
+        """Begin to look after the event loop. It needs no store, and may be called at every request."""
+        if not self._begun:
+            self._begun = True
+            await self.health.__aenter__()
+
     async def open(self) -> Self:
         """Open the store, once. It may be called at every request: an API that is mounted has no start of its own.
 
@@ -141,8 +191,9 @@ class Api:
             monitor = Monitor(storage, thresholds=self.thresholds, sensitive=self.sensitive)
             admin = Admin(storage, monitor, app=self.app)
             hub = Hub(monitor, admin.by(Actor(sub="corral")).operations)
+            await stack.enter_async_context(admin.runner.run())
             self._failed = None
-            self._live = _Open(storage, monitor, admin, hub, stack.pop_all())
+            self._live = _Open(storage, monitor, admin, hub, _metrics(monitor), stack.pop_all())
 
     async def _storage(self, stack: AsyncExitStack) -> Storage:
         if isinstance(self.source, str):
@@ -158,3 +209,14 @@ class Api:
         live, self._live = self._live, None
         if live is not None:
             await live.stack.aclose()
+        if self._begun:
+            self._begun = False
+            await self.health.__aexit__(None, None, None)
+
+
+def _metrics(monitor: Monitor) -> Metrics | None:
+    if find_spec("prometheus_client") is None:  # an extra
+        return None
+    from corral.observe.prometheus import ApiMetrics
+
+    return ApiMetrics(monitor)

@@ -41,6 +41,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
         "flow-not-found": (404, "There is no such flow"),
         "token-not-found": (404, "There is no such token"),
         "mark-not-found": (404, "There is no such mark"),
+        "mute-not-found": (404, "Nothing of this kind is muted"),
         "finding-not-found": (404, "Nothing of this kind wants attention"),
         "method-not-allowed": (405, "The method is not allowed here"),
         "not-acceptable": (406, "None of the accepted formats can be given"),
@@ -50,6 +51,10 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
         "job-locked": (409, "The job belongs to a worker"),
         "job-state": (409, "The job's state does not allow this"),
         "job-failed": (409, "The job failed"),
+        "job-finished": (409, "The job has ended"),
+        "job-not-delayed": (409, "The job is not delayed"),
+        "effect-in-progress": (409, "Somebody is at it"),
+        "effect-uncertain": (409, "Nobody knows whether it happened"),
         "job-not-retryable": (409, "The job cannot be retried"),
         "job-belongs-to-schedule": (409, "The job belongs to a schedule"),
         "duplicate-active": (409, "A job with the same key is on its way"),
@@ -115,7 +120,7 @@ def problem(code: str, detail: str = "", *, headers: Mapping[str, str] | None = 
     raise Problem(code, detail, headers=headers, more=more)
 
 
-def code_of(status: int) -> str:
+def code_for(status: int) -> str:
     """The code of a status that somebody else chose."""
     return _BY_STATUS.get(status, "invalid-request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
 

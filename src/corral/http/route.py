@@ -95,7 +95,7 @@ def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Call
             async with asyncio.timeout(budget(rule, home, request.method)):
                 return await serve(request)
         except EXPECTED as error:
-            found = problem_of(error, request.url.path)
+            found = problem_of(error)
             if found is None:
                 raise
             return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))

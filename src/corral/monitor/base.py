@@ -74,6 +74,10 @@ class MonitorBase:
             self._shot = facts, await self._overview(facts)
             return self._shot
 
+    def forget(self) -> None:
+        """Let the next answer be of now: something has been changed by who will look at it at once."""
+        self._shot = None
+
     async def _overview(self, facts: Facts) -> Overview:
         at = facts.at
         page = await self.storage.schedules(limit=SCHEDULES)

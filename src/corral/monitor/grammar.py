@@ -36,7 +36,8 @@ class Kind(StrEnum):
 
 STATES = tuple(str(state) for state in JobState)
 HAS = (
-    "children", "dedup", "error", "group", "logs", "parent", "progress", "result", "schedule", "tags", "trace", "worker",
+    "children", "dedup", "error", "group", "logs", "parent", "progress", "result", "schedule", "tags", "trace",
+    "worker",
 )  # fmt: skip
 IS = ("finished", "late", "pending", "recovered", "rerun", "retried", "stalled", "stuck")
 WORDS = {"state": STATES, "has": HAS, "is": IS}

@@ -57,9 +57,9 @@ class TextVerbs(MonitorBase):
         return await self.storage.deduplication(queue, key, now=self.store_now())
 
     async def info(self, queue: str) -> QueueInfo:
-        """A queue's settings as they are stored, at this moment. Raises: QueueNotFoundError."""
-        infos = await self.storage.queues()
-        for one in infos:
+        """A queue's settings as they are stored, at most a second old. Raises: QueueNotFoundError."""
+        facts, _ = await self.snapshot()
+        for one in facts.infos:
             if one.name == queue:
                 return one
-        raise QueueNotFoundError(queue, [one.name for one in infos])
+        raise QueueNotFoundError(queue, [one.name for one in facts.infos])

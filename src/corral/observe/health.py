@@ -12,13 +12,12 @@ from typing import Self
 
 from corral.errors import CorralError
 from corral.observe.checks import TEXT, Answer, Check, Checks, respond
+from corral.observe.outlook import STUCK_AFTER
 from corral.storage.port import Storage
 from corral.worker.worker import BaseWorker
 
 #: An event loop that answers later than this (seconds) does not live any more.
 LAG = 5.0
-#: A fetch loop makes a step every 5 s, or 15 s while its store does not answer: twice as long, and it is stuck.
-STUCK_AFTER = 30.0
 #: A worker beats every second. Without an answer for so long its store is lost.
 LOST_AFTER = 5.0
 #: A fetch loop that could take jobs and has made no step for so long takes none.

@@ -8,41 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from msgspec import Struct
-
 from corral.errors import ConfigError
 from corral.observe.checks import Answer, respond
 from corral.observe.crowd import CrowdHealth, Sockets
-from corral.observe.health import STUCK_AFTER, WorkerHealth
+from corral.observe.health import WorkerHealth
 from corral.observe.listener import Ask, Listener, Route
+from corral.observe.outlook import Outlook
 from corral.worker.worker import BaseWorker
 
 #: How often the file of a process that lives is touched (seconds).
 TOUCH = 2.0
-#: Tells a supervised child where its supervisor will ask.
-SOCKET = "CORRAL_PROBE_SOCKET"
-
-
-class Outlook(Struct, frozen=True, kw_only=True):
-    """Where a process is to be seen. Nothing is opened that is not named."""
-
-    health_port: int | None = None
-    metrics_port: int | None = None  #: the same as `health_port`: one port for both
-    host: str = "127.0.0.1"
-    file: str | None = None  #: touched while the process lives
-    socket: str | None = None  #: for the supervisor
-    metrics: bool = False  #: whether the socket has metrics too
-    stuck_after: float = STUCK_AFTER
-
-    @property
-    def counts(self) -> bool:
-        """Whether metrics are wanted."""
-        return self.metrics or self.metrics_port is not None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to see."""
-        return self.counts or any(one is not None for one in (self.health_port, self.file, self.socket))
 
 
 class Probes:

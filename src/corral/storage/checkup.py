@@ -1,9 +1,11 @@
-"""`checkup(url)`: how a store is. Beside `connect` and `movable` the one place where adapters are named."""
+"""How a store is, and what contradicts itself in it. Beside `connect` and `movable` the place where adapters are named."""
 
 import asyncio
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from corral.storage.connect import check_url
+from corral.storage.flaw import Flaw
 from corral.storage.vital import Vital
 
 
@@ -14,7 +16,7 @@ async def checkup(url: str) -> list[Vital]:
         ConfigError: a URL that cannot be meant. StorageError: it cannot be opened.
     """
     check_url(url)
-    if urlsplit(url).scheme == "sqlite":
+    if _is_file(url):
         from corral.storage.sqlite import vitals as file  # as in connect(): only for who asks
 
         return await asyncio.to_thread(file.vitals, url)
@@ -22,3 +24,41 @@ async def checkup(url: str) -> list[Vital]:
 
     async with RedisStorage(url) as store:
         return await store.vitals()
+
+
+async def contradictions(url: str, queues: Sequence[str]) -> list[Flaw]:
+    """What contradicts itself in these queues. A store in memory is only seen by its own process: nothing is found.
+
+    Raises:
+        ConfigError: a URL that cannot be meant. StorageError: it cannot be opened.
+    """
+    check_url(url)
+    if _is_file(url):
+        from corral.storage.sqlite import flaws as file
+
+        return await asyncio.to_thread(file.flaws, url)
+    from corral.storage.redis.store import RedisStorage
+
+    async with RedisStorage(url) as store:
+        return await store.flaws(queues)
+
+
+async def settle_contradictions(url: str, flaw: Flaw) -> bool:
+    """Put one of them right, as far as it is still there; whether anything was changed.
+
+    Raises:
+        ConfigError: a URL that cannot be meant. StorageError: it cannot be opened.
+    """
+    check_url(url)
+    if _is_file(url):
+        from corral.storage.sqlite import flaws as file
+
+        return await asyncio.to_thread(file.mend, url, flaw)
+    from corral.storage.redis.store import RedisStorage
+
+    async with RedisStorage(url) as store:
+        return await store.mend(flaw)
+
+
+def _is_file(url: str) -> bool:
+    return urlsplit(url).scheme == "sqlite"

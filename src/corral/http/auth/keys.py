@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from corral.errors import ConfigError
 
-logger = logging.getLogger("corral.http")
+logger = logging.getLogger("corral.api")
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
 ASYMMETRIC = ("RS256", "PS256", "ES256", "EdDSA")

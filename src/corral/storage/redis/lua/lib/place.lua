@@ -1,22 +1,10 @@
 -- lib/place.lua - where pending jobs stand: `wait` (list, served from its tail), `prioritized` and `delayed` (sorted sets), their
--- groups, and the markers that wake sleeping workers.
+-- groups.
+--! include lib/ready.lua
 
 local PRIORITY = 4294967296 -- 2^32 counter values for each priority
 local URGENT = 1000000 -- priorities up to here are served before `wait`, the others after it
 local FIRST_COUNTER = 2147483648 -- where the counter starts, so that there is room in front
-
-local function is_open(q)
-  local m = meta(q)
-  return not m.paused and (not m.concurrency or call('LLEN', q.active) < m.concurrency)
-end
-
--- Wake a worker, once a call: there is something to claim.
-local function wake(q)
-  if not rawget(q, 'woken') then
-    q.woken = true
-    if is_open(q) then call('ZADD', q.marker, '0', '0') end
-  end
-end
 
 local function next_counter(q)
   local counter = call('INCR', q.pc)
@@ -62,17 +50,6 @@ local function note_front(q, id)
   if counts then call('HSET', q.base .. id, 'hold', string.format('%.0f', PLAIN - call('HINCRBY', q.state, 'fronts', 1))) end
 end
 
--- The list of ready jobs: `wait`. While BullMQ 5 has the queue paused it is `paused`, which its resume puts in the place of `wait`,
--- whatever is there.
-local function ready_list(q)
-  local m = meta(q)
-  if not m.paused then return q.wait end
-  if m.legacy == nil then m.legacy = string.sub(m.version, 1, 8) == 'bullmq:5' or call('EXISTS', q.paused) == 1 end
-  return m.legacy and q.paused or q.wait
-end
-
-local grouping -- lib/groups.lua
-
 -- Put a job at the end of its rank, or before all others of it; one of a group into its group.
 local function put_ready(q, id, priority, in_front, gid)
   if gid then return grouping().put(q, id, priority, gid, in_front) end
@@ -103,24 +80,9 @@ local function put_delayed(q, id, due)
   q.later = true
 end
 
--- Tell sleeping workers when the next delayed job falls due.
-local function mark_due()
-  for _, q in pairs(queues_by_base) do
-    if rawget(q, 'later') then
-      local first = call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')
-      if first[2] then call('ZADD', q.marker, tonumber(first[2]) / 4096, '1') end
-    end
-  end
-end
-
 -- Active jobs that go back, best first, each before all others of its rank.
 local function put_back(q, jobs)
   for i = #jobs, 1, -1 do put_ready(q, jobs[i].id, jobs[i].priority, true, jobs[i].gid) end
 end
 
--- How many jobs wait to be claimed.
-local function ready_count(q)
-  local count = call('LLEN', q.wait) + call('ZCARD', q.prioritized) + call('ZCARD', q.held)
-  return meta(q).guarded and count + call('ZCARD', q.grouped) or count
-end
 --! include lib/groups.lua

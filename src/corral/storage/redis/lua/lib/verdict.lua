@@ -33,16 +33,6 @@ local function add_trace(q, id, trace)
   call('HSET', q.base .. id, 'stacktrace', cjson.encode(traces))
 end
 
--- Out of the lease: the lock is checked before, the place in `active` has gone already.
-local function leave_active(q, ids)
-  local locks, base = {}, q.base
-  for i = 1, #ids do locks[i] = base .. ids[i] .. ':lock' end
-  call('DEL', unpack(locks))
-  call('ZREM', q.leases, unpack(ids))
-  call('SREM', q.stalled, unpack(ids))
-  if meta(q).guarded then grouping().leave(q, ids) end
-end
-
 local function options_of(q, id)
   local ok, options = pcall(cjson.decode, call('HGET', q.base .. id, 'opts') or '')
   return ok and type(options) == 'table' and options or {}
@@ -133,92 +123,6 @@ local function stored_keep(q)
   return text and cjson.decode(text) or {}
 end
 
-local FEW = 8 -- so many jobs are looked for in `active` one by one: each costs the server as much as reading a tenth of it
-local LEFT = '\0' -- put in the place of those that leave
-
--- The places of these jobs in a long list, read from its end, where the oldest are, until all are found.
-local function places_of(q, ids, length)
-  local found, missing, leaving = {}, #ids, {}
-  for i = 1, #ids do leaving[ids[i]] = true end
-  for last = length - 1, 0, -1000 do
-    local first = math.max(0, last - 999)
-    local some = call('LRANGE', q.active, first, last)
-    for i = #some, 1, -1 do
-      local id = some[i]
-      if leaving[id] then found[id], leaving[id], missing = first + i - 1, nil, missing - 1 end
-    end
-    if missing == 0 then break end
-  end
-  return found
-end
-
--- Take these jobs out of `active`; answers the place of each that was there. A list that is mostly theirs is written anew.
-local function take_out(q, ids)
-  local length = call('LLEN', q.active)
-  if #ids <= FEW and length > FEW then
-    local found = {}
-    for _, id in ipairs(ids) do found[id] = call('LPOS', q.active, id, 'RANK', -1) or nil end
-    for id in pairs(found) do call('LREM', q.active, -1, id) end
-    return found
-  elseif length > 4 * #ids then
-    local found, count = places_of(q, ids, length), 0
-    for _, place in pairs(found) do
-      call('LSET', q.active, place, LEFT)
-      count = count + 1
-    end
-    if count > 0 then call('LREM', q.active, -count, LEFT) end
-    return found
-  end
-  local found, leaving, count = {}, {}, #ids
-  for i = 1, count do leaving[ids[i]] = true end
-  -- Mostly they are the ones that have been there longest, and nothing else has: then the tail is cut off.
-  local tail, before = call('LRANGE', q.active, -count, -1), math.max(0, length - count)
-  for i = 1, #tail do
-    if leaving[tail[i]] then found[tail[i]], leaving[tail[i]] = before + i, nil end
-  end
-  if next(leaving) == nil then
-    call('LTRIM', q.active, 0, -count - 1)
-    return found
-  end
-  local active, rest = call('LRANGE', q.active, 0, -1), {}
-  found = {}
-  for i = 1, count do leaving[ids[i]] = true end
-  for place = 1, #active do
-    local id = active[place]
-    if leaving[id] then
-      found[id], leaving[id] = place, nil -- once: an id that is there twice was put there by somebody else
-    else
-      rest[#rest + 1] = id
-    end
-  end
-  call('DEL', q.active)
-  if #rest > 0 then call('RPUSH', q.active, unpack(rest)) end
-  return found
-end
-
--- Which verdicts still hold: their lock is theirs and their job is active. Also answers their ids.
-local function accept(q, verdicts, refused)
-  local locks, ids, held, accepted, base = {}, {}, {}, {}, q.base
-  for i = 1, #verdicts do locks[i] = base .. verdicts[i].id .. ':lock' end
-  local tokens = call('MGET', unpack(locks))
-  for i = 1, #verdicts do
-    if tokens[i] == verdicts[i].token then held[#held + 1] = verdicts[i].id end
-  end
-  local found = #held > 0 and take_out(q, held) or {}
-  for i = 1, #verdicts do
-    local one = verdicts[i]
-    local id = one.id
-    one.position = tokens[i] == one.token and found[id]
-    if one.position then
-      found[id] = nil -- a second verdict of the same run finds nothing
-      accepted[#accepted + 1], ids[#ids + 1] = one, id
-    else
-      refused[#refused + 1] = { id, call('EXISTS', base .. id) == 1 and 'lease-lost' or 'job-missing' }
-    end
-  end
-  return accepted, ids
-end
-
 local function settle_one(q, job, one, back)
   if job.cancel and one.kind ~= 'f' then
     return fail(q, job, cancelled(job.cancel), nil, stored_keep(q), 1)
@@ -245,52 +149,6 @@ local function settle_one(q, job, one, back)
       back[#back + 1] = job
     end
   end
-end
-
--- Write down that a run completed; `f` is what its hash had.
-local function complete(q, one, key, f)
-  local id, result, name = one.id, one.a, f[1] or ''
-  call('HSET', key, 'atm', f[2] and tostring(whole(f[2]) + 1) or '1', 'returnvalue', result, 'finishedOn', now_text)
-  if f[3] then tell_parent(q, child_completed, f[3], key, result) end
-  if f[8] then tell_after(q, id, 'completed', result) end
-  if f[4] then release_deduplication(q, id, f[4]) end
-  tell(q, 'completed', 'jobId', id, 'returnvalue', result, 'prev', 'active', 'name', name)
-  local started = f[5] and whole(f[5]) or now
-  local a = tally(q).attempts
-  a.wait = a.wait + math.max(0, started - whole(f[6] or f[7] or started))
-  a.run = a.run + math.max(0, now - started)
-  return name
-end
-
--- The runs that completed. Nearly all do, so this is the loop that the speed of a queue hangs on: a µs here is 4 % of it.
-local function complete_all(q, done, names, refused)
-  local base, t, last = q.base, tally(q), #names
-  local members, groups, same = {}, {}, nil
-  for i = 1, #done do
-    local one = done[i]
-    local id, key = one.id, base .. one.id
-    local f = redis.pcall('HMGET', key, 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp', 'then')
-    if f.err or not (f[1] or f[5]) then
-      if f.err then set_apart(q, id) end
-      refused[#refused + 1] = { id, 'job-missing' }
-      one.missing = true
-      unhold_all(q)
-    else
-      names[#names + 1] = complete(q, one, key, f)
-      members[#members + 1] = finish_score(q, 'completed')
-      members[#members + 1] = id
-      if not same or same.keep.count ~= one.count or same.keep.age_ms ~= one.age_ms then
-        same = { keep = one, own = {} }
-        groups[#groups + 1] = same
-      end
-      same.own[#same.own + 1] = id
-    end
-  end
-  if #members == 0 then return end
-  call('ZADD', q.completed, unpack(members))
-  t.completed = t.completed + #names - last
-  t.attempts.completed = t.attempts.completed + #names - last
-  for _, group in ipairs(groups) do retain(q, 'completed', group.keep, group.own) end
 end
 
 -- Apply the verdicts; answers those that changed nothing.
