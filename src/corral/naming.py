@@ -29,10 +29,22 @@ _BASE_32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
 
 
-def sortable_id(now_ms: int) -> str:
+def sortable_id(now_ms: int, after: str = "") -> str:
     """An id of 26 characters that nobody else gives out and that sorts by time.
 
-    48 bits of milliseconds and 80 random ones: of those made in one millisecond the order is chance.
+    48 bits of milliseconds and 80 random ones: of those made in one millisecond the order is chance, unless each is
+    made `after` the one before.
     """
-    number = now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    made = _in_base_32(now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+    if made <= after and made[:10] == after[:10]:  # 50 bits, of which two are always 0
+        return _in_base_32(sum(_BASE_32.index(sign) << 5 * place for place, sign in enumerate(reversed(after))) + 1)
+    return made
+
+
+def id_bound(at_ms: int) -> str:
+    """What every id of that millisecond or later sorts behind, and every earlier one before."""
+    return _in_base_32(min(max(0, at_ms), 2**48 - 1) << _RANDOM_BITS)[:10]
+
+
+def _in_base_32(number: int) -> str:
     return "".join(_BASE_32[number >> shift & 31] for shift in range(125, -1, -5))

@@ -5,6 +5,7 @@ milliseconds: durations end in `_ms`, instants (since the Unix epoch, UTC) in `_
 """
 
 import math
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,24 @@ Clock: TypeAlias = Callable[[], Millis]
 
 #: Ten years. A longer delay is a unit mistake far more often than a plan.
 MAX_DURATION_MS: Millis = 10 * 366 * 86_400_000
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+
+
+def duration(text: str) -> float:
+    """Seconds from what people write: `30s`, `1h30m`, `500ms`, `7d`, or a plain number of seconds.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    cleaned = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", cleaned):
+        return float(cleaned)
+    if not cleaned or _PART.sub("", cleaned):
+        raise ConfigError(f"{text!r} is not a duration; write 500ms, 30s, 5m, 2h, 7d, 1h30m or a number of seconds")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(cleaned))
 
 
 def now_ms() -> Millis:

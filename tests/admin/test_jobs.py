@@ -194,7 +194,8 @@ async def test_an_edit_that_cannot_be_meant_changes_nothing(
 
 async def test_what_is_sensitive_of_a_payload_never_gets_into_the_log(desk: Desk, storage: Storage) -> None:
     options = JobOptions(sensitive=("diagnosis",))
-    data = '{"diagnosis":"CANARY-1","card_number":4111111111111111,"hidden":{"everywhere":"CANARY-2"},"api_key":"CANARY-3"}'
+    data = '{"diagnosis":"CANARY-1","card_number":4111111111111111,"hidden":{"everywhere":"CANARY-2"},'
+    data += '"api_key":"CANARY-3"}'
     await add(storage, new_job("a", data=data, options=options))
     await desk.edit(QUEUE, "a", data=data.replace("CANARY", "CANARY-NEW"))
     text = repr(await entries(desk))

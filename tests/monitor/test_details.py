@@ -5,9 +5,13 @@ import pytest
 from corral.errors import ConfigError, JobNotFoundError
 from corral.histogram import bucket_of
 from corral.monitor.monitor import Monitor
+from corral.monitor.objects import Mark
+from corral.naming import sortable_id
+from corral.options import JobOptions
 from corral.outcome import Completed, Failed
 from corral.storage.insight import Sample, Tier
 from corral.storage.port import Storage
+from corral.storage.records import EntryChange
 from corral.why import Cause
 from tests.storage.helpers import (
     MINUTE,
@@ -102,3 +106,36 @@ async def test_without_records_the_chart_is_made_of_finished_jobs(
     told = await monitor.series(QUEUE)
     assert [(point.at, point.completed, point.failed) for point in told.points] == [(T0, 1, 0), (T0 + MINUTE, 0, 1)]
     assert (told.source, told.complete) == ("sample", True)
+
+
+def mark(at: int, text: str) -> EntryChange:
+    return EntryChange(id=sortable_id(at), text=text)
+
+
+async def test_a_chart_has_the_marks_of_its_time(monitor: Monitor, storage: Storage, clock: Clock) -> None:
+    clock.tick(10 * MINUTE)
+    late = f'{{"id":"m2","at":{T0 + 5 * MINUTE},"label":"v2","url":"https://example.org/2","color":"red","by":"ann"}}'
+    changes = [
+        mark(T0 + 5 * MINUTE, late), mark(T0, f'{{"at":{T0},"label":"v1"}}'), mark(T0 - 1, f'{{"at":{T0 - 1}}}'),
+        mark(T0 + 7 * MINUTE, f'{{"at":{T0 + 7 * MINUTE}}}'), mark(T0 + 6 * MINUTE, '"of another version"'),
+    ]  # fmt: skip
+    await storage.write_entries("mark", changes, now=T0)
+    told = await monitor.series(since=T0, until=T0 + 7 * MINUTE)
+    assert told.marks == (
+        Mark(at=T0, label="v1"), Mark(at=T0 + 5 * MINUTE, label="v2", url="https://example.org/2", color="red"),
+    )  # fmt: skip
+    assert [one.at for one in (await monitor.series(QUEUE, since=T0 + MINUTE)).marks] == [
+        T0 + 5 * MINUTE, T0 + 7 * MINUTE
+    ]  # fmt: skip
+
+
+async def test_words_that_were_shown_are_completed_for_who_may_see_them(monitor: Monitor, storage: Storage) -> None:
+    options = JobOptions(tags=("tenant-42",))
+    await add(storage, new_job("a", "invoice", options=options), new_job("b", queue="hr", options=options, group="g"))
+    assert await monitor.complete("tag:") == []
+    await monitor.jobs(queue="mail")
+    assert [one.text for one in await monitor.complete("tag:")] == ["tenant-42"]
+    assert [one.text for one in await monitor.complete("name:")] == ["invoice"]
+    await monitor.jobs()
+    assert await monitor.complete("group:", visible=("mail",)) == []
+    assert [one.text for one in await monitor.complete("group:")] == ["g"]

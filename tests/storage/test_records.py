@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from corral.errors import ConfigError
-from corral.naming import sortable_id
+from corral.naming import id_bound, sortable_id
 from corral.storage.connect import connect
 from corral.storage.port import Storage
 from corral.storage.records import MAX_CHANGES, MAX_ID, MAX_TEXT, Entry, EntryChange
@@ -379,3 +379,9 @@ def test_an_id_has_26_lower_case_characters_with_the_time_first() -> None:
     assert set(first) <= set("0123456789abcdefghjkmnpqrstvwxyz")
     assert first[:10] == other[:10] != sortable_id(T0 + 1)[:10]
     assert sortable_id(2**48 - 1)[:10] == "7zzzzzzzzz"
+
+
+def test_ids_of_a_time_lie_behind_its_bound() -> None:
+    assert id_bound(T0) < sortable_id(T0) < id_bound(T0 + 1) < sortable_id(T0 + 1)
+    assert id_bound(-5) == id_bound(0) == "0000000000"
+    assert id_bound(2**60) == id_bound(2**48 - 1)

@@ -44,6 +44,7 @@ class Ground:
         self.app = app
         self._clock = clock
         self._queues: dict[str, float] = {}
+        self._last_id = ""
 
     def at(self) -> Millis:
         """The present moment."""
@@ -52,6 +53,11 @@ class Ground:
     def store_now(self) -> Millis | None:
         """The `now` for the store: None, so that its own clock decides, except in tests."""
         return None if self._clock is None else self._clock()
+
+    def next_id(self, at: Millis) -> str:
+        """An id for the audit log: what one process does stands in the order in which it was done."""
+        self._last_id = sortable_id(at, self._last_id)
+        return self._last_id
 
     @property
     def sensitive(self) -> Sequence[str]:
@@ -147,7 +153,7 @@ class Noting:
         outcome, problem = _outcome(error)
         at = desk.ground.at()
         entry = AuditEntry(
-            id=sortable_id(at), at=at, actor=desk.actor, action=note.action, target=note.target,
+            id=desk.ground.next_id(at), at=at, actor=desk.actor, action=note.action, target=note.target,
             ids=tuple(note.ids[:IDS]), count=note.count, query=note.query, reason=desk.reason[:1_000], outcome=outcome,
             problem=problem, before=None if note.before is None else kept(note.before),
             after=None if note.after is None or error is not None else kept(note.after),

@@ -1,6 +1,6 @@
 """The write model's verbs about kinds of failures, and about what nobody wants to hear of for a while."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -24,8 +24,12 @@ _decode = msgspec.json.Decoder(Mute).decode
 class FailureVerbs(BulkVerbs):
     """Kinds of failures: run them again, mute them. Findings (what wants attention) can be muted too."""
 
-    async def retry_failures(self, fingerprint: str, queue: str | None = None, *, every_ms: Millis = 0) -> Operation:
+    async def retry_failures(
+        self, fingerprint: str, queue: str | None = None, *, every_ms: Millis = 0, visible: Sequence[str] = ("*",)
+    ) -> Operation:
         """Run all failed jobs of one kind again, of a queue or of all; with `every_ms` one after the other.
+
+        Jobs of queues that do not fit `visible` are left out.
 
         Raises:
             ConfigError: a kind that begins with `~` (found by its reason) without its queue, or no failures of it.
@@ -41,7 +45,9 @@ class FailureVerbs(BulkVerbs):
             query = f"fingerprint:{_quoted(fingerprint)}{where}"
             note.query = query
             states = self._check("retry", query, (), None)
-            return await self._start(note, "retry", query=query, states=states, every_ms=check_every(every_ms))
+            return await self._start(
+                note, "retry", query=query, states=states, every_ms=check_every(every_ms), visible=tuple(visible)
+            )
 
     async def mute(self, kind: str, id: str, until_ms: Millis) -> Mute:
         """Let nobody hear of a kind of failure (`failure`) or of what wants attention (`finding`) until then.

@@ -26,9 +26,8 @@ from corral.admin.objects import AuditEntry, Operation
 from corral.admin.problems import code_of
 from corral.errors import CorralError, RecordNotFoundError, SelectionChangedError, StorageError
 from corral.job import JobState
-from corral.naming import sortable_id
 from corral.pauses import resume_due
-from corral.timing import Seconds, to_seconds
+from corral.timing import Millis, Seconds, to_seconds
 
 log = logging.getLogger("corral.operations")
 
@@ -260,7 +259,8 @@ class Operations:
 
     async def _act(self, held: Held) -> Held:
         task, ground = held.task, self._ground
-        page = await self.ledger.page(task, task.page, now=ground.store_now())
+        number = task.pages - 1 - task.page if task.reverse else task.page
+        page = await self.ledger.page(task, number, now=ground.store_now())
         acted = await act(
             ground.storage, task, page, again=held.again, at=ground.at(), now=ground.store_now()
         )  # fmt: skip
@@ -293,7 +293,7 @@ class Operations:
         written = await self.ledger.save(ended, held.version, now=now)
         if written is None:  # somebody wants it to stop, or somebody else has it
             return await self._end(await self._save(task, held.version), state, problem)
-        await audit.write(self._ground.storage, _entry(ended, at), now)
+        await audit.write(self._ground.storage, _entry(ended, self._ground.next_id(at), at), now)
         await self.ledger.close(ended, now=now)
         self._mine.discard(ended.shown.id)
         return Held(ended, written, again=False)
@@ -309,12 +309,12 @@ def _state(task: Task) -> str:
     return "running" if task.collected else "collecting"
 
 
-def _entry(task: Task, at: int) -> AuditEntry:
+def _entry(task: Task, entry_id: str, at: Millis) -> AuditEntry:
     shown = task.shown
     outcome = {"done": "ok", "aborted": "ok"}.get(shown.state, "refused")
     counts = {"state": shown.state, "done": shown.done, "failed": shown.failed, "skipped": shown.skipped}
     return AuditEntry(
-        id=sortable_id(at), at=at, actor=task.actor, action="operation.end", target={"operation": shown.id},
+        id=entry_id, at=at, actor=task.actor, action="operation.end", target={"operation": shown.id},
         count=shown.done, query=shown.query, reason=shown.reason, outcome=outcome, problem=shown.problem,
         after=kept(counts),
     )  # fmt: skip

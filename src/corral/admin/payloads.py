@@ -29,12 +29,17 @@ def definition(app: Corral | None, queue: str, name: str) -> JobDefinition[Any, 
 def checked(app: Corral | None, queue: str, name: str, data: str) -> str:
     """JSON text as the payload of such a job: what its type refuses is refused, and its defaults are filled in.
 
+    What the type leaves as it is stays the same text.
+
     Raises:
         PayloadError: not JSON, too long, or refused. UnknownJobError: nobody would run it.
     """
     made = definition(app, queue, name)
     value = from_json(data)
-    return to_json(value, "payload") if made is None else made.handler.payload.encode(value)
+    plain = to_json(value, "payload")
+    checked = plain if made is None else made.handler.payload.encode(value)
+    # Where nothing was changed the text is kept: a number that Python would round stands in it as it was written.
+    return data if checked == plain else checked
 
 
 def draft(app: Corral | None, queue: str, name: str, data: object, /, **options: Unpack[AddKeywords]) -> NewJob:

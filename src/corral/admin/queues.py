@@ -9,7 +9,7 @@ from corral.admin.hiding import changed
 from corral.admin.objects import Cleaned
 from corral.errors import ConfigError, QueueBusyError
 from corral.job import JobId, JobState
-from corral.options import QueueSettings
+from corral.options import QueueSettings, RateLimit
 from corral.pauses import Pause, forget_pause, note_pause
 from corral.storage.port import QueueInfo, Selection
 from corral.timing import Millis, Seconds, to_ms
@@ -69,14 +69,29 @@ class QueueVerbs(DeskBase):
             return after
 
     async def lift(self, queue: str) -> QueueInfo:
-        """End a hold: of a handler that asked to slow down, of a breaker, or one that somebody set."""
+        """End what holds a queue for a while: a hold, of a handler or a breaker or a person, or its rate limit's window.
+
+        The rate limit stays; its window begins anew.
+        """
         async with self._noting("queue.lift", queue=queue) as note:
             await self.ground.known(queue)
             now = self.ground.store_now()
             before = await self.storage.configure(queue, QueueSettings(), now=now)
             after = await self.storage.configure(queue, QueueSettings(hold=None), now=now)
             note.before, note.after = changed(before, after)
-            return after
+            # A limit that is changed begins anew. It is changed and changed back, and so it holds all the time.
+            limit = before.rate_limit
+            other = RateLimit(1_000_000) if limit is None else RateLimit(limit.count, limit.per + 0.001)
+            await self.storage.configure(queue, QueueSettings(rate_limit=other), now=now)
+            return await self.storage.configure(queue, QueueSettings(rate_limit=limit), now=now)
+
+    async def release(self, queue: str, key: str) -> JobId | None:
+        """Let others with a deduplication id in from now on; answers the job that kept them out."""
+        async with self._noting("dedup.release", queue=queue, dedup=key) as note:
+            await self.ground.known(queue)
+            kept_out = await self.storage.deduplication(queue, key, remove=True, now=self.ground.store_now())
+            note.touched([] if kept_out is None else [kept_out])
+            return kept_out
 
     async def drain(self, queue: str, *, delayed: bool = False, dry_run: bool = False) -> int:
         """Delete what waits, with `delayed` also what is due later; answers how many. Running jobs go on."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeAlias, TypeVar
 
+from corral.alert import AlertHook
 from corral.intake import EnqueueMiddleware, Guard, Intake
 from corral.job import NewJob
 from corral.storage.port import Storage
@@ -17,6 +18,7 @@ M = TypeVar("M", bound=Middleware)
 E = TypeVar("E", bound=EnqueueMiddleware)
 G = TypeVar("G", bound=Guard)
 W = TypeVar("W", bound=WorkerHook)
+A = TypeVar("A", bound=AlertHook)
 #: Called when a worker starts, or when one has stopped.
 Moment: TypeAlias = Callable[[], Awaitable[None] | None]
 F = TypeVar("F", bound=Moment)
@@ -32,6 +34,7 @@ class Hosting:
         self.providers = Providers()
         self.middlewares: list[Middleware] = []
         self.ready_hooks: list[WorkerHook] = []
+        self.alert_hooks: list[AlertHook] = []
         self.stopping_hooks: list[WorkerHook] = []
         self._startups: list[Moment] = []
         self._shutdowns: list[Moment] = []
@@ -87,6 +90,16 @@ class Hosting:
         The place to check permissions. Nothing is written when it raises; `corral add` without the app passes it by.
         """
         self.intake.guards.append(function)
+        return function
+
+    # -- what wants attention ------------------------------------------------------------------------------------
+
+    def on_alert(self, function: A) -> A:
+        """Call the decorated function when something wants attention, gets worse, lasts or is over.
+
+        Workers and the API look every 15 s, one of them at a time; `[alerts]` of `corral.toml` says what is worth a call.
+        """
+        self.alert_hooks.append(function)
         return function
 
     # -- looking on ----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from corral.admin.desk import Desk
+from corral.admin.admin import Desk
 from corral.checks.doctor import chosen
 from corral.checks.objects import Mended
 from corral.monitor.monitor import Monitor

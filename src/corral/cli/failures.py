@@ -12,9 +12,14 @@ from corral.errors import (
     JobStateError,
     JobTimeoutError,
     PayloadError,
+    QueryError,
+    QueueBusyError,
     QueueNotFoundError,
+    RecordNotFoundError,
+    RedactedFieldError,
     RegistrationError,
     ScheduleNotFoundError,
+    SelectionChangedError,
     StorageError,
     UnknownJobError,
 )
@@ -24,6 +29,7 @@ PARTLY = 1  #: failed, or only partly done
 USAGE = 2  #: usage, a missing confirmation, an application that cannot be imported
 UNREACHABLE = 3  #: the store
 NOT_FOUND = 4
+FORBIDDEN = 5  #: not authenticated, or not permitted
 CONFLICT = 6  #: the state does not allow it
 TIMED_OUT = 7
 CHECK_FAILED = 8  #: a doctor's check, or the awaited job
@@ -34,12 +40,17 @@ _CODES: tuple[tuple[type[CorralError], int], ...] = (
     (ConfigError, USAGE),
     (PayloadError, USAGE),
     (RegistrationError, USAGE),
+    (QueryError, USAGE),
+    (RedactedFieldError, FORBIDDEN),
     (StorageError, UNREACHABLE),
     (JobNotFoundError, NOT_FOUND),
     (QueueNotFoundError, NOT_FOUND),
     (ScheduleNotFoundError, NOT_FOUND),
     (UnknownJobError, NOT_FOUND),
+    (RecordNotFoundError, NOT_FOUND),
     (JobStateError, CONFLICT),
+    (QueueBusyError, CONFLICT),
+    (SelectionChangedError, CONFLICT),
     (JobTimeoutError, TIMED_OUT),
     (JobFailedError, CHECK_FAILED),
 )

@@ -38,6 +38,8 @@ def show(
 
     async def work(back: Backend) -> dict[str, object]:
         where = await find_job(back, job_id, queue)
+        if payload and not reveal:
+            return {"data": await back.payload(*where, hide=True)}
         record = dict(await back.job(*where, reveal=reveal))
         if why:
             record["why"] = await back.why(*where)
@@ -54,7 +56,7 @@ def show(
         return
     printer.record(_for_people(record, raw=raw))
     if not record["whole"]:
-        printer.note("its texts are larger than 64 KB and are not shown; --payload and the API's download have them")
+        printer.note("its texts are larger than 64 KB and are not shown; --payload has the payload")
     _tracebacks(printer, record, every=attempts)
     if why:
         _why(printer, record["why"])

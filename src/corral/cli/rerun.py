@@ -5,7 +5,7 @@ import json
 import click
 
 from corral.cli.backend.port import Backend, Row
-from corral.cli.failures import USAGE, fail
+from corral.cli.failures import fail
 from corral.cli.render import Printer
 from corral.cli.session import ask, find_job, queue_option
 from corral.cli.shared import command, reads
@@ -83,10 +83,7 @@ async def _payload(
         return {"data": payload((data,))}
     if not settings and not editor:
         return {}
-    job = await back.job(*where, reveal=True)
-    if not job["whole"]:
-        fail("the payload is larger than 64 KB: give all of it with --data @file", USAGE)
-    value = job["data"]
+    value = await back.payload(*where, hide=False)
     for one in settings:
         value = with_setting(value, one)
     if editor:

@@ -8,24 +8,11 @@ from pathlib import Path
 from corral.errors import ConfigError, PayloadError, closest
 from corral.options import Backoff, Dedup, Exponential, Fixed, Keep, Priority, check_priority
 from corral.payload import MAX_BYTES, from_json
+from corral.timing import duration as duration  # one of the things people type
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+
 _PAIR = re.compile(r"([^=:\s{}\[\]\"]+)(:?=)(.*)", re.DOTALL)
-
-
-def duration(text: str) -> float:
-    """Seconds: `30s`, `1h30m`, `500ms`, `7d`, or a plain number of seconds.
-
-    Raises:
-        ConfigError: anything else.
-    """
-    cleaned = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", cleaned):
-        return float(cleaned)
-    if not cleaned or _PART.sub("", cleaned):
-        raise ConfigError(f"{text!r} is not a duration; write 500ms, 30s, 5m, 2h, 7d, 1h30m or a number of seconds")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(cleaned))
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:

@@ -7,12 +7,14 @@ import os
 import platform
 import select
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import click
 from msgspec import Struct
 from msgspec.structs import replace
 
 from corral._version import __version__
+from corral.alerts.settings import AlertSettings, read_alerts
 from corral.app.app import Corral
 from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
@@ -94,12 +96,24 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         max_time=job.max_time,
         run_schedules=job.schedules,
     )
-    async with app:
+    alerts = read_alerts()
+    async with app, AsyncExitStack() as stack:
         worker = await app.worker(queues=slots, options=options)
         show(worker)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
+        if alerts is not None or app.alert_hooks:
+            await stack.enter_async_context(_alerting(app, worker, alerts))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()
+
+
+def _alerting(app: Corral, worker: BaseWorker, settings: AlertSettings | None) -> AbstractAsyncContextManager[None]:
+    from corral.admin.admin import Admin  # read and write model: only for who wants alerts
+    from corral.alerts.watch import alerting
+    from corral.monitor.monitor import Monitor
+
+    monitor = Monitor(worker.storage, **({} if settings is None else {"thresholds": settings.thresholds}))
+    return alerting(monitor, Admin(worker.storage, monitor, app=app), app, settings)
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------

@@ -17,7 +17,11 @@ def _more(error: object, *names: str) -> dict[str, object]:
 
 def _of_full_queue(error: errors.QueueFullError) -> Problem:
     wait = max(1, round(error.retry_after + 0.5))
-    more = {"retry_after_seconds": error.retry_after, "policy": f"{error.count} per {error.per:g} s", "queue": error.queue}
+    more = {
+        "retry_after_seconds": error.retry_after,
+        "policy": f"{error.count} per {error.per:g} s",
+        "queue": error.queue,
+    }
     return Problem("rate-limited", _sentence(error), headers={"Retry-After": str(wait)}, more=more)
 
 
@@ -31,7 +35,7 @@ def _outage(error: Exception) -> Problem:
     return Problem("engine-unavailable", "The store does not answer; try again.", headers={"Retry-After": "2"})
 
 
-def _of_tree(error: Any) -> Problem:
+def _of_tree(error: errors.CorralError) -> Problem:
     """An error whose code the write model knows, too: operations and the audit log use the same words."""
     names = [name for name in _FACTS if name in error.__dict__]
     return Problem(code_of(error), _sentence(error), more=_more(error, *names))

@@ -18,7 +18,22 @@ from corral.http.home import Api
 from corral.http.limits import Rate
 from corral.http.problems import problem
 
-__all__ = ["Api", "Rate", "allow", "api", "caller", "desk", "desk_for", "need", "principal", "problem", "public", "reveal", "spend"]
+__all__ = [
+    "Api",
+    "Rate",
+    "allow",
+    "api",
+    "caller",
+    "desk",
+    "desk_for",
+    "known",
+    "need",
+    "principal",
+    "problem",
+    "public",
+    "reveal",
+    "spend",
+]
 
 #: The longest reason that is kept.
 REASON = 1_000
@@ -43,7 +58,7 @@ def caller(request: Request) -> Principal:
 
 def allow(
     permission: Permission, *, queue: str | None = "q", rate: Rate | None = None, long: bool = False,
-    ticket: bool = False,
+    ticket: bool = False, exempt: bool = False,
 ) -> Dependency:  # fmt: skip
     """The route's rule: only who has this permission, in the queue that the path parameter `queue` names.
 
@@ -51,8 +66,10 @@ def allow(
         rate: which rate it counts in; by itself reads, adding and all other writes have one each.
         long: whether it may take longer than the store's time-out, because it waits or streams.
         ticket: whether `?ticket=` will do instead of a token.
+        exempt: whether it is neither counted nor logged, because a machine asks every few seconds.
     """
-    return cast(Dependency, Depends(Rule(permission, queue=queue, rate=rate, long=long, ticket=ticket)))
+    rule = Rule(permission, queue=queue, rate=rate, long=long, ticket=ticket, exempt=exempt)
+    return cast(Dependency, Depends(rule))
 
 
 def known() -> Dependency:

@@ -67,6 +67,4 @@ def host_of(scope: Scope) -> str:
 
 def serves(host: str, allowed: Iterable[str]) -> bool:
     """Whether a host name is one of these; `*.example.com` is every name below it."""
-    return any(
-        host == name.lower() or (name.startswith("*.") and host.endswith(name[1:].lower())) for name in allowed
-    )
+    return any(host == name.lower() or (name.startswith("*.") and host.endswith(name[1:].lower())) for name in allowed)

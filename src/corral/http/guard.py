@@ -183,4 +183,3 @@ def network_of(address: str) -> str:
             return str(found.ipv4_mapped)
         return str(IPv6Address(int(found) >> 64 << 64))
     return str(found)
-

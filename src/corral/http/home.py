@@ -15,10 +15,13 @@ from starlette.requests import Request
 from corral.admin.admin import Admin
 from corral.admin.objects import Actor, Token
 from corral.admin.rights import Permission, Principal
+from corral.alerts.settings import AlertSettings
+from corral.alerts.watch import alerting
 from corral.app.app import Corral
 from corral.errors import StorageError, StorageUnavailableError
+from corral.http.auth.login import Login
 from corral.http.auth.recognise import Recogniser
-from corral.http.limits import Limiter, Pace, pace
+from corral.http.limits import Limiter, Pace, Rate, pace
 from corral.http.live.hub import Hub
 from corral.http.live.seats import Seats
 from corral.http.settings import ApiSettings
@@ -71,12 +74,14 @@ class Api:
     authorize: Authorize | None = None
     sensitive: Sequence[str] = ()
     thresholds: Thresholds = DEFAULTS
+    alerts: AlertSettings | None = None
     limiter: Limiter = field(default_factory=Limiter)
     endings: dict[str, Endings] = field(default_factory=dict)  #: one tail per queue for everybody who waits there
     seats: Seats = field(default_factory=Seats)  #: streams that are open
     closing: asyncio.Event = field(default_factory=asyncio.Event)  #: set when the server is about to stop
     seconds: Callable[[], float] = time.monotonic
     recogniser: Recogniser = field(init=False)
+    login: Login = field(init=False)
     health: ApiHealth = field(init=False)
     _live: _Open | None = None
     _begun: bool = False
@@ -90,6 +95,7 @@ class Api:
         self.recogniser = Recogniser(
             self.settings, hook=self.authenticate, find_token=self._find_token, storage=self.store
         )
+        self.login = Login(self.recogniser, self.limiter, self.settings.pace(Rate.LOGIN))
         self._queue_paces = {glob: pace(text) for glob, text in self.settings.queue_rates.items()}
 
     async def _find_token(self, clear: str) -> Token | None:
@@ -188,12 +194,16 @@ class Api:
                 if isinstance(error, TimeoutError) and not isinstance(error, StorageError):
                     raise StorageUnavailableError("the store could not be opened in time") from None
                 raise
-            monitor = Monitor(storage, thresholds=self.thresholds, sensitive=self.sensitive)
+            monitor = Monitor(storage, thresholds=self._thresholds(), sensitive=self.sensitive)
             admin = Admin(storage, monitor, app=self.app)
             hub = Hub(monitor, admin.by(Actor(sub="corral")).operations)
             await stack.enter_async_context(admin.runner.run())
+            await stack.enter_async_context(alerting(monitor, admin, self.app, self.alerts))
             self._failed = None
             self._live = _Open(storage, monitor, admin, hub, _metrics(monitor), stack.pop_all())
+
+    def _thresholds(self) -> Thresholds:
+        return self.alerts.thresholds if self.alerts is not None and self.thresholds is DEFAULTS else self.thresholds
 
     async def _storage(self, stack: AsyncExitStack) -> Storage:
         if isinstance(self.source, str):

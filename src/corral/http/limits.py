@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -46,8 +47,9 @@ class Pace(Struct, frozen=True):
         return self.seconds / self.count
 
 
+@lru_cache(maxsize=256)
 def pace(text: str) -> Pace:
-    """A pace as it is written in settings: `600/min:120` is 600 a minute, of which 120 at once; `10/15min` is 10 at once.
+    """A pace as settings write it: `600/min:120` is 600 a minute, of which 120 at once; in `10/15min` all 10 are.
 
     Raises:
         ConfigError: it cannot be read, or a number in it is zero.

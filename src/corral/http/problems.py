@@ -89,9 +89,10 @@ CATALOGUE: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 _BY_STATUS = {
     400: "invalid-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-    406: "not-acceptable", 408: "request-timeout", 409: "conflict", 412: "precondition-failed", 413: "payload-too-large", 414: "uri-too-long",
-    415: "unsupported-media-type", 422: "validation-failed", 428: "precondition-required", 429: "rate-limited",
-    431: "headers-too-large", 501: "not-supported-by-engine", 503: "engine-unavailable", 504: "engine-timeout",
+    406: "not-acceptable", 408: "request-timeout", 409: "conflict", 412: "precondition-failed",
+    413: "payload-too-large", 414: "uri-too-long", 415: "unsupported-media-type", 422: "validation-failed",
+    428: "precondition-required", 429: "rate-limited", 431: "headers-too-large", 501: "not-supported-by-engine",
+    503: "engine-unavailable", 504: "engine-timeout",
 }  # fmt: skip
 
 

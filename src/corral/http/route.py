@@ -1,9 +1,9 @@
 """The route: what each path of the API goes through on its way to its function, in any application."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from itertools import accumulate
-import re
 
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError

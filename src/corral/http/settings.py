@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -127,7 +127,7 @@ class ApiSettings(BaseSettings):
     metrics_password: SecretStr | None = None  #: HTTP Basic for scrapers, which may see /metrics and nothing else
     trusted_proxies: Networks = ()  #: whose X-Forwarded-For, -Proto and -Host are believed
     proxy_secret: SecretStr | None = None  #: with it, X-Forwarded-User of a trusted proxy says who it is
-    proxy_secret_header: str = "X-Corral-Proxy-Secret"
+    proxy_secret_header: str = "X-Corral-Proxy-Secret"  # noqa: S105 - its name
     proxy_user_header: str = "X-Forwarded-User"
     proxy_groups_header: str = "X-Forwarded-Groups"
 
@@ -197,7 +197,9 @@ class ApiSettings(BaseSettings):
                 raise ConfigError(f"{name} must have at least 32 bytes; python -c 'import secrets; "
                                   "print(secrets.token_urlsafe(48))' makes one", key=name)  # fmt: skip
         if self.proxy_secret is not None and not self.trusted_proxies:
-            raise ConfigError("proxy_secret needs trusted_proxies: the networks the proxy calls from", key="proxy_secret")
+            raise ConfigError(
+                "proxy_secret needs trusted_proxies: the networks the proxy calls from", key="proxy_secret"
+            )
 
     @property
     def methods(self) -> frozenset[str]:

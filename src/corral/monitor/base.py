@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from corral.errors import QueueNotFoundError
 from corral.monitor.agenda import schedule_row
+from corral.monitor.completion import Heard
 from corral.monitor.gather import Facts, Gatherer, alive
 from corral.monitor.numbers import together
 from corral.monitor.objects import Finding, Overview, QueueRow, Totals
@@ -45,6 +46,7 @@ class MonitorBase:
         self._lock = asyncio.Lock()
         self._shot: tuple[Facts, Overview] | None = None
         self._since: dict[str, Millis] = {}
+        self._words = Heard()
         #: Tells seconds, for the budget of a search; tests put another one here.
         self.seconds: Callable[[], float] = time.monotonic
 

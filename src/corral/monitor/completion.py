@@ -1,14 +1,17 @@
 """What may be typed next in the search box. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 
 from corral.monitor.grammar import DOCUMENTS, FIELDS, WORDS
+from corral.monitor.objects import JobRow
 
 #: The most suggestions of one answer.
 MOST = 20
+#: Words that are remembered.
+REMEMBERED = 2_000
 _TYPED = re.compile(r"-?([A-Za-z_][\w.]*:)?(?:[^\s\",]*,)*([^\s\",]*)$")
 
 
@@ -19,6 +22,31 @@ class Vocabulary(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Heard:
+    """Words of jobs that were shown lately: nobody goes through a store to complete what is being typed."""
+
+    def __init__(self) -> None:
+        self._words: dict[tuple[str, str, str], None] = {}  #: (queue, field, word), the latest last
+
+    def note(self, jobs: Iterable[JobRow]) -> None:
+        """These were shown."""
+        for job in jobs:
+            said = [("name", job.name), *(("tag", tag) for tag in job.tags)]
+            said += [(field, word) for field, word in (("group", job.group), ("schedule", job.schedule)) if word]
+            for field, word in said:
+                key = (job.queue, field, word)
+                self._words.pop(key, None)
+                self._words[key] = None
+        while len(self._words) > REMEMBERED:
+            del self._words[next(iter(self._words))]
+
+    def of(self, field: str, queues: Container[str]) -> tuple[str, ...]:
+        """What was heard in these queues."""
+        return tuple(sorted({word for queue, one, word in self._words if one == field and queue in queues}))
 
 
 class Completion(Struct, frozen=True):
@@ -40,7 +68,7 @@ def completions(text: str, at: int, words: Vocabulary) -> list[Completion]:
     field = (typed[1] or "").removesuffix(":")
     if field:
         known = {**WORDS, "queue": words.queues, "name": words.names, "worker": words.workers}
-        known["schedule"] = words.schedules
+        known |= {"schedule": words.schedules, "tag": words.tags, "tags": words.tags, "group": words.groups}
         return _offer(known.get(field, ()), typed[2], "value", start, end)
     fields = [f"{one}:" for one in sorted(FIELDS)] + [f"{one}." for one in DOCUMENTS]
     return _offer(fields, typed[2].removeprefix("-"), "field", end - len(typed[2].removeprefix("-")), end)

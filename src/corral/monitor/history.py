@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from corral.histogram import merged
 from corral.job import Job, JobState
 from corral.monitor.numbers import spread, spread_of
-from corral.monitor.objects import Point
+from corral.monitor.objects import Mark, Point
 from corral.monitor.preview import ran, waited
 from corral.storage.insight import Sample
+from corral.storage.records import Entry
 from corral.timing import Millis
 
 #: Points of one chart: two days of minutes.
 MOST = 2_880
+
+_decode_mark = msgspec.json.Decoder(Mark).decode
 
 
 def points(samples: Sequence[Sample]) -> tuple[Point, ...]:
@@ -48,6 +53,17 @@ def points_of(jobs: Sequence[Job], step_ms: Millis, since: Millis, until: Millis
         )
         for at, some in sorted(by_time.items())
     )
+
+
+def marks_of(entries: Sequence[Entry]) -> tuple[Mark, ...]:
+    """Marks by time. One that cannot be read, as another version may have written it, is left out."""
+    found = []
+    for entry in entries:
+        try:
+            found.append(_decode_mark(entry.text))
+        except msgspec.MsgspecError:
+            continue
+    return tuple(sorted(found, key=lambda mark: mark.at))
 
 
 def trend(times: Sequence[Millis], since: Millis, until: Millis, parts: int = 12) -> tuple[int, ...]:

@@ -50,11 +50,14 @@ class JobVerbs(MonitorBase):
             self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds
         )
         if queue is None:
-            return await search.run(await self._visible(visible), cursor)
-        seen = any(fnmatchcase(queue, pattern) for pattern in visible)
-        # Asking for all queues goes through the keys of a Redis that Node uses too.
-        around = await self._visible(visible) if any(query.of("flow")) else None
-        return await search.run([queue] if seen else [], cursor, around=around)
+            found = await search.run(await self._visible(visible), cursor)
+        else:
+            seen = any(fnmatchcase(queue, pattern) for pattern in visible)
+            # Asking for all queues goes through the keys of a Redis that Node uses too.
+            around = await self._visible(visible) if any(query.of("flow")) else None
+            found = await search.run([queue] if seen else [], cursor, around=around)
+        self._words.note(found.items)
+        return found
 
     async def job(self, queue: str, job_id: JobId, *, reveal: bool = False) -> JobDetail:
         """One job; texts of more than 64 KB are left out. Raises: JobNotFoundError."""
@@ -97,8 +100,16 @@ class JobVerbs(MonitorBase):
         handled = (name.partition("/") for one in facts.workers for name in one.handlers)
         words = Vocabulary(
             queues=tuple(queues),
-            names=tuple(sorted({name for queue, _, name in handled if queue in queues and name != "*"})),
+            names=tuple(
+                sorted(
+                    {name for queue, _, name in handled if queue in queues and name != "*"}
+                    | set(self._words.of("name", queues))
+                )
+            ),
             workers=tuple(sorted({one.id for one in facts.workers if set(one.queues) & set(queues)})),
+            schedules=self._words.of("schedule", queues),
+            tags=self._words.of("tag", queues),
+            groups=self._words.of("group", queues),
         )
         return completions(text, len(text) if at is None else at, words)
 

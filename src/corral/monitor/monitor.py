@@ -9,14 +9,15 @@ from corral.errors import ConfigError
 from corral.job import Job, JobState
 from corral.monitor.base import seen
 from corral.monitor.failures import FailureVerbs
-from corral.monitor.history import MOST, points, points_of
+from corral.monitor.history import MOST, marks_of, points, points_of
 from corral.monitor.jobs import JobVerbs
-from corral.monitor.objects import Series, Workers
+from corral.monitor.objects import Mark, Series, Workers
 from corral.monitor.plans import PlanVerbs
 from corral.monitor.queues import QueueVerbs
 from corral.monitor.texts import TextVerbs
 from corral.monitor.tops import TopVerbs
 from corral.monitor.workforce import staffed
+from corral.naming import id_bound
 from corral.storage.insight import TIERS, Sample, Tier
 from corral.timing import Millis
 
@@ -25,6 +26,8 @@ ACTIVE, ALL_ACTIVE = 200, 1_000
 #: Queues whose figures are added up for one chart of everything, and jobs of which a queue of Node's gets one.
 CHARTED, SAMPLED = 200, 1_000
 TOGETHER = 20
+#: Marks on one chart.
+MARKS = 200
 #: For how long a chart of everything asks (seconds).
 CHART_S = 0.5
 
@@ -88,7 +91,7 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
             source = "sample"
         return Series(
             queue=queue or "", tier=str(wanted), step_ms=step, since=begin, until=end, points=made, source=source,
-            names=tuple(sorted({one.name for one in samples})), complete=complete,
+            names=tuple(sorted({one.name for one in samples})), complete=complete, marks=await self._marks(begin, end),
         )  # fmt: skip
 
     async def _samples(
@@ -110,6 +113,12 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
             ):
                 found += answer
         return found, len(rows) <= CHARTED
+
+    async def _marks(self, begin: Millis, end: Millis) -> tuple[Mark, ...]:
+        entries = await self.storage.entries(
+            "mark", after=id_bound(begin), before=id_bound(end), limit=MARKS, now=self.store_now()
+        )
+        return marks_of(entries)
 
     async def _finished(self, queue: str, since: Millis) -> tuple[list[Job], bool]:
         page = await self.storage.page(queue, [JobState.COMPLETED, JobState.FAILED], limit=SAMPLED, lean=True)

@@ -389,6 +389,15 @@ class Point(Struct, frozen=True, kw_only=True):
     run: Spread = Spread()
 
 
+class Mark(Struct, frozen=True, kw_only=True):
+    """A moment that somebody marked: a deployment, an incident."""
+
+    at: Millis
+    label: str = ""
+    url: str = ""
+    color: str = ""
+
+
 class Series(Struct, frozen=True, kw_only=True):
     """Points of a chart; stretches in which nothing ended are left out."""
 
@@ -401,6 +410,7 @@ class Series(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()  #: job names that occur
     source: str = "series"  #: or `sample`
     complete: bool = True
+    marks: tuple[Mark, ...] = ()  #: of that time, oldest first
 
 
 class NameRow(Struct, frozen=True, kw_only=True):

@@ -8,10 +8,14 @@ from corral.cli.backend.drafts import new_jobs, node_of, schedule_of, stored_sch
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
 from corral.cli.backend.rows import at_ms, job_detail, schedule_row
 from corral.errors import JobFailedError
+from corral.flow.flow import Flow
+from corral.intake import OPEN
 from corral.job import JobState
 from corral.options import QueueSettings, RateLimit
 from corral.payload import to_json
 from corral.queue import MAX_BULK, Queue
+
+CLEANED = 100_000  #: jobs that one clean-up deletes: what it does stands in the audit log when it is through
 
 
 class DirectActs(Parts):
@@ -100,10 +104,16 @@ class DirectActs(Parts):
     ) -> Mapping[str, int]:
         found: dict[str, int] = {}
         for state in states:
-            cleaned = await self.desk.clean(
-                queue, [JobState(state)], older_ms=round(older_than * 1000), limit=limit, dry_run=dry_run
-            )
-            found[state] = cleaned.count
+            left = limit
+            while left > 0:
+                part = min(left, CLEANED)
+                cleaned = await self.desk.clean(
+                    queue, [JobState(state)], older_ms=round(older_than * 1000), limit=part, dry_run=dry_run
+                )
+                found[state] = found.get(state, 0) + cleaned.count
+                left -= part
+                if dry_run or cleaned.count < part:
+                    break
         return found
 
     async def obliterate(self, queue: str, *, force: bool) -> None:
@@ -111,11 +121,14 @@ class DirectActs(Parts):
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
         if fresh:
-            made = await self.desk.put_schedule(schedule_of(draft, None))
+            await self.desk.put_schedule(schedule_of(draft, None))
         else:
             old = await stored_schedule(self.storage, draft.queue, draft.key)
-            made = await self.desk.edit_schedule(schedule_of(draft, old))
-        return schedule_row(await self.monitor.schedule(made.queue, made.key))
+            new = schedule_of(draft, old)
+            named: dict[str, object] = {"timing": new.timing, "name": new.name, "data": new.data, "limit": new.limit}
+            changed = {key: value for key, value in named.items() if value != getattr(old, key)}
+            await self.desk.edit_schedule(draft.queue, draft.key, **changed)  # type: ignore[arg-type]  # each under its own name
+        return schedule_row(await self.monitor.schedule(draft.queue, draft.key))
 
     async def act_on_schedule(self, verb: str, queue: str, key: str) -> Row:
         match verb:
@@ -134,8 +147,11 @@ class DirectActs(Parts):
         return schedule_row(await self.monitor.schedule(queue, key))
 
     async def add_flow(self, tree: object) -> Row:
-        handle = await self.desk.add_flow(node_of(self.app, tree))
-        return {"queue": handle.root.queue.name, "id": handle.root.id, "jobs": len(handle.jobs)}
+        intake = OPEN if self.app is None else self.app.intake
+        handle = await Flow(self.storage, intake=intake).add(node_of(self.app, tree))
+        root = handle.root
+        await self.desk.note("flow.add", queue=root.queue.name, job=root.id, count=len(handle.jobs))
+        return {"queue": root.queue.name, "id": root.id, "jobs": len(handle.jobs)}
 
     async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> str:
         return (await self.desk.retry_flow(queue, job_id, only_failed=only_failed)).id
@@ -149,7 +165,7 @@ class DirectActs(Parts):
         else:
             await self.desk.mute(kind, subject, round(until * 1000))
 
-    async def order(self, worker: str, command: str, value: object = None) -> str:
+    async def order(self, worker: str, command: str, value: int | None = None) -> str:
         return await self.desk.order(worker, command, value)
 
     async def answer(self, worker: str, command_id: str) -> str | None:

@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from corral.admin.admin import Admin
-from corral.admin.desk import Desk
+from corral.admin.admin import Admin, Desk
 from corral.app.app import Corral
 from corral.monitor.monitor import Monitor
 from corral.storage.port import Storage

@@ -12,6 +12,7 @@ from corral.cli.backend.rows import (
     job_row,
     node_row,
     overview_row,
+    parsed,
     point_row,
     queue_detail,
     queue_row,
@@ -22,8 +23,9 @@ from corral.cli.backend.rows import (
     worker_row,
 )
 from corral.cli.cells import iso
-from corral.errors import ConfigError
+from corral.errors import ConfigError, JobNotFoundError
 from corral.event import NOW
+from corral.job import Job, redact
 from corral.listener import events
 from corral.storage.port import QueueCounts
 from corral.timing import now_ms
@@ -76,7 +78,22 @@ class DirectReads(Parts):
         )  # fmt: skip
 
     async def job(self, queue: str, job_id: str, *, reveal: bool = False) -> Row:
-        return job_detail(await self.monitor.job(queue, job_id, reveal=reveal))
+        found = job_detail(await self.monitor.job(queue, job_id))
+        if reveal and found["whole"]:
+            # What the application has declared sensitive stays hidden; what only its name hides is shown.
+            job = redact(await self._stored(queue, job_id), by_name=False)
+            found |= {"data": parsed(job.data), "result": parsed(job.result), "progress": parsed(job.progress)}
+        return found
+
+    async def payload(self, queue: str, job_id: str, *, hide: bool) -> object:
+        job = await self._stored(queue, job_id)
+        return parsed((redact(job) if hide else job).data)
+
+    async def _stored(self, queue: str, job_id: str) -> Job:
+        [job] = await self.storage.get(queue, [job_id])
+        if job is None:
+            raise JobNotFoundError(queue, job_id)
+        return job
 
     async def why(self, queue: str, job_id: str) -> Row:
         return why_row(await self.monitor.why(queue, job_id))

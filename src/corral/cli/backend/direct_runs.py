@@ -18,8 +18,11 @@ class DirectRuns(Parts):
 
     @asynccontextmanager
     async def driving(self) -> AsyncIterator[None]:
-        async with self.admin.operations.run():
+        async with self.admin.runner.run(all_of_them=False):
             yield
+
+    async def take_up(self, operation_id: str) -> None:
+        self.admin.runner.wake(operation_id)
 
     async def preview(self, action: str, query: str, most: int | None) -> Row:
         found = await self.desk.preview(action, query=query, most=most)

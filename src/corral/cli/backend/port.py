@@ -85,6 +85,14 @@ class Reading(Protocol):
         """Everything about one job. Raises: JobNotFoundError."""
         ...
 
+    async def payload(self, queue: str, job_id: str, *, hide: bool) -> object:
+        """All of its payload. Without `hide` as it is stored: to be changed and written back.
+
+        Raises:
+            RedactedFieldError: not all of it may be seen.
+        """
+        ...
+
     async def why(self, queue: str, job_id: str) -> Row:
         """Why it does not run: reasons with remedies, and when it may start."""
         ...
@@ -207,7 +215,7 @@ class Acting(Protocol):
         """Say nothing about a failure or finding until then; None: speak again."""
         ...
 
-    async def order(self, worker: str, command: str, value: object = None) -> str: ...
+    async def order(self, worker: str, command: str, value: int | None = None) -> str: ...
 
     async def answer(self, worker: str, command_id: str) -> str | None: ...
 
@@ -217,6 +225,10 @@ class Running(Protocol):
 
     def driving(self) -> AbstractAsyncContextManager[None]:
         """While this is open, operations are worked on: here, or by the API, which does so anyway."""
+        ...
+
+    async def take_up(self, operation_id: str) -> None:
+        """Go on with an operation that somebody else has begun, unless somebody is at it."""
         ...
 
     async def preview(self, action: str, query: str, most: int | None) -> Row:

@@ -39,7 +39,7 @@ class Bearer:
         self.algorithms = self._allowed(settings.jwt_algorithms)
 
     def _allowed(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        possible = SYMMETRIC if self._secret is not None else ()
+        possible: tuple[str, ...] = SYMMETRIC if self._secret is not None else ()
         if self._keys is not None:
             possible += ASYMMETRIC
         elif self._public is not None:
@@ -59,7 +59,7 @@ class Bearer:
         key = await self._key(algorithm, header.get("kid"))
         claims = self._claims(token, key, algorithm)
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not subject or len(subject) > 200:
+        if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= 200:
             _invalid("it does not say whose it is (sub)")
         settings = self._settings
         try:
@@ -67,7 +67,8 @@ class Bearer:
         except ConfigError:
             _invalid("its queues cannot be read")
         expires = claims["exp"]
-        assert isinstance(expires, int | float)
+        if isinstance(expires, bool) or not isinstance(expires, int | float):
+            _invalid("its end cannot be read (exp)")
         return Principal(
             sub=str(subject),
             roles=roles_in(claims, settings.jwt_role_claim, settings.role_map, settings.default_role),
@@ -120,7 +121,7 @@ class Bearer:
             _invalid("it is not valid yet")
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError):
             _invalid("it was made for somebody else")
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError):  # an `exp` of Infinity overflows
             _invalid("its signature or its claims do not hold")
         return claims
 

@@ -48,7 +48,7 @@ def check_keys_url(url: str) -> str:
     """A URL to fetch keys from: https, or http on this machine. Raises: ConfigError."""
     parts = urlsplit(url)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if parts.scheme != "https" and not (parts.scheme == "http" and local) or not parts.hostname:
+    if (parts.scheme != "https" and not (parts.scheme == "http" and local)) or not parts.hostname:
         raise ConfigError(f"jwt_jwks_url must be an https URL, not {url!r}", key="jwt_jwks_url")
     return url
 
@@ -109,10 +109,9 @@ class KeySet:
     async def _refresh(self) -> None:
         before = self._asked
         async with self._lock:
-            if self._asked != before:  # somebody else has asked while we waited for our turn
+            if self._asked != before or (self._asked is not None and self.seconds() - self._asked < PAUSE):
+                self._usable()  # somebody else has asked just now
                 return
-            if self._asked is not None and self.seconds() - self._asked < PAUSE:
-                return self._usable()
             self._asked = self.seconds()
             try:
                 self._keys = _read(await asyncio.to_thread(self._fetch, self.url))

@@ -12,7 +12,7 @@ from corral.admin.rights import Principal
 from corral.http.auth.bearer import Bearer, challenge, looks_signed
 from corral.http.auth.known import User, by_basic, by_proxy, find_static, read_tokens, read_users
 from corral.http.auth.sessions import Sessions, cookies_of
-from corral.http.problems import problem
+from corral.http.problems import Problem, problem
 from corral.http.settings import ApiSettings
 from corral.storage.port import Storage
 
@@ -44,9 +44,7 @@ class Recogniser:
         ConfigError: settings that cannot be meant.
     """
 
-    def __init__(
-        self, settings: ApiSettings, *, hook: Hook | None, find_token: FindToken, storage: GetStorage
-    ) -> None:
+    def __init__(self, settings: ApiSettings, *, hook: Hook | None, find_token: FindToken, storage: GetStorage) -> None:
         self.settings = settings
         self._hook = hook
         self._find_token = find_token
@@ -63,7 +61,7 @@ class Recogniser:
         self._once = secrets.token_urlsafe(32) if self.closed else None
 
     def once(self) -> str | None:
-        """The token with which one person can log in where nothing is configured; None when it was used, or never was."""
+        """The token with which one person can log in where nothing is configured; None when it is used up."""
         return self._once
 
     def use_once(self, shown: str) -> bool:
@@ -94,7 +92,7 @@ class Recogniser:
             return found
         if self.settings.insecure_no_auth:
             return Principal(sub="anybody", roles=("admin",), method="open")
-        problem("unauthenticated", "Show a token: Authorization: Bearer …", headers=self._challenge())
+        raise Problem("unauthenticated", "Show a token: Authorization: Bearer …", headers=self._challenge())
 
     async def _shown(self, authorization: str) -> Principal:
         scheme, _, word = authorization.partition(" ")
@@ -154,7 +152,9 @@ def check_here(request: Request) -> None:
     """Refuse whoever is not on this machine. Raises: Problem (403)."""
     peer = str(request.scope.get(PEER, ""))
     if (peer and not is_loopback(peer)) or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
-        problem("forbidden", "Nobody is configured who may come from elsewhere; see the documentation on authentication.")
+        problem(
+            "forbidden", "Nobody is configured who may come from elsewhere; see the documentation on authentication."
+        )
 
 
 def is_loopback(address: str) -> bool:

@@ -1,6 +1,6 @@
 """What all answers are made of: JSON passed through as text, instants, lists with their pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 
@@ -118,29 +118,3 @@ class Listing(Generic[T]):
     total: Total
     scan: ScanInfo | None = None
     """Of searches only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApiProblem:
-    """What went wrong (RFC 9457). Decide by `code`; `detail` is for people."""
-
-    __pydantic_config__ = config(
-        {
-            "type": "urn:corral:problem:job-not-found",
-            "title": "There is no such job",
-            "status": 404,
-            "detail": "job '12345' is not in queue 'email'",
-            "instance": "/api/v1/queues/email/jobs/12345",
-            "code": "job-not-found",
-            "request_id": "01jd8m3x5y6z7a8b9c0d1e2f3g",
-        }
-    )
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: Sequence[Mapping[str, str]] | None = None
-    """Of `validation-failed` and `invalid-parameter`: each complaint with a JSON pointer."""

@@ -272,6 +272,8 @@ class Cleaned:
     removed: int
     dry_run: bool
     sample: Sequence[str]
+    exact: bool = True
+    """False: there are at least so many."""
 
 
 @dataclass(frozen=True, kw_only=True)

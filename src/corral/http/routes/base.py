@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request
 
@@ -88,6 +89,12 @@ async def _caller(
 Called: TypeAlias = Annotated[Caller, Depends(_caller)]
 
 
-def engine_of(found: Api) -> str:
-    """The kind of store, in a word."""
-    return found.url.partition(":")[0].partition("+")[0] or "unknown"
+_KINDS: WeakKeyDictionary[Api, str] = WeakKeyDictionary()
+
+
+async def engine_of(found: Api) -> str:
+    """The kind of store, in a word. It is asked once."""
+    kind = _KINDS.get(found)
+    if kind is None:
+        kind = _KINDS[found] = (await found.storage.engine()).kind
+    return kind

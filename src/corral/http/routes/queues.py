@@ -73,7 +73,7 @@ async def list_queues(
     shown = cut(rows, key, asked, "queues", sort, *patterns)
     noted = await _pauses(call)
     at = call.api.monitor.at()
-    engine = engine_of(call.api)
+    engine = await engine_of(call.api)
     items = [queue_of(row, engine, at, pause=_pause(row, noted.get(row.name))) for row in shown.items]
     return listing(asked, Queue, items, next=shown.next, prev=shown.prev, total=len(rows))
 
@@ -107,7 +107,7 @@ async def shown_queue(
     noted = (await _pauses(call)).get(name)
     declared = declared_of(call.api.app, name) if defaults else None
     made = queue_of(
-        detail.queue, engine_of(call.api), monitor.at(), pause=_pause(detail.queue, noted),
+        detail.queue, await engine_of(call.api), monitor.at(), pause=_pause(detail.queue, noted),
         details=details_of(detail, priorities=priorities, defaults=declared),
     )  # fmt: skip
     return made, etag_of(*settings_key(info))

@@ -6,11 +6,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corral.admin.rights import READING, Permission
-from corral.http.deps import Api, Rate, caller, known, permitted, public
 from corral.http.auth.csrf import check_site
-from corral.http.auth.login import Login
 from corral.http.auth.sessions import cookies_of, delete_cookie, set_cookie
-from corral.http.guard import home_of
+from corral.http.deps import Rate, caller, known, public
+from corral.http.guard import address_of, home_of, network_of, permitted
+from corral.http.models.base import Time, moment, when
+from corral.http.openapi import PROBLEM_RESPONSE
+from corral.timing import now_ms
 
 router = APIRouter(tags=["meta"])
 
@@ -35,7 +37,7 @@ class Me(BaseModel):
     queues: list[str]
     method: str
     read_only: bool
-    expires_at: str | None
+    expires_at: Time | None
 
 
 class Credentials(BaseModel):
@@ -60,18 +62,61 @@ class LoggedIn(BaseModel):
 
     sub: str
     roles: list[str]
-    expires_at: str
+    expires_at: Time
     token: str | None = Field(None, description="Only when `bearer` was asked for.")
 
 
-@router.get("/me", dependencies=[known()], summary="Who you are and what you may do", operation_id="me")
+@router.get("/me", dependencies=[known()], summary="Who you are", operation_id="me", responses=PROBLEM_RESPONSE)
 async def me(request: Request) -> Me:
+    """Who you are to this API, and what you may do."""
     home, who = home_of(request), caller(request)
     allowed = [one for one in Permission if await permitted(home, who, one)]
     if home.settings.read_only:
         allowed = [one for one in allowed if one in READING]
     return Me(
         sub=who.sub, roles=list(who.roles), permissions=[str(one) for one in allowed], queues=list(who.queues),
-        method=who.method, read_only=home.settings.read_only,
-        expires_at=None if who.expires_at is None else iso(who.expires_at),
+        method=who.method, read_only=home.settings.read_only, expires_at=when(who.expires_at),
     )  # fmt: skip
+
+
+@router.post("/login", dependencies=[public(rate=Rate.WRITE)], summary="Log in", operation_id="login")
+async def login(request: Request, response: Response, given: Credentials) -> LoggedIn:
+    """Begin a session, by name and password or by the token that an unconfigured server prints when it starts.
+
+    After three wrong guesses each further one has to wait, up to 15 minutes.
+    """
+    home = home_of(request)
+    check_site(request, "open", home.settings.allowed_origins)
+    address = network_of(address_of(request))
+    if given.token is not None:
+        session, text = await home.login.by_token(given.token, request, address)
+    else:
+        session, text = await home.login.by_password(given.name or "", given.password or "", address)
+    set_cookie(request, response, text, (session.expires_at - now_ms()) // 1000)
+    user = home.recogniser.users.get(session.sub)
+    return LoggedIn(
+        sub=session.sub, roles=["admin" if user is None else user.role], expires_at=moment(session.expires_at),
+        token=text if given.bearer else None,
+    )  # fmt: skip
+
+
+@router.post(
+    "/logout", dependencies=[public(rate=Rate.WRITE)], summary="Log out", operation_id="logout", status_code=204
+)
+async def logout(request: Request) -> Response:
+    """End the session; whoever has a copy of its cookie has nothing any more."""
+    home = home_of(request)
+    sessions = home.recogniser.sessions
+    for text in _shown(request):
+        session = sessions.read(text)
+        if session is not None:
+            check_site(request, "session", home.settings.allowed_origins)
+            await sessions.end(session, await home.store())
+    response = Response(status_code=204)
+    delete_cookie(request, response)
+    return response
+
+
+def _shown(request: Request) -> list[str]:
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    return [*cookies_of(request), *([word.strip()] if scheme.lower() == "bearer" else [])]

@@ -378,6 +378,7 @@ class ClaimedReply(Struct):
     """What `claim.lua` answers. Each job is decoded by itself: one that is no UTF-8 must not spoil the others."""
 
     jobs: list[Raw] = []
+    new: list[Raw] = []  #: of new jobs with nothing special: name, opts, [id, data, timestamp, ...], and again
     now: float = 0
     next_at: float | None = None
     freed_at: float | None = None
@@ -388,7 +389,7 @@ class ClaimedReply(Struct):
 class SettledReply(Struct):
     """What `settle.lua` answers: `(job id, Refusal)` for verdicts that changed nothing, and the claim."""
 
-    refused: list[tuple[JobId, str]]
+    refused: list[tuple[JobId, str]] = []
     claimed: ClaimedReply | None = None
 
 
@@ -396,6 +397,58 @@ class SettledReply(Struct):
 _COMPACT = len(("name", "data", "opts", "timestamp", "delay"))
 _decode_row = msgspec.msgpack.Decoder(tuple[str, int, list[str]]).decode
 _decode_id = msgspec.msgpack.Decoder(tuple[Raw, int, Raw]).decode
+
+
+_decode_text = msgspec.msgpack.Decoder(str).decode
+_decode_texts = msgspec.msgpack.Decoder(list[str]).decode
+_decode_raws = msgspec.msgpack.Decoder(list[Raw]).decode
+
+
+def new_jobs(queue: str, runs: Sequence[Raw], worker: str, now: Millis) -> list[Job]:
+    """Claimed jobs that are new and plain, as their worker gets them.
+
+    Raises:
+        UnreadableJobError: one of them is no text or has options that mean nothing; `new_rows` has them one by one.
+    """
+    jobs: list[Job] = []
+    state = JobState.ACTIVE
+    try:
+        for at in range(0, len(runs), 3):
+            name, options = _decode_text(runs[at]), read_options(_decode_text(runs[at + 1]))
+            texts = iter(_decode_texts(runs[at + 2]))
+            jobs += [
+                Job(
+                    id=job_id, queue=queue, name=name, state=state, data=data or "{}", options=options,
+                    created_at=int(timestamp), started_at=now, attempts_started=1, worker=worker,
+                )
+                for job_id, data, timestamp in zip(texts, texts, texts, strict=True)
+            ]  # fmt: skip
+    except (msgspec.MsgspecError, ValueError) as error:  # not UTF-8, or a timestamp with a fraction
+        raise UnreadableJobError(f"{error}") from None
+    return jobs
+
+
+def new_rows(runs: Sequence[Raw]) -> list[tuple[JobId, int, dict[str, str]]]:
+    """What `read_row` says of each of them."""
+    rows: list[tuple[JobId, int, dict[str, str]]] = []
+    for at in range(0, len(runs), 3):
+        values = _decode_raws(runs[at + 2])
+        for job_id, *texts in zip(values[::3], values[1::3], values[2::3], strict=True):
+            try:
+                name, opts, data, timestamp = (_decode_text(raw) for raw in (runs[at], runs[at + 1], *texts))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                rows.append((text(job_id), 1, {}))
+            else:
+                stored = {
+                    "name": name,
+                    "data": data,
+                    "opts": opts,
+                    "timestamp": timestamp,
+                    "delay": "0",
+                    "priority": "0",
+                }
+                rows.append((text(job_id), 1, stored))
+    return rows
 
 
 def read_row(row: Raw) -> tuple[JobId, int, dict[str, str]]:

@@ -11,10 +11,11 @@ logger = logging.getLogger("corral.storage")
 
 #: Seconds between two rounds through the key space.
 PERIOD = 30.0
-#: The most seconds one call spends on a round; it goes on with the next call. The first round is finished in any case.
-SHARE = 0.05
-#: Keys looked at by one command: 0.3 ms of the server's time.
-STEP = 1000
+#: The most seconds one call spends on a round; it goes on with the next call. Until the first round is over a call may
+#: take longer, and the very first one waits: in two seconds four million keys are looked through.
+SHARE, EARLY_SHARE, FIRST_SHARE = 0.05, 0.25, 2.0
+#: Keys looked at by one command: 0.6 ms of the server's time.
+STEP = 5000
 
 
 class Discovery:
@@ -29,30 +30,51 @@ class Discovery:
         self._cursor = b"0"
         self._next_round = 0.0
         self._first = True
+        self._asked = False
         self._refused = False
         self._lock = asyncio.Lock()
 
     async def names(self) -> set[str]:
         """The names found so far, at most half a minute old plus what a round takes.
 
+        Of very many keys the first calls may not know all; each goes on where the one before it stopped.
+
         Raises:
             StorageUnavailableError: no answer in time.
         """
-        now = asyncio.get_running_loop().time()
-        if not self._refused and now >= self._next_round and (self._first or not self._lock.locked()):
-            async with self._lock:
-                await self._look(now)
-        return self._found
-
-    async def _look(self, began: float) -> None:
         loop = asyncio.get_running_loop()
-        if began < self._next_round:  # somebody else has just done it
-            return
-        while self._first or loop.time() - began < SHARE:
+        now = loop.time()
+        if self._refused or now < self._next_round or (self._lock.locked() and not self._first):
+            return self._found
+        share = SHARE if not self._first else EARLY_SHARE if self._asked else FIRST_SHARE
+        if not await self._mine(share):
+            return self._found | self._round
+        try:
+            self._asked = True
+            await self._look(now, now + share)
+        finally:
+            self._lock.release()
+        return self._found | self._round if self._first else self._found
+
+    async def _mine(self, patience: float) -> bool:
+        """Wait for whoever looks now; False when that takes too long."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._lock.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look(self, began: float, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        while began >= self._next_round:  # else somebody else has just done it
             if await self._step():
                 self._found, self._round = self._round, set()
                 self._first = False
                 self._next_round = loop.time() + PERIOD
+            elif loop.time() >= until:
+                if self._first:
+                    logger.info("queues that only Node uses are still being looked for: there are very many keys")
                 return
 
     async def _step(self) -> bool:

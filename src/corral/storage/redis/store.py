@@ -44,6 +44,7 @@ from corral.storage.redis.turns import Turns
 from corral.storage.redis.url import parse
 from corral.storage.redis.vitals import engine, vitals
 from corral.storage.redis.wake import Waiter
+from corral.storage.flaw import Flaw
 from corral.storage.vital import Vital
 from corral.timing import Millis
 
@@ -216,6 +217,12 @@ class RedisStorage:
 
     async def vitals(self) -> list[Vital]:
         return await vitals(self._server)
+
+    async def flaws(self, queues: Sequence[str]) -> list[Flaw]:
+        return await flaws(self._server, self._place.prefix, queues)
+
+    async def mend(self, flaw: Flaw) -> bool:
+        return await mend(self._server, self._place.prefix, flaw)
 
     async def engine(self) -> Engine:
         return await engine(self._server)

@@ -8,12 +8,17 @@ from corral.storage.flaw import Defect, Flaw
 from corral.storage.sqlite.file import connect, translate
 from corral.storage.sqlite.url import parse
 
-#: The counters of a queue, by the states that they count (6: held ones are waiting too).
+#: The counters of a queue, by the states that they count (6 and 7: held jobs and those of groups wait too).
 COUNTERS = {
-    "waiting": (0, 6), "delayed": (1,), "active": (2,), "children": (3,), "completed": (4,), "failed": (5,),
+    "waiting": (0, 6, 7), "delayed": (1,), "active": (2,), "children": (3,), "completed": (4,), "failed": (5,),
 }  # fmt: skip
 _COUNT = "SELECT count(*) FROM corral_job WHERE queue = ? AND state IN ({})"
-_LOCKED = "SELECT pk, COALESCE(id, pk & 1099511627775) FROM corral_job WHERE queue = ? AND state != 2 AND token IS NOT NULL"
+#: States in which nobody runs a job; of each the first so many are looked at: payloads may lie between them.
+IDLE, LOOKED = (0, 1, 3, 4, 5, 6, 7), 10_000
+_LOCKED = (
+    "SELECT pk, COALESCE(id, pk & 1099511627775) FROM (SELECT pk, id, token FROM corral_job "
+    "WHERE queue = ? AND state = ? LIMIT ?) WHERE token IS NOT NULL"
+)
 #: A larger file is not read through for damage: 100 MB take a second.
 READ = 1_000_000_000
 
@@ -54,9 +59,15 @@ def _counts(db: apsw.Connection, queue: int, name: str) -> Iterator[Flaw]:
 
 
 def _locks(db: apsw.Connection, queue: int, name: str) -> Iterator[Flaw]:
-    ids = [str(job) for _, job in db.execute(_LOCKED, (queue,))]
+    ids = [str(job) for _, job in _locked(db, queue)]
     if ids:
         yield Flaw(defect=Defect.LOCK, queue=name, count=len(ids), ids=tuple(ids[:10]))
+
+
+def _locked(db: apsw.Connection, queue: int) -> list[tuple[int, str]]:
+    """Keys and ids of jobs that have a token though nobody runs them."""
+    rows = [row for state in IDLE for row in db.execute(_LOCKED, (queue, state, LOOKED))]
+    return [(int(str(pk)), str(job_id)) for pk, job_id in rows]
 
 
 def _damage(db: apsw.Connection) -> Iterator[Flaw]:
@@ -85,8 +96,8 @@ def mend(address: str, flaw: Flaw) -> bool:
                 if name == flaw.queue and flaw.defect is Defect.COUNT:
                     _recount(db, queue)
                 elif name == flaw.queue and flaw.defect is Defect.LOCK:
-                    db.execute("UPDATE corral_job SET token = NULL WHERE queue = ? AND state != 2 AND token IS NOT NULL",
-                               (queue,))  # fmt: skip
+                    for pk, _ in _locked(db, queue):
+                        db.execute("UPDATE corral_job SET token = NULL WHERE pk = ? AND state != 2", (pk,))
             changed = db.total_changes() > before
             db.execute("COMMIT")
             return changed

@@ -24,12 +24,8 @@
 --! include lib/outcomes.lua
 
 local before = earlier()
-if before then
-  local note = cmsgpack.unpack(before)
-  local claimed = note.claimed and from_note(queue, note.claimed, req.claim.token)
-  return cmsgpack.pack({ refused = note.refused, claimed = claimed or nil })
-end
+if before then return again(cmsgpack.unpack(before)) end
 local refused = settle(queue, req.verdicts)
 local claimed = req.claim and take(queue, req.claim) or nil
 conclude()
-return reply({ refused = refused, claimed = claimed }, { refused = refused, claimed = claimed and note_of(claimed) })
+return answer(refused, claimed)

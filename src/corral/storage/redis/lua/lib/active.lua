@@ -41,15 +41,15 @@ local function take_out(q, ids)
   -- Mostly they are the ones that have been there longest, and nothing else has: then the tail is cut off.
   local tail, before = call('LRANGE', q.active, -count, -1), math.max(0, length - count)
   for i = 1, #tail do
-    if leaving[tail[i]] then found[tail[i]], leaving[tail[i]] = before + i, nil end
+    if leaving[tail[i]] then found[tail[i]], leaving[tail[i]], count = before + i, nil, count - 1 end
   end
-  if next(leaving) == nil then
-    call('LTRIM', q.active, 0, -count - 1)
+  if count == 0 then
+    call('LTRIM', q.active, 0, -#ids - 1)
     return found
   end
   local active, rest = call('LRANGE', q.active, 0, -1), {}
   found = {}
-  for i = 1, count do leaving[ids[i]] = true end
+  for i = 1, #ids do leaving[ids[i]] = true end
   for place = 1, #active do
     local id = active[place]
     if leaving[id] then
@@ -95,4 +95,3 @@ local function leave_active(q, ids)
   call('SREM', q.stalled, unpack(ids))
   if meta(q).guarded then grouping().leave(q, ids) end
 end
-

@@ -1,4 +1,5 @@
 -- lib/finish.lua - how jobs end: completed or failed, kept or not.
+--! include lib/keep.lua
 
 -- The owner of a deduplication id has ended: the next one may come. With a running time-out the id stays taken.
 local function release_deduplication(q, id, deid)
@@ -8,6 +9,12 @@ local function release_deduplication(q, id, deid)
   if owner and owner ~= id then return end -- it ran once more; the id is another one's by now
   if owner and call('PTTL', key) == -1 then call('DEL', key) end
   add_kept_back(q, deid)
+end
+
+tell_removed = function(q, id)
+  local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason', 'then', 'again')
+  if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, not job[4] and (job[2] or '') or nil) end
+  if job[3] then tell_after(q, id, 'removed', job[2] or '') end
 end
 
 local spreading -- failures that are still to be told, while some are

@@ -29,15 +29,13 @@ local function finish_score(q, state)
   return place == 0 and now_text or now_text .. string.format('.%03d', place)
 end
 
+local tell_removed -- lib/finish.lua
+
 -- Delete finished jobs, and tell the parents that still wait for failed ones.
 local function delete_finished(q, state, ids)
   if #ids == 0 then return end
   for _, id in ipairs(ids) do
-    if state == 'failed' then
-      local job = redis.pcall('HMGET', q.base .. id, 'parentKey', 'failedReason', 'then', 'again')
-      if job[1] then tell_parent(q, child_removed, job[1], q.base .. id, not job[4] and (job[2] or '') or nil) end
-      if job[3] then tell_after(q, id, 'removed', job[2] or '') end
-    end
+    if state == 'failed' then tell_removed(q, id) end
     delete_keys(q, id)
   end
   for from = 1, #ids, 1000 do call('ZREM', q.base .. state, unpack(ids, from, math.min(from + 999, #ids))) end
@@ -66,5 +64,5 @@ end
 
 -- Tell that nothing runs and nothing waits any more.
 local function tell_idle(q)
-  if call('LLEN', q.active) == 0 and ready_count(q) == 0 then tell(q, 'drained') end
+  if call('LLEN', q.active) == 0 and call('LLEN', q.wait) == 0 and ready_count(q) == 0 then tell(q, 'drained') end
 end

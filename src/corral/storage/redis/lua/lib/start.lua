@@ -15,13 +15,15 @@ local function glance(fields)
   return seen
 end
 
+-- Whether these are the fields of a job that nothing has happened to, and that has nothing special.
+local function is_new(fields)
+  return #fields == 12 and fields[12] == '0' and fields[1] == 'name' and fields[3] == 'data' and fields[5] == 'opts'
+    and fields[7] == 'timestamp' and fields[9] == 'delay' and fields[11] == 'priority'
+end
+
 -- What the caller gets of a job with nothing special: the values alone, an odd number of texts where names and values are even.
 local function compact(fields)
-  if #fields == 12 and fields[12] == '0' and fields[1] == 'name' and fields[3] == 'data' and fields[5] == 'opts'
-    and fields[7] == 'timestamp' and fields[9] == 'delay' and fields[11] == 'priority' then
-    return { fields[2], fields[4], fields[6], fields[8], fields[10] }
-  end
-  return fields
+  return is_new(fields) and { fields[2], fields[4], fields[6], fields[8], fields[10] } or fields
 end
 
 -- What the caller gets of a job. Only one with more to its hash than a new job has can have children that have not ended.
@@ -35,35 +37,52 @@ end
 -- A member that is too long for the compact encoding, in which an insertion walks over all others (2 µs at a hundred leases).
 local WIDE = string.rep('-', 80)
 
-local function start(q, wish, chosen)
-  local ids, leases = {}, { '+inf', WIDE }
-  local base, token, worker = q.base, wish.token, wish.worker or ''
+-- Give jobs to whoever asked for them; answers their ids. `stamps` has the number of times that a job was started, as a text.
+local function hand_out(q, wish, ids, names, stamps)
+  local leases, count = { '+inf', WIDE }, #ids
+  local base, events, token, worker = q.base, q.events, wish.token, wish.worker or ''
   local lock_ms = string.format('%.0f', given and FROZEN_MS or wish.lease * LOCK_SLACK)
   local ends = string.format('%.0f', now + wish.lease)
-  local texts = {}
-  for i = 1, #chosen do
-    local job = chosen[i]
-    local id = job[1]
-    local ats = texts[job[2]]
-    if not ats then
-      ats = tostring(job[2])
-      texts[job[2]] = ats
-    end
-    ids[i], leases[2 * i + 1], leases[2 * i + 2] = id, ends, id
+  q.told = true
+  for i = 1, count do
+    local id = ids[i]
     local key = base .. id
-    call('HSET', key, 'processedOn', now_text, 'pb', worker, 'ats', ats)
+    leases[2 * i + 1], leases[2 * i + 2] = ends, id
+    call('HSET', key, 'processedOn', now_text, 'pb', worker, 'ats', stamps[i] or '1')
     call('SET', key .. ':lock', token, 'PX', lock_ms)
-    tell(q, 'active', 'jobId', id, 'prev', 'waiting', 'name', job[4])
-    job[4] = nil
+    if given then
+      tell(q, 'active', 'jobId', id, 'prev', 'waiting', 'name', names[i])
+    else
+      call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting', 'name', names[i])
+    end
   end
   call('LPUSH', q.active, unpack(ids))
   call('ZADD', q.leases, unpack(leases))
 end
 
+-- The same for jobs as they go to the caller, with their names behind.
+local function start(q, wish, chosen)
+  local ids, names, stamps = {}, {}, {}
+  for i = 1, #chosen do
+    local job = chosen[i]
+    ids[i], names[i], stamps[i] = job[1], job[4], job[2] > 1 and string.format('%.0f', job[2]) or nil
+    job[4] = nil
+  end
+  hand_out(q, wish, ids, names, stamps)
+end
+
 -- What to remember of a claim in place of the jobs themselves.
 local function note_of(claimed)
-  local ids = {}
-  for i, job in ipairs(claimed.jobs) do ids[i] = job[1] end
+  local ids = claimed.ids or {}
+  if not claimed.ids then
+    for i, job in ipairs(claimed.jobs) do ids[i] = job[1] end
+  end
+  claimed.ids = nil
   return { ids = ids, next_at = claimed.next_at, freed_at = claimed.freed_at, held_until = claimed.held_until, paused = claimed.paused }
 end
 
+-- The reply of a turn.
+local function answer(refused, claimed)
+  local note = { refused = refused, claimed = claimed and note_of(claimed) }
+  return reply({ refused = #refused > 0 and refused or nil, claimed = claimed }, note)
+end

@@ -1,7 +1,9 @@
 -- lib/take.lua - claim the best jobs that may run: the one body behind `claim` and the second half of `settle`.
+--! include lib/start.lua
 
 local PROMOTE = 300 -- due jobs moved per call: 4 ms
 local PASS_OVER = 300 -- jobs passed over per call (set aside, expired or unreadable): 5 ms
+
 local function promote_one(q, id, score)
   call('ZREM', q.delayed, id)
   if release_hold(q, id) then return put_where_it_stood(q, id) end
@@ -201,4 +203,10 @@ end
 local function from_note(q, note, token)
   return { jobs = taken(q, note.ids, token), now = now, next_at = note.next_at, freed_at = note.freed_at, held_until = note.held_until,
     paused = note.paused }
+end
+
+-- What a turn answered the first time.
+local function again(note)
+  local claimed = note.claimed and from_note(queue, note.claimed, req.claim.token)
+  return cmsgpack.pack({ refused = note.refused, claimed = claimed or nil })
 end

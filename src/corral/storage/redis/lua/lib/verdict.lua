@@ -1,4 +1,6 @@
 -- lib/verdict.lua - what becomes of runs that ended.
+--! include lib/active.lua
+--! include lib/complete.lua
 
 local FIELDS = { 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp' }
 local MORE = { 'priority', 'parent', 'cancel', 'gid', 'fp' }
@@ -151,6 +153,45 @@ local function settle_one(q, job, one, back)
   end
 end
 
+end_tied = function(q, id, key, f, result)
+  if f[3] then tell_parent(q, child_completed, f[3], key, result) end
+  if f[8] then tell_after(q, id, 'completed', result) end
+  if f[4] then release_deduplication(q, id, f[4]) end
+end
+
+-- A job whose hash is gone, or is something else.
+local function miss(q, one, refused)
+  one.missing = true
+  refused[#refused + 1] = { one.id, 'job-missing' }
+  unhold_all(q)
+end
+
+-- Runs of completions with the same bound for what is kept.
+local function runs_of(done)
+  local runs, run = {}, nil
+  for i = 1, #done do
+    local one = done[i]
+    if not run or run.count ~= one.count or run.age_ms ~= one.age_ms then
+      run = { count = one.count, age_ms = one.age_ms, ids = {}, results = {}, verdicts = {} }
+      runs[#runs + 1] = run
+    end
+    local n = #run.ids + 1
+    run.ids[n], run.results[n], run.verdicts[n] = one.id, one.a, one
+  end
+  return runs
+end
+
+-- Completions that came by themselves, as other verdicts are written.
+local function spelled_out(done)
+  local verdicts = {}
+  for _, run in ipairs(done) do
+    for at = 1, #run[4], 2 do
+      verdicts[#verdicts + 1] = { id = run[4][at], token = run[1], kind = 'c', a = run[4][at + 1], count = run[2], age_ms = run[3] }
+    end
+  end
+  return verdicts
+end
+
 -- Apply the verdicts; answers those that changed nothing.
 local function settle(q, verdicts)
   local refused, done, back, names = {}, {}, {}, {}
@@ -173,13 +214,17 @@ local function settle(q, verdicts)
         end
         settle_one(q, job, one, back)
       else
-        one.missing = true
-        refused[#refused + 1] = { one.id, 'job-missing' }
-        unhold_all(q)
+        miss(q, one, refused)
       end
     end
   end
-  if #done > 0 then complete_all(q, done, names, refused) end
+  if #done > 0 then
+    local missing = complete_all(q, runs_of(done), names)
+    for i = 1, #missing, 2 do
+      if missing[i + 1].err then set_apart(q, missing[i].id) end
+      miss(q, missing[i], refused)
+    end
+  end
   if #back > 0 then
     sort_back(back)
     for _, job in ipairs(back) do call('HSET', q.base .. job.id, 'rdy', now) end

@@ -1,0 +1,159 @@
+"""The API as an ASGI application of its own, or as a router of somebody else's."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from corral._version import __version__
+from corral.alerts.settings import AlertSettings
+from corral.app.app import Corral
+from corral.errors import StorageUnavailableError
+from corral.http.answers import problem_of
+from corral.http.deps import known, public
+from corral.http.gate import Gate
+from corral.http.guard import REQUEST_ID
+from corral.http.home import Api, Authenticate, Authorize
+from corral.http.openapi import completed
+from corral.http.problems import Problem, respond
+from corral.http.route import bound
+from corral.http.routes import ROUTERS
+from corral.http.routes.health import health_router
+from corral.http.routes.session import router as session_router
+from corral.http.settings import ApiSettings
+from corral.monitor.thresholds import DEFAULTS, Thresholds
+from corral.storage.port import Storage
+
+BASE = "/api/v1"
+_ABOUT = """Look at queues and jobs, and operate them.
+
+Times are RFC 3339 in UTC, lengths of time `*_ms` or `*_seconds`. Job ids are texts, unique within their queue; a `/` in
+one is written `%2F`. Whatever cannot be served is answered with a problem (RFC 9457): decide by its `code`.
+"""
+
+
+def create_app(
+    source: Corral | str | Storage, *, settings: ApiSettings | None = None, authenticate: Authenticate | None = None,
+    authorize: Authorize | None = None, sensitive: Sequence[str] = (), thresholds: Thresholds = DEFAULTS,
+    alerts: AlertSettings | None = None,
+) -> FastAPI:  # fmt: skip
+    """The HTTP API as an application: serve it, or mount it below any prefix of another one.
+
+    Where it is mounted, no start and stop of its own happen: the store opens with the first request, and
+    `app.state.corral.close()` closes it.
+
+    Args:
+        source: the application, a store's URL, or an open store, which is left open.
+        settings: without them, what `CORRAL_API_*` and `[api]` of corral.toml say.
+        authenticate: the host application's own way to recognise who asks; None from it leaves it to the others.
+        authorize: takes the place of the roles: `authorize(principal, permission, queue)`.
+        sensitive: payload paths that are hidden whatever their names.
+        thresholds: from when on something wants attention; those of `alerts` if there are any.
+        alerts: when and to whom it is told; `read_alerts()` gives what `[alerts]` of corral.toml says.
+
+    Raises:
+        ConfigError: settings or a URL that cannot be meant.
+    """
+    home = Api(
+        source=source, settings=settings or ApiSettings(), authenticate=authenticate, authorize=authorize,
+        sensitive=tuple(sensitive), thresholds=thresholds, alerts=alerts,
+    )  # fmt: skip
+    app = _Document(
+        title="corral", version=__version__, description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
+        redirect_slashes=False, lifespan=_living(home), root_path=home.settings.root_path,
+        exception_handlers={HTTPException: _refuse, RequestValidationError: _refuse},
+    )  # fmt: skip
+    app.router.route_class = bound(home)
+    app.state.corral = home
+    _lay(app.router, _routes(), BASE)
+    _lay(app.router, [_document_route(app, home)], BASE)
+    _lay(app.router, cast("list[APIRoute]", health_router().routes), "")
+    app.add_middleware(Gate, home=home)
+    return app
+
+
+def api_router(
+    source: Corral | str | Storage, *, settings: ApiSettings | None = None, authenticate: Authenticate | None = None,
+    authorize: Authorize | None = None, sensitive: Sequence[str] = (), thresholds: Thresholds = DEFAULTS,
+    alerts: AlertSettings | None = None,
+) -> APIRouter:  # fmt: skip
+    """The same as a router: `app.include_router(api_router(…), prefix="/corral")`, in the host's own OpenAPI document.
+
+    The store opens and closes with the host application. Every route keeps its own guard; health and metrics are left
+    to the host. Args and errors are those of `create_app`.
+    """
+    home = Api(
+        source=source, settings=settings or ApiSettings(), authenticate=authenticate, authorize=authorize,
+        sensitive=tuple(sensitive), thresholds=thresholds, alerts=alerts,
+    )  # fmt: skip
+    router = APIRouter(prefix=BASE, route_class=bound(home), lifespan=_living(home), redirect_slashes=False)
+    _lay(router, _routes(), "")
+    return router
+
+
+def _routes() -> list[APIRoute]:
+    routers = (session_router, *ROUTERS)
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def _lay(router: APIRouter, routes: Iterable[APIRoute], prefix: str) -> None:
+    """Take routes over onto one flat router: each then belongs to this API, and is matched once."""
+    for route in routes:
+        router.add_api_route(
+            prefix + route.path, route.endpoint, methods=set(route.methods or ()), name=route.name, tags=route.tags,
+            dependencies=route.dependencies, summary=route.summary, description=route.description,
+            response_description=route.response_description, responses=route.responses, status_code=route.status_code,
+            deprecated=route.deprecated, operation_id=route.operation_id, response_model=route.response_model,
+            response_model_include=route.response_model_include, response_model_exclude=route.response_model_exclude,
+            response_model_by_alias=route.response_model_by_alias,
+            response_model_exclude_unset=route.response_model_exclude_unset,
+            response_model_exclude_defaults=route.response_model_exclude_defaults,
+            response_model_exclude_none=route.response_model_exclude_none, include_in_schema=route.include_in_schema,
+            response_class=route.response_class, openapi_extra=route.openapi_extra,
+        )  # fmt: skip
+
+
+class _Document(FastAPI):
+    """FastAPI with our additions to its document."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = completed(self, super().openapi())
+        return self.openapi_schema
+
+
+def _document_route(app: FastAPI, home: Api) -> APIRoute:
+    async def document(request: Request) -> Response:
+        root = request.scope.get("root_path", "").rstrip("/")
+        return JSONResponse({**app.openapi(), "servers": [{"url": root or "/"}]})
+
+    rule = public() if home.settings.docs_public else known()
+    return APIRoute("/openapi.json", document, dependencies=[rule], include_in_schema=False)
+
+
+def _living(home: Api) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def living(_: object) -> AsyncIterator[None]:
+        await home.begin()
+        try:
+            await home.open()
+        except StorageUnavailableError:
+            # It has been logged. The process stays up and answers 503 until the store is there: a restart would not
+            # bring it back, and many processes that restart together make it worse.
+            pass
+        try:
+            yield
+        finally:
+            await home.close()
+
+    return living
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    found = problem_of(error) or Problem("internal")
+    return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))

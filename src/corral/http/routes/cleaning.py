@@ -1,0 +1,123 @@
+"""What is done to all jobs of one queue: drain, clean, obliterate, retry, promote."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from corral.admin.rights import Permission
+from corral.http.bodies import refused
+from corral.http.deps import Rate, allow, problem
+from corral.http.idempotency import once
+from corral.http.models.operations import OperationInfo, operation_of
+from corral.http.models.queues import (
+    CleanBody,
+    Cleaned,
+    DrainBody,
+    Drained,
+    ObliterateBody,
+    PromoteQueueBody,
+    RetryQueueBody,
+)
+from corral.http.rendering import answer, empty
+from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.queues import exists
+from corral.job import JobState
+
+router = APIRouter(tags=["Queues"])
+
+CLEANABLE = tuple(str(state) for state in JobState if state is not JobState.ACTIVE)
+
+
+def confirmed(said: str | None, wanted: str) -> None:
+    """Raises: Problem: 422, the caller did not type what it is about."""
+    if said != wanted:
+        problem("confirmation-required", f"This cannot be undone: send confirm={wanted!r}.", confirm=wanted)
+
+
+@router.post(
+    "/queues/{q}/drain", operation_id="drain_queue", response_model=Drained,
+    responses=told("queue-not-found", "confirmation-required"),
+    dependencies=[allow(Permission.QUEUE_DRAIN, rate=Rate.BULK, long=True)],
+    summary="Delete what waits; running jobs go on",
+)  # fmt: skip
+async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
+    await exists(call, q)
+    if not body.dry_run:
+        confirmed(body.confirm, q)
+    gone = await (await call.desk()).drain(q, delayed=body.delayed, dry_run=body.dry_run)
+    call.api.monitor.forget()
+    return answer(Drained(removed=gone, dry_run=body.dry_run))
+
+
+@router.post(
+    "/queues/{q}/clean", operation_id="clean_queue", response_model=Cleaned,
+    responses=told("queue-not-found", "validation-failed"),
+    dependencies=[allow(Permission.QUEUE_CLEAN, rate=Rate.BULK, long=True)],
+    summary="Delete jobs of one state that are old enough",
+)  # fmt: skip
+async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
+    await exists(call, q)
+    if body.state not in CLEANABLE:
+        refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
+    done = await (await call.desk()).clean(
+        q, [JobState(body.state)], older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run
+    )
+    call.api.monitor.forget()
+    return answer(Cleaned(removed=done.count, dry_run=body.dry_run, sample=done.sample, exact=done.exact))
+
+
+@router.post(
+    "/queues/{q}/obliterate", operation_id="obliterate_queue", status_code=204,
+    responses=told("queue-not-found", "queue-has-active-jobs", "confirmation-required"),
+    dependencies=[allow(Permission.QUEUE_OBLITERATE, rate=Rate.BULK, long=True)],
+    summary="Delete a queue and everything in it",
+)  # fmt: skip
+async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Response:
+    await exists(call, q)
+    confirmed(body.confirm, q)
+    await (await call.desk()).obliterate(q, force=body.force)
+    call.api.monitor.forget()
+    return empty()
+
+
+@router.post(
+    "/queues/{q}/retry", operation_id="retry_queue", response_model=OperationInfo, status_code=202,
+    responses=told("queue-not-found", "invalid-query", "validation-failed"),
+    dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)], summary="Run finished jobs again",
+)  # fmt: skip
+async def retry_queue(call: Called, q: str, body: RetryQueueBody | None = None) -> Response:
+    said = body or RetryQueueBody()
+    if said.state not in ("failed", "completed"):
+        refused("/state", f"state must be failed or completed, not {said.state!r}")
+    query = f"queue:{quoted(q)} state:{said.state} {said.q}".strip()
+    return await _operation(call, q, "retry", query, said.limit, reset_attempts=said.reset_attempts)
+
+
+@router.post(
+    "/queues/{q}/promote", operation_id="promote_queue", response_model=OperationInfo, status_code=202,
+    responses=told("queue-not-found"), dependencies=[allow(Permission.JOB_PROMOTE, rate=Rate.BULK)],
+    summary="Let delayed jobs run now",
+)  # fmt: skip
+async def promote_queue(call: Called, q: str, body: PromoteQueueBody | None = None) -> Response:
+    said = body or PromoteQueueBody()
+    return await _operation(call, q, "promote", f"queue:{quoted(q)}", said.limit)
+
+
+async def _operation(
+    call: Caller, queue: str, action: str, query: str, most: int | None, *, reset_attempts: bool = True
+) -> Response:
+    await exists(call, queue)
+
+    async def work() -> Response:
+        operation = await (await call.desk()).start(
+            action, query=call.own(query), most=most, reset_attempts=reset_attempts, visible=call.globs,
+            reveal=await call.reveal(),
+        )  # fmt: skip
+        made = operation_of(operation, call.base)
+        return answer(made, status=202, headers={"Location": made.links["self"]})
+
+    return await once(call.request, call.api, call.who, work)
+
+
+def quoted(text: str) -> str:
+    """A text as a search has it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,224 @@
+"""The API itself, all queues together, what wants attention, marks, completion."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from corral._version import __version__
+from corral.admin.rights import Permission
+from corral.errors import RecordNotFoundError
+from corral.http.additions import run_at_ms
+from corral.http.deps import allow, problem
+from corral.http.models.base import Listing, moment, seconds
+from corral.http.models.failures import MuteBody
+from corral.http.models.links import job_path, part, queue_path, schedule_path
+from corral.http.models.meta import (
+    Completion,
+    FindingInfo,
+    MarkBody,
+    MarkInfo,
+    Remedy,
+    Root,
+    Stats,
+    TotalsInfo,
+    finding_of,
+    mark_of,
+)
+from corral.http.models.queues import percentiles, rates_of
+from corral.http.paging import Asked, Key, cut, listing
+from corral.http.rendering import answer, empty
+from corral.http.routes.base import Called, Caller, engine_of, told
+from corral.monitor.numbers import together
+from corral.monitor.objects import Finding, Overview, QueueRow, Spread
+
+router = APIRouter(tags=["Overview"])
+
+FEATURES = ("queues", "jobs", "bulk", "export", "failures", "flows", "schedules", "workers", "series", "operations",
+            "audit", "tokens", "marks", "events")  # fmt: skip
+PARTS = ("queues", "jobs", "failures", "flows", "schedules", "workers", "operations", "attention", "stats", "marks",
+         "audit", "tokens", "system")  # fmt: skip
+#: Where a finding's remedy is one request, that request.
+_HREFS = {
+    "paused-backlog": ("POST", "{queue}/resume"),
+    "held": ("DELETE", "{queue}/rate-limit"),
+    "schedule-lost": ("POST", "{schedule}/repair"),
+    "schedule-overdue": ("GET", "{schedule}"),
+    "failed": ("POST", "{queue}/retry"),
+    "failure-share": ("GET", "{base}/failures?queue={name}"),
+}
+_WORST = {"critical": 0, "warning": 1, "note": 2}
+
+
+@router.get(
+    "/", operation_id="get_root", response_model=Root, responses=told(),
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="What this is",
+)  # fmt: skip
+async def get_root(call: Called) -> Response:
+    links = {name: f"{call.base}/{name}" for name in PARTS}
+    return answer(
+        Root(name="corral", version=__version__, engine=await engine_of(call.api), features=FEATURES, links=links)
+    )
+
+
+@router.get(
+    "/stats", operation_id="get_stats", response_model=Stats, responses=told("queue-not-found"),
+    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="All queues together, at most a second old",
+)  # fmt: skip
+async def get_stats(call: Called) -> Response:
+    return answer(_stats(await call.api.monitor.overview(), call))
+
+
+def _stats(all_: Overview, call: Caller) -> Stats:
+    """The figures of the queues that there are for the caller."""
+    rows = all_.queues if call.sees_all else tuple(row for row in all_.queues if call.sees(row.name))
+    rates = all_.rates if call.sees_all else together((row.rates for row in rows), all_.rates.window_ms)
+    oldest = max(rows, key=lambda row: -1 if row.oldest_waiting_ms is None else row.oldest_waiting_ms, default=None)
+    known = oldest is not None and oldest.oldest_waiting_ms is not None
+    return Stats(
+        at=moment(all_.at), window_ms=rates.window_ms, totals=_totals(rows), rates=rates_of(rates),
+        failure_ratio=rates.failure_share,
+        wait_ms=percentiles(_spread(all_.wait, rows, call, wait=True)),
+        run_ms=percentiles(_spread(all_.run, rows, call, wait=False)),
+        oldest_waiting_seconds=seconds(oldest.oldest_waiting_ms) if oldest is not None and known else None,
+        oldest_waiting_queue=oldest.name if oldest is not None and known else None,
+        workers=all_.workers if call.sees_all else max((row.workers for row in rows), default=0),
+        slots=all_.slots if call.sees_all else max((row.slots for row in rows), default=0),
+        busy=all_.busy if call.sees_all else sum(row.busy for row in rows),
+        queues=len(rows),
+        schedules=all_.schedules if call.sees_all else None,
+        overdue=all_.overdue if call.sees_all else None,
+        took_ms=all_.took_ms,
+    )  # fmt: skip
+
+
+def _spread(whole: Spread, rows: tuple[QueueRow, ...], call: Caller, *, wait: bool) -> Spread:
+    """Percentiles of several queues cannot be added up; those of a single one are known."""
+    if call.sees_all:
+        return whole
+    return (rows[0].wait if wait else rows[0].run) if len(rows) == 1 else Spread()
+
+
+def _totals(rows: tuple[QueueRow, ...]) -> TotalsInfo:
+    return TotalsInfo(
+        waiting=sum(row.waiting for row in rows), active=sum(row.active for row in rows),
+        delayed=sum(row.delayed for row in rows), waiting_children=sum(row.waiting_children for row in rows),
+        completed=sum(row.completed for row in rows), failed=sum(row.failed for row in rows),
+        completed_total=sum(row.completed_total for row in rows), failed_total=sum(row.failed_total for row in rows),
+    )  # fmt: skip
+
+
+@router.get(
+    "/attention", operation_id="list_attention", response_model=Listing[FindingInfo],
+    responses=told("invalid-cursor"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
+    summary="What wants attention, the worst first",
+)  # fmt: skip
+async def list_attention(
+    call: Called, asked: Asked,
+    queue: Annotated[str | None, Query(max_length=256)] = None,
+    muted: Annotated[bool, Query(description="Also what is muted.")] = False,
+) -> Response:  # fmt: skip
+    mutes = await (await call.desk()).mutes("finding")
+    rows = [
+        one
+        for one in await call.api.monitor.attention(queue=queue)
+        if (call.sees(one.queue) if one.queue else call.sees_all) and (muted or one.id not in mutes)
+    ]
+
+    def key(one: Finding) -> Key:
+        return _WORST.get(one.severity, 3), one.id
+
+    rows.sort(key=key)
+    shown = cut(rows, key, asked, "attention", queue, muted)
+    items = [finding_of(one, _remedy(one, call), mutes.get(one.id)) for one in shown.items]
+    return listing(asked, FindingInfo, items, next=shown.next, prev=shown.prev, total=len(rows))
+
+
+def _remedy(one: Finding, call: Caller) -> Remedy:
+    method, shape = _HREFS.get(one.rule, ("GET", "{queue}"))
+    if not one.queue:
+        return Remedy(text=one.remedy, method="GET", href=f"{call.base}/workers")
+    href = shape.format(
+        queue=queue_path(one.queue, call.base), base=call.base, name=part(one.queue),
+        schedule=schedule_path(one.queue, one.subject, call.base) if one.subject else queue_path(one.queue, call.base),
+    )  # fmt: skip
+    return Remedy(text=one.remedy, method=method, href=href)
+
+
+@router.post(
+    "/attention/{id}/mute", operation_id="mute_attention", status_code=204, responses=told("validation-failed"),
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Do not speak of it for a while",
+)  # fmt: skip
+async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:  # noqa: A002
+    _check_finding(call, id)
+    await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
+    return empty()
+
+
+@router.post(
+    "/attention/{id}/unmute", operation_id="unmute_attention", status_code=204, responses=told("finding-not-found"),
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Speak of it again",
+)  # fmt: skip
+async def unmute_attention(call: Called, id: str) -> Response:  # noqa: A002
+    _check_finding(call, id)
+    try:
+        await (await call.desk()).unmute("finding", id)
+    except RecordNotFoundError:
+        problem("finding-not-found", f"Nothing is muted under {id!r}.")
+    return empty()
+
+
+def _check_finding(call: Caller, finding: str) -> None:
+    """A finding's id is its rule, its queue and what it is about. Raises: Problem: 404, of a queue that is not theirs."""
+    _, _, rest = finding.partition("/")
+    if not call.sees_all and not any(call.sees(rest[:end]) for end in _ends(rest)):
+        problem("finding-not-found", f"Nothing of the kind {finding!r} wants attention.")
+
+
+def _ends(text: str) -> list[int]:
+    return [number for number, char in enumerate(text) if char == "/"] + [len(text)]
+
+
+# -- marks ---------------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "/marks", operation_id="list_marks", response_model=Listing[MarkInfo], responses=told("invalid-cursor"),
+    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="Marks on the charts, oldest first",
+)  # fmt: skip
+async def list_marks(call: Called, asked: Asked) -> Response:
+    rows = sorted((mark_of(one) for one in await (await call.desk()).marks()), key=lambda one: (one.at, one.id))
+    shown = cut(rows, lambda one: (one.at, one.id), asked, "marks")
+    return listing(asked, MarkInfo, shown.items, next=shown.next, prev=shown.prev, total=len(rows))
+
+
+@router.post(
+    "/marks", operation_id="add_mark", response_model=MarkInfo, status_code=201, responses=told("validation-failed"),
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Put a mark on the charts",
+)  # fmt: skip
+async def add_mark(call: Called, body: MarkBody) -> Response:
+    at = None if body.at is None else run_at_ms(body.at)
+    return answer(mark_of(await (await call.desk()).mark(body.label, at, body.url, body.color)), status=201)
+
+
+@router.delete(
+    "/marks/{id}", operation_id="remove_mark", status_code=204, responses=told("mark-not-found"),
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Take a mark away",
+)  # fmt: skip
+async def remove_mark(call: Called, id: str) -> Response:  # noqa: A002
+    await (await call.desk()).unmark(id)
+    return empty()
+
+
+# -- the search box ------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "/complete", operation_id="complete_search", response_model=list[Completion], responses=told(),
+    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="What could be typed next in a search",
+)  # fmt: skip
+async def complete_search(
+    call: Called, q: Annotated[str, Query(max_length=2_000)] = "", at: Annotated[int | None, Query(ge=0)] = None
+) -> Response:
+    place = None if at is None else min(at, len(q))
+    return answer([_completion(one) for one in await call.api.monitor.complete(q, place, visible=call.globs)])
