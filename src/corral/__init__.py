@@ -11,6 +11,8 @@ _HOME = {
     "AddKeywords": "corral.keywords",
     "Added": "corral.storage.port",
     "After": "corral.job",
+    "Alert": "corral.alert",
+    "AlertState": "corral.alert",
     "AppQueue": "corral.app.queues",
     "BaseWorker": "corral.worker.worker",
     "Batch": "corral.worker.batch",

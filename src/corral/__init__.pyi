@@ -1,6 +1,8 @@
 """The public names, as type checkers see them. `__init__.py` says where each comes from at run time."""
 
 from corral._version import __version__ as __version__
+from corral.alert import Alert as Alert
+from corral.alert import AlertState as AlertState
 from corral.app.app import Corral as Corral
 from corral.app.bundle import Bundle as Bundle
 from corral.app.declare import handles as handles
@@ -87,7 +89,7 @@ from corral.worker.worker import WorkerOptions as WorkerOptions
 
 # Literal, for whoever writes `from corral import *`: type checkers do not compute it.
 __all__ = [  # noqa: RUF022  # in the order of `__init__.py`
-    "AddKeywords", "Added", "After", "AppQueue", "BaseWorker", "Batch", "BatchContext", "BatchJob", "Breaker", "Bundle",
+    "AddKeywords", "Added", "After", "Alert", "AlertState", "AppQueue", "BaseWorker", "Batch", "BatchContext", "BatchJob", "Breaker", "Bundle",
     "Cause", "Children", "ChildrenOf", "Compressed", "ConfigError", "Corral", "CorralError", "Cron", "Dag", "Dedup",
     "Discard", "DoneStep", "EffectInProgressError", "EffectUncertainError", "Encrypted", "Event", "EventType", "Every",
     "Exponential", "Figures", "Fixed", "Flow", "FlowHandle", "FlowTree", "GroupInfo", "GroupLimits", "Job",

@@ -8,7 +8,7 @@ from corral.app.app import Corral
 from corral.errors import ConfigError, QueueBusyError, QueueNotFoundError
 from corral.job import JobState
 from corral.monitor.monitor import Monitor
-from corral.options import Hold, Keep, QueueSettings, RateLimit
+from corral.options import Keep, QueueSettings, RateLimit
 from corral.pauses import pauses, resume_due
 from corral.storage.port import QueueInfo, Storage
 from tests.storage.helpers import MINUTE, QUEUE, SECOND, T0, Clock, add, add_ids, new_job, start_one, tally
@@ -87,16 +87,6 @@ async def test_a_pause_is_no_setting(desk: Desk, storage: Storage) -> None:
     with pytest.raises(ConfigError, match="verbs of their own"):
         await desk.change(QUEUE, QueueSettings(paused=True))
     assert not (await info(storage)).paused
-
-
-async def test_a_hold_is_lifted(desk: Desk, storage: Storage, clock: Clock) -> None:
-    await add_ids(storage, "a")
-    hold = Hold(for_ms=MINUTE, reason="asked to slow down")
-    await storage.configure(QUEUE, QueueSettings(hold=hold), now=clock.now)
-    await desk.lift(QUEUE)
-    assert (await info(storage)).held_until is None
-    entry = await last_entry(desk)
-    assert entry.before == {"held_until": T0 + MINUTE, "hold_reason": "asked to slow down"}
 
 
 async def test_what_waits_is_drained_and_a_dry_run_only_counts(desk: Desk, storage: Storage) -> None:

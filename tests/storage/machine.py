@@ -1,11 +1,13 @@
 """The machine that drives an adapter and the model together and compares everything after each step."""
 
+import asyncio
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from msgspec.structs import replace
 
 from corral.errors import QueueFullError
-from corral.event import EventType
+from corral.event import EventCursor, EventType
 from corral.job import FINISHED, Job, JobId, JobState, NewJob
 from corral.options import GroupLimits, JobOptions, Keep, QueueSettings, RateLimit
 from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Released, Retried, Snoozed
@@ -291,22 +293,23 @@ class Machine(GroupRules):
         self.now += 1
 
     async def _compare(self) -> None:
-        told = await self._read_events()
-        _, self.cursor = await self.storage.events(self.queue, after="$")
+        store, ids = self.storage, sorted(self.states.keys() | self.model.jobs.keys())
+        (told, self.cursor), jobs, page, later, [counts], groups = await asyncio.gather(
+            self._read_events(),
+            store.get(self.queue, ids),
+            store.page(self.queue, [WAITING], limit=1_000, newest_first=False),
+            store.page(self.queue, [DELAYED], limit=1_000, newest_first=False),
+            store.counts([self.queue]),
+            store.groups(self.queue),
+        )
         assert _by_job(told) == _by_job(self.model.events)
         self.model.events.clear()
-        ids = sorted(self.states.keys() | self.model.jobs.keys())
-        jobs = zip(ids, await self.storage.get(self.queue, ids), strict=True)
-        self._compare_jobs({id: job for id, job in jobs if job is not None})
-        page = await self.storage.page(self.queue, [WAITING], limit=1_000, newest_first=False)
-        later = await self.storage.page(self.queue, [DELAYED], limit=1_000, newest_first=False)
+        self._compare_jobs({id: job for id, job in zip(ids, jobs, strict=True) if job is not None})
         self.model.follow([job.id for job in [*page.items, *later.items]])
         assert [job.id for job in page.items] == [job.id for job in self.model.waiting()]
         self.model.undecided.clear()
-        [counts] = await self.storage.counts([self.queue])
         assert replace(counts, oldest_waiting_at=None) == self.model.counts(self.queue)
         assert (counts.oldest_waiting_at is None) == (counts.waiting == 0)
-        groups = await self.storage.groups(self.queue)
         assert {group.id: replace(group, free_at=None) for group in groups.items} == self.model.infos(self.now)
         self._note(ids, told)
 
@@ -325,7 +328,7 @@ class Machine(GroupRules):
         self.states = states
 
     def _claimed(self, claim: Claim, claimed: Claimed, held: int | None) -> None:
-        dropped = {id for kind, id in self.do(self._read_events()) if kind is EventType.EXPIRED and id}
+        dropped = {id for kind, id in self.do(self._read_events())[0] if kind is EventType.EXPIRED and id}
         expected = self.model.claim(claim, self.now, dropped, [job.id for job in claimed.jobs])
         assert [job.id for job in claimed.jobs] == expected
         assert list(claimed.jobs) == self.do(self.storage.get(self.queue, expected))
@@ -344,10 +347,10 @@ class Machine(GroupRules):
         model = self.model
         return model.window(self.now)[1] if model.free() > 0 and not model.paused else None
 
-    async def _read_events(self) -> list[tuple[EventType, JobId | None]]:
-        """The events of this step, which may be looked at twice."""
-        events, _ = await self.storage.events(self.queue, after=self.cursor)
-        return [(event.type, event.job_id) for event in events if event.type not in UNCOMPARED]
+    async def _read_events(self) -> tuple[list[tuple[EventType, JobId | None]], EventCursor]:
+        """The events of this step, which may be looked at twice, and where they end."""
+        events, end = await self.storage.events(self.queue, after=self.cursor)
+        return [(event.type, event.job_id) for event in events if event.type not in UNCOMPARED], end
 
     def _any(self, pick: int, *states: JobState) -> Record:
         """A job, of these states if there is one and `pick` is not a multiple of eight."""

@@ -1,5 +1,6 @@
 """The machine for jobs that know of each other: all steps of the other one, and those that tie jobs together."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -253,22 +254,29 @@ class TiedMachine(Machine):
             assert here.pending_children in (job.pending, job.pending - job.failing)
 
     async def _compare_ties(self) -> None:
-        for dedup_id in IDS:
-            key = self.model.keys.get(dedup_id)
-            ends = (
-                [key.until - 1, key.until + 1] if key is not None and (key.until or 0) > self.now and key.until else []
-            )
-            for at in (self.now, *ends):
-                assert await self.storage.deduplication(self.queue, dedup_id, now=at) == self.model.owner(dedup_id, at)
-        for job in [job for job in self.model.jobs.values() if job.ties]:
-            children = await self.storage.children(self.queue, job.id)
+        store, queue = self.storage, self.queue
+        asked = [(dedup_id, at) for dedup_id in IDS for at in self._moments(dedup_id)]
+        tied = [job for job in self.model.jobs.values() if job.ties]
+        owners, families, failures = await asyncio.gather(
+            asyncio.gather(*(store.deduplication(queue, dedup_id, now=at) for dedup_id, at in asked)),
+            asyncio.gather(*(store.children(queue, job.id) for job in tied)),
+            store.failures(queue),
+        )
+        assert owners == [self.model.owner(dedup_id, at) for dedup_id, at in asked]
+        for job, children in zip(tied, families, strict=True):
             ended = {
                 state: {id: tie for id, tie in job.ties.items() if tie.state is state} for state in (None, *FINISHED)
             }
             assert {id for _, id in children.pending} == ended[None].keys()
             assert children.failed.keys() == ended[JobState.FAILED].keys()
             assert children.completed == {id: tie.value for id, tie in ended[JobState.COMPLETED].items()}
-        assert await self.storage.failures(self.queue) == self._kinds()
+        assert failures == self._kinds()
+
+    def _moments(self, dedup_id: str) -> tuple[Millis, ...]:
+        """When to ask who owns an id: now, and about the end of its time."""
+        key = self.model.keys.get(dedup_id)
+        until = 0 if key is None else key.until or 0
+        return (self.now, until - 1, until + 1) if until > self.now else (self.now,)
 
     def _kinds(self) -> Page[FailureGroup]:
         kinds = sorted(self.model.kinds.items(), key=lambda one: (one[1].last_at, one[0]), reverse=True)

@@ -169,9 +169,9 @@ def verbs() -> list[str]:
     return [name for part in parts for name in vars(part) if not name.startswith("_")]
 
 
-def test_the_port_has_at_most_thirty_eight_verbs_and_its_page_explains_each() -> None:
+def test_the_port_has_at_most_thirty_nine_verbs_and_its_page_explains_each() -> None:
     page = (ROOT / "docs" / "internals" / "port.md").read_text()
-    assert len(verbs()) <= 38
+    assert len(verbs()) <= 39
     assert [verb for verb in verbs() if f"`{verb}`" not in page] == []
 
 

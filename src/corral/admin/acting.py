@@ -76,8 +76,8 @@ async def _call(
     which = Selection(ids=tuple(ids), limit=len(ids))
     match task.shown.action:
         case "retry":
-            # Each job at its own time from the beginning on, however long the pages before took.
-            due = (task.shown.started_at or at) + sent * task.every_ms
+            # Each job at its own time from the first one on, however long the pages before took.
+            due = (at if task.acting_at is None else task.acting_at) + sent * task.every_ms
             return await storage.retry(
                 queue, which, reset_attempts=task.reset_attempts, after_ms=max(0, due - at) if task.every_ms else 0,
                 every_ms=task.every_ms, now=now,

@@ -164,6 +164,8 @@ class Noting:
 def _outcome(error: BaseException | None) -> tuple[str, str]:
     if error is None:
         return "ok", ""
+    if isinstance(error, PermissionError) and not isinstance(error, CorralError):  # of a guard of the application
+        return "refused", "forbidden"
     if isinstance(error, StorageError) or not isinstance(error, CorralError):
         # Nobody knows how far it came: a lost connection, a request that was cancelled.
         return "failed", code_of(error) if isinstance(error, CorralError) else "internal"

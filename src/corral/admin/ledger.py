@@ -65,6 +65,7 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str | None = None  #: where the search goes on
     pages: int = 0
     page: int = 0  #: how many pages are through
+    acting_at: Millis | None = None  #: when the first page was acted on
     sent: int = 0  #: jobs put back so far: with `every_ms` each one later than the one before
     owner: str = ""  #: who works on it; "" is nobody
 

@@ -258,7 +258,8 @@ class Operations:
         return await self._save(after.seen(state=_state(after)), held.version)
 
     async def _act(self, held: Held) -> Held:
-        task, ground = held.task, self._ground
+        ground = self._ground
+        task = held.task if held.task.page else replace(held.task, acting_at=ground.at())
         number = task.pages - 1 - task.page if task.reverse else task.page
         page = await self.ledger.page(task, number, now=ground.store_now())
         acted = await act(

@@ -69,9 +69,9 @@ class QueueVerbs(DeskBase):
             return after
 
     async def lift(self, queue: str) -> QueueInfo:
-        """End what holds a queue for a while: a hold, of a handler or a breaker or a person, or its rate limit's window.
+        """End what holds a queue for a while: a hold (a handler's, a breaker's, a person's), a rate limit's window.
 
-        The rate limit stays; its window begins anew.
+        The rate limit stays, and its window begins anew.
         """
         async with self._noting("queue.lift", queue=queue) as note:
             await self.ground.known(queue)

@@ -14,12 +14,13 @@ from corral.admin.admin import Admin
 from corral.admin.objects import Actor
 from corral.alert import Alert, AlertHook, AlertState
 from corral.alerts.plan import Alarm, Step, alert_of, steps
-from corral.alerts.settings import AlertSettings
+from corral.alerts.settings import AlertSettings, alert_settings, read_alerts
 from corral.app.app import Corral
 from corral.errors import CorralError, StorageError
 from corral.intake import OPEN, Intake
 from corral.job import NewJob
 from corral.monitor.monitor import Monitor
+from corral.monitor.thresholds import DEFAULTS
 from corral.storage.records import MAX_CHANGES, EntryChange
 from corral.worker.hooks import name_of, quietly
 
@@ -145,11 +146,11 @@ class Watch:
         return added
 
     async def _add(self, alert: Alert) -> bool:
-        if self._settings.queue is None:
+        if self._settings.queue in (None, alert.queue):  # what is wrong with the alert queue cannot be told through it
             return True
         # One job for one moment: when it is told twice, the second one is there already.
         job = NewJob(
-            queue=self._settings.queue, name=self._settings.job, data=msgspec.json.encode(alert).decode(),
+            queue=str(self._settings.queue), name=self._settings.job, data=msgspec.json.encode(alert).decode(),
             id=f"alert-{alert.state}-{alert.at}-{sha256(alert.id.encode('utf-8', 'replace')).hexdigest()[:12]}",
         )  # fmt: skip
         try:
@@ -186,4 +187,23 @@ async def alerting(
         return
     intake = OPEN if app is None else app.intake
     async with Watch(monitor, admin, settings or AlertSettings(), hooks=hooks, intake=intake).running():
+        yield
+
+
+@asynccontextmanager
+async def watching(app: Corral, table: Mapping[str, object] | None = None) -> AsyncIterator[None]:
+    """Tell the application's hooks, and its alert queue, for as long as the block lasts.
+
+    `corral worker` and the API do so by themselves. Elsewhere: `async with app, watching(app, {"queue": "alerts"})`.
+
+    Args:
+        table: what stands in `[alerts]` of corral.toml; without it, what stands there.
+
+    Raises:
+        ConfigError: a setting that cannot be meant.
+    """
+    settings = read_alerts() if table is None else alert_settings(table)
+    storage = await app.open()
+    monitor = Monitor(storage, thresholds=DEFAULTS if settings is None else settings.thresholds)
+    async with alerting(monitor, Admin(storage, monitor, app=app), app, settings):
         yield

@@ -1,9 +1,10 @@
-"""`corral jobs retry | promote | cancel | remove`: these ids, all jobs of a queue in a state, or what a search finds."""
+"""`corral jobs retry | promote | cancel | remove`: these ids, or what a search finds."""
 
 from collections.abc import Sequence
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corral.cli.backend.port import Backend
 from corral.cli.columns import REACHED
@@ -157,12 +158,8 @@ def cancel(
     """
     possible = PENDING | {JobState.ACTIVE}
     text = selection(ids, queue, query, state, name, possible, PENDING)
-    perform(
-        Wanted(
-            verb="cancel", ids=ids, queue=queue, query=text, most=most, possible=possible,
-            ask="" if ids else "Cancel {count} jobs?",
-        )  # fmt: skip
-    )
+    question = "" if ids else "Cancel {count} jobs?"
+    perform(Wanted(verb="cancel", ids=ids, queue=queue, query=text, most=most, possible=possible, ask=question))
 
 
 @command("remove")
@@ -183,9 +180,5 @@ def remove(
         raise click.UsageError("say which jobs: ids, --state or -q")
     text = selection(ids, queue, query, state, name, possible, possible)
     question = f"Delete {len(ids):,} job{'' if len(ids) == 1 else 's'}?" if ids else "Delete {count} jobs?"
-    perform(
-        Wanted(
-            verb="remove", ids=ids, queue=queue, query=text, most=most, possible=possible, children=children,
-            ask=question,
-        )  # fmt: skip
-    )
+    wanted = Wanted(verb="remove", ids=ids, queue=queue, query=text, most=most, possible=possible, ask=question)
+    perform(replace(wanted, children=children))

@@ -1,13 +1,13 @@
 """`corral add`: add a job, or one per line of a file, and wait for it if wanted."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 
 import click
 
+from corral.cli.backend.open import check
 from corral.cli.backend.port import Backend, Draft, Row, ScheduleDraft
-from corral.cli.failures import CHECK_FAILED, TIMED_OUT, Failure, fail
+from corral.cli.failures import CHECK_FAILED, Failure
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete
 from corral.cli.shared import command, reads
@@ -65,27 +65,34 @@ def add(
     printer = Printer.current()
     if every is not None or cron is not None:
         if bulk is not None or waits or options:
-            raise click.UsageError("a schedule (--every, --cron) takes DATA only; corral schedules add has more options")
+            raise click.UsageError(
+                "a schedule (--every, --cron) takes DATA only; see corral schedules add"
+            )
         draft = ScheduleDraft(key=name, queue=queue, name=name, data=payload(data), cron=cron, every=every, tz=tz)
         printer.record(ask(lambda back: back.put_schedule(draft, fresh=True), create=True, app=True))
         return
     if bulk is not None:
-        drafts = [Draft(name=name, data=value, options=options) for value in lines_of(read_file(bulk))]
-        printer.record({"queue": queue, "name": name, "added": ask(lambda back: _add_bulk(printer, back, queue, drafts),
-                                                                   create=True, app=True)})  # fmt: skip
+        drafts = [Draft(name=name, data=value, options=options, line=line) for line, value in lines_of(read_file(bulk))]
+        check(queue, drafts)
+        added = 0 if printer.chosen.dry_run else len(ask(lambda back: back.add(queue, drafts), create=True, app=True))
+        printer.record({"queue": queue, "name": name, "added": added})
         return
     draft_of_one = Draft(name=name, data=payload(data), options=options)
+    check(queue, [draft_of_one])
+    if printer.chosen.dry_run:
+        printer.note(f"a job {name} would be added to {queue}")
+        return
 
     async def work(back: Backend) -> None:
         facts = await _add(printer, back, queue, draft_of_one, said=not waits)
-        if waits and facts is not None:
+        if waits:
             await _follow(printer, back, facts, timeout=timeout, exit_status=exit_status, logs=follow)
 
     ask(work, create=True, app=True)
 
 
-def lines_of(text: str) -> list[object]:
-    """The value of each line that is not blank.
+def lines_of(text: str) -> list[tuple[int, object]]:
+    """Number and value of each line that is not blank.
 
     Raises:
         PayloadError: a line is no JSON; the message says which.
@@ -94,24 +101,13 @@ def lines_of(text: str) -> list[object]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                values.append(from_json(line))
+                values.append((number, from_json(line)))
             except PayloadError as error:
                 raise PayloadError(f"line {number}: {error}; nothing was added") from None
     return values
 
 
-async def _add_bulk(printer: Printer, back: Backend, queue: str, drafts: Sequence[Draft]) -> int:
-    if printer.chosen.dry_run:
-        await back.check(queue, drafts)
-        return 0
-    return len(await back.add(queue, drafts))
-
-
-async def _add(printer: Printer, back: Backend, queue: str, draft: Draft, *, said: bool) -> Row | None:
-    if printer.chosen.dry_run:
-        await back.check(queue, [draft])
-        printer.note(f"a job {draft.name} would be added to {queue}")
-        return None
+async def _add(printer: Printer, back: Backend, queue: str, draft: Draft, *, said: bool) -> Row:
     [facts] = await back.add(queue, [draft])
     if not facts["added"]:
         printer.note(f"job {facts['id']!r} was in queue {queue!r} already and is left as it is")
@@ -132,8 +128,6 @@ async def _follow(
     task = asyncio.create_task(tail.run()) if logs else None
     try:
         outcome = await back.outcome(queue, job_id, timeout)
-    except TimeoutError:
-        fail(f"job {job_id!r} has not ended within {timeout:g} s", TIMED_OUT)
     finally:
         if task is not None:
             task.cancel()

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import cast
 
 import click
 
@@ -11,7 +10,7 @@ from corral.cli.failures import USAGE, Failure
 from corral.cli.logs import FORMATS, set_up
 from corral.cli.render import Printer
 from corral.cli.shared import ARGUMENTS, command, reads
-from corral.cli.store import current_app, current_settings, run, store_url
+from corral.cli.store import current_settings, run
 from corral.cli.supervise import INSTANCE, Plan, Supervisor
 from corral.cli.values import duration
 from corral.cli.worker import LEVELS
@@ -31,13 +30,19 @@ def _hash_password(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port (8800); 0 takes a free one.")
 @click.option("--root-path", metavar="PATH", help="Prefix that a proxy in front takes away, such as /queues.")
 @click.option("--auth", metavar="WAYS", help="Only these ways to be recognised: jwt, tokens, users, proxy.")
-@click.option("--user", "users", multiple=True, metavar="NAME:ROLE", help="Somebody who may log in; asks for a password.")
+@click.option(
+    "--user", "users", multiple=True, metavar="NAME:ROLE", help="Somebody who may log in; asks for a password."
+)
 @click.option("--read-only", is_flag=True, help="Nothing can be changed through it.")
 @click.option("--env-label", metavar="TEXT", help="What people see it is: production, staging …")
-@click.option("--trusted-proxy", "proxies", multiple=True, metavar="CIDR", help="Whose X-Forwarded headers are believed.")
+@click.option(
+    "--trusted-proxy", "proxies", multiple=True, metavar="CIDR", help="Whose X-Forwarded headers are believed."
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="So many processes (1).")
 @click.option("--insecure-no-auth", is_flag=True, help="Everybody who reaches it may do everything.")
-@click.option("--drain-delay", callback=reads(duration), metavar="DURATION", help="Serve on for so long after SIGTERM (5s).")
+@click.option(
+    "--drain-delay", callback=reads(duration), metavar="DURATION", help="Serve on for so long after SIGTERM (5s)."
+)
 @click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged (info).")
 @click.option("--log-format", type=click.Choice(FORMATS), help="How lines look (console).")
 @click.option("--hash-password", is_flag=True, is_eager=True, expose_value=False, callback=_hash_password,
@@ -57,7 +62,7 @@ def api(
     child = os.environ.pop(INSTANCE, None) is not None
     general = current_settings(log_level=log_level, log_format=log_format)
     set_up(general.log_format, general.log_level, env=general.env, colour=Printer.current().colour)
-    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
     if proxies:
         given["trusted_proxies"] = list(proxies)
     if users and not child:
@@ -67,17 +72,15 @@ def api(
     ctx = click.get_current_context()
     if workers > 1 and not child:
         ctx.exit(_several(settings, workers, general.shutdown_timeout))
-    from corral.cli.serving import Serving, serve  # FastAPI takes half a second to import: not for a supervisor
+    from corral.cli.serving import Serving, serve, source_of  # FastAPI takes half a second: not for a supervisor
 
-    app = current_app(general)
-    source = app if app is not None else store_url(general)
-    ctx.exit(serve(Serving(source=source, settings=settings, shared=workers > 1, child=child)))
+    ctx.exit(serve(Serving(source=source_of(general), settings=settings, shared=workers > 1, child=child)))
 
 
 def ask_password() -> str:
     """A password from the terminal, typed twice, or the first line of standard input."""
     if sys.stdin.isatty():
-        return cast(str, click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\n")
 
 
@@ -90,8 +93,8 @@ def ask_user(entry: str) -> str:
         raise click.BadParameter(f"{entry!r} must be name:role, such as dan:admin", param_hint="--user")
     if not sys.stdin.isatty():
         raise click.UsageError(
-            f"--user {name} needs a terminal to ask for a password on; put the user into CORRAL_API_USERS or corral.toml "
-            "instead, with what `corral api --hash-password` prints"
+            f"--user {name} needs a terminal to ask for a password on; put the user into CORRAL_API_USERS or "
+            "corral.toml instead, with what `corral api --hash-password` prints"
         )
     click.echo(f"User {name}", err=True)
     return f"{name}:{role}:{hash_password(ask_password())}"

@@ -46,7 +46,9 @@ STATE = click.option("--state", default="completed,failed", callback=reads(state
                      help="Which finished jobs.")  # fmt: skip
 OLDER = click.option("--older-than", callback=reads(duration), metavar="DURATION",
                      help="Ended at least this long ago (JOB_RETENTION_HOURS, else 24h).")  # fmt: skip
-LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state and queue.")
+LIMIT = click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state."
+)
 
 
 @command("clean")
@@ -75,9 +77,7 @@ def clean_queue(
     _clean_all(queue, state, older_than, limit)
 
 
-def _clean_all(
-    names: tuple[str, ...], which: frozenset[JobState], older_than: float | None, limit: int | None
-) -> None:
+def _clean_all(names: tuple[str, ...], which: frozenset[JobState], older_than: float | None, limit: int | None) -> None:
     printer = Printer.current()
     hours = load_settings().retention_hours
     age = older_than if older_than is not None else DEFAULT_AGE if hours is None else hours * 3_600
@@ -89,7 +89,8 @@ def _clean_all(
         done: list[Cleaned] = []
         try:
             for name in names or await back.names("queue", ""):
-                done.append(await _clean_one(printer, back, name, which, age, limit or NO_LIMIT))
+                one = await _clean_one(printer, back, name, which, age, limit or NO_LIMIT)
+                done.append(one)
         finally:
             total = sum(one.completed + one.failed for one in done)
             if len(done) > 1:

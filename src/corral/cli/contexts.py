@@ -90,7 +90,9 @@ def write_contexts(saved: Contexts) -> None:
     lines = [] if saved.current is None else [f"current = {json.dumps(saved.current)}", ""]
     for name, context in sorted(saved.contexts.items()):
         lines.append(f"[contexts.{json.dumps(name)}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(context).items() if value not in (None, False)]
+        lines += [
+            f"{key} = {json.dumps(value)}" for key, value in asdict(context).items() if value not in (None, False)
+        ]
         lines.append("")
     path = config_file()
     try:

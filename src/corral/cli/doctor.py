@@ -28,9 +28,10 @@ MENDED = (Column("check", "CHECK"), Column("message", "DONE", wrap=True))
 def doctor(only: tuple[str, ...], mend: bool, public_url: str | None) -> None:
     """Check that the store answers, that a worker serves every queue with jobs, and what else keeps jobs from running.
 
-    Each finding comes with its fix. Exit code 8 when a check fails, so that a monitor can call it. With --fix ids
-    without a job leave their lists, counters are counted anew, forgotten locks go, jobs of workers that are gone go back
-    into their queues, and schedules without a next run get one; what else is to be done is left to you.
+    Each finding comes with its fix. Exit code 8 when a check fails, so that a monitor can call it.
+
+    With --fix ids without a job leave their lists, counters are counted anew, forgotten locks go, jobs of workers that
+    are gone go back into their queues, and schedules without a next run get one; what else is to be done is up to you.
     """
     printer = Printer.current()
     rows = _examine(printer, only, mend=mend)

@@ -86,7 +86,9 @@ def drain(queue: str, delayed: bool) -> None:
         return await back.drain(queue, delayed=delayed, dry_run=False)
 
     removed = ask(work)
-    printer.record({"queue": queue, "removed": 0, "would_remove": removed} if dry else {"queue": queue, "removed": removed})
+    printer.record(
+        {"queue": queue, "removed": 0, "would_remove": removed} if dry else {"queue": queue, "removed": removed}
+    )
 
 
 @command("obliterate")

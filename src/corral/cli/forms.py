@@ -107,7 +107,9 @@ def through_jq(expression: str, text: str) -> str:
     program = shutil.which("jq")
     if program is None:
         fail("--jq needs the program jq, which is not installed; --json FIELDS chooses fields without it", USAGE)
-    done = subprocess.run([program, expression], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(  # noqa: S603  # no shell: the expression is one argument
+        [program, expression], input=text, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         fail(f"jq: {done.stderr.strip()}", USAGE if done.returncode in (2, 3) else PARTLY)
     return done.stdout

@@ -57,12 +57,13 @@ def list_jobs(
     printer = Printer.current()
     text = search_text(query, states=state, name=name, since=since)
     most = ALL if everything else limit
+    totals: list[int | None] = []
 
     async def work(back: Backend) -> list[Row]:
         await known(back, (queue,) if queue else ())
 
         async def look() -> list[Row]:
-            return [row async for row in search(back, text, queue, most)]
+            return [row async for row in search(back, text, queue, most, tell=totals.append)]
 
         if interval is not None:
             await watch(printer, JOBS, look, interval)
@@ -76,4 +77,6 @@ def list_jobs(
 
     found = ask(work)
     if len(found) == most:
-        printer.note(f"{len(found):,} shown, there may be more; --limit or --all shows them")
+        total = totals[0] if totals else None
+        if total != len(found):
+            printer.note(f"{len(found):,} of {'more' if total is None else f'{total:,}'}; --limit or --all shows them")

@@ -10,6 +10,7 @@ from corral.cli.shared import Root, root_options
 COMMANDS = {
     "worker": ("corral.cli.worker:worker", "Run an application's jobs until stopped."),
     "dev": ("corral.cli.dev:dev", "A worker for development: reloads, keeps its jobs in .corral/dev.db."),
+    "api": ("corral.cli.api:api", "Serve the HTTP API."),
     "add": ("corral.cli.add:add", "Add a job, or one per line of a file."),
     "jobs": ("corral.cli.jobs:jobs", "Look at jobs; retry, rerun, edit, cancel, remove, clean and export them."),
     "queues": ("corral.cli.queues:queues", "Look at queues; pause, resume, limit, drain, clean and obliterate them."),

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
-from starlette.types import ASGIApp
 
 from corral._version import __version__
 from corral.app.app import Corral
+from corral.cli.load import load_app
+from corral.cli.process import fast_loop, take_over_input
+from corral.cli.settings import Settings
+from corral.cli.shared import Globals
+from corral.cli.store import store_url, with_prefix
 from corral.cli.supervise import ABORT
 from corral.cli.text import visible
-from corral.cli.work import fast_loop, take_over_input
 from corral.errors import StorageUnavailableError
-from corral.http.app import create_app
+from corral.http.app import Application, create_app
 from corral.http.home import Api
 from corral.http.server import Server, listen, url_of
 from corral.http.server import serve as serve_on
@@ -32,7 +35,21 @@ class Serving:
     shared: bool = False  #: other processes serve the same port
     child: bool = False  #: a supervisor speaks to it through standard input
     name: str = "API"
-    make: Callable[..., ASGIApp] = create_app
+    make: Callable[..., Application] = create_app
+
+
+def source_of(settings: Settings) -> Corral | str:
+    """What the API is about: the application on the store that the settings choose, or that store.
+
+    Raises:
+        UsageError: no such application. ConfigError: a URL that cannot be meant.
+    """
+    prefix = click.get_current_context().ensure_object(Globals).prefix or settings.prefix
+    if settings.app is None:
+        return with_prefix(store_url(settings), prefix)
+    app = load_app(settings.app)
+    app.url = with_prefix(store_url(settings, app), prefix)
+    return app
 
 
 def serve(what: Serving) -> int:
@@ -42,12 +59,12 @@ def serve(what: Serving) -> int:
         CorralError: the address cannot be had, the store cannot be used, a setting cannot be meant.
     """
     app = what.make(what.source, settings=what.settings)
-    home: Api = app.state.corral  # type: ignore[attr-defined]  # whatever makes an app keeps its parts there
+    home: Api = app.state.corral
     with listen(what.settings, shared=what.shared) as sock, asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(_serve(app, home, sock, what))
 
 
-async def _serve(app: ASGIApp, home: Api, sock: socket.socket, what: Serving) -> int:
+async def _serve(app: Application, home: Api, sock: socket.socket, what: Serving) -> int:
     try:
         await home.open()
     except StorageUnavailableError:  # it has been logged; the API answers 503 until the store is there

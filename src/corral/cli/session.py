@@ -76,11 +76,14 @@ def search_text(
     return " ".join(parts)
 
 
-async def search(back: Backend, query: str, queue: str | None, most: int) -> AsyncIterator[Row]:
-    """Everything a search finds, as far as `most`; goes on where a part of it ended."""
+async def search(
+    back: Backend, query: str, queue: str | None, most: int, *, tell: Callable[[int | None], None] = lambda total: None
+) -> AsyncIterator[Row]:
+    """Everything a search finds, as far as `most`. `tell` hears how many there are."""
     left, cursor = most, None
     while left > 0:
         part = await back.jobs(query, queue=queue, limit=min(PAGE, left), cursor=cursor)
+        tell(part.total)
         for row in part.rows[:left]:
             yield row
         left -= len(part.rows)
@@ -89,10 +92,10 @@ async def search(back: Backend, query: str, queue: str | None, most: int) -> Asy
             return
 
 
-def queue_option(help: str = "Only this queue.", *, multiple: bool = False) -> Callable[[T], T]:
+def queue_option(text: str = "Only this queue.") -> Callable[[T], T]:
     """`--queue`, which the shell can complete."""
     return click.option(  # type: ignore[return-value]  # click's decorators keep what they decorate
-        "--queue", metavar="NAME", multiple=multiple, help=help, shell_complete=complete("queue")
+        "--queue", metavar="NAME", help=text, shell_complete=complete("queue")
     )
 
 

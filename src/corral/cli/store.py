@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import click
 
+from corral.app.place import DEFAULT_URL
 from corral.cli.failures import TIMED_OUT, UNREACHABLE, USAGE, fail
 from corral.cli.settings import Settings, load_settings
 from corral.cli.shared import Globals
-from corral.app.place import DEFAULT_URL
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
 

@@ -7,7 +7,7 @@ import os
 import platform
 import select
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 
 import click
 from msgspec import Struct
@@ -20,6 +20,7 @@ from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
 from corral.cli.load import load_app
 from corral.cli.outlook import own_outlook, tell_ports
+from corral.cli.process import fast_loop, take_over_input
 from corral.cli.settings import Settings
 from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, STOP
@@ -80,7 +81,7 @@ def work(job: Work) -> int:
 
 
 def _run(work: Coroutine[object, object, int]) -> int:
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(work)
 
 
@@ -101,19 +102,18 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         worker = await app.worker(queues=slots, options=options)
         show(worker)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
-        if alerts is not None or app.alert_hooks:
-            await stack.enter_async_context(_alerting(app, worker, alerts))
+        await stack.enter_async_context(_alerting(app, alerts))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()
 
 
-def _alerting(app: Corral, worker: BaseWorker, settings: AlertSettings | None) -> AbstractAsyncContextManager[None]:
-    from corral.admin.admin import Admin  # read and write model: only for who wants alerts
-    from corral.alerts.watch import alerting
-    from corral.monitor.monitor import Monitor
+def _alerting(app: Corral, settings: AlertSettings | None) -> AbstractAsyncContextManager[None]:
+    """Alerts for as long as the worker works, if anybody wants to be told."""
+    if settings is None and not app.alert_hooks:
+        return nullcontext()
+    from corral.alerts.watch import watching  # read and write model: only for who wants alerts
 
-    monitor = Monitor(worker.storage, **({} if settings is None else {"thresholds": settings.thresholds}))
-    return alerting(monitor, Admin(worker.storage, monitor, app=app), app, settings)
+    return watching(app)
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -163,15 +163,6 @@ def _name_process(job: Work, app: Corral) -> None:
     from setproctitle import setproctitle
 
     setproctitle(f"corral worker {instance_name(job, app) or job.target}")
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed (`corral[fast]`), else None: asyncio's own."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    from uvloop import new_event_loop
-
-    return new_event_loop
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
@@ -254,7 +245,7 @@ class Obedience:
     def __init__(self, worker: BaseWorker, *, supervised: bool) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._pipe = self._take_over_input() if supervised else None
+        self._pipe = take_over_input() if supervised else None
         self._stopped: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
@@ -269,15 +260,6 @@ class Obedience:
             self._loop.remove_reader(self._pipe)
             self._stopped.cancel()
             os.close(self._pipe)
-
-    @staticmethod
-    def _take_over_input() -> int:
-        # What a handler starts inherits an empty input: it must not read the supervisor's words.
-        pipe = os.dup(0)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-        return pipe
 
     def _hear(self) -> None:
         assert self._pipe is not None

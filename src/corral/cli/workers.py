@@ -131,8 +131,10 @@ def _order(
 
 
 async def _answered(printer: Printer, back: Backend, row: Row, number: str, done: str) -> None:
-    while (answer := await back.answer(str(row["id"]), number)) is None:
+    answer = await back.answer(str(row["id"]), number)
+    while answer is None:
         await asyncio.sleep(EVERY)
+        answer = await back.answer(str(row["id"]), number)
     if answer.strip() in ("", "ok"):
         printer.note(f"{row['name']}: {done}")
         return

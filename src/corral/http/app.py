@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +30,8 @@ from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.storage.port import Storage
 
 BASE = "/api/v1"
+#: What `create_app` makes.
+Application: TypeAlias = FastAPI
 _ABOUT = """Look at queues and jobs, and operate them.
 
 Times are RFC 3339 in UTC, lengths of time `*_ms` or `*_seconds`. Job ids are texts, unique within their queue; a `/` in

@@ -1,4 +1,4 @@
-"""How a store is, and what contradicts itself in it. Beside `connect` and `movable` the place where adapters are named."""
+"""How a store is, and what contradicts itself in it. Beside `connect` and `movable`, adapters are named here."""
 
 import asyncio
 from collections.abc import Sequence

@@ -11,6 +11,10 @@ from corral.app.app import Corral
 from corral.cli.backend.direct_acts import DirectActs
 from corral.cli.backend.direct_reads import DirectReads
 from corral.cli.backend.direct_runs import DirectRuns
+from corral.cli.load import load_app
+from corral.cli.settings import load_settings
+from corral.cli.store import store_url, with_prefix
+from corral.cli.target import Target
 from corral.monitor.monitor import Monitor
 from corral.storage.connect import safe_url
 from corral.storage.port import Storage
@@ -39,6 +43,16 @@ class Direct(DirectReads, DirectActs, DirectRuns):
         from corral.storage.checkup import checkup
 
         return f"{safe_url(self.url)}; " + "; ".join(f"{one.name}: {one.text}" for one in await checkup(self.url))
+
+
+def place(chosen: Target, *, app: bool) -> tuple[str, Corral | None]:
+    """The store's URL, and the application: when it is wanted (`app`), or when only it knows where its store is."""
+    settings = load_settings(app=chosen.app, url=chosen.url)
+    if chosen.app is None or (settings.url is not None and not app):
+        return with_prefix(store_url(settings), chosen.prefix), None
+    loaded = load_app(chosen.app)
+    loaded.url = with_prefix(store_url(settings, loaded), chosen.prefix)
+    return loaded.url, loaded
 
 
 def person() -> str:

@@ -33,9 +33,6 @@ class DirectActs(Parts):
             ]
         return rows
 
-    async def check(self, queue: str, drafts: Sequence[Draft]) -> None:
-        new_jobs(self.app, queue, drafts)
-
     async def outcome(self, queue: str, job_id: str, timeout: float | None) -> Row:
         try:
             result = await Queue(queue, self.storage).handle(job_id).result(timeout)

@@ -28,13 +28,13 @@ def new_jobs(app: Corral | None, queue: str, drafts: Sequence[Draft]) -> list[Ne
         QueueNotFoundError, UnknownJobError: nobody would run it.
     """
     jobs = []
-    for number, draft in enumerate(drafts, 1):
+    for draft in drafts:
         try:
             jobs.append(new_job_of(app, queue, draft))
         except PayloadError as error:
-            if len(drafts) == 1:
+            if draft.line is None:
                 raise
-            raise PayloadError(f"line {number}: {error}; nothing was added") from None
+            raise PayloadError(f"line {draft.line}: {error}; nothing was added") from None
     return jobs
 
 

@@ -1,14 +1,13 @@
 """Opening the back end that the options mean."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import click
 
-from corral.cli.backend.port import Backend
-from corral.cli.settings import load_settings
+from corral.cli.backend.port import Backend, Draft
 from corral.cli.shared import Globals
-from corral.cli.store import open_url, store_url, with_prefix
+from corral.cli.store import open_url
 from corral.cli.target import Target, target
 
 
@@ -42,17 +41,22 @@ async def direct(
     chosen: Target, *, create: bool = False, app: bool = False, reason: str = ""
 ) -> AsyncIterator[Backend]:
     """The store itself, whatever else is there."""
-    from corral.cli.backend.direct import Direct
+    from corral.cli.backend.direct import Direct, place
 
-    settings = load_settings(app=chosen.app, url=chosen.url)
-    loaded = None
-    if chosen.app is not None and (app or settings.url is None):
-        from corral.cli.load import load_app  # 60 ms: only where an application is named
+    url, loaded = place(chosen, app=app)
+    async with open_url(url, loaded, create=create) as storage:
+        yield Direct(storage, url, app=loaded, reason=reason)
 
-        loaded = load_app(chosen.app)
-        loaded.url = with_prefix(store_url(settings, loaded), chosen.prefix)
-        loaded_url = loaded.url
-    else:
-        loaded_url = with_prefix(store_url(settings), chosen.prefix)
-    async with open_url(loaded_url, loaded, create=create) as storage:
-        yield Direct(storage, loaded_url, app=loaded, reason=reason)
+
+def check(queue: str, drafts: Sequence[Draft]) -> None:
+    """Whether these jobs could be added, as far as that is known without the store: it is not even made for those not.
+
+    Raises:
+        PayloadError, ConfigError: what was given is refused. QueueNotFoundError, UnknownJobError: nobody would run it.
+    """
+    chosen = target()
+    if chosen.api is None:
+        from corral.cli.backend.direct import place
+        from corral.cli.backend.drafts import new_jobs
+
+        new_jobs(place(chosen, app=True)[1], queue, drafts)

@@ -31,6 +31,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     name: str
     data: object
     options: Mapping[str, object] = {}
+    line: int | None = None  #: where it stands in a file
 
 
 class ScheduleDraft(Struct, frozen=True, kw_only=True):
@@ -155,10 +156,6 @@ class Acting(Protocol):
 
     async def add(self, queue: str, drafts: Sequence[Draft]) -> list[Row]:
         """Add jobs: rows with `id` and `added` (False: one with this id was there)."""
-        ...
-
-    async def check(self, queue: str, drafts: Sequence[Draft]) -> None:
-        """Whether these jobs could be added, as far as that is known here. Raises as `add`."""
         ...
 
     async def outcome(self, queue: str, job_id: str, timeout: float | None) -> Row:

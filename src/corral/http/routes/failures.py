@@ -22,7 +22,7 @@ from corral.http.models.failures import (
     group_of,
 )
 from corral.http.models.operations import OperationInfo, operation_of
-from corral.http.models.spans import span_of
+from corral.http.spans import span_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, told

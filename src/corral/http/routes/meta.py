@@ -221,4 +221,4 @@ async def complete_search(
     call: Called, q: Annotated[str, Query(max_length=2_000)] = "", at: Annotated[int | None, Query(ge=0)] = None
 ) -> Response:
     place = None if at is None else min(at, len(q))
-    return answer([_completion(one) for one in await call.api.monitor.complete(q, place, visible=call.globs)])
+    return answer(await call.api.monitor.complete(q, place, visible=call.globs))

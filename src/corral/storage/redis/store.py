@@ -11,6 +11,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
+from corral.storage.flaw import Flaw
 from corral.storage.insight import Engine, FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
     Added,
@@ -34,6 +35,7 @@ from corral.storage.redis.adding import Adder
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
+from corral.storage.redis.flaws import flaws, mend
 from corral.storage.redis.groups import Groups
 from corral.storage.redis.insight import Insights
 from corral.storage.redis.leases import Leases
@@ -44,7 +46,6 @@ from corral.storage.redis.turns import Turns
 from corral.storage.redis.url import parse
 from corral.storage.redis.vitals import engine, vitals
 from corral.storage.redis.wake import Waiter
-from corral.storage.flaw import Flaw
 from corral.storage.vital import Vital
 from corral.timing import Millis
 

@@ -33,7 +33,9 @@ def flaws(address: str) -> list[Flaw]:
         try:
             # One transaction: counters and counts are of one moment, whatever workers do meanwhile.
             db.execute("BEGIN")
-            found = [flaw for queue, name in _queues(db) for flaw in (*_counts(db, queue, name), *_locks(db, queue, name))]
+            found = [
+                flaw for queue, name in _queues(db) for flaw in (*_counts(db, queue, name), *_locks(db, queue, name))
+            ]
             db.execute("COMMIT")
             return [*_damage(db), *found]
         finally:
@@ -50,7 +52,7 @@ def _counts(db: apsw.Connection, queue: int, name: str) -> Iterator[Flaw]:
     wrong = {}
     for counter, states in COUNTERS.items():
         marks = ", ".join("?" * len(states))
-        says = _number(db, f"SELECT {counter} FROM corral_queue WHERE pk = ?", queue)
+        says = _number(db, f"SELECT {counter} FROM corral_queue WHERE pk = ?", queue)  # noqa: S608  # a column of ours
         there = _number(db, _COUNT.format(marks), queue, *states)
         if says != there:
             wrong[counter] = says - there
@@ -110,4 +112,5 @@ def mend(address: str, flaw: Flaw) -> bool:
 def _recount(db: apsw.Connection, queue: int) -> None:
     for counter, states in COUNTERS.items():
         marks = ", ".join("?" * len(states))
-        db.execute(f"UPDATE corral_queue SET {counter} = ({_COUNT.format(marks)}) WHERE pk = ?", (queue, *states, queue))
+        there = _number(db, _COUNT.format(marks), queue, *states)
+        db.execute(f"UPDATE corral_queue SET {counter} = ? WHERE pk = ?", (there, queue))  # noqa: S608  # as above

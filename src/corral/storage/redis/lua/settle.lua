@@ -23,8 +23,10 @@
 --! include lib/express.lua
 
 local before = earlier()
-local usual = not before and is_usual(queue)
-local refused = usual and (req.done and settle_plain(queue, req.done) or not req.verdicts and {}) or nil
+local refused
+if not (before or req.verdicts) and is_usual(queue) then
+  if req.done then refused = settle_plain(queue, req.done) else refused = {} end
+end
 local claimed = refused and req.claim and take_plain(queue, req.claim) or nil
 if refused and (claimed or not req.claim) then
   conclude(true)

@@ -84,5 +84,5 @@ end
 -- The reply of a turn.
 local function answer(refused, claimed)
   local note = { refused = refused, claimed = claimed and note_of(claimed) }
-  return reply({ refused = #refused > 0 and refused or nil, claimed = claimed }, note)
+  return reply({ refused = (#refused > 0 or not claimed) and refused or nil, claimed = claimed }, note)
 end

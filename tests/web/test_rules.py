@@ -1,0 +1,127 @@
+"""Every route has one rule, and lets in exactly those whom its rule names. Made from the list of routes."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+
+from corral.admin.rights import ROLES, Permission
+from corral.errors import ConfigError
+from corral.http import create_app
+from corral.http.deps import allow, public
+from corral.http.home import Api
+from corral.http.route import CorralRoute, bound
+from corral.storage.connect import connect
+from tests.web.conftest import TOKENS, make_client, make_settings
+
+ROUTES = [route for route in create_app("sqlite:///:memory:", settings=make_settings()).routes if isinstance(route, CorralRoute)]
+CASES = [(method, route) for route in ROUTES for method in sorted((route.methods or set()) - {"HEAD"})]
+#: Whoever may call these can be anybody: machines that probe, and who wants to be somebody.
+OPEN = {"/api/v1/login", "/api/v1/logout"} | {
+    f"/{name}{check}" for name in ("livez", "readyz", "startupz", "healthz") for check in ("", "/{check}")
+}
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FastAPI]:
+    """The API over a store in memory; its streams end at once."""
+    async with connect("sqlite:///:memory:") as storage:
+        made = create_app(storage, settings=make_settings())
+        await made.state.corral.open()
+        made.state.corral.closing.set()
+        yield made
+        await made.state.corral.close()
+
+
+def path_of(route: CorralRoute) -> str:
+    """A path that fits the route, about things that are not there."""
+    return re.sub(r"{[^}]+}", "nowhere", route.path_format)
+
+
+@pytest.mark.parametrize(("method", "route"), CASES, ids=[f"{method} {route.path_format}" for method, route in CASES])
+async def test_a_route_lets_in_whom_its_rule_names_and_nobody_else(api: FastAPI, method: str, route: CorralRoute) -> None:
+    rule = route.rule
+    expected = {role: rule.permission is None or rule.permission in ROLES[role] for role in TOKENS}
+    found, codes = {}, set()
+    body = None if method == "GET" else b""
+    for role, token in TOKENS.items():
+        async with make_client(api, token) as client:
+            answer = await client.request(method, f"http://api.test{path_of(route)}", content=body)
+        assert answer.status_code < 500 or answer.status_code == 503, answer.text
+        assert answer.status_code != 401
+        found[role] = answer.status_code != 403
+        codes |= {answer.json()["code"]} if answer.status_code == 403 else set()
+    assert found == expected
+    assert codes <= {"forbidden"}
+
+
+@pytest.mark.parametrize(("method", "route"), CASES, ids=[f"{method} {route.path_format}" for method, route in CASES])
+async def test_nobody_unknown_gets_further_than_the_door(api: FastAPI, method: str, route: CorralRoute) -> None:
+    async with make_client(api) as client:
+        answer = await client.request(method, f"http://api.test{path_of(route)}", content=b"[" * 100)
+    assert (answer.status_code != 401) == (route.path_format in OPEN)
+
+
+def test_the_routes_that_anybody_may_call_are_these() -> None:
+    assert {route.path_format for route in ROUTES if not route.rule.recognise} == OPEN
+
+
+def test_reading_is_all_that_get_does() -> None:
+    changing = {"add", "retry", "promote", "cancel", "edit", "run", "pause", "abort", "write", "remove", "drain", "clean",
+                "obliterate", "settings", "control"}  # fmt: skip
+    wrong = [
+        route.path_format
+        for method, route in CASES
+        if method == "GET" and route.rule.permission and str(route.rule.permission).partition(":")[2] in changing
+    ]
+    assert wrong in ([], ["/api/v1/tokens"])  # who may make tokens may list them
+
+
+@pytest.mark.parametrize(
+    "rules", [[], [public(), public()], [public(), allow(Permission.JOB_READ)], [Depends(lambda: None)]],
+    ids=["none", "two of one kind", "two", "something else"],
+)  # fmt: skip
+def test_a_route_without_exactly_one_rule_cannot_be_made(rules: list[object]) -> None:
+    router = APIRouter(route_class=bound(Api("sqlite:///:memory:", make_settings())))
+    with pytest.raises(ConfigError, match="must have exactly one rule"):
+        router.add_api_route("/new", lambda: None, dependencies=rules)
+
+
+async def test_a_queue_outside_of_a_token_s_patterns_is_as_if_it_were_not_there(api: FastAPI) -> None:
+    from corral.admin.objects import Actor
+
+    desk = api.state.corral.admin.by(Actor(sub="test"))
+    clear, _ = await desk.create_token("mail only", "admin", ["mail*"])
+    inside = [route for route in ROUTES if "{q}" in route.path_format and route.rule.queue == "q"]
+    assert inside
+    wrong = []
+    async with make_client(api, clear) as client:
+        for route in inside:
+            for method in sorted((route.methods or set()) - {"HEAD"}):
+                answer = await client.request(method, f"http://api.test{path_of(route)}")
+                if answer.status_code != 404 or answer.json()["code"] != "queue-not-found":
+                    wrong.append((method, route.path_format, answer.status_code))
+    assert wrong == []
+
+
+async def test_where_nothing_may_be_changed_nobody_changes_anything() -> None:
+    async with connect("sqlite:///:memory:") as storage:
+        made = create_app(storage, settings=make_settings(read_only=True))
+        await made.state.corral.open()
+        made.state.corral.closing.set()
+        changing = [(method, route) for method, route in CASES if method != "GET" and route.path_format not in OPEN]
+        codes = {}
+        async with make_client(made, TOKENS["admin"]) as client:
+            for method, route in changing:
+                answer = await client.request(method, f"http://api.test{path_of(route)}")
+                codes[f"{method} {route.path_format}"] = answer.json().get("code")
+            me = (await client.get("/me")).json()
+        await made.state.corral.close()
+    reading = {
+        f"{method} {route.path_format}" for method, route in changing
+        if route.rule.permission is None or str(route.rule.permission).endswith(":read")
+    }  # fmt: skip
+    assert {name for name, code in codes.items() if code != "read-only"} == reading
+    assert me["read_only"] is True
+    assert all(permission.endswith(":read") for permission in me["permissions"])
