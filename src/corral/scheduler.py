@@ -159,7 +159,11 @@ class Scheduler:
             log.warning(
                 "schedule %r of queue %r missed %d runs, policy %s: %d jobs made",
                 schedule.key, schedule.queue, missed, schedule.missed, len(added),
+                extra={"event": "schedule.missed", "queue": schedule.queue, "schedule": schedule.key, "count": missed},
             )  # fmt: skip
+        if log.isEnabledFor(logging.DEBUG):
+            facts = {"event": "schedule.fired", "queue": schedule.queue, "schedule": schedule.key, "job": schedule.name}
+            log.debug("schedule fired", extra={**facts, "count": len(added)})
         fired = Fired(
             queue=schedule.queue,
             key=schedule.key,

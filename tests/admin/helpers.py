@@ -26,10 +26,10 @@ async def failed_jobs(
 ) -> None:
     """Jobs with these ids that have failed, in their order."""
     await add_ids(storage, *ids, queue=queue, now=now)
-    failure = Failure(kind, "TimeoutError", "timed out")
-    for begin in range(0, len(ids), 200):
-        for run in await start(storage, len(ids[begin : begin + 200]), queue=queue, now=now):
-            await end(storage, run, Failed(reason="timed out", failure=failure), now=now)
+    outcome = Failed(reason="timed out", failure=Failure(kind, "TimeoutError", "timed out"))
+    for _ in range(0, len(ids), 200):
+        runs = await start(storage, min(200, len(ids)), queue=queue, now=now)
+        await storage.settle(queue, [run.ends(outcome) for run in runs], now=now)
 
 
 async def completed_job(storage: Storage, job_id: JobId, *, queue: str = QUEUE, now: Millis = T0) -> None:

@@ -65,7 +65,7 @@ def test_m_ts_61_many_failures_are_found_with_the_last_reason(url: str) -> None:
     finish(url, "send-email", 18)
     failed = finish(url, "send-email", 2, FAILED)
     found = finding(url, "errors")
-    assert "10.0% of 20 jobs failed in 15m00s; last: RuntimeError: 550 no such mailbox" in str(found["message"])
+    assert "10 % of 20 jobs failed in 15 min; last: RuntimeError: 550 no such mailbox" in str(found["message"])
     newest = re.match(r"corral jobs show (\d+) --queue send-email; .*: corral jobs retry --queue", str(found["fix"]))
     assert newest is not None
     assert newest[1] in failed
@@ -91,7 +91,7 @@ def test_m_ts_61_a_schedule_without_a_next_run_is_found(url: str) -> None:
     with_store(url, work)
     found = finding(url, "schedules")
     assert "daily of send-email has no next run" in str(found["message"])
-    assert found["fix"] == "corral worker APP: its scheduler arms it within 30 s"
+    assert found["fix"] == "corral schedules repair daily; a worker's scheduler arms it within 30 s"
 
 
 def test_m_ts_61_a_schedule_that_nobody_serves_is_found(url: str) -> None:
@@ -102,7 +102,7 @@ def test_m_ts_61_a_schedule_that_nobody_serves_is_found(url: str) -> None:
 
     with_store(url, work)
     found = finding(url, "schedules")
-    assert "daily of send-email was due 10m0" in str(found["message"])
+    assert "daily of send-email was due 10 min" in str(found["message"])
     assert "--no-scheduler" in str(found["fix"])
 
 

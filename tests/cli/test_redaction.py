@@ -58,6 +58,6 @@ def test_a_job_added_with_the_application_is_sealed_and_opens_with_it_alone() ->
     assert opened["data"] == {"card": "••••", "token": "••••", "amount": 7}
     bulk = "\n".join(json.dumps({"card": "canary-3", "amount": number}) for number in range(2))
     succeed("add", "payments", "charge", "--bulk", "-", "--app", APP, typed=bulk)
-    assert sorted(str(row["preview"]) for row in told("jobs", "list", "--app", APP)) == [
-        f'{{"card":"••••","token":"••••","amount":{number}}}' for number in (0, 1, 7)
-    ]
+    rows = told("jobs", "list", "--app", APP)
+    assert len(rows) == 3
+    assert all("corral:sealed" in str(row["preview"]) for row in rows)  # a list has no more than beginnings

@@ -52,9 +52,9 @@ def test_a_schedule_is_shown_in_words(url: str) -> None:
 
 
 def test_the_next_runs_keep_the_local_hour_over_the_change_of_clocks(url: str) -> None:
-    put(url, Schedule(key="daily", queue="q", name="x", timing=Cron("30 8 * * *", tz="Europe/Oslo")))
-    rows = told("schedules", "next", "daily", "-n", "366", "--url", url)
-    assert len(rows) == 366
+    put(url, Schedule(key="daily", queue="q", name="x", timing=Cron("30 8 1 * *", tz="Europe/Oslo")))
+    rows = told("schedules", "next", "daily", "-n", "24", "--url", url)
+    assert len(rows) == 24
     assert {str(row["local"])[11:19] for row in rows} == {"08:30:00"}
     assert {str(row["local"])[19:] for row in rows} == {"+01:00", "+02:00"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corral.cli.cells import Column, plain, share, span
-from corral.cli.figures import STATS_COLUMNS
+from corral.cli.columns import STATS as STATS_COLUMNS
 from corral.cli.table import Screen, fitting, show
 from corral.job import NewJob
 

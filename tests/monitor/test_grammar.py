@@ -57,6 +57,15 @@ def test_a_tilde_asks_for_a_part_and_a_star_for_a_beginning() -> None:
     assert said('name:"wel*"') == Text("wel*")
 
 
+def test_a_trace_is_known_by_its_beginning() -> None:
+    assert said("trace:4BF92f35") == said("trace:4bf92f35*") == said('trace:"4bf92F35"') == Text("4bf92f35", "starts")
+    assert (said("trace:~92f"), said("trace_id:x")) == (Text("92f", "part"), Text("x", "starts"))
+
+
+def test_a_flow_is_named_by_its_job_alone_or_with_its_queue() -> None:
+    assert (said("flow:42"), said('flow:"mail/a*"')) == (Text("42"), Text("mail/a*"))
+
+
 def test_a_bare_word_is_an_id_or_a_part_of_something() -> None:
     assert only("12345") == Term("", (Text("12345", "part"),), False, (), 0, 5)
 
@@ -150,6 +159,10 @@ def test_ages_and_dates_become_instants(text: str, test: Range) -> None:
         ("data:5", 0, "data needs a path"),
         ("data.:5", 0, "data needs a path"),
         ("- x", 1, "a value is missing"),
+        ("is:lost", 3, "is is one of finished, late"),
+        ("flow:~x", 6, "flow names a job"),
+        ("flow:x*", 5, "flow names a job"),
+        ("trace:>5", 7, "neither more nor less"),
     ],
 )
 def test_what_cannot_be_read_is_refused_where_it_stands(text: str, position: int, message: str) -> None:
@@ -196,13 +209,14 @@ RANGES = st.one_of(
     NUMBERS.map(lambda one: Range(None, one, below=True)),
 )
 TEXTS = st.one_of(WORDS.map(Text), WORDS.map(lambda one: Text(one, "part")))
+TRACES = st.one_of(WORDS.map(lambda one: Text(one.lower(), "starts")), WORDS.map(lambda one: Text(one, "part")))
 
 
 def some_tests(field: str) -> st.SearchStrategy[tuple[Text | Range, ...]]:
     kind = FIELDS[field]
     one: st.SearchStrategy[Text | Range] = RANGES
     if kind is Kind.TEXT:
-        one = TEXTS
+        one = {"flow": WORDS.map(Text), "trace": TRACES}.get(field, TEXTS)
     if kind is Kind.WORD:
         one = st.sampled_from({"state": STATES, "has": HAS}.get(field, ("late",))).map(Text)
     return st.lists(one, min_size=1, max_size=3).map(tuple)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.observe.helpers import add, ask, at_work, becomes, until
+from tests.cli.helpers import Command
+from tests.observe.helpers import APP, add, ask, at_work, becomes, until
 from tests.redis_server import RedisServer
 
 pytestmark = [
@@ -151,9 +152,7 @@ def test_the_file_of_a_worker_that_lives_is_touched_and_goes_with_it(storage_url
 
 
 def test_a_port_that_is_taken_is_said_at_once(storage_url: str, tmp_path: Path) -> None:
-    from tests.cli.helpers import Command
-
-    with at_work(storage_url, tmp_path) as (_, port):
-        with Command("--url", storage_url, "worker", "tests.observe.wares:app", "--health-port", str(port), cwd=tmp_path) as other:
-            assert "cannot listen on 127.0.0.1" in other.line("cannot listen")
-            assert other.end() == 2
+    words = ("--url", storage_url, "worker", APP, "--health-port")
+    with at_work(storage_url, tmp_path) as (_, port), Command(*words, str(port), cwd=tmp_path) as other:
+        assert f"cannot listen on 127.0.0.1:{port}" in other.line("cannot listen")
+        assert other.end() == 2

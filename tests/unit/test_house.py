@@ -24,7 +24,10 @@ LONGEST = 500
 #: The two places that must outlive anything a handler or a round of maintenance can raise.
 CATCH_ALL = {"worker/executor.py", "worker/upkeep.py"}
 #: What an application is built from; a platform that needs more has found a hole in the public API.
-PUBLIC = {"corral", "corral.compat", "corral.handlers", "corral.outbox", "corral.sync", "corral.testing"}
+PUBLIC = {
+    "corral", "corral.admin", "corral.compat", "corral.handlers", "corral.monitor", "corral.outbox", "corral.sync",
+    "corral.testing",
+}  # fmt: skip
 
 
 def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:

@@ -32,7 +32,10 @@ def make_client(app: FastAPI, token: str | None = None, **headers: str) -> httpx
     """A client in this process; paths begin below `/api/v1`."""
     shown = {} if token is None else {"Authorization": f"Bearer {token}"}
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url=f"http://api.test{BASE}", headers={**shown, **headers}, timeout=60
+        transport=httpx.ASGITransport(app=app),
+        base_url=f"http://api.test{BASE}",
+        headers={**shown, **headers},
+        timeout=60,
     )
 
 

@@ -15,7 +15,11 @@ from corral.http.route import CorralRoute, bound
 from corral.storage.connect import connect
 from tests.web.conftest import TOKENS, make_client, make_settings
 
-ROUTES = [route for route in create_app("sqlite:///:memory:", settings=make_settings()).routes if isinstance(route, CorralRoute)]
+ROUTES = [
+    route
+    for route in create_app("sqlite:///:memory:", settings=make_settings()).routes
+    if isinstance(route, CorralRoute)
+]
 CASES = [(method, route) for route in ROUTES for method in sorted((route.methods or set()) - {"HEAD"})]
 #: Whoever may call these can be anybody: machines that probe, and who wants to be somebody.
 OPEN = {"/api/v1/login", "/api/v1/logout"} | {
@@ -40,7 +44,9 @@ def path_of(route: CorralRoute) -> str:
 
 
 @pytest.mark.parametrize(("method", "route"), CASES, ids=[f"{method} {route.path_format}" for method, route in CASES])
-async def test_a_route_lets_in_whom_its_rule_names_and_nobody_else(api: FastAPI, method: str, route: CorralRoute) -> None:
+async def test_a_route_lets_in_whom_its_rule_names_and_nobody_else(
+    api: FastAPI, method: str, route: CorralRoute
+) -> None:
     rule = route.rule
     expected = {role: rule.permission is None or rule.permission in ROLES[role] for role in TOKENS}
     found, codes = {}, set()

@@ -16,6 +16,14 @@ _SAYS = {
     Defect.COUNT: "{queue}: its counters disagree with its jobs ({where})",
     Defect.LOCK: "{queue}: {count:,} locks of jobs that nobody runs ({ids})",
     Defect.DAMAGE: "the file is damaged: {text}",
+    Defect.LOG: "{queue}: {count:,} events are kept, far more than anybody reads",
+    Defect.STRANGER: "{queue}: {text} works on it, which is newer than what corral knows",
+}
+_NAMES = {Defect.DAMAGE: "layout", Defect.STRANGER: "layout", Defect.LOG: "events"}
+#: What a person has to decide; the others are mended by --fix.
+_FIXES = {
+    Defect.DAMAGE: "restore a backup, or copy what can be read: corral move",
+    Defect.STRANGER: "use a newer corral, or an older BullMQ, and look into its release notes first",
 }
 _FINE = {
     Defect.ORPHAN: "every id has its job",
@@ -79,6 +87,11 @@ def _vitals(facts: Facts) -> Iterator[Check]:
         yield Check(name=one.name, verdict=verdict, message=one.text, fix=one.fix)
 
 
+def name_of(defect: Defect) -> str:
+    """The check that a defect belongs to."""
+    return _NAMES.get(defect, str(defect))
+
+
 def _flaws(facts: Facts, *, known: bool) -> Iterator[Check]:
     seen = set()
     for one in facts.flaws:
@@ -88,13 +101,15 @@ def _flaws(facts: Facts, *, known: bool) -> Iterator[Check]:
             where=", ".join(f"{state} {count:+,}" if one.defect is Defect.COUNT else state
                             for state, count in one.where.items()),
         )  # fmt: skip
-        damaged = one.defect is Defect.DAMAGE
+        name = name_of(one.defect)
         yield Check(
-            name=str(one.defect), verdict=Verdict.FAILED if damaged else Verdict.WARNING, message=text, queue=one.queue,
-            fix="restore a backup, or copy what can be read: corral move" if damaged
-            else f"corral doctor --fix --only {CODES[str(one.defect)]}",
-            fixable=not damaged,
-        )  # fmt: skip
+            name=name,
+            verdict=Verdict.FAILED if one.defect is Defect.DAMAGE else Verdict.WARNING,
+            message=text,
+            queue=one.queue,
+            fix=_FIXES.get(one.defect, f"corral doctor --fix --only {CODES[name]}"),
+            fixable=one.defect not in _FIXES,
+        )
     for defect, text in _FINE.items():
         if known and defect not in seen:
             yield Check(name=str(defect), verdict=Verdict.OK, message=text)

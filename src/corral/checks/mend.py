@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from corral.admin.admin import Desk
-from corral.checks.doctor import chosen
+from corral.checks.doctor import chosen, name_of
 from corral.checks.objects import Mended
 from corral.monitor.monitor import Monitor
 from corral.storage.checkup import contradictions, settle_contradictions
@@ -28,9 +28,10 @@ async def mend(storage: Storage, url: str | None, desk: Desk, *, only: Sequence[
         done += await _arm(storage, desk)
     if url is not None:
         for flaw in await contradictions(url, names):
-            if (not wanted or str(flaw.defect) in wanted) and await settle_contradictions(url, flaw):
-                text = f"{flaw.queue}: {flaw.defect} put right ({flaw.count:,})"
-                done.append(Mended(name=str(flaw.defect), message=text, queue=flaw.queue))
+            name = name_of(flaw.defect)
+            if (not wanted or name in wanted) and await settle_contradictions(url, flaw):
+                text = f"{flaw.queue}: {name} put right ({flaw.count:,})"
+                done.append(Mended(name=name, message=text, queue=flaw.queue))
     return done
 
 

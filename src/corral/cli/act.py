@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from corral.cli.backend.port import Backend
 from corral.cli.columns import REACHED
-from corral.cli.failures import CONFLICT, PARTLY, USAGE, fail
+from corral.cli.failures import CONFLICT, PARTLY, USAGE, Failure, fail
 from corral.cli.jobs import QUERY, STATES
 from corral.cli.operating import operate
 from corral.cli.render import Printer
 from corral.cli.session import ask, find_job, queue_option, quoted, search_text
 from corral.cli.shared import command
+from corral.errors import JobStateError
 from corral.job import FINISHED, PENDING, JobState
 
 LIMIT = click.IntRange(1, 10_000_000)
@@ -69,14 +70,23 @@ async def _these(printer: Printer, back: Backend, wanted: Wanted) -> None:
     done: list[tuple[str, str]] = []
     for queue in dict.fromkeys(queue for queue, _ in places):
         ids = [job_id for where, job_id in places if where == queue]
-        reached = await back.act(
-            wanted.verb, queue, ids, reset_attempts=wanted.reset_attempts, children=wanted.children
-        )
-        done += [(queue, one) for one in reached]
+        done += [(queue, one) for one in await _reach(back, wanted, queue, ids)]
     printer.rows(REACHED, [{"queue": queue, "id": job_id} for queue, job_id in done])
     printer.note(f"{_DONE[wanted.verb]} {len(done):,} job{'' if len(done) == 1 else 's'}")
     if missed := [one for one in places if one not in done]:
         await _complain(back, missed, wanted, partly=bool(done))
+
+
+async def _reach(back: Backend, wanted: Wanted, queue: str, ids: Sequence[str]) -> list[str]:
+    """The jobs of one queue that it could be done to; a refusal of all of them is none of them."""
+    try:
+        return await back.act(wanted.verb, queue, ids, reset_attempts=wanted.reset_attempts, children=wanted.children)
+    except JobStateError:
+        return []
+    except Failure as error:
+        if error.exit_code != CONFLICT:
+            raise
+        return []
 
 
 async def _complain(back: Backend, missed: Sequence[tuple[str, str]], wanted: Wanted, *, partly: bool) -> None:

@@ -65,9 +65,7 @@ def add(
     printer = Printer.current()
     if every is not None or cron is not None:
         if bulk is not None or waits or options:
-            raise click.UsageError(
-                "a schedule (--every, --cron) takes DATA only; see corral schedules add"
-            )
+            raise click.UsageError("a schedule (--every, --cron) takes DATA only; see corral schedules add")
         draft = ScheduleDraft(key=name, queue=queue, name=name, data=payload(data), cron=cron, every=every, tz=tz)
         printer.record(ask(lambda back: back.put_schedule(draft, fresh=True), create=True, app=True))
         return

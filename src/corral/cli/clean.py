@@ -46,9 +46,7 @@ STATE = click.option("--state", default="completed,failed", callback=reads(state
                      help="Which finished jobs.")  # fmt: skip
 OLDER = click.option("--older-than", callback=reads(duration), metavar="DURATION",
                      help="Ended at least this long ago (JOB_RETENTION_HOURS, else 24h).")  # fmt: skip
-LIMIT = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state."
-)
+LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of each state.")
 
 
 @command("clean")

@@ -39,26 +39,27 @@ def operate(
         if question:
             printer.confirm(question.replace("{count}", count), word=queue or "")
         async with back.driving():
-            operation = await back.start(action, query, most, reset_attempts=reset_attempts)
-            await follow(printer, back, operation)
+            begun = await back.start(action, query, most, reset_attempts=reset_attempts)
+            await follow(printer, back, begun)
 
     ask(work)
 
 
-async def follow(printer: Printer, back: Backend, operation: str) -> None:
+async def follow(printer: Printer, back: Backend, begun: Row) -> None:
     """Show how far an operation is until it has ended, then what came of it.
 
     Raises:
         Failure: it could not be done for some jobs (exit 1), or the jobs had changed (exit 6).
     """
-    now: Row = {"done": 0, "total": None}
+    now, operation = begun, str(begun["id"])
     try:
         with ExitStack() as stack:
             bar = _bar(printer, stack)
-            while (now := await back.operation(operation))["state"] not in ENDED:
+            while now["state"] not in ENDED:
                 if bar is not None and now["total"]:
                     bar.show(f"{now['action']} {operation}", _number(now, "done"), _number(now, "total"))
                 await asyncio.sleep(EVERY)
+                now = await back.operation(operation)
     except asyncio.CancelledError:
         total = "" if now["total"] is None else f" of {now['total']:,}"
         printer.note(

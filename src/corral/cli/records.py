@@ -98,10 +98,10 @@ def wait(operation_id: str) -> None:
     printer = Printer.current()
 
     async def work(back: Backend) -> None:
-        await back.operation(operation_id)  # one that is not there is said at once
+        begun = await back.operation(operation_id)  # one that is not there is said at once
         async with back.driving():
             await back.take_up(operation_id)
-            await follow(printer, back, operation_id)
+            await follow(printer, back, begun)
 
     ask(work)
 

@@ -107,9 +107,7 @@ def upcoming(key: str, queue: str | None, count: int) -> None:
 
 @command("add")
 @click.argument("key")
-@click.option(
-    "--queue", required=True, metavar="NAME", help="Where its jobs go.", shell_complete=complete("queue")
-)
+@click.option("--queue", required=True, metavar="NAME", help="Where its jobs go.", shell_complete=complete("queue"))
 @click.option("--name", metavar="NAME", help="The handler of its jobs; the key, when it is not said.")
 @CRON
 @EVERY

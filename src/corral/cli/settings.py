@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     redis_db: int = Field(0, validation_alias=AliasChoices("REDIS_DB"))
 
     not_in_file: ClassVar = frozenset(
-        {"file_url", "token", "redis_url", "redis_host", "redis_port", "redis_password", "redis_db"}
+        {"file_url", "api", "token", "redis_url", "redis_host", "redis_port", "redis_password", "redis_db"}
     )
 
     @property

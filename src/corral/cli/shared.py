@@ -56,7 +56,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         _keep(ctx, param, reads(duration)(ctx, param, value))
 
 
-class Output(click.ParamType):
+class Output(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
     """One of the forms, or `template=` with names in braces."""
 
     name = "output"

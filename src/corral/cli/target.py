@@ -37,23 +37,25 @@ def choose(flags: Globals, settings: Settings) -> Target:
     if flags.url and flags.api:
         fail("--url names a store and --api an HTTP API: say one of them", USAGE)
     token = flags.token or settings.token
-    common = {"app": settings.app, "prefix": flags.prefix or settings.prefix}
+    prefix = flags.prefix or settings.prefix
     if flags.url or flags.api:
         source = "--url" if flags.url else "--api"
-        return Target(url=flags.url, api=flags.api, token=token, source=source, **common)
+        return Target(url=flags.url, api=flags.api, token=token, app=settings.app, prefix=prefix, source=source)
     if flags.context:
-        return _saved(flags.context, "--context", token, settings.app, common["prefix"])
+        return _saved(flags.context, "--context", token, settings.app, prefix)
     if settings.url or settings.api:
         if settings.url and settings.api:
             fail("CORRAL_URL names a store and CORRAL_API an HTTP API: unset one of them", USAGE)
         source = "CORRAL_URL" if settings.url else "CORRAL_API"
-        return Target(url=settings.url, api=settings.api, token=token, source=source, **common)
+        return Target(
+            url=settings.url, api=settings.api, token=token, app=settings.app, prefix=prefix, source=source
+        )  # fmt: skip
     if settings.context:
-        return _saved(settings.context, "CORRAL_CONTEXT", token, settings.app, common["prefix"])
+        return _saved(settings.context, "CORRAL_CONTEXT", token, settings.app, prefix)
     current = read_contexts().current
     if current is not None:
-        return _saved(current, "corral context use", token, settings.app, common["prefix"])
-    return Target(token=token, **common)
+        return _saved(current, "corral context use", token, settings.app, prefix)
+    return Target(token=token, app=settings.app, prefix=prefix)
 
 
 def _saved(name: str, source: str, token: str | None, app: str | None, prefix: str | None) -> Target:

@@ -19,6 +19,7 @@ from corral.app.app import Corral
 from corral.app.queues import AppQueue
 from corral.cli.failures import USAGE, fail
 from corral.cli.load import load_app
+from corral.cli.logs import bind
 from corral.cli.outlook import own_outlook, tell_ports
 from corral.cli.process import fast_loop, take_over_input
 from corral.cli.settings import Settings
@@ -101,6 +102,7 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
     async with app, AsyncExitStack() as stack:
         worker = await app.worker(queues=slots, options=options)
         show(worker)
+        bind(worker=worker.name, worker_id=worker.id)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
         await stack.enter_async_context(_alerting(app, alerts))
         with Obedience(worker, supervised=job.instance is not None):

@@ -19,7 +19,7 @@ def span_of(text: str, name: str) -> float:
 
 
 def instant_of(text: str | None, name: str, now: Millis) -> Millis | None:
-    """Epoch milliseconds of an RFC 3339 time, of epoch milliseconds, or of an age such as `2h`. Raises: Problem (400)."""
+    """Epoch milliseconds of an RFC 3339 time, of themselves, or of an age such as `2h`. Raises: Problem (400)."""
     if text is None or not text.strip():
         return None
     said = text.strip()

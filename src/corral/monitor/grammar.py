@@ -220,7 +220,7 @@ class _Reader:
         if field == "flow" and (sign or (not quoted and value.endswith("*"))):
             raise ValueError("flow names a job, by flow:id or flow:queue/id: it and all below it are meant")
         if field == "trace" and not sign:  # nobody types 32 digits
-            return Text(value.removesuffix("*").lower(), "starts")
+            return Text((value if quoted else value.removesuffix("*")).lower(), "starts")
         if sign == "~":
             if kind not in (Kind.TEXT, Kind.JSON):
                 raise ValueError(f"{field} has no parts: compare it, as in {field}:>5")
@@ -275,16 +275,18 @@ def written(terms: Sequence[Term]) -> str:
 
 
 def _written(term: Term) -> str:
-    said = ",".join(_said(one, "ms" if FIELDS.get(term.field) is Kind.SPAN else "") for one in term.tests)
+    unit = "ms" if FIELDS.get(term.field) is Kind.SPAN else ""
+    said = ",".join(_said(one, unit, whole=term.field == "trace") for one in term.tests)
     field = ".".join((term.field, *term.path))
     return ("-" if term.negated else "") + (f"{field}:{said}" if field else said.removeprefix("~"))
 
 
-def _said(test: Test, unit: str) -> str:
+def _said(test: Test, unit: str, *, whole: bool) -> str:
+    """One test; `whole`: of a field whose texts are beginnings anyway."""
     if isinstance(test, Text):
         safe = test.value.replace("\\", "\\\\").replace('"', '\\"')
         match test.how:
-            case "starts":
+            case "starts" if not whole:
                 return f"{test.value}*"
             case "part":
                 return f'~"{safe}"'

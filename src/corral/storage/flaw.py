@@ -12,7 +12,9 @@ class Defect(StrEnum):
     ORPHAN = "orphans"  #: a queue lists ids of jobs that are not there
     COUNT = "counts"  #: a counter says something else than a count
     LOCK = "locks"  #: a job is locked that nobody runs
-    DAMAGE = "layout"  #: the file itself is damaged
+    DAMAGE = "damage"  #: the file itself is damaged
+    LOG = "log"  #: a queue's events were not cut
+    STRANGER = "stranger"  #: a newer BullMQ than any that is known works on the queue
 
 
 class Flaw(Struct, frozen=True, kw_only=True):

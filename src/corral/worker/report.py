@@ -7,14 +7,15 @@ from collections import Counter
 import msgspec
 
 from corral.event import Event, EventType
-from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
+from corral.job import Job
+from corral.outcome import Completed, Crashed, Failed, Failure, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal
 from corral.timing import now_ms
 from corral.worker.fuse import Fuse
 from corral.worker.hooks import HookCalls
 from corral.worker.recorder import Recorder
 from corral.worker.run import Run
-from corral.worker.watch import Watcher
+from corral.worker.watch import Watcher, end_of
 
 logger = logging.getLogger("corral.worker")
 _DONE = EventType.COMPLETED
@@ -55,7 +56,8 @@ class Reporter:
                 "job started",
                 extra={
                     "event": "job.started", "queue": run.queue, "job": job.name, "jobId": job.id,
-                    "attempt": job.attempts_made + 1, "wait_ms": max(0, (job.started_at or 0) - job.created_at),
+                    "attempt": job.attempts_made + 1, "priority": job.priority or None,
+                    "wait_ms": max(0, (job.started_at or 0) - (job.run_at or job.created_at)), **_further(job),
                 },
             )  # fmt: skip
 
@@ -93,22 +95,34 @@ class Reporter:
     def _log(self, run: Run, outcome: Outcome, kind: EventType) -> None:
         facts: dict[str, object] = {
             "event": f"job.{kind.value}", "queue": run.queue, "job": run.job.name, "jobId": run.job.id,
-            "took_ms": round((time.monotonic() - run.started) * 1000),
+            "duration_ms": round((time.monotonic() - run.started) * 1000), **_further(run.job),
         }  # fmt: skip
         match outcome:
             case Completed():
                 logger.debug("job completed", extra=facts)
-            case Failed(reason=reason, trace=trace):
-                logger.error("Job failed", extra={**facts, "error": reason, "stack": trace})
-            case Retried(after_ms=after_ms, reason=reason):
-                attempt = run.job.attempts_made + 1
-                logger.warning(
-                    "job retrying", extra={**facts, "attempt": attempt, "error": reason, "delay_ms": after_ms}
-                )
+            case Failed(reason=reason, trace=trace, failure=failure):
+                facts |= {"event": f"job.{end_of(run, outcome)}", "attempt": run.job.attempts_made + 1, "error": reason}
+                logger.error("Job failed", extra={**facts, **_kind(failure), "stack": trace})
+            case Retried(after_ms=after_ms, reason=reason, failure=failure):
+                facts |= {"attempt": run.job.attempts_made + 1, "error": reason, "delay_ms": after_ms}
+                logger.warning("job retrying", extra={**facts, **_kind(failure)})
             case Crashed(reason=reason):
                 logger.error("job crashed its process", extra={**facts, "error": reason})
             case _:
                 logger.info("job %s", kind.value, extra=facts)
+
+
+def _further(job: Job) -> dict[str, object]:
+    """What only some jobs have. Fields without a value are left out of a line."""
+    parent = None if job.parent is None else f"{job.parent.queue}/{job.parent.id}"
+    return {
+        "tags": list(job.options.tags) or None, "parent": parent, "schedule": job.schedule,
+        "trace_id": job.options.trace_id,
+    }  # fmt: skip
+
+
+def _kind(failure: Failure | None) -> dict[str, object]:
+    return {} if failure is None else {"error_type": failure.type, "fingerprint": failure.fingerprint}
 
 
 def _detail(outcome: Outcome) -> str | None:

@@ -5,6 +5,7 @@ from typing import cast
 
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.drafts import new_jobs, node_of, schedule_of, stored_schedule
+from corral.cli.backend.notes import operation_row
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
 from corral.cli.backend.rows import at_ms, job_detail, schedule_row
 from corral.errors import JobFailedError
@@ -150,11 +151,11 @@ class DirectActs(Parts):
         await self.desk.note("flow.add", queue=root.queue.name, job=root.id, count=len(handle.jobs))
         return {"queue": root.queue.name, "id": root.id, "jobs": len(handle.jobs)}
 
-    async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> str:
-        return (await self.desk.retry_flow(queue, job_id, only_failed=only_failed)).id
+    async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> Row:
+        return operation_row(await self.desk.retry_flow(queue, job_id, only_failed=only_failed))
 
-    async def retry_failures(self, queue: str | None, fingerprint: str, *, every: float) -> str:
-        return (await self.desk.retry_failures(fingerprint, queue, every_ms=round(every * 1000))).id
+    async def retry_failures(self, queue: str | None, fingerprint: str, *, every: float) -> Row:
+        return operation_row(await self.desk.retry_failures(fingerprint, queue, every_ms=round(every * 1000)))
 
     async def mute(self, kind: str, subject: str, until: float | None) -> None:
         if until is None:

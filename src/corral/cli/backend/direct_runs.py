@@ -1,16 +1,13 @@
 """Operations, the audit log, marks and tokens of the store."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
-from msgspec.structs import asdict
-
-from corral.admin.objects import AuditEntry, Mark, Operation, Token
 from corral.cli.backend.direct_base import Parts
+from corral.cli.backend.notes import audit_row, mark_row, operation_row, token_row
 from corral.cli.backend.port import Row
-from corral.cli.backend.rows import at_ms, seconds
-from corral.cli.cells import iso
+from corral.cli.backend.rows import at_ms
 
 
 class DirectRuns(Parts):
@@ -33,9 +30,10 @@ class DirectRuns(Parts):
 
     async def start(
         self, action: str, query: str, most: int | None, *, expect: int | None = None, reset_attempts: bool = True
-    ) -> str:
-        begun = await self.desk.start(action, query=query, most=most, expect=expect, reset_attempts=reset_attempts)
-        return begun.id
+    ) -> Row:
+        return operation_row(
+            await self.desk.start(action, query=query, most=most, expect=expect, reset_attempts=reset_attempts)
+        )
 
     async def operations(self) -> list[Row]:
         return [operation_row(one) for one in await self.desk.operations()]
@@ -78,42 +76,3 @@ class DirectRuns(Parts):
 
     async def revoke_token(self, token_id: str) -> None:
         await self.desk.revoke_token(token_id)
-
-
-def operation_row(one: Operation) -> dict[str, object]:
-    """A long operation."""
-    return {
-        "id": one.id, "action": one.action, "state": one.state, "query": one.query, "total": one.total,
-        "done": one.done, "failed": one.failed, "skipped": one.skipped,
-        "errors": [asdict(problem) for problem in one.errors], "by": one.by, "reason": one.reason,
-        "created_at": iso(one.created_at), "finished_at": iso(one.finished_at), "eta_s": seconds(one.eta_ms),
-        "problem": one.problem,
-    }  # fmt: skip
-
-
-def audit_row(one: AuditEntry) -> dict[str, object]:
-    """One thing that somebody did."""
-    return {
-        "id": one.id, "at": iso(one.at), "actor": one.actor.sub, "method": one.actor.method, "via": one.actor.via,
-        "ip": one.actor.ip, "action": one.action, "target": dict(one.target), "count": one.count, "query": one.query,
-        "reason": one.reason, "outcome": one.outcome, "problem": one.problem, "before": _dict(one.before),
-        "after": _dict(one.after),
-    }  # fmt: skip
-
-
-def _dict(value: Mapping[str, object] | None) -> dict[str, object] | None:
-    return None if value is None else dict(value)
-
-
-def mark_row(one: Mark) -> dict[str, object]:
-    """A mark on the charts."""
-    return {"id": one.id, "label": one.label, "at": iso(one.at), "url": one.url, "color": one.color, "by": one.by}
-
-
-def token_row(one: Token) -> dict[str, object]:
-    """A token, without what it is."""
-    return {
-        "id": one.id, "name": one.name, "role": one.role, "queues": list(one.queues),
-        "created_at": iso(one.created_at), "created_by": one.created_by, "expires_at": iso(one.expires_at),
-        "used_at": iso(one.used_at),
-    }  # fmt: skip

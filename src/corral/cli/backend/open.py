@@ -27,9 +27,7 @@ async def backend(*, create: bool = False, app: bool = False) -> AsyncIterator[B
     if chosen.api is not None:
         from corral.cli.backend.remote import Remote  # each back end only for who uses it
 
-        async with Remote(
-            chosen.api, chosen.token, timeout=flags.timeout, reason=flags.reason, verbose=flags.verbose
-        ) as remote:
+        async with Remote(chosen.api, chosen.token, timeout=flags.timeout, reason=flags.reason) as remote:
             yield remote
         return
     async with direct(chosen, create=create, app=app, reason=flags.reason) as store:

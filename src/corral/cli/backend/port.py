@@ -159,7 +159,7 @@ class Acting(Protocol):
         ...
 
     async def outcome(self, queue: str, job_id: str, timeout: float | None) -> Row:
-        """Wait for the end of a job: `state`, `result` or `reason`. Raises: TimeoutError."""
+        """Wait for the end of a job: `state`, `result` or `reason`. Raises: JobTimeoutError."""
         ...
 
     async def act(
@@ -202,10 +202,12 @@ class Acting(Protocol):
 
     async def add_flow(self, tree: object) -> Row: ...
 
-    async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> str: ...
+    async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> Row:
+        """Run a flow's failed jobs again; the operation."""
+        ...
 
-    async def retry_failures(self, queue: str | None, fingerprint: str, *, every: float) -> str:
-        """Run the failed jobs of one kind again; the operation's id."""
+    async def retry_failures(self, queue: str | None, fingerprint: str, *, every: float) -> Row:
+        """Run the failed jobs of one kind again; the operation."""
         ...
 
     async def mute(self, kind: str, subject: str, until: float | None) -> None:
@@ -234,8 +236,8 @@ class Running(Protocol):
 
     async def start(
         self, action: str, query: str, most: int | None, *, expect: int | None = None, reset_attempts: bool = True
-    ) -> str:
-        """Begin an operation on all jobs that a search finds; its id."""
+    ) -> Row:
+        """Begin an operation on all jobs that a search finds; it may be through already."""
         ...
 
     async def operations(self) -> list[Row]: ...

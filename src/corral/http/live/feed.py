@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from corral.event import EventCursor
 from corral.http.live.hub import Hub
@@ -17,7 +18,13 @@ PING, AGAIN_MS = 15.0, 3_000
 
 
 class Feed(StreamingResponse):
-    """The answer that does not end until the viewer leaves, is too slow, or the server stops."""
+    """The answer that does not end until the viewer leaves, is too slow, or the server stops.
+
+    Making it takes a seat, calling it gives that back.
+
+    Raises:
+        Problem: too many streams are open (503).
+    """
 
     def __init__(
         self, hub: Hub, stream: Stream, marks: Mapping[str, EventCursor], *, closing: asyncio.Event, seats: Seats,
@@ -34,21 +41,25 @@ class Feed(StreamingResponse):
         self._closing = closing
         self._seats = seats
         self._who = who
+        seats.take(who)
 
-    async def _text(self) -> AsyncIterator[bytes]:
-        self._seats.take(self._who)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            # Before the first byte: a store that does not answer is a problem, and no stream that ends at once.
             async with self._hub.joined(self._stream, self._marks):
-                yield format_sse_event(retry=AGAIN_MS)
-                while not self._closing.is_set():
-                    for message in await self._next():
-                        yield self._line(message)
-                    if self._stream.overrun:
-                        yield format_sse_event(event="overrun", data_str="{}")
-                        return
-                yield format_sse_event(event="bye", data_str="{}")
+                await super().__call__(scope, receive, send)
         finally:
             self._seats.leave(self._who)
+
+    async def _text(self) -> AsyncIterator[bytes]:
+        yield format_sse_event(retry=AGAIN_MS)
+        while not self._closing.is_set():
+            for message in await self._next():
+                yield self._line(message)
+            if self._stream.overrun:
+                yield format_sse_event(event="overrun", data_str="{}")
+                return
+        yield format_sse_event(event="bye", data_str="{}")
 
     async def _next(self) -> list[Message]:
         """What comes next; an empty list when the server stops."""

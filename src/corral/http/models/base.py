@@ -8,6 +8,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
+from corral.http.models.documented import describe
 from corral.timing import Millis, to_datetime
 
 T = TypeVar("T")
@@ -30,14 +31,19 @@ LAST_MS: Millis = 253_402_300_799_999
 
 def config(example: object = None) -> ConfigDict:
     """How a dataclass is documented: by the texts below its fields, and by an example."""
-    extra: dict[str, object] = {} if example is None else {"examples": [example]}
-    return ConfigDict(use_attribute_docstrings=True, json_schema_extra=extra)  # type: ignore[typeddict-item]  # plain JSON
+
+    def complete(schema: dict[str, object], kind: type) -> None:
+        describe(schema, kind)
+        if example is not None:
+            schema["examples"] = [example]
+
+    return ConfigDict(json_schema_extra=complete)  # type: ignore[typeddict-item]  # it may have two parameters
 
 
 class Body(BaseModel):
     """What a request brings. A field that nobody knows is refused, so that a typo does not pass for a choice."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe)  # type: ignore[typeddict-item]  # as above
 
 
 def when(at: Millis | None) -> Time | None:

@@ -10,10 +10,13 @@ from corral.http.models.base import plain
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, NO_JOB_OPTIONS, JobOptions
 
 #: What holds when nobody says anything.
-DEFAULTS = JobOptions(attempts=1, keep_completed=KEEP_COMPLETED, keep_failed=KEEP_FAILED, keep_logs=1_000,
-                      max_crashes=2)  # fmt: skip
-SHOWN = ("attempts", "backoff", "timeout_ms", "lifespan_ms", "keep_completed", "keep_failed", "keep_logs", "max_crashes",
-         "sensitive", "dead_letter", "tags")  # fmt: skip
+DEFAULTS = JobOptions(
+    attempts=1, keep_completed=KEEP_COMPLETED, keep_failed=KEEP_FAILED, keep_logs=1_000, max_crashes=2
+)
+SHOWN = (
+    "attempts", "backoff", "timeout_ms", "lifespan_ms", "keep_completed", "keep_failed", "keep_logs", "max_crashes",
+    "sensitive", "dead_letter", "tags",
+)  # fmt: skip
 
 
 def effective(app: Corral | None, queue: str, name: str, options: JobOptions) -> dict[str, msgspec.Raw]:
@@ -51,7 +54,9 @@ def declared_of(app: Corral | None, queue: str) -> Mapping[str, object] | None:
     }
 
 
-def schemas_of(declared: AppQueue, name: str | None) -> dict[str, tuple[dict[str, object], tuple[str, ...], JobOptions]]:
+def schemas_of(
+    declared: AppQueue, name: str | None
+) -> dict[str, tuple[dict[str, object], tuple[str, ...], JobOptions]]:
     """The payloads of a queue's jobs: JSON schema, sensitive fields, options."""
     return {
         job: (one.handler.payload.json_schema(), one.handler.payload.sensitive, one.handler.options)

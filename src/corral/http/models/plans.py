@@ -7,7 +7,8 @@ import msgspec
 from pydantic import AwareDatetime, Field, JsonValue
 
 from corral.http.models.base import Body, Json, Time, config, moment, plain, raw, when
-from corral.http.models.jobs import JobSummary, summary_of
+from corral.http.models.job_views import summary_of
+from corral.http.models.jobs import JobSummary
 from corral.http.models.links import job_path, schedule_path
 from corral.http.models.options import JobOpts
 from corral.monitor.objects import FlowRow, Run, ScheduleRow

@@ -3,7 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from corral.http.models.base import Time, config
+from pydantic import Field
+
+from corral.http.models.base import Body, Time, config
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What the store is made of; null: it has no such thing, or does not tell."""
+
+    __pydantic_config__ = config()
+    kind: str
+    """`sqlite` or `redis`."""
+    version: str
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    """0 is no limit."""
+    evicted_keys: int | None
+    """Thrown away for want of memory, ever: jobs may be among them."""
+    db_bytes: int | None
+    wal_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,13 +30,14 @@ class SystemInfo:
     """This server and its store."""
 
     __pydantic_config__ = config(
-        {"version": "0.9.0", "python": "3.12.4", "engine": "redis", "store": "redis://localhost:6379/0",
-         "host": "web-1", "pid": 2211, "started_at": "2026-11-23T05:03:25.000Z", "queues": 4, "jobs": 1250, "workers": 2,
-         "application": "app"}
+        {"version": "0.9.0", "python": "3.12.4", "engine": {"kind": "redis", "version": "7.0.15"},
+         "store": "redis://localhost:6379/0",
+         "host": "web-1", "pid": 2211, "started_at": "2026-11-23T05:03:25.000Z", "queues": 4, "jobs": 1250,
+         "workers": 2, "application": "app"}
     )  # fmt: skip
     version: str
     python: str
-    engine: str
+    engine: EngineInfo
     store: str
     """Where it is, passwords left out."""
     host: str
@@ -42,6 +62,33 @@ class CheckInfo:
     message: str
     fix: str | None
     queue: str | None
+    fixable: bool
+    """Whether `POST /system/doctor/fix` puts it right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MendedInfo:
+    """One thing that was put right."""
+
+    __pydantic_config__ = config()
+    check: str
+    message: str
+    queue: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MendedList:
+    """What was put right."""
+
+    __pydantic_config__ = config({"items": [{"check": "stalled", "message": "email: 2 jobs …", "queue": "email"}]})
+    items: Sequence[MendedInfo]
+
+
+class FixBody(Body):
+    """Which checks, by number or name; none: all that can be put right."""
+
+    only: list[str] = Field(default_factory=list, max_length=50)
+    reason: str = Field(default="", max_length=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)

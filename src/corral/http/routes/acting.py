@@ -15,9 +15,10 @@ from corral.http.deps import allow, need, problem
 from corral.http.etags import check_match
 from corral.http.idempotency import once
 from corral.http.models.bodies import EditBody, RerunBody, RetryBody
+from corral.http.models.documented import shown
 from corral.http.models.jobs import Job
 from corral.http.models.links import job_path
-from corral.http.models.queues import ReasonBody
+from corral.http.models.queue_bodies import ReasonBody
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, told
 from corral.http.routes.jobs import JOB, detailed, lean, rendered, tag_of
@@ -52,12 +53,12 @@ async def _checked(work: Callable[[], Awaitable[Response]]) -> Response:
 
 
 @router.post(
-    f"{JOB}/retry", operation_id="retry_job", response_model=Job,
+    f"{JOB}/retry", operation_id="retry_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-not-retryable", "validation-failed", "redacted-field")
-    | {202: {"model": Job, "description": "It has not finished in the time that `Prefer: wait=10` gave it"}},
+    | {202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"}},
     dependencies=[allow(Permission.JOB_RETRY, long=True)], summary="Run a finished job again",
 )  # fmt: skip
-async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None) -> Response:  # noqa: A002
+async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None) -> Response:
     said = body or RetryBody()
     given = "data" in said.model_fields_set
     if given:
@@ -75,11 +76,11 @@ async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None
 
 
 @router.post(
-    f"{JOB}/rerun", operation_id="rerun_job", response_model=Job, status_code=201,
+    f"{JOB}/rerun", operation_id="rerun_job", response_model=shown(Job), status_code=201,
     responses=told("queue-not-found", "job-not-found", "validation-failed", "unknown-job-name", "redacted-field"),
     dependencies=[allow(Permission.JOB_RETRY)], summary="Make a new job from an old one",
 )  # fmt: skip
-async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None) -> Response:  # noqa: A002
+async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None) -> Response:
     said = body or RerunBody()
     home = said.queue or q
     await need(call.request, Permission.JOB_ADD, home)
@@ -102,34 +103,34 @@ async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None
 
 
 @router.post(
-    f"{JOB}/promote", operation_id="promote_job", response_model=Job,
+    f"{JOB}/promote", operation_id="promote_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-not-delayed"),
     dependencies=[allow(Permission.JOB_PROMOTE)], summary="Let a delayed job run now",
 )  # fmt: skip
-async def promote_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def promote_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     await lean(call, q, id)
     await (await call.desk((body or ReasonBody()).reason)).promote(q, [id])
     return await _shown(call, q, id)
 
 
 @router.post(
-    f"{JOB}/cancel", operation_id="cancel_job", response_model=Job,
+    f"{JOB}/cancel", operation_id="cancel_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-finished")
-    | {202: {"model": Job, "description": "It runs: its worker is told to stop it"}},
+    | {202: {"model": shown(Job), "description": "It runs: its worker is told to stop it"}},
     dependencies=[allow(Permission.JOB_CANCEL)], summary="Stop a job: a pending one fails, a running one is told to",
 )  # fmt: skip
-async def cancel_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def cancel_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     job = await lean(call, q, id)
     await (await call.desk((body or ReasonBody()).reason)).cancel(q, [id])
     return await _shown(call, q, id, status=202 if job.state is JobState.ACTIVE else 200)
 
 
 @router.post(
-    f"{JOB}/fail", operation_id="fail_job", response_model=Job,
+    f"{JOB}/fail", operation_id="fail_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-active", "job-finished"),
     dependencies=[allow(Permission.JOB_CANCEL)], summary="Let a pending job fail, so that nobody runs it",
 )  # fmt: skip
-async def fail_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def fail_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     job = await lean(call, q, id)
     if job.state is JobState.ACTIVE:
         raise JobStateError(q, id, state=str(job.state), wanted="pending")
@@ -138,12 +139,12 @@ async def fail_job(call: Called, q: str, id: str, body: ReasonBody | None = None
 
 
 @router.patch(
-    JOB, operation_id="edit_job", response_model=Job,
+    JOB, operation_id="edit_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-active", "job-finished", "job-not-delayed",
                    "precondition-required", "precondition-failed", "validation-failed", "redacted-field"),
     dependencies=[allow(Permission.JOB_EDIT)], summary="Change a job that has not been started",
 )  # fmt: skip
-async def edit_job(call: Called, q: str, id: str, body: EditBody) -> Response:  # noqa: A002
+async def edit_job(call: Called, q: str, id: str, body: EditBody) -> Response:
     detail = await detailed(call, q, id)
     check_match(call.request, tag_of(detail))
     text = await _new_payload(call, q, given="data" in body.model_fields_set)
@@ -171,7 +172,7 @@ async def edit_job(call: Called, q: str, id: str, body: EditBody) -> Response:  
                    "precondition-required", "precondition-failed"),
     dependencies=[allow(Permission.JOB_REMOVE)], summary="Delete a job",
 )  # fmt: skip
-async def remove_job(call: Called, q: str, id: str, children: bool = False) -> Response:  # noqa: A002, FBT001, FBT002
+async def remove_job(call: Called, q: str, id: str, children: bool = False) -> Response:
     detail = await detailed(call, q, id)
     check_match(call.request, tag_of(detail))
     row = detail.row

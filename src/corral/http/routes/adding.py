@@ -13,6 +13,7 @@ from corral.http.bodies import complaints, part_of, parts_of, text_of
 from corral.http.deps import allow, problem, spend
 from corral.http.idempotency import once
 from corral.http.models.bodies import AddBody
+from corral.http.models.documented import shown
 from corral.http.models.jobs import AddedInfo, AddedList, Job
 from corral.http.models.links import job_path
 from corral.http.rendering import answer
@@ -29,12 +30,12 @@ MOST = 1_000
 
 
 @router.post(
-    "/queues/{q}/jobs", operation_id="add_job", response_model=Job | AddedList, status_code=201,
+    "/queues/{q}/jobs", operation_id="add_job", response_model=shown(Job | AddedList), status_code=201,
     responses=told("validation-failed", "unknown-job-name", "payload-too-large", "idempotency-mismatch",
                    "idempotency-in-flight", "rate-limited")
     | {
-        200: {"model": Job | AddedList, "description": "It was there already, or has finished (`Prefer: wait=10`)"},
-        202: {"model": Job, "description": "It has not finished in the time that `Prefer: wait=10` gave it"},
+        200: {"model": shown(Job | AddedList), "description": "There already, or finished (`Prefer: wait=10`)"},
+        202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"},
     },
     dependencies=[allow(Permission.JOB_ADD, long=True)], summary="Add a job, or up to 1,000 in one step",
 )  # fmt: skip
@@ -86,9 +87,7 @@ async def _added(call: Caller, queue: str, jobs: Sequence[NewJob], *, many: bool
         problem("validation-failed", "The payload is refused.", errors=complaints(found, at))
 
 
-def _first_refused(
-    call: Caller, queue: str, jobs: Sequence[NewJob], error: PayloadError
-) -> tuple[str, PayloadError]:
+def _first_refused(call: Caller, queue: str, jobs: Sequence[NewJob], error: PayloadError) -> tuple[str, PayloadError]:
     """Which of the jobs it was that the error complains about."""
     for number, job in enumerate(jobs):
         try:
@@ -128,4 +127,3 @@ async def _single(call: Caller, queue: str, added: Added, job: NewJob) -> Respon
         info = _list(call, [job], [added]).items[0]
         return answer(info, status=status, headers=headers)
     return answer(shown, status=status, headers={**headers, "ETag": etag})
-

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from corral.admin.admin import Desk
 from corral.admin.rights import Permission, Principal
 from corral.http.deps import Api, api, desk_for, principal, reveal
-from corral.http.models.jobs import Sees
+from corral.http.models.job_views import Sees
 from corral.http.problems import CATALOGUE, MEDIA_TYPE, problem
 from corral.http.scope import base_of, own, rights_of, sees_all, visible
 

@@ -16,7 +16,9 @@ from corral.http.bodies import refused
 from corral.http.deps import Rate, allow, need, problem
 from corral.http.idempotency import once
 from corral.http.models.bodies import BulkBody
-from corral.http.models.jobs import BulkDone, JobRef, JobSummary, Preview, Refused, json_or_text
+from corral.http.models.documented import shown
+from corral.http.models.job_views import json_or_text
+from corral.http.models.jobs import BulkDone, JobRef, JobSummary, Preview, Refused
 from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.rendering import MEDIA, Form, answer, columns, encoded, lines, sheet, trimmed
 from corral.http.routes.base import Called, Caller, told
@@ -42,10 +44,10 @@ TEXTS = ("data", "result")
 
 
 @router.post(
-    "/jobs/bulk", operation_id="bulk_jobs", response_model=BulkDone | Preview,
+    "/jobs/bulk", operation_id="bulk_jobs", response_model=shown(BulkDone | Preview),
     responses=told("invalid-query", "redacted-field", "forbidden", "selection-changed", "validation-failed",
                    "idempotency-mismatch", "idempotency-in-flight")
-    | {202: {"model": OperationInfo, "description": "More than 100 jobs: carried out in the background"}},
+    | {202: {"model": shown(OperationInfo), "description": "More than 100 jobs: carried out in the background"}},
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.BULK, long=True)],
     summary="Retry, promote, cancel, remove or re-prioritise many jobs",
 )  # fmt: skip
@@ -187,7 +189,9 @@ async def export_jobs(
     texts = tuple(one.strip() for one in include.split(",") if one.strip())
     for one in texts:
         if one not in TEXTS:
-            problem("invalid-parameter", f"There is no {one!r} to include; there are data, result.", parameter="include")
+            problem(
+                "invalid-parameter", f"There is no {one!r} to include; there are data, result.", parameter="include"
+            )
     names = (*columns(JobSummary, [one for one in chosen if one not in TEXTS]), *texts)
     first = await _slice(call, q, None, names, texts)  # a search that cannot be read is told of before anything is sent
     await (await call.desk()).note("job.export", query=q)
@@ -199,9 +203,7 @@ async def export_jobs(
 _Slice = tuple[list[dict[str, object]], str | None]
 
 
-async def _slice(
-    call: Caller, query: str, cursor: str | None, names: Sequence[str], texts: Sequence[str]
-) -> _Slice:
+async def _slice(call: Caller, query: str, cursor: str | None, names: Sequence[str], texts: Sequence[str]) -> _Slice:
     found = await searched(call, query, limit=SLICE, cursor=cursor)
     rights = call.rights
     plain = [name for name in names if name not in texts]

@@ -7,16 +7,10 @@ from corral.admin.rights import Permission
 from corral.http.bodies import refused
 from corral.http.deps import Rate, allow, problem
 from corral.http.idempotency import once
+from corral.http.models.documented import shown
 from corral.http.models.operations import OperationInfo, operation_of
-from corral.http.models.queues import (
-    CleanBody,
-    Cleaned,
-    DrainBody,
-    Drained,
-    ObliterateBody,
-    PromoteQueueBody,
-    RetryQueueBody,
-)
+from corral.http.models.queue_bodies import CleanBody, DrainBody, ObliterateBody, PromoteQueueBody, RetryQueueBody
+from corral.http.models.queues import Cleaned, Drained
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, told
 from corral.http.routes.queues import exists
@@ -34,7 +28,7 @@ def confirmed(said: str | None, wanted: str) -> None:
 
 
 @router.post(
-    "/queues/{q}/drain", operation_id="drain_queue", response_model=Drained,
+    "/queues/{q}/drain", operation_id="drain_queue", response_model=shown(Drained),
     responses=told("queue-not-found", "confirmation-required"),
     dependencies=[allow(Permission.QUEUE_DRAIN, rate=Rate.BULK, long=True)],
     summary="Delete what waits; running jobs go on",
@@ -49,7 +43,7 @@ async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
 
 
 @router.post(
-    "/queues/{q}/clean", operation_id="clean_queue", response_model=Cleaned,
+    "/queues/{q}/clean", operation_id="clean_queue", response_model=shown(Cleaned),
     responses=told("queue-not-found", "validation-failed"),
     dependencies=[allow(Permission.QUEUE_CLEAN, rate=Rate.BULK, long=True)],
     summary="Delete jobs of one state that are old enough",
@@ -80,7 +74,7 @@ async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Respon
 
 
 @router.post(
-    "/queues/{q}/retry", operation_id="retry_queue", response_model=OperationInfo, status_code=202,
+    "/queues/{q}/retry", operation_id="retry_queue", response_model=shown(OperationInfo), status_code=202,
     responses=told("queue-not-found", "invalid-query", "validation-failed"),
     dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)], summary="Run finished jobs again",
 )  # fmt: skip
@@ -93,7 +87,7 @@ async def retry_queue(call: Called, q: str, body: RetryQueueBody | None = None) 
 
 
 @router.post(
-    "/queues/{q}/promote", operation_id="promote_queue", response_model=OperationInfo, status_code=202,
+    "/queues/{q}/promote", operation_id="promote_queue", response_model=shown(OperationInfo), status_code=202,
     responses=told("queue-not-found"), dependencies=[allow(Permission.JOB_PROMOTE, rate=Rate.BULK)],
     summary="Let delayed jobs run now",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from corral.errors import ConfigError, RecordNotFoundError
 from corral.http.additions import run_at_ms
 from corral.http.deps import Rate, allow, need, problem
 from corral.http.idempotency import once
+from corral.http.models.documented import shown
 from corral.http.models.failures import (
     FailureDetail,
     FailureGroup,
@@ -22,12 +23,12 @@ from corral.http.models.failures import (
     group_of,
 )
 from corral.http.models.operations import OperationInfo, operation_of
-from corral.http.spans import span_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, told
 from corral.http.routes.cleaning import quoted
 from corral.http.routes.jobs import summary
+from corral.http.spans import span_of
 from corral.monitor.objects import FailureDetail as DetailRow
 from corral.monitor.objects import FailureRow
 from corral.timing import Millis
@@ -40,7 +41,7 @@ Window = Annotated[str, Query(max_length=20, description="`24h`, `90m`, or secon
 
 
 @router.get(
-    "/failures", operation_id="list_failures", response_model=FailureList, responses=told("invalid-cursor"),
+    "/failures", operation_id="list_failures", response_model=shown(FailureList), responses=told("invalid-cursor"),
     dependencies=[allow(Permission.JOB_READ, queue=None)], summary="Kinds of failures",
 )  # fmt: skip
 async def list_failures(
@@ -75,7 +76,9 @@ async def list_failures(
 
 def _kind(row: FailureRow) -> str:
     """Kinds of Node's queues are made of their reasons, and are those of one queue each."""
-    return row.group.fingerprint if not row.group.fingerprint.startswith("~") else f"{row.group.fingerprint} {row.queue}"
+    return (
+        row.group.fingerprint if not row.group.fingerprint.startswith("~") else f"{row.group.fingerprint} {row.queue}"
+    )
 
 
 def _backwards(at: str) -> int:
@@ -104,8 +107,9 @@ def _no_producers(call: Caller) -> None:
 
 
 @router.get(
-    "/failures/{fp}", operation_id="get_failure", response_model=FailureDetail, responses=told("failure-not-found"),
-    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="One kind of failure with its newest jobs",
+    "/failures/{fp}", operation_id="get_failure", response_model=shown(FailureDetail),
+    responses=told("failure-not-found"), dependencies=[allow(Permission.JOB_READ, queue=None)],
+    summary="One kind of failure with its newest jobs",
 )  # fmt: skip
 async def get_failure(
     call: Called, fp: str, window: Window = "24h",
@@ -131,9 +135,7 @@ async def _detail(
     )
 
 
-async def _details(
-    call: Caller, fingerprint: str, queue: str | None, window: float, newest: int
-) -> list[DetailRow]:
+async def _details(call: Caller, fingerprint: str, queue: str | None, window: float, newest: int) -> list[DetailRow]:
     """The kind in each queue that may be seen and has it. Raises: Problem (404)."""
     monitor = call.api.monitor
     names = [row.name for row in (await monitor.overview()).queues if row.failed or row.failed_total]
@@ -150,7 +152,7 @@ async def _details(
 
 
 @router.post(
-    "/failures/{fp}/retry", operation_id="retry_failures", response_model=OperationInfo, status_code=202,
+    "/failures/{fp}/retry", operation_id="retry_failures", response_model=shown(OperationInfo), status_code=202,
     responses=told("failure-not-found", "forbidden"),
     dependencies=[allow(Permission.JOB_RETRY, queue=None, rate=Rate.BULK)], summary="Run them all again",
 )  # fmt: skip
@@ -162,7 +164,7 @@ async def retry_failures(call: Called, fp: str, body: FailureRetryBody | None = 
 
 
 @router.post(
-    "/failures/{fp}/remove", operation_id="remove_failures", response_model=OperationInfo, status_code=202,
+    "/failures/{fp}/remove", operation_id="remove_failures", response_model=shown(OperationInfo), status_code=202,
     responses=told("failure-not-found", "forbidden"),
     dependencies=[allow(Permission.JOB_REMOVE, queue=None, rate=Rate.BULK)], summary="Delete them all",
 )  # fmt: skip
@@ -197,7 +199,7 @@ async def _operation(
 
 
 @router.post(
-    "/failures/{fp}/mute", operation_id="mute_failure", response_model=FailureDetail,
+    "/failures/{fp}/mute", operation_id="mute_failure", response_model=shown(FailureDetail),
     responses=told("failure-not-found", "validation-failed"),
     dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Do not speak of it for a while",
 )  # fmt: skip
@@ -208,7 +210,7 @@ async def mute_failure(call: Called, fp: str, body: MuteBody) -> Response:
 
 
 @router.post(
-    "/failures/{fp}/unmute", operation_id="unmute_failure", response_model=FailureDetail,
+    "/failures/{fp}/unmute", operation_id="unmute_failure", response_model=shown(FailureDetail),
     responses=told("failure-not-found"), dependencies=[allow(Permission.MARK_WRITE, queue=None)],
     summary="Speak of it again",
 )  # fmt: skip

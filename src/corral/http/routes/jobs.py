@@ -12,19 +12,10 @@ from corral.http.bodies import refused
 from corral.http.deps import Rate, allow, problem
 from corral.http.etags import etag_of, unchanged
 from corral.http.models.base import Listing, ScanInfo
-from corral.http.models.bodies import SearchBody
+from corral.http.models.bodies import NoteBody, SearchBody
 from corral.http.models.defaults import effective
-from corral.http.models.jobs import (
-    Attempt,
-    FlowNode,
-    Job,
-    JobStateInfo,
-    JobSummary,
-    Logged,
-    LogLine,
-    Logs,
-    Result,
-    Why,
+from corral.http.models.documented import shown
+from corral.http.models.job_views import (
     attempts_of,
     error_of,
     flow_of,
@@ -34,7 +25,7 @@ from corral.http.models.jobs import (
     summary_of,
     why_of,
 )
-from corral.http.models.bodies import NoteBody
+from corral.http.models.jobs import Attempt, FlowNode, Job, JobStateInfo, JobSummary, Logged, LogLine, Logs, Result, Why
 from corral.http.paging import Ask, Asked, listing
 from corral.http.rendering import Form, answer, form_of, lines
 from corral.http.routes.base import Called, Caller, told
@@ -58,7 +49,7 @@ Count = Annotated[str, Query(pattern="^(exact|estimate|none)$", description="`ex
 
 
 @router.get(
-    "/jobs", operation_id="search_jobs", response_model=Listing[JobSummary],
+    "/jobs", operation_id="search_jobs", response_model=shown(Listing[JobSummary]),
     responses=told("invalid-query", "invalid-cursor", "redacted-field"),
     dependencies=[allow(Permission.JOB_READ, queue=None)], summary="Search jobs of all queues",
 )  # fmt: skip
@@ -71,7 +62,7 @@ async def search_jobs(
 
 
 @router.post(
-    "/jobs/search", operation_id="search_jobs_by_body", response_model=Listing[JobSummary],
+    "/jobs/search", operation_id="search_jobs_by_body", response_model=shown(Listing[JobSummary]),
     responses=told("invalid-query", "invalid-cursor", "redacted-field"),
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ)],
     summary="The same, for searches too long for an address",
@@ -82,7 +73,7 @@ async def search_by_body(call: Called, body: SearchBody) -> Response:
 
 
 @router.get(
-    "/queues/{q}/jobs", operation_id="list_jobs", response_model=Listing[JobSummary],
+    "/queues/{q}/jobs", operation_id="list_jobs", response_model=shown(Listing[JobSummary]),
     responses=told("queue-not-found", "invalid-query", "invalid-cursor", "redacted-field"),
     dependencies=[allow(Permission.JOB_READ)], summary="Jobs of one queue, newest first in each state",
 )  # fmt: skip
@@ -221,11 +212,11 @@ async def rendered(
 
 
 @router.get(
-    JOB, operation_id="get_job", response_model=Job, responses=told("queue-not-found", "job-not-found"),
+    JOB, operation_id="get_job", response_model=shown(Job), responses=told("queue-not-found", "job-not-found"),
     dependencies=[allow(Permission.JOB_READ)], summary="One job",
 )  # fmt: skip
 async def get_job(
-    call: Called, q: str, id: str,  # noqa: A002  # the name of the parameter
+    call: Called, q: str, id: str,  # the name of the parameter
     include: Annotated[str, Query(max_length=200, description="`why`, `attempts`, `flow`")] = "",
 ) -> Response:  # fmt: skip
     wanted = words(include, INCLUDES)
@@ -236,11 +227,11 @@ async def get_job(
 
 
 @router.get(
-    f"{JOB}/state", operation_id="get_job_state", response_model=JobStateInfo,
+    f"{JOB}/state", operation_id="get_job_state", response_model=shown(JobStateInfo),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
     summary="Where a job is, cheaply",
 )  # fmt: skip
-async def get_state(call: Called, q: str, id: str) -> Response:  # noqa: A002
+async def get_state(call: Called, q: str, id: str) -> Response:
     job = await lean(call, q, id)
     return answer(state_of(job, await _progress(call, job)))
 
@@ -252,12 +243,13 @@ async def _progress(call: Caller, job: StoredJob) -> str | None:
 
 
 @router.get(
-    f"{JOB}/result", operation_id="get_job_result", response_model=Result,
-    responses=told("queue-not-found", "job-not-found") | {202: {"model": Result, "description": "Not finished yet"}},
+    f"{JOB}/result", operation_id="get_job_result", response_model=shown(Result),
+    responses=told("queue-not-found", "job-not-found")
+    | {202: {"model": shown(Result), "description": "Not finished yet"}},
     dependencies=[allow(Permission.JOB_READ, long=True)], summary="How a job ended; waits for it if asked to",
 )  # fmt: skip
 async def get_result(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     wait: Annotated[float, Query(ge=0, le=LONGEST, description="Seconds to wait for its end.")] = 0,
 ) -> Response:  # fmt: skip
     job = await lean(call, q, id)
@@ -285,7 +277,7 @@ async def result_of(call: Caller, job: StoredJob) -> Result:
     dependencies=[allow(Permission.JOB_READ)], summary="The payload as it is stored",
 )  # fmt: skip
 async def get_payload(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
 ) -> Response:  # fmt: skip
     return await _text(call, q, id, "data", max)
@@ -297,7 +289,7 @@ async def get_payload(
     summary="The result as it is stored",
 )  # fmt: skip
 async def get_raw_result(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
 ) -> Response:  # fmt: skip
     return await _text(call, q, id, "result", max)
@@ -320,12 +312,12 @@ async def _text(call: Caller, queue: str, job_id: str, part: str, most: int | No
 
 
 @router.get(
-    f"{JOB}/logs", operation_id="get_job_logs", response_model=Logs,
+    f"{JOB}/logs", operation_id="get_job_logs", response_model=shown(Logs),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
     summary="A job's log",
 )  # fmt: skip
 async def get_logs(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     start: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 1_000,
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "asc",
@@ -348,11 +340,11 @@ async def get_logs(
 
 
 @router.post(
-    f"{JOB}/logs", operation_id="add_job_note", response_model=Logged, status_code=201,
+    f"{JOB}/logs", operation_id="add_job_note", response_model=shown(Logged), status_code=201,
     responses=told("queue-not-found", "job-not-found", "validation-failed"),
     dependencies=[allow(Permission.JOB_EDIT)], summary="Write a note into a job's log",
 )  # fmt: skip
-async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:  # noqa: A002
+async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:
     if not body.message.strip():
         refused("/message", "a note must say something")
     await lean(call, q, id)
@@ -360,31 +352,31 @@ async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:  
 
 
 @router.get(
-    f"{JOB}/attempts", operation_id="get_job_attempts", response_model=list[Attempt],
+    f"{JOB}/attempts", operation_id="get_job_attempts", response_model=shown(list[Attempt]),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
     summary="A job's attempts, oldest first",
 )  # fmt: skip
-async def get_attempts(call: Called, q: str, id: str) -> Response:  # noqa: A002
+async def get_attempts(call: Called, q: str, id: str) -> Response:
     return answer(attempts_of(await detailed(call, q, id)))
 
 
 @router.get(
-    f"{JOB}/why", operation_id="get_job_why", response_model=Why,
+    f"{JOB}/why", operation_id="get_job_why", response_model=shown(Why),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
     summary="Why it is not running, and when it may",
 )  # fmt: skip
-async def get_why(call: Called, q: str, id: str) -> Response:  # noqa: A002
+async def get_why(call: Called, q: str, id: str) -> Response:
     await lean(call, q, id)
     return answer(why_of(await call.api.monitor.why(q, id), others=call.sees_all))
 
 
 @router.get(
-    f"{JOB}/flow", operation_id="get_job_flow", response_model=FlowNode,
+    f"{JOB}/flow", operation_id="get_job_flow", response_model=shown(FlowNode),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
     summary="A job and all below it",
 )  # fmt: skip
 async def get_flow(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     depth: Annotated[int, Query(ge=0, le=100)] = 10,
     max: Annotated[int, Query(ge=1, le=2_000, description="The most jobs.")] = 500,  # noqa: A002
 ) -> Response:  # fmt: skip

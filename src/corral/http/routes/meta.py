@@ -11,8 +11,9 @@ from corral.errors import RecordNotFoundError
 from corral.http.additions import run_at_ms
 from corral.http.deps import allow, problem
 from corral.http.models.base import Listing, moment, seconds
+from corral.http.models.documented import shown
 from corral.http.models.failures import MuteBody
-from corral.http.models.links import job_path, part, queue_path, schedule_path
+from corral.http.models.links import part, queue_path, schedule_path
 from corral.http.models.meta import (
     Completion,
     FindingInfo,
@@ -51,7 +52,7 @@ _WORST = {"critical": 0, "warning": 1, "note": 2}
 
 
 @router.get(
-    "/", operation_id="get_root", response_model=Root, responses=told(),
+    "/", operation_id="get_root", response_model=shown(Root), responses=told(),
     dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="What this is",
 )  # fmt: skip
 async def get_root(call: Called) -> Response:
@@ -62,7 +63,7 @@ async def get_root(call: Called) -> Response:
 
 
 @router.get(
-    "/stats", operation_id="get_stats", response_model=Stats, responses=told("queue-not-found"),
+    "/stats", operation_id="get_stats", response_model=shown(Stats), responses=told("queue-not-found"),
     dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="All queues together, at most a second old",
 )  # fmt: skip
 async def get_stats(call: Called) -> Response:
@@ -109,7 +110,7 @@ def _totals(rows: tuple[QueueRow, ...]) -> TotalsInfo:
 
 
 @router.get(
-    "/attention", operation_id="list_attention", response_model=Listing[FindingInfo],
+    "/attention", operation_id="list_attention", response_model=shown(Listing[FindingInfo]),
     responses=told("invalid-cursor"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
     summary="What wants attention, the worst first",
 )  # fmt: skip
@@ -149,7 +150,7 @@ def _remedy(one: Finding, call: Caller) -> Remedy:
     "/attention/{id}/mute", operation_id="mute_attention", status_code=204, responses=told("validation-failed"),
     dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Do not speak of it for a while",
 )  # fmt: skip
-async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:  # noqa: A002
+async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:
     _check_finding(call, id)
     await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
     return empty()
@@ -159,7 +160,7 @@ async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:  # 
     "/attention/{id}/unmute", operation_id="unmute_attention", status_code=204, responses=told("finding-not-found"),
     dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Speak of it again",
 )  # fmt: skip
-async def unmute_attention(call: Called, id: str) -> Response:  # noqa: A002
+async def unmute_attention(call: Called, id: str) -> Response:
     _check_finding(call, id)
     try:
         await (await call.desk()).unmute("finding", id)
@@ -169,7 +170,7 @@ async def unmute_attention(call: Called, id: str) -> Response:  # noqa: A002
 
 
 def _check_finding(call: Caller, finding: str) -> None:
-    """A finding's id is its rule, its queue and what it is about. Raises: Problem: 404, of a queue that is not theirs."""
+    """An id is rule, queue and subject. Raises: Problem: 404, it is of a queue that is not theirs."""
     _, _, rest = finding.partition("/")
     if not call.sees_all and not any(call.sees(rest[:end]) for end in _ends(rest)):
         problem("finding-not-found", f"Nothing of the kind {finding!r} wants attention.")
@@ -183,7 +184,7 @@ def _ends(text: str) -> list[int]:
 
 
 @router.get(
-    "/marks", operation_id="list_marks", response_model=Listing[MarkInfo], responses=told("invalid-cursor"),
+    "/marks", operation_id="list_marks", response_model=shown(Listing[MarkInfo]), responses=told("invalid-cursor"),
     dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="Marks on the charts, oldest first",
 )  # fmt: skip
 async def list_marks(call: Called, asked: Asked) -> Response:
@@ -193,8 +194,9 @@ async def list_marks(call: Called, asked: Asked) -> Response:
 
 
 @router.post(
-    "/marks", operation_id="add_mark", response_model=MarkInfo, status_code=201, responses=told("validation-failed"),
-    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Put a mark on the charts",
+    "/marks", operation_id="add_mark", response_model=shown(MarkInfo), status_code=201,
+    responses=told("validation-failed"), dependencies=[allow(Permission.MARK_WRITE, queue=None)],
+    summary="Put a mark on the charts",
 )  # fmt: skip
 async def add_mark(call: Called, body: MarkBody) -> Response:
     at = None if body.at is None else run_at_ms(body.at)
@@ -205,7 +207,7 @@ async def add_mark(call: Called, body: MarkBody) -> Response:
     "/marks/{id}", operation_id="remove_mark", status_code=204, responses=told("mark-not-found"),
     dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Take a mark away",
 )  # fmt: skip
-async def remove_mark(call: Called, id: str) -> Response:  # noqa: A002
+async def remove_mark(call: Called, id: str) -> Response:
     await (await call.desk()).unmark(id)
     return empty()
 
@@ -214,7 +216,7 @@ async def remove_mark(call: Called, id: str) -> Response:  # noqa: A002
 
 
 @router.get(
-    "/complete", operation_id="complete_search", response_model=list[Completion], responses=told(),
+    "/complete", operation_id="complete_search", response_model=shown(list[Completion]), responses=told(),
     dependencies=[allow(Permission.JOB_READ, queue=None)], summary="What could be typed next in a search",
 )  # fmt: skip
 async def complete_search(

@@ -14,22 +14,18 @@ from corral.http.deps import allow, need, problem
 from corral.http.etags import check_match, etag_of, unchanged
 from corral.http.models.base import Listing, moment, when
 from corral.http.models.defaults import declared_of, schemas_of
+from corral.http.models.documented import shown
+from corral.http.models.queue_bodies import MatchBody, PauseBody, QueueBody, ReasonBody, RetentionBody, WindowBody
 from corral.http.models.queues import (
     Autoscale,
     Changed,
     Deduplication,
-    MatchBody,
     NameSchema,
-    PauseBody,
     PauseInfo,
     Priorities,
     PriorityCount,
     Queue,
-    QueueBody,
-    ReasonBody,
-    RetentionBody,
     Schemas,
-    WindowBody,
     autoscale_of,
     details_of,
     queue_of,
@@ -54,7 +50,7 @@ Sort = Literal["attention", "name", "waiting", "active", "failed", "oldest", "ra
 
 
 @router.get(
-    "/queues", operation_id="list_queues", response_model=Listing[Queue], responses=told("invalid-cursor"),
+    "/queues", operation_id="list_queues", response_model=shown(Listing[Queue]), responses=told("invalid-cursor"),
     dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="Queues, those that want attention first",
 )  # fmt: skip
 async def list_queues(
@@ -79,7 +75,7 @@ async def list_queues(
 
 
 @router.get(
-    "/queues/{q}", operation_id="get_queue", response_model=Queue, responses=told("queue-not-found"),
+    "/queues/{q}", operation_id="get_queue", response_model=shown(Queue), responses=told("queue-not-found"),
     dependencies=[allow(Permission.QUEUE_READ)], summary="One queue with its settings",
 )  # fmt: skip
 async def get_queue(
@@ -145,7 +141,7 @@ async def exists(call: Caller, name: str) -> None:
 
 
 @router.get(
-    "/queues/{q}/autoscale", operation_id="get_queue_autoscale", response_model=Autoscale,
+    "/queues/{q}/autoscale", operation_id="get_queue_autoscale", response_model=shown(Autoscale),
     responses=told("queue-not-found"), dependencies=[allow(Permission.METRICS_READ)],
     summary="How many workers the queue wants, for KEDA and its kin",
 )  # fmt: skip
@@ -157,7 +153,7 @@ async def get_autoscale(
 
 
 @router.get(
-    "/queues/{q}/priorities", operation_id="get_queue_priorities", response_model=Priorities,
+    "/queues/{q}/priorities", operation_id="get_queue_priorities", response_model=shown(Priorities),
     responses=told("queue-not-found"), dependencies=[allow(Permission.QUEUE_READ)],
     summary="Waiting jobs by priority, best first",
 )  # fmt: skip
@@ -169,7 +165,7 @@ async def get_priorities(call: Called, q: str) -> Response:
 
 
 @router.get(
-    "/queues/{q}/schema", operation_id="get_queue_schema", response_model=Schemas,
+    "/queues/{q}/schema", operation_id="get_queue_schema", response_model=shown(Schemas),
     responses=told("queue-not-found", "unknown-job-name"), dependencies=[allow(Permission.QUEUE_READ)],
     summary="How payloads look, where the application is known",
 )  # fmt: skip
@@ -195,7 +191,7 @@ async def get_schema(
 
 
 @router.get(
-    "/queues/{q}/dedup/{key}", operation_id="get_deduplication", response_model=Deduplication,
+    "/queues/{q}/dedup/{key}", operation_id="get_deduplication", response_model=shown(Deduplication),
     responses=told("queue-not-found", "not-found"), dependencies=[allow(Permission.QUEUE_READ)],
     summary="The job that keeps others with this key out",
 )  # fmt: skip
@@ -224,7 +220,7 @@ async def delete_deduplication(call: Called, q: str, key: str) -> Response:
 
 
 @router.patch(
-    "/queues/{q}", operation_id="change_queue", response_model=Queue,
+    "/queues/{q}", operation_id="change_queue", response_model=shown(Queue),
     responses=told("queue-not-found", "precondition-required", "precondition-failed", "validation-failed"),
     dependencies=[allow(Permission.QUEUE_SETTINGS)], summary="Change limits and retention",
 )  # fmt: skip
@@ -266,7 +262,7 @@ async def _now(call: Caller, name: str) -> Response:
 
 
 @router.post(
-    "/queues/pause", operation_id="pause_queues", response_model=Changed, responses=told("validation-failed"),
+    "/queues/pause", operation_id="pause_queues", response_model=shown(Changed), responses=told("validation-failed"),
     dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)], summary="Pause all queues that fit",
 )  # fmt: skip
 async def pause_queues(call: Called, body: MatchBody) -> Response:
@@ -279,7 +275,7 @@ async def pause_queues(call: Called, body: MatchBody) -> Response:
 
 
 @router.post(
-    "/queues/resume", operation_id="resume_queues", response_model=Changed, responses=told("validation-failed"),
+    "/queues/resume", operation_id="resume_queues", response_model=shown(Changed), responses=told("validation-failed"),
     dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)], summary="Resume all queues that fit",
 )  # fmt: skip
 async def resume_queues(call: Called, body: MatchBody) -> Response:
@@ -308,7 +304,7 @@ async def _matching(call: Caller, body: MatchBody, *, paused: bool) -> list[str]
 
 
 @router.post(
-    "/queues/{q}/pause", operation_id="pause_queue", response_model=Queue, responses=told("queue-not-found"),
+    "/queues/{q}/pause", operation_id="pause_queue", response_model=shown(Queue), responses=told("queue-not-found"),
     dependencies=[allow(Permission.QUEUE_PAUSE)], summary="Hand out no jobs, for a while or until resumed",
 )  # fmt: skip
 async def pause_queue(call: Called, q: str, body: PauseBody | None = None) -> Response:
@@ -318,7 +314,7 @@ async def pause_queue(call: Called, q: str, body: PauseBody | None = None) -> Re
 
 
 @router.post(
-    "/queues/{q}/resume", operation_id="resume_queue", response_model=Queue, responses=told("queue-not-found"),
+    "/queues/{q}/resume", operation_id="resume_queue", response_model=shown(Queue), responses=told("queue-not-found"),
     dependencies=[allow(Permission.QUEUE_PAUSE)], summary="Hand out jobs again",
 )  # fmt: skip
 async def resume_queue(call: Called, q: str, body: ReasonBody | None = None) -> Response:

@@ -1,7 +1,6 @@
 """Schedules: what runs when."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar
 
 from fastapi import APIRouter, Query
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from corral.http.deps import allow, problem
 from corral.http.etags import check_match, etag_of, unchanged
 from corral.http.idempotency import once
 from corral.http.models.base import Listing
+from corral.http.models.documented import shown
 from corral.http.models.jobs import Job
 from corral.http.models.links import job_path, schedule_path
 from corral.http.models.plans import (
@@ -33,7 +33,7 @@ from corral.http.models.plans import (
     template_of,
     zone_of,
 )
-from corral.http.models.queues import ReasonBody
+from corral.http.models.queue_bodies import ReasonBody
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, told
@@ -56,7 +56,7 @@ State = Literal["active", "paused", "overdue", "lost", "ended"]
 
 
 @router.get(
-    "/schedules", operation_id="list_schedules", response_model=Listing[ScheduleInfo],
+    "/schedules", operation_id="list_schedules", response_model=shown(Listing[ScheduleInfo]),
     responses=told("invalid-cursor"), dependencies=[allow(Permission.SCHEDULE_READ, queue=None)],
     summary="Schedules of all queues",
 )  # fmt: skip
@@ -70,7 +70,7 @@ async def list_schedules(
 
 
 @router.get(
-    "/queues/{q}/schedules", operation_id="list_queue_schedules", response_model=Listing[ScheduleInfo],
+    "/queues/{q}/schedules", operation_id="list_queue_schedules", response_model=shown(Listing[ScheduleInfo]),
     responses=told("queue-not-found", "invalid-cursor"), dependencies=[allow(Permission.SCHEDULE_READ)],
     summary="Schedules of one queue",
 )  # fmt: skip
@@ -115,11 +115,11 @@ def _tag(schedule: Schedule) -> str:
 
 
 @router.get(
-    ONE, operation_id="get_schedule", response_model=ScheduleInfo,
+    ONE, operation_id="get_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_READ)],
     summary="One schedule",
 )  # fmt: skip
-async def get_schedule(call: Called, q: str, id: str) -> Response:  # noqa: A002
+async def get_schedule(call: Called, q: str, id: str) -> Response:
     shown, etag = await _shown(call, await call.api.monitor.planned(q, id))
     if unchanged(call.request, etag):
         return Response(status_code=304, headers={"ETag": etag})
@@ -127,12 +127,12 @@ async def get_schedule(call: Called, q: str, id: str) -> Response:  # noqa: A002
 
 
 @router.get(
-    f"{ONE}/next", operation_id="get_schedule_runs", response_model=Runs,
+    f"{ONE}/next", operation_id="get_schedule_runs", response_model=shown(Runs),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_READ)],
     summary="The runs to come, in two zones",
 )  # fmt: skip
 async def get_runs(
-    call: Called, q: str, id: str,  # noqa: A002
+    call: Called, q: str, id: str,
     n: Annotated[int, Query(ge=1, le=100)] = 10,
     here: Annotated[str, Query(max_length=100, description="The reader's zone.")] = "UTC",
 ) -> Response:  # fmt: skip
@@ -141,8 +141,9 @@ async def get_runs(
 
 
 @router.post(
-    "/schedules/preview", operation_id="preview_schedule", response_model=Runs, responses=told("invalid-schedule"),
-    dependencies=[allow(Permission.SCHEDULE_READ, queue=None)], summary="What a timing would do",
+    "/schedules/preview", operation_id="preview_schedule", response_model=shown(Runs),
+    responses=told("invalid-schedule"), dependencies=[allow(Permission.SCHEDULE_READ, queue=None)],
+    summary="What a timing would do",
 )  # fmt: skip
 async def preview_schedule(call: Called, body: PreviewBody) -> Response:
     at = call.api.monitor.at()
@@ -177,13 +178,13 @@ def _invalid(error: Exception) -> NoReturn:
 
 
 @router.put(
-    ONE, operation_id="put_schedule", response_model=ScheduleInfo,
+    ONE, operation_id="put_schedule", response_model=shown(ScheduleInfo),
     responses=told("precondition-required", "precondition-failed", "invalid-schedule", "validation-failed",
                    "unknown-job-name", "redacted-field")
-    | {201: {"model": ScheduleInfo, "description": "It is new"}},
+    | {201: {"model": shown(ScheduleInfo), "description": "It is new"}},
     dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Create a schedule, or replace one",
 )  # fmt: skip
-async def put_schedule(call: Called, q: str, id: str, body: ScheduleBody) -> Response:  # noqa: A002
+async def put_schedule(call: Called, q: str, id: str, body: ScheduleBody) -> Response:
     before = await _found(call, q, id)
     if before is not None:
         check_match(call.request, _tag(before))
@@ -191,13 +192,16 @@ async def put_schedule(call: Called, q: str, id: str, body: ScheduleBody) -> Res
         problem("precondition-failed", f"There is no schedule {id!r} to match.")
     text = await _template_text(call, q, given=True)
     try:
+        job = _template(call, q, body.job, text)
         plan = Schedule(
-            key=id, queue=q, timing=_timing(body.pattern, body.every_ms, body.tz),
+            key=id, queue=q, name=job.name, data=job.data, options=job.options, priority=job.priority,
+            timing=_timing(body.pattern, body.every_ms, body.tz),
             start_at=None if body.start is None else run_at_ms(body.start),
             end_at=None if body.end is None else run_at_ms(body.end), limit=body.limit,
-            missed=_word(Missed, body.missed_policy, "/missed_policy"), overlap=_word(Overlap, body.overlap, "/overlap"),
-            owner="" if before is None else before.owner, **_template(call, q, body.job, text),
-        )  # type: ignore[arg-type]  # fmt: skip
+            missed=_word(Missed, body.missed_policy, "/missed_policy"),
+            overlap=_word(Overlap, body.overlap, "/overlap"),
+            owner="" if before is None else before.owner,
+        )  # fmt: skip
         stored = await (await call.desk()).put_schedule(plan)
     except PayloadError as error:
         problem("validation-failed", "The payload is refused.", errors=complaints(error, "/job/data"))
@@ -224,7 +228,16 @@ async def _template_text(call: Caller, queue: str, *, given: bool) -> str | None
     return text
 
 
-def _template(call: Caller, queue: str, body: TemplateBody, text: str | None) -> Mapping[str, object]:
+class Made(NamedTuple):
+    """What the jobs of a schedule are made of."""
+
+    name: str
+    data: str
+    options: JobOptions
+    priority: int
+
+
+def _template(call: Caller, queue: str, body: TemplateBody, text: str | None) -> Made:
     """The name, payload and options of a schedule's jobs. Raises: UnknownJobError. Problem (422)."""
     for key in body.opts.model_fields_set:
         if key in OWN and key != "priority":
@@ -233,7 +246,7 @@ def _template(call: Caller, queue: str, body: TemplateBody, text: str | None) ->
     defaults = NO_OPTIONS if made is None else made.handler.options
     options: JobOptions = options_of(body.opts, "/job/opts").over(defaults)
     priority = body.opts.priority if body.opts.priority is not None else 0 if made is None else made.priority
-    return {"name": body.name, "data": text or "{}", "options": options, "priority": priority}
+    return Made(body.name, text or "{}", options, priority)
 
 
 W = TypeVar("W", Missed, Overlap)
@@ -247,12 +260,12 @@ def _word(kind: type[W], said: str, pointer: str) -> W:
 
 
 @router.patch(
-    ONE, operation_id="change_schedule", response_model=ScheduleInfo,
+    ONE, operation_id="change_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found", "precondition-required", "precondition-failed",
                    "invalid-schedule", "validation-failed", "redacted-field"),
     dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Change a schedule",
 )  # fmt: skip
-async def change_schedule(call: Called, q: str, id: str, body: SchedulePatch) -> Response:  # noqa: A002
+async def change_schedule(call: Called, q: str, id: str, body: SchedulePatch) -> Response:
     before = await call.api.monitor.planned(q, id)
     check_match(call.request, _tag(before))
     text = await _template_text(call, q, given=body.job is not None)
@@ -290,7 +303,7 @@ def _edits(call: Caller, before: Schedule, body: SchedulePatch, text: str | None
     if body.overlap is not None:
         edits["overlap"] = _word(Overlap, body.overlap, "/overlap")
     if body.job is not None:
-        template = dict(_template(call, before.queue, body.job, text))
+        template: dict[str, object] = _template(call, before.queue, body.job, text)._asdict()
         if text is None:  # no payload was sent: it stays
             del template["data"]
         edits |= template
@@ -302,18 +315,18 @@ def _edits(call: Caller, before: Schedule, body: SchedulePatch, text: str | None
     responses=told("queue-not-found", "schedule-not-found", "precondition-required", "precondition-failed"),
     dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Delete a schedule; its jobs stay",
 )  # fmt: skip
-async def remove_schedule(call: Called, q: str, id: str) -> Response:  # noqa: A002
+async def remove_schedule(call: Called, q: str, id: str) -> Response:
     check_match(call.request, _tag(await call.api.monitor.planned(q, id)))
     await (await call.desk()).drop_schedule(q, id)
     return empty()
 
 
 @router.post(
-    f"{ONE}/run", operation_id="run_schedule", response_model=Job, status_code=201,
+    f"{ONE}/run", operation_id="run_schedule", response_model=shown(Job), status_code=201,
     responses=told("queue-not-found", "schedule-not-found", "idempotency-mismatch", "idempotency-in-flight"),
     dependencies=[allow(Permission.SCHEDULE_RUN)], summary="Run it now, without moving its next run",
 )  # fmt: skip
-async def run_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def run_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     async def work() -> Response:
         added = await (await call.desk((body or ReasonBody()).reason)).run_schedule(q, id)
         shown, etag = await rendered(call, await detailed(call, q, added.id))
@@ -323,29 +336,29 @@ async def run_schedule(call: Called, q: str, id: str, body: ReasonBody | None = 
 
 
 @router.post(
-    f"{ONE}/pause", operation_id="pause_schedule", response_model=ScheduleInfo,
+    f"{ONE}/pause", operation_id="pause_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
     summary="Let no slot run until it is resumed",
 )  # fmt: skip
-async def pause_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def pause_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).pause_schedule(q, id))
 
 
 @router.post(
-    f"{ONE}/resume", operation_id="resume_schedule", response_model=ScheduleInfo,
+    f"{ONE}/resume", operation_id="resume_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
     summary="Go on with the next slot",
 )  # fmt: skip
-async def resume_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def resume_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).resume_schedule(q, id))
 
 
 @router.post(
-    f"{ONE}/repair", operation_id="repair_schedule", response_model=ScheduleInfo,
+    f"{ONE}/repair", operation_id="repair_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
     summary="Give a lost one its next run",
 )  # fmt: skip
-async def repair_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:  # noqa: A002
+async def repair_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).repair_schedule(q, id))
 
 

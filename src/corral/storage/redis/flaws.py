@@ -10,6 +10,8 @@ LISTS = ("wait", "paused", "active")
 SETS = ("prioritized", "delayed", "waiting-children", "completed", "failed")
 #: Ids of each state that are looked at, the newest, and keys that are looked through for locks, over all queues.
 LOOKED, KEYS, STEP = 1_000, 200_000, 1_000
+#: Events of a queue that are too many (10,000 are kept), and the newest BullMQ whose layout is known.
+EVENTS, KEPT, BULLMQ = 100_000, 10_000, 6
 #: Ids and locks are looked at again inside the server before they go: a worker may have been faster.
 _DROP = (
     "if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end "
@@ -33,6 +35,7 @@ async def flaws(server: Server, prefix: str, queues: Sequence[str]) -> list[Flaw
             found.append(
                 Flaw(defect=Defect.ORPHAN, queue=queue, count=len(ids), where=where, ids=tuple(map(_text, ids[:10])))
             )
+        found += await _looks(server, queue, f"{prefix}:{queue}:")
     for queue, locked in (await _locks(server, prefix, queues)).items():
         ids = [job_id for job_id in locked if not await _runs(server, f"{prefix}:{queue}:", job_id)]
         if ids:
@@ -54,6 +57,19 @@ async def _orphans(server: Server, base: str) -> dict[str, list[bytes]]:
         if gone:
             orphans[state] = gone
     return orphans
+
+
+async def _looks(server: Server, queue: str, base: str) -> list[Flaw]:
+    """Events that nobody has cut, and a BullMQ that nobody knows."""
+    length, version = await server.commands(("XLEN", base + "events"), ("HGET", base + "meta", "version"))
+    found = []
+    if isinstance(length, int) and length > EVENTS:
+        found.append(Flaw(defect=Defect.LOG, queue=queue, count=length))
+    words = version.decode(errors="replace") if isinstance(version, bytes) else ""
+    major = words.rpartition(":")[2].partition(".")[0]
+    if words.startswith("bullmq") and major.isdigit() and int(major) > BULLMQ:
+        found.append(Flaw(defect=Defect.STRANGER, queue=queue, count=1, text=words))
+    return found
 
 
 async def _locks(server: Server, prefix: str, queues: Sequence[str]) -> dict[str, list[bytes]]:
@@ -99,6 +115,8 @@ async def mend(server: Server, prefix: str, flaw: Flaw) -> bool:
             if not await _runs(server, base, one):
                 key = base.encode() + one + b":lock"
                 changed += await server.commands(("EVAL", _FREE, 2, base + "active", key, one))
+    elif flaw.defect is Defect.LOG:
+        changed += await server.commands(("XTRIM", base + "events", "MAXLEN", "~", KEPT))
     return any(isinstance(one, int) and one > 0 for one in changed)
 
 

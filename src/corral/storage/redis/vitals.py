@@ -10,7 +10,9 @@ from corral.storage.redis.checks import SAFE
 from corral.storage.redis.connection import Server
 from corral.storage.redis.link import Command, Reply
 from corral.storage.vital import Vital, fill, size
+from corral.timing import now_ms
 
+SKEW_MS = 250  #: of clocks: leases and delays are counted by the server's, logs by this machine's
 SLOW_MS = 20.0  #: of a call there and back: a worker makes one for each batch
 CALLS = 5
 _CONFIG = "set it with CONFIG SET and in the server's configuration"
@@ -19,7 +21,7 @@ _CONFIG = "set it with CONFIG SET and in the server's configuration"
 async def vitals(server: Server) -> list[Vital]:
     """What INFO, CONFIG and the clock tell. Raises: StorageUnavailableError."""
     info: dict[str, str] = {}
-    for section in ("server", "memory", "persistence"):
+    for section in ("server", "clients", "memory", "persistence"):
         info |= _lines(await _ask(server, ("INFO", section)))
     pauses = []
     for _ in range(CALLS):
@@ -34,6 +36,9 @@ async def vitals(server: Server) -> list[Vital]:
         Vital(
             "latency", f"{latency:.1f} ms a call", "put workers and server closer together" if latency > SLOW_MS else ""
         ),
+        *_clock(await _ask(server, ("TIME",))),
+        *_clients(info),
+        *_access(server, await _ask(server, ("ACL", "WHOAMI"))),
         *_eviction(info),
         *_memory(info),
         *_persistence(info, fsync, saves),
@@ -61,6 +66,43 @@ def _version(info: Mapping[str, str], server: Server) -> Vital:
     if "valkey_version" in info:
         return Vital("server", f"Valkey {info['valkey_version']}")
     return Vital("server", f"Redis {info.get('redis_version') or '.'.join(map(str, server.version))}")
+
+
+def _clock(answer: Reply) -> Iterator[Vital]:
+    match answer:
+        case [bytes() as seconds, bytes() as micros]:
+            skew = abs(int(seconds) * 1_000 + int(micros) // 1_000 - now_ms())
+            text = f"the server's clock and this machine's are {skew / 1000:.3g} s apart"
+            yield Vital("clock", text, "let both follow the network's time (NTP)" if skew > SKEW_MS else "")
+
+
+def _clients(info: Mapping[str, str]) -> Iterator[Vital]:
+    used, most = int(info.get("connected_clients") or 0), int(info.get("maxclients") or 0)
+    if used and most:
+        yield fill(
+            "clients", f"{used:,} of {most:,} connections", used, most, "raise maxclients, or find who opens so many"
+        )
+
+
+def _access(server: Server, user: Reply) -> Iterator[Vital]:
+    """Whether anybody on the network may do everything."""
+    place = server.place
+    near = all(isinstance(one, str) or is_near(one[0]) for one in place.addresses)
+    if user is None:
+        return
+    if place.password or near:
+        how = "a password" if place.password else "no password, on this machine only"
+        yield Vital("access", f"{how}{', TLS' if place.tls else ''}")
+        return
+    yield Vital(
+        "access", f"{place} needs no password: whoever reaches it may do everything",
+        f"requirepass, or a user with ACL SETUSER: {_CONFIG}",
+    )  # fmt: skip
+
+
+def is_near(host: str) -> bool:
+    """Whether an address is this machine's own."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _eviction(info: Mapping[str, str]) -> Iterator[Vital]:

@@ -25,7 +25,7 @@ local function take_out(q, ids)
   if #ids <= FEW and length > FEW then
     local found = {}
     for _, id in ipairs(ids) do found[id] = call('LPOS', q.active, id, 'RANK', -1) or nil end
-    for id in pairs(found) do call('LREM', q.active, -1, id) end
+    for id in pairs(found) do call('LREM', q.active, '-1', id) end
     return found
   elseif length > 4 * #ids then
     local found, count = places_of(q, ids, length), 0
@@ -47,7 +47,7 @@ local function take_out(q, ids)
     call('LTRIM', q.active, 0, -#ids - 1)
     return found
   end
-  local active, rest = call('LRANGE', q.active, 0, -1), {}
+  local active, rest = call('LRANGE', q.active, '0', '-1'), {}
   found = {}
   for i = 1, #ids do leaving[ids[i]] = true end
   for place = 1, #active do
@@ -62,6 +62,9 @@ local function take_out(q, ids)
   if #rest > 0 then call('RPUSH', q.active, unpack(rest)) end
   return found
 end
+
+-- One job, whose place does not matter.
+local function take_one(q, id) return { [id] = call('LREM', q.active, '-1', id) == 1 or nil } end
 
 -- Which verdicts still hold: their lock is theirs and their job is active. Also answers their ids.
 local function accept(q, verdicts, refused)

@@ -3,9 +3,10 @@
 -- Nearly all turns are like that, and end here: before the hundred functions that the others need are defined, which is a quarter of
 -- what a turn of one job costs. Whatever is special is left to those, unchanged.
 
--- Whether the queue has no groups, holds, further windows, nor caps for names.
+-- Whether the queue has no groups, holds, further windows, caps for names, nor jobs that were set aside for one.
 local function is_usual(q)
-  if meta(q).guarded or call('HGET', q.settings, 'names') then return false end
+  local m = meta(q)
+  if m.guarded or m.bounded and (call('HGET', q.settings, 'names') or call('ZCARD', q.held) > 0) then return false end
   q.caps = false
   return true
 end
@@ -37,7 +38,7 @@ end
 local function settle_plain(q, done)
   local looks, ids = look_at_all(q, done)
   if not looks then return nil end
-  local active, runs, refused, accepted = take_out(q, ids), {}, {}, {}
+  local active, runs, refused, accepted = #ids == 1 and take_one(q, ids[1]) or take_out(q, ids), {}, {}, {}
   for r = 1, #done do
     local list, run = done[r][4], { count = done[r][2], age_ms = done[r][3], ids = {}, results = {} }
     for at = 1, #list, 2 do
@@ -61,7 +62,7 @@ end
 -- The next jobs of the list, as rows, and whether all of them are new; nil when there is one that must not simply run: then they are in
 -- the list as before.
 local function pick_plain(q, count)
-  local ids, base = call('RPOP', q.wait, count) or {}, q.base
+  local ids, base = call('RPOP', q.wait, string.format('%d', count)) or {}, q.base
   local found, rows, new = {}, {}, true
   for i = 1, #ids do
     local fields = redis.pcall('HGETALL', base .. ids[i])
@@ -97,9 +98,9 @@ end
 local function take_plain(q, wish)
   local m = meta(q)
   if m.paused or m.max or m.concurrency then return nil end
-  local first = call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')
+  local first = call('ZRANGE', q.delayed, '0', '0', 'WITHSCORES') -- a number would be formatted, which is dearer than the command
   local next_at = first[2] and math.floor(tonumber(first[2]) / 4096) or nil
-  if next_at and next_at <= now or call('ZCARD', q.prioritized) > 0 or call('ZCARD', q.held) > 0 then return nil end
+  if next_at and next_at <= now or call('ZCARD', q.prioritized) > 0 then return nil end
   local count = math.min(wish.count, 256)
   local claimed = { ids = {}, next_at = next_at, now = now }
   if count < 1 then return claimed end

@@ -21,7 +21,7 @@ local function finish_score(q, state)
   local field = 'last_' .. state
   local place = rawget(q, field)
   if not place then
-    local newest = tonumber(call('ZRANGE', q.base .. state, -1, -1, 'WITHSCORES')[2] or nil) or 0
+    local newest = tonumber(call('ZRANGE', q.base .. state, '-1', '-1', 'WITHSCORES')[2] or nil) or 0
     place = math.floor(newest) == now and math.floor((newest - now) * 1000 + 0.5) or -1
   end
   place = math.min(place + 1, 999)

@@ -57,7 +57,7 @@ local function meta(q)
   local known = rawget(q, 'known')
   if known then return known end
   local found = call('HMGET', q.base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version',
-    'corral')
+    'corral', 'corral:bounds')
   known = {
     paused = found[1] and true or false,
     concurrency = tonumber(found[2] or nil),
@@ -67,6 +67,7 @@ local function meta(q)
     founded = found[5] and true or false,
     version = found[6] or '',
     guarded = found[7] and true or false, -- it has groups, holds or further windows: lib/groups.lua
+    bounded = found[8] and true or false, -- it has, or had, caps for names or a limit for producers
   }
   rawset(q, 'known', known)
   return known

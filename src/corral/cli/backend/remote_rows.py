@@ -1,0 +1,313 @@
+"""What the HTTP API answers, as rows: the same fields as `rows` makes from the monitor."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeAlias, cast
+
+from corral.cli.backend.rows import PREVIEW
+from corral.cli.text import cut
+
+Json: TypeAlias = Mapping[str, object]
+
+
+def of(value: object, key: str) -> Json:
+    """A table inside of a table; an empty one when it is not there."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return cast(Json, found) if isinstance(found, Mapping) else {}
+
+
+def items(value: object, key: str = "items") -> list[Json]:
+    """A list of tables inside of a table."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def table(value: object) -> Json:
+    """An answer that is a table."""
+    return cast(Json, value) if isinstance(value, Mapping) else {}
+
+
+def seconds(ms: object) -> float | None:
+    """Milliseconds as seconds."""
+    return round(ms / 1000, 3) if isinstance(ms, int | float) else None
+
+
+def since(at: object) -> float | None:
+    """How many seconds have passed since an instant; never below zero."""
+    if not isinstance(at, str):
+        return None
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
+
+
+def queue_row(queue: Json) -> dict[str, object]:
+    counts, rates, paused = of(queue, "counts"), of(queue, "rates"), of(queue, "paused")
+    minutes = cast(float, rates.get("window_ms") or 60_000) / 60_000
+    return {
+        "queue": queue["name"],
+        "state": queue["state"],
+        "attention": queue["attention"],
+        **{
+            key: counts.get(key)
+            for key in (
+                "waiting", "active", "delayed", "waiting_children", "completed", "failed", "completed_total",
+                "failed_total",
+            )
+        },
+        "oldest_s": queue["oldest_waiting_seconds"],
+        "window_s": seconds(rates.get("window_ms")),
+        "done_per_min": round(cast(int, rates.get("completed") or 0) / minutes, 2),
+        "failed_per_min": round(cast(int, rates.get("failed") or 0) / minutes, 2),
+        "retried_per_min": round(cast(int, rates.get("retried") or 0) / minutes, 2),
+        "failed_rate": _rounded(rates.get("failure_ratio")),
+        "mean_wait_s": seconds(of(queue, "wait_ms").get("mean")),
+        "mean_run_s": seconds(of(queue, "run_ms").get("mean")),
+        "p95_wait_s": seconds(of(queue, "wait_ms").get("p95")),
+        "p95_run_s": seconds(of(queue, "run_ms").get("p95")),
+        "workers": queue["workers"],
+        "slots": queue["slots"],
+        "busy": queue["busy"],
+        "paused_reason": paused.get("reason") or "",
+    }  # fmt: skip
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, int | float) else None
+
+
+def queue_detail(queue: Json) -> dict[str, object]:
+    details, hold = of(queue, "details"), of(queue, "hold")
+    return {
+        **queue_row(queue),
+        "held_until": hold.get("until"),
+        "hold_reason": hold.get("reason") or "",
+        "rate_limit": limit_text(of(queue, "rate_limit")),
+        "concurrency": queue["global_concurrency"],
+        "name_concurrency": dict(of(details, "name_concurrency")),
+        "priorities": dict(of(details, "priorities")),
+        "groups": of(details, "groups").get("total", 0),
+        "schedules": details.get("schedules", 0),
+        "keep_completed": _keep(of(details, "keep_completed")),
+        "keep_failed": _keep(of(details, "keep_failed")),
+    }
+
+
+def limit_text(limit: Json) -> str | None:
+    return f"{limit['max']} / {cast(int, limit['duration_ms']) / 1000:g} s" if limit else None
+
+
+def _keep(keep: Json) -> dict[str, object] | None:
+    return {"age_s": seconds(keep.get("age_ms")), "count": keep.get("count")} if keep else None
+
+
+def finding_row(one: Json) -> dict[str, object]:
+    keys = ("id", "rule", "severity", "queue", "message")
+    return {**{key: one.get(key) for key in keys}, "remedy": of(one, "remedy").get("text"), "since": one.get("since")}
+
+
+def job_row(job: Json) -> dict[str, object]:
+    return {
+        "queue": job["queue"],
+        "id": job["id"],
+        "name": job["name"],
+        "state": job["state"],
+        "priority": job["priority"],
+        "tags": job["tags"],
+        "attempts_made": job["attempts_made"],
+        "created_at": job["created_at"],
+        "age_s": since(job["created_at"]),
+        "run_at": job["run_at"],
+        "started_at": job["processed_at"],
+        "finished_at": job["finished_at"],
+        "wait_s": seconds(job["wait_ms"]),
+        "run_s": seconds(job["run_ms"]),
+        "worker": job["worker"],
+        "fingerprint": job["fingerprint"],
+        "failed_reason": job["failed_reason"],
+        "preview": cut(str(job["payload_preview"]), PREVIEW),
+        "size": job["size_bytes"],
+    }
+
+
+def job_detail(job: Json) -> dict[str, object]:
+    parent, error = of(job, "parent"), of(job, "error")
+    traces = [
+        stack for one in items(job, "attempts") if isinstance(stack := of(one, "error").get("stack"), str) and stack
+    ]
+    return {
+        "queue": job["queue"],
+        "id": job["id"],
+        "name": job["name"],
+        "state": job["state"],
+        "priority": job["priority"],
+        "tags": job["tags"],
+        "created_at": job["created_at"],
+        "run_at": job["run_at"],
+        "started_at": job["processed_at"],
+        "finished_at": job["finished_at"],
+        "wait_s": seconds(job["wait_ms"]),
+        "run_s": seconds(job["run_ms"]),
+        "attempts_made": job["attempts_made"],
+        "attempts": job["attempts_max"],
+        "crashes": job["stalled"],
+        "worker": job["worker"],
+        "group": job["group"],
+        "dedup": job["dedup"],
+        "schedule": job["schedule"],
+        "scheduled_for": job.get("scheduled_for"),
+        "parent": f"{parent['queue']}/{parent['id']}" if parent else None,
+        "pending_children": job["children_pending"],
+        "rerun_of": job["rerun_of"],
+        "trace_id": job["trace_id"],
+        "fingerprint": job["fingerprint"],
+        "size": job["size_bytes"],
+        "progress": job["progress"],
+        "data": job.get("data"),
+        "result": job.get("result"),
+        "failed_reason": job["failed_reason"],
+        "traces": traces or ([error["stack"]] if error.get("stack") else []),
+        "whole": job.get("whole", True),
+    }
+
+
+def why_row(why: Json) -> dict[str, object]:
+    estimate = of(why, "estimate")
+    return {
+        "queue": why["queue"],
+        "id": why["id"],
+        "state": why["state"],
+        "starts_at": estimate.get("start_at"),
+        "assumptions": estimate.get("assumptions") or [],
+        "reasons": [
+            {
+                "code": one["code"], "message": one["message"], "remedy": one.get("remedy") or None,
+                "until": one.get("until"),
+            }
+            for one in items(why, "reasons")
+        ],
+    }  # fmt: skip
+
+
+def node_row(node: Json) -> dict[str, object]:
+    return {
+        "queue": node["queue"],
+        "id": node["id"],
+        "name": node.get("name"),
+        "state": node["state"],
+        "reason": node.get("reason"),
+        "left_out": node.get("left_out", 0),
+        "repeated": node.get("repeated", False),
+        "children": [node_row(one) for one in items(node, "children")],
+    }
+
+
+def flow_row(flow: Json) -> dict[str, object]:
+    job = of(flow, "job")
+    keys = ("queue", "id", "name", "state", "done", "failed", "pending", "complete")
+    created = job.get("created_at")
+    return {**{key: flow.get(key) for key in keys}, "created_at": created, "age_s": since(created)}
+
+
+def failure_row(group: Json, queue: str) -> dict[str, object]:
+    queues, example = of(group, "queues"), of(group, "example")
+    return {
+        "fingerprint": group["fingerprint"],
+        "queue": queue,
+        "type": group["type"],
+        "message": group["message"],
+        "jobs": queues.get(queue, group["count"]),
+        "recent": group["recent"],
+        "trend": group["buckets"],
+        "first_at": group["first_at"],
+        "last_at": group["last_at"],
+        "last_s": since(group["last_at"]),
+        "last_job_id": example.get("id") if example.get("queue") in (queue, None) else None,
+    }
+
+
+def schedule_row(one: Json) -> dict[str, object]:
+    last, when, tz = of(one, "last"), str(one["when"]), one["tz"]
+    return {
+        "key": one["id"],
+        "queue": one["queue"],
+        "job": one["name"],
+        "when": f"{when} ({tz})" if tz != "UTC" and not when.startswith("every") else when,
+        "in_words": one["text"],
+        "next_at": one["next_at"],
+        "last_at": last.get("at"),
+        "last_state": last.get("state"),
+        "last_job_id": last.get("job_id"),
+        "fired": one["iterations"],
+        "state": one["state"],
+        "overdue_s": one["overdue_seconds"],
+        "missed": one["missed_policy"],
+        "overlap": one["overlap"],
+        "start_at": one["start"],
+        "end_at": one["end"],
+        "limit": one["limit"],
+        "owner": one["managed_by"],
+        "data": one["payload_preview"],
+    }
+
+
+def run_row(run: Json) -> dict[str, object]:
+    return {"at": run["at"], "local": run["there"], "here": run["here"], "note": run.get("mark")}
+
+
+def worker_row(worker: Json) -> dict[str, object]:
+    return {
+        "id": worker["id"],
+        "name": worker["name"],
+        "host": worker["host"],
+        "pid": worker["pid"],
+        "state": worker["state"],
+        "queues": list(of(worker, "queues")),
+        "running": worker["busy"],
+        "slots": worker["slots"],
+        "started_at": worker["started_at"],
+        "up_s": since(worker["started_at"]),
+        "seen_at": worker["beat_at"],
+        "seen_s": worker["silent_seconds"],
+        "version": worker["version"],
+        "jobs": [
+            {"queue": job["queue"], "id": job["id"], "name": job["name"], "run_s": since(job["started_at"])}
+            for job in items(worker, "jobs")
+        ],
+    }
+
+
+def operation_row(one: Json) -> dict[str, object]:
+    keys = ("id", "action", "state", "query", "total", "done", "failed", "skipped", "by", "reason", "created_at",
+            "finished_at")  # fmt: skip
+    return {
+        **{key: one.get(key) for key in keys},
+        "errors": [
+            {"queue": bad["queue"], "id": bad["id"], "code": of(bad, "problem").get("code")}
+            for bad in items(one, "errors")
+        ],
+        "eta_s": one.get("eta_seconds"),
+        "problem": one.get("problem") or "",
+    }
+
+
+def audit_row(one: Json) -> dict[str, object]:
+    actor = of(one, "actor")
+    keys = ("via", "ip", "action", "target", "count", "query", "reason", "outcome")
+    return {
+        "id": one["id"],
+        "at": one["at"],
+        "actor": actor.get("sub"),
+        "method": actor.get("method"),
+        **{key: one.get(key) for key in keys},
+        "problem": one.get("problem") or "",
+        "before": one.get("before"),
+        "after": one.get("after"),
+    }
+
+
+def mark_row(one: Json) -> dict[str, object]:
+    return {key: one.get(key) or "" for key in ("id", "label", "at", "url", "color", "by")}
+
+
+def token_row(one: Json) -> dict[str, object]:
+    keys = ("id", "name", "role", "queues", "created_at", "created_by", "expires_at", "used_at")
+    return {key: one.get(key) for key in keys}

@@ -1,0 +1,196 @@
+"""The server, its store, and what keeps jobs from running."""
+
+import os
+import platform
+import socket
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import SecretStr
+from starlette.responses import Response
+
+from corral._version import __version__
+from corral.admin.rights import Permission
+from corral.checks.doctor import examine
+from corral.checks.mend import mend
+from corral.errors import ConfigError, CorralError
+from corral.http.bodies import refused
+from corral.http.deps import Rate, allow, problem
+from corral.http.models.base import moment
+from corral.http.models.documented import shown
+from corral.http.models.system import (
+    CheckInfo,
+    Checks,
+    EngineInfo,
+    FixBody,
+    MendedInfo,
+    MendedList,
+    QueueSize,
+    SettingsInfo,
+    StorageInfo,
+    SystemInfo,
+    VitalInfo,
+)
+from corral.http.rendering import answer
+from corral.http.routes.base import Called, Caller, told
+from corral.http.settings import ApiSettings
+from corral.sensitive import HIDDEN
+from corral.storage.checkup import checkup
+from corral.storage.vital import Vital
+from corral.timing import now_ms
+
+router = APIRouter(tags=["System"])
+
+STARTED_MS = now_ms()
+
+
+def _whole(call: Caller) -> None:
+    """Raises: Problem: 403, the caller sees only some queues, and this is about all of them."""
+    if not call.sees_all:
+        problem("forbidden", "This is about all queues, and some are not yours.",
+                permission=str(Permission.SYSTEM_READ))  # fmt: skip
+
+
+@router.get(
+    "/system", operation_id="get_system", response_model=shown(SystemInfo), responses=told("forbidden"),
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None)], summary="This server and its store",
+)  # fmt: skip
+async def get_system(call: Called) -> Response:
+    _whole(call)
+    overview = await call.api.monitor.overview()
+    engine = await call.api.storage.engine()
+    totals = overview.totals
+    app = call.api.app
+    return answer(
+        SystemInfo(
+            version=__version__, python=platform.python_version(),
+            engine=EngineInfo(
+                kind=engine.kind, version=engine.version, memory_bytes=engine.memory_bytes,
+                memory_limit_bytes=engine.memory_limit_bytes, evicted_keys=engine.evicted_keys,
+                db_bytes=engine.db_bytes, wal_bytes=engine.wal_bytes,
+            ),
+            store=call.api.url, host=socket.gethostname(), pid=os.getpid(), started_at=moment(STARTED_MS),
+            queues=len(overview.queues),
+            jobs=totals.waiting + totals.active + totals.delayed + totals.waiting_children + totals.completed
+            + totals.failed,
+            workers=overview.workers, application=None if app is None else app.name,
+        )
+    )  # fmt: skip
+
+
+@router.get(
+    "/system/doctor", operation_id="get_doctor", response_model=shown(Checks), responses=told("forbidden"),
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)], summary="What keeps jobs from running",
+)  # fmt: skip
+async def get_doctor(
+    call: Called,
+    only: Annotated[str, Query(max_length=500, description="These checks, by number or name: `D11,locks`.")] = "",
+) -> Response:
+    _whole(call)
+    wanted = [one.strip() for one in only.split(",") if one.strip()]
+    found = await examine(call.api.storage, _address(call), app=call.api.app, only=wanted)
+    items = [
+        CheckInfo(
+            code=one.code, check=one.name, verdict=str(one.verdict), message=one.message, fix=one.fix or None,
+            queue=one.queue or None, fixable=one.fixable,
+        )
+        for one in found
+    ]  # fmt: skip
+    return answer(
+        Checks(
+            items=items, failed=sum(one.verdict == "failed" for one in items),
+            warnings=sum(one.verdict == "warning" for one in items),
+        )
+    )  # fmt: skip
+
+
+@router.post(
+    "/system/doctor/fix", operation_id="fix_by_doctor", response_model=shown(MendedList),
+    responses=told("forbidden", "validation-failed"),
+    dependencies=[allow(Permission.QUEUE_SETTINGS, queue=None, rate=Rate.BULK, long=True)],
+    summary="Put right what is safe to put right",
+)  # fmt: skip
+async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
+    _whole(call)
+    said = body or FixBody()
+    try:
+        done = await mend(call.api.storage, _address(call), await call.desk(said.reason), only=said.only)
+    except ConfigError as error:
+        refused("/only", str(error))
+    call.api.monitor.forget()
+    return answer(
+        MendedList(items=[MendedInfo(check=one.name, message=one.message, queue=one.queue or None) for one in done])
+    )
+
+
+def _address(call: Caller) -> str | None:
+    """Where the store is, with its password; None when it was given open."""
+    source = call.api.source
+    if isinstance(source, str):
+        return source
+    return None if call.api.app is None else call.api.app.url
+
+
+@router.get(
+    "/system/storage", operation_id="get_storage", response_model=shown(StorageInfo), responses=told("forbidden"),
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)], summary="How the store is, and what is in it",
+)  # fmt: skip
+async def get_storage(call: Called) -> Response:
+    _whole(call)
+    overview = await call.api.monitor.overview()
+    sizes = [
+        QueueSize(
+            name=row.name,
+            counts={
+                "waiting": row.waiting, "active": row.active, "delayed": row.delayed,
+                "waiting_children": row.waiting_children, "completed": row.completed, "failed": row.failed,
+            },
+            jobs=row.waiting + row.active + row.delayed + row.waiting_children + row.completed + row.failed,
+        )
+        for row in overview.queues
+    ]  # fmt: skip
+    sizes.sort(key=lambda one: (-one.jobs, one.name))
+    engine = await call.api.storage.engine()
+    items = [
+        VitalInfo(name=one.name, text=one.text, fix=one.fix or None, grave=one.grave) for one in await _vitals(call)
+    ]
+    return answer(StorageInfo(engine=engine.kind, items=items, queues=sizes))
+
+
+async def _vitals(call: Caller) -> list[Vital]:
+    """What the store says about itself; nothing where it was given open and nobody knows where it is."""
+    address = _address(call)
+    if address is None:
+        return []
+    try:
+        return await checkup(address)
+    except CorralError as error:
+        return [Vital("store", "it cannot be asked how it is", str(error), True)]
+
+
+@router.get(
+    "/config", operation_id="get_config", response_model=shown(SettingsInfo), responses=told("forbidden"),
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None)], summary="Settings in force, secrets left out",
+)  # fmt: skip
+async def get_config(call: Called) -> Response:
+    _whole(call)
+    return answer(SettingsInfo(items=_settings(call.api.settings)))
+
+
+#: Settings that are no secrets by their type and still nobody's business.
+_PRIVATE = ("jwt_public_key",)
+
+
+def _settings(settings: ApiSettings) -> dict[str, object]:
+    shown: dict[str, object] = {}
+    for name in ApiSettings.model_fields:
+        value: object = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            shown[name] = HIDDEN if value.get_secret_value() else ""
+        elif name in _PRIVATE:
+            shown[name] = HIDDEN if value else None
+        elif isinstance(value, tuple):
+            shown[name] = [str(one) for one in value]
+        else:
+            shown[name] = value
+    return shown
