@@ -1,7 +1,8 @@
 """What the write model's tests say again and again."""
 
-from corral.admin.admin import Desk
-from corral.admin.objects import Actor, AuditEntry
+from corral.admin.admin import Admin, Desk
+from corral.admin.objects import Actor, AuditEntry, Operation
+from corral.admin.operations import Held, Operations
 from corral.job import JobId, JobState
 from corral.outcome import Completed, Failed, Failure
 from corral.storage.port import Storage
@@ -48,3 +49,43 @@ async def state_of(storage: Storage, job_id: JobId, *, queue: str = QUEUE) -> Jo
 async def states(storage: Storage, *ids: JobId, queue: str = QUEUE) -> list[JobState | None]:
     """Where jobs are."""
     return [None if job is None else job.state for job in await storage.get(queue, ids)]
+
+
+# -- operations -----------------------------------------------------------------------------------------------------
+
+
+class Seconds:
+    """A clock that goes forwards when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def another(admin: Admin, name: str, seconds: Seconds) -> Operations:
+    """The runner of another process."""
+    return Operations(admin.ground, name=name, seconds=seconds)
+
+
+async def taken(runner: Operations, operation: Operation) -> Held:
+    """The operation, made this runner's own; it must be free."""
+    held = await runner.take(operation.id)
+    assert held is not None
+    return held
+
+
+async def carried_out(admin: Admin, operation: Operation) -> Operation:
+    """The operation at its end."""
+    held = await taken(admin.runner, operation)
+    while not held.task.shown.ended:
+        held = await admin.runner.step(held)
+    return held.task.shown
+
+
+async def failed_many(storage: Storage, count: int) -> list[JobId]:
+    """So many failed jobs; their ids, oldest first."""
+    ids = [f"f{number:04d}" for number in range(count)]
+    await failed_jobs(storage, *ids)
+    return ids

@@ -130,13 +130,6 @@ async def test_an_entry_of_a_later_version_is_left_out(desk: Desk, storage: Stor
     assert len(await entries(desk)) == 1
 
 
-async def test_the_first_id_of_a_moment_is_before_all_of_it() -> None:
-    for at in (0, 1, T0, 2**47):
-        assert sortable_id(at - 1 if at else 0) <= sortable_id(at)
-        assert audit.first_id(at) < sortable_id(at)
-        assert not at or sortable_id(at - 1) < audit.first_id(at)
-
-
 async def test_each_entry_is_told_to_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="corral.audit"):
         await desk.note("export.jobs", queue=QUEUE, count=3)

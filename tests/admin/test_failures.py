@@ -3,22 +3,13 @@
 import pytest
 
 from corral.admin.admin import Admin, Desk
-from corral.admin.objects import Operation
 from corral.errors import ConfigError, RecordNotFoundError
 from corral.job import JobState
 from corral.outcome import Failed
 from corral.storage.port import Storage
 from tests.storage.helpers import MINUTE, QUEUE, T0, Clock, add, end, new_job, start_one, the
 
-from .helpers import entries, failed_jobs, last_entry, states
-
-
-async def carried_out(admin: Admin, operation: Operation) -> Operation:
-    held = await admin.runner.take(operation.id)
-    assert held is not None
-    while not held.task.shown.ended:
-        held = await admin.runner.step(held)
-    return held.task.shown
+from .helpers import carried_out, entries, failed_jobs, last_entry, states
 
 
 async def test_all_failures_of_a_kind_are_run_again(desk: Desk, admin: Admin, storage: Storage) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pytest
 
 from corral.admin.admin import Admin, Desk
-from corral.admin.objects import Operation
 from corral.app.app import Corral
 from corral.errors import ConfigError, JobNotFoundError, PayloadError
 from corral.flow.node import node
@@ -16,7 +15,7 @@ from corral.outcome import Completed, Failed
 from corral.storage.port import Storage
 from tests.storage.helpers import QUEUE, Clock, add, end, new_job, start_one, the
 
-from .helpers import ANA, last_entry, state_of
+from .helpers import ANA, carried_out, last_entry, state_of
 
 KIDS = "kids"
 
@@ -36,14 +35,6 @@ def employee(storage: Storage, monitor: Monitor, clock: Clock) -> Desk:
     async def welcome(data: Welcome) -> None: ...
 
     return Admin(storage, monitor, app=app, clock=lambda: clock.now).by(ANA)
-
-
-async def carried_out(admin: Admin, operation: Operation) -> Operation:
-    held = await admin.runner.take(operation.id)
-    assert held is not None
-    while not held.task.shown.ended:
-        held = await admin.runner.step(held)
-    return held.task.shown
 
 
 def child(job_id: str) -> NewJob:

@@ -16,13 +16,15 @@ from corral.timing import now_ms
 from .helpers import HOUR, call, put, told, with_store
 
 MAIL = "send-email"
+#: What the machine and the server of the tests are like is not this page's business.
+SURROUNDINGS = ("server", "latency", "eviction", "persistence", "memory", "disk", "clock", "clients", "access")
 
 
 def findings(url: str, *words: str) -> dict[str, dict[str, object]]:
     """What is wrong, by check."""
     result = call("doctor", "--url", url, "-o", "ndjson", *words)
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    return {str(row["check"]): row for row in rows if row["verdict"] != "ok"}
+    return {str(row["check"]): row for row in rows if row["verdict"] != "ok" and row["check"] not in SURROUNDINGS}
 
 
 def spoil(url: str, *, sql: str, redis: Callable[[Redis, str], object]) -> None:
@@ -83,7 +85,9 @@ def test_jobs_in_every_place_are_no_contradiction(storage_url: str) -> None:
         token = Token("t")
         claimed = await storage.claim(MAIL, Claim(count=1, token=token, lease_ms=HOUR))
         assert len(claimed.jobs) == 1
-        await storage.put_schedules([Schedule(key="k", queue=MAIL, name="x", timing=Every(60), next_at=now_ms() + HOUR)])
+        await storage.put_schedules(
+            [Schedule(key="k", queue=MAIL, name="x", timing=Every(60), next_at=now_ms() + HOUR)]
+        )
 
     with_store(storage_url, fill)
     alive(storage_url, MAIL)

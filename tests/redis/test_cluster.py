@@ -7,6 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from corral.errors import ConfigError
+from corral.storage.connect import connect
+from corral.storage.records import EntryChange
 from corral.storage.redis.slots import SLOTS, slot_of
 from tests.redis.fake import FakeServer
 from tests.redis.helpers import COUNT, ECHO, PATIENCE, fails, hasty, insisting, opened, refused, until
@@ -116,3 +118,10 @@ async def test_a_cluster_with_a_hole_is_waited_for() -> None:
 def keys_of(node: RedisServer, slot: str) -> list[str]:
     """The keys of a slot, from the raw answer: every second line."""
     return node.ask("CLUSTER", "GETKEYSINSLOT", slot, "100").decode().split("\r\n")[2::2]
+
+
+async def test_entries_of_all_kinds_are_in_the_slot_of_their_prefix(cluster: list[RedisServer]) -> None:
+    async with connect(url_of("{kinds}", cluster[0])) as storage:
+        for kind in ("audit", "orders:w-1", "alert"):
+            assert await storage.write_entries(kind, [EntryChange(id="a", text=kind, ttl_ms=60_000)], keep=1) == [1]
+            assert [one.text for one in await storage.entries(kind)] == [kind]

@@ -10,6 +10,7 @@ from corral.outcome import Completed, Failed, Failure
 from corral.storage.connect import connect
 from corral.storage.insight import Sample, Tier
 from corral.storage.port import Added, Claim, Lease, Settlement, Storage, Token
+from corral.storage.records import EntryChange
 from tests.redis.helpers import PATIENCE
 from tests.redis.proxy import Fault, Proxy
 from tests.redis_server import RedisServer, fresh_prefix
@@ -116,3 +117,11 @@ async def test_a_note_under_a_lease_is_answered_as_it_was_before(proxy: Proxy, s
     lease = Lease(queue=QUEUE, job_id="a", token=TOKEN)
     assert await storage.remember(QUEUE, "sent", "1", lease=lease, now=T0) is None
     assert (await storage.remember(QUEUE, "sent", now=T0), proxy.faults) == ("1", 1)
+
+
+async def test_an_entry_is_written_once(proxy: Proxy, storage: Storage) -> None:
+    await storage.write_entries("warm", [EntryChange(id="a", text="x")], now=T0)
+    proxy.next(Fault.LOSE_REPLY)
+    assert await storage.write_entries("mark", [EntryChange(id="a", text="x", version=0)], now=T0) == [1]
+    [entry] = await storage.entries("mark", now=T0)
+    assert (entry.version, proxy.faults) == (1, 1)

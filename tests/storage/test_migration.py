@@ -18,11 +18,15 @@ from corral.outcome import Completed, Failed, Failure
 from corral.storage.connect import connect
 from corral.storage.insight import Sample, Tier
 from corral.storage.port import Storage, Token
+from corral.storage.records import EntryChange
+from corral.storage.sqlite import file
+from corral.storage.sqlite.file import SCHEMA
 
 from .helpers import QUEUE, T0, Run, add, end, new_job, run_through, served, start, start_one, tally, the, these
 
 TEXT = (Path(__file__).parent / "version_1.sql").read_text()
 LATER = T0 + 1_000
+SCRIPTS = Path(file.__file__).parent / "sql"
 
 
 @pytest.fixture
@@ -55,6 +59,21 @@ async def test_an_old_file_becomes_like_a_new_one(old_file: Path, tmp_path: Path
         async with connect(f"sqlite:///{path}"):
             pass
     assert columns(old_file) == columns(tmp_path / "new.db")
+
+
+async def test_a_file_of_each_version_becomes_like_a_new_one(tmp_path: Path) -> None:
+    steps = [(SCRIPTS / f"{name}.sql").read_text() for name in ("schema", *(f"to_{n}" for n in range(2, SCHEMA + 1)))]
+    async with connect(f"sqlite:///{tmp_path / 'new.db'}"):
+        pass
+    for version in range(1, SCHEMA + 1):
+        path = tmp_path / f"{version}.db"
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript("\n".join(steps[:version]))
+            db.execute("PRAGMA user_version = 7")  # somebody's, and left alone
+        async with connect(f"sqlite:///{path}") as store:
+            assert await store.write_entries("mark", [EntryChange(id="a", text="x")], now=LATER) == [1]
+            await add(store, new_job("a"))
+        assert columns(path) == columns(tmp_path / "new.db")
 
 
 async def test_jobs_of_every_state_are_there(old: Storage) -> None:

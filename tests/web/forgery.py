@@ -20,9 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-SECRET = "an application's secret of more than 32 bytes"
+#: Long enough for HS512.
+SECRET = "an application's secret, which has more than the sixty-four bytes it needs"
 ISSUER, AUDIENCE = "https://issuer.test", "corral"
 Claims = dict[str, object]
+Private = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 @cache
@@ -49,7 +51,7 @@ def ed25519() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-def pem(key: RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey) -> str:
+def pem(key: Private) -> str:
     """The public half, as text."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -106,3 +108,8 @@ def sealed(key: object, algorithm: str, *, header: dict[str, object] | None = No
 def secp256k1() -> EllipticCurvePrivateKey:
     """A key on a curve that is not accepted."""
     return generate_private_key(SECP256K1())
+
+
+def small_rsa() -> RSAPrivateKey:
+    """A key that has been too short for ten years."""
+    return generate_rsa(65_537, 1024)

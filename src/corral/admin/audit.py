@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from corral.admin.objects import AuditEntry, AuditPage
 from corral.errors import ConfigError, StorageError
-from corral.naming import sortable_id
+from corral.naming import id_bound
 from corral.storage.port import Storage
 from corral.storage.records import Entry, EntryChange
 from corral.timing import Millis
@@ -94,9 +94,9 @@ async def read(storage: Storage, wanted: Wanted, *, before: str | None, limit: i
         raise ConfigError(f"limit must be 1 to {MOST}, not {limit!r}", key="limit")
     end = before
     if wanted.until is not None:
-        bound = first_id(wanted.until)
+        bound = id_bound(wanted.until)
         end = bound if end is None else min(end, bound)
-    begin = None if wanted.since is None else first_id(wanted.since)
+    begin = None if wanted.since is None else id_bound(wanted.since)
     found: list[AuditEntry] = []
     examined = 0
     while True:
@@ -123,11 +123,3 @@ def read_entry(entry: Entry) -> AuditEntry | None:
     except msgspec.MsgspecError:
         log.warning("audit entry %s cannot be read and is left out", entry.id)
         return None
-
-
-def first_id(at: Millis) -> str:
-    """What stands before every id that was given out at this moment or later, and behind all earlier ones.
-
-    The first ten of the 26 characters are the time; a text stands behind its own beginning.
-    """
-    return sortable_id(max(0, at))[:10]

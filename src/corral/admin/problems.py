@@ -25,7 +25,7 @@ from corral.errors import (
     StorageUnavailableError,
     UnknownJobError,
 )
-from corral.job import Job, JobState
+from corral.job import Job
 
 #: The nearest class in an error's ancestry decides.
 CODES: Mapping[type[CorralError], str] = {
@@ -54,7 +54,6 @@ _STATES = {
     "delayed": "job-not-delayed",
     "not finished": "job-finished",
     "not active": "job-locked",
-    "without its schedule": "job-belongs-to-schedule",
 }
 #: What each action wants of a job, as `JobStateError.wanted` says it.
 WANTED = {"retry": "finished", "promote": "delayed", "cancel": "not finished", "remove": "not active"}
@@ -75,7 +74,4 @@ def refusal(action: str, queue: str, job_id: str, job: Job | None) -> CorralErro
     """Why an action did nothing to a job, as it stands now."""
     if job is None:
         return JobNotFoundError(queue, job_id)
-    wanted = WANTED.get(action, "pending")
-    if action == "remove" and job.schedule is not None and job.state is JobState.DELAYED:
-        wanted = "without its schedule"  # the next run of a schedule on Redis: dropping the schedule removes it
-    return JobStateError(queue, job_id, state=job.state, wanted=wanted)
+    return JobStateError(queue, job_id, state=job.state, wanted=WANTED.get(action, "pending"))

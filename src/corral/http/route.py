@@ -49,9 +49,9 @@ def _rules(dependant: Dependant) -> list[Rule]:
 
 
 class CorralRoute(APIRoute):
-    """A route of the API. `bound` makes the class of one API's routes."""
+    """A route of the API. `bound` makes the class of one API's routes in a host application."""
 
-    home: Api
+    home: Api | None = None  #: without it the request has come through a gate, which says which API it is for
 
     @property
     def rule(self) -> Rule:
@@ -68,15 +68,14 @@ class CorralRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.pop(RAW, False):
             scope["path_params"] = {name: decoded(value) for name, value in scope["path_params"].items()}
-        scope[HOME] = self.home
         scope[ROUTE] = self.path_format
-        if PASSED in scope:
+        if PASSED in scope or self.home is None:
             await super().handle(scope, receive, send)
         else:
             await Gate(super().handle, self.home)(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine is one
-        return guarded(rule_of(self), super().get_route_handler())
+        return guarded(self.rule, super().get_route_handler())
 
 
 def bound(home: Api) -> type[CorralRoute]:

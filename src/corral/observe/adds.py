@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from corral.app.app import Corral
 from corral.job import NewJob
@@ -14,7 +15,7 @@ from corral.storage.port import Added, Storage
 from corral.timing import Millis
 
 
-class AddMetrics:
+class AddMetrics(Collector):
     """A collector: `prometheus_client.REGISTRY.register(metrics)`, and the process's own page has it.
 
     Args:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from corral._version import __version__
 from corral.job import JobId
@@ -21,7 +22,7 @@ STATES = ("starting", "running", "quiet", "stopping")
 _FINAL = ("completed", "failed", "cancelled", "timeout")
 
 
-class WorkerMetrics(Watcher):
+class WorkerMetrics(Watcher, Collector):
     """Watches one worker; a collector for a registry of prometheus_client.
 
     Names of jobs are those the worker has handlers for, 200 at most: whatever is in the store, the number of series

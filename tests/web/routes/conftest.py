@@ -66,7 +66,6 @@ def store(storage: Storage) -> Store:
     return Store(storage)
 
 
-
 def code_of(response: httpx.Response) -> tuple[int, str]:
     """Status and code of a problem."""
     assert response.headers["content-type"] == "application/problem+json", response.text

@@ -2,7 +2,7 @@
 
 import httpx
 
-from corral.options import Dedup
+from corral.options import Dedup, Hold, QueueSettings
 from tests.web.routes.conftest import QUEUE, Store, code_of
 
 
@@ -168,8 +168,6 @@ async def test_a_key_that_keeps_jobs_out_is_shown_and_released(operator: httpx.A
 
 
 async def test_a_hold_is_lifted(operator: httpx.AsyncClient, store: Store) -> None:
-    from corral.options import Hold, QueueSettings
-
     await store.add("x")
     await store.storage.configure(QUEUE, QueueSettings(hold=Hold(for_ms=600_000, reason="slow down")))
     assert (await operator.get(f"/queues/{QUEUE}")).json()["hold"]["reason"] == "slow down"

@@ -9,8 +9,6 @@ from corral.cli.backend.notes import operation_row
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
 from corral.cli.backend.rows import at_ms, job_detail, schedule_row
 from corral.errors import JobFailedError
-from corral.flow.flow import Flow
-from corral.intake import OPEN
 from corral.job import JobState
 from corral.options import QueueSettings, RateLimit
 from corral.payload import to_json
@@ -145,10 +143,8 @@ class DirectActs(Parts):
         return schedule_row(await self.monitor.schedule(queue, key))
 
     async def add_flow(self, tree: object) -> Row:
-        intake = OPEN if self.app is None else self.app.intake
-        handle = await Flow(self.storage, intake=intake).add(node_of(self.app, tree))
+        handle = await self.desk.add_flow(node_of(self.app, tree))
         root = handle.root
-        await self.desk.note("flow.add", queue=root.queue.name, job=root.id, count=len(handle.jobs))
         return {"queue": root.queue.name, "id": root.id, "jobs": len(handle.jobs)}
 
     async def retry_flow(self, queue: str, job_id: str, *, only_failed: bool) -> Row:

@@ -11,6 +11,7 @@ from corral.admin.rights import Principal
 from corral.errors import ConfigError
 from corral.http.auth.claims import queues_in, roles_in
 from corral.http.auth.keys import ASYMMETRIC, SYMMETRIC, Key, KeySet, KeysUnavailableError, fitting
+from corral.http.auth.sessions import TYPE
 from corral.http.problems import problem
 from corral.http.settings import ApiSettings
 
@@ -39,7 +40,9 @@ class Bearer:
         self.algorithms = self._allowed(settings.jwt_algorithms)
 
     def _allowed(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        possible: tuple[str, ...] = SYMMETRIC if self._secret is not None else ()
+        possible: tuple[str, ...] = ()
+        if self._secret is not None:  # a key is at least as long as what it makes (RFC 7518, 3.2)
+            possible = tuple(name for name in SYMMETRIC if len(self._secret) * 8 >= int(name[2:]))
         if self._keys is not None:
             possible += ASYMMETRIC
         elif self._public is not None:
@@ -49,7 +52,9 @@ class Bearer:
                 known = ", ".join(SYMMETRIC + ASYMMETRIC)
                 raise ConfigError(f"jwt_algorithms may have {known}, not {one!r}", key="jwt_algorithms")
             if one not in possible:
-                raise ConfigError(f"jwt_algorithms has {one}, for which there is no key", key="jwt_algorithms")
+                raise ConfigError(
+                    f"jwt_algorithms has {one}, for which there is no key, or too short a one", key="jwt_algorithms"
+                )
         return tuple(wanted) or possible
 
     async def recognise(self, token: str) -> Principal:
@@ -86,7 +91,7 @@ class Bearer:
             _invalid("it cannot be read")
         if header.get("alg") not in self.algorithms:
             _invalid("its algorithm is not accepted here")
-        if "crit" in header or header.get("b64") is False:
+        if "crit" in header or header.get("b64") is False or header.get("typ") == TYPE:
             _invalid("it asks for what is not understood here")
         return header
 

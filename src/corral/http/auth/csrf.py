@@ -10,6 +10,8 @@ from corral.http.problems import problem
 DELIBERATE = frozenset({"jwt", "token"})
 #: Sent by the browser on its own: without a word on where the request comes from they do not count.
 REMEMBERED = frozenset({"session", "proxy"})
+#: Of a request that nobody has to be recognised for: whatever the browser sends along lends it nothing.
+NOBODY = "nobody"
 
 
 def check_site(request: HTTPConnection, method: str, allowed: Sequence[str]) -> None:
@@ -32,7 +34,7 @@ def check_site(request: HTTPConnection, method: str, allowed: Sequence[str]) -> 
     elif origin is not None:
         fits = _is_own(request, origin.lower())
     else:  # no browser of the last ten years
-        fits = method not in REMEMBERED and "cookie" not in request.headers
+        fits = method == NOBODY or (method not in REMEMBERED and "cookie" not in request.headers)
     if not fits:
         problem("csrf-rejected", "The request came from another site, or does not say from where it came.")
 

@@ -66,7 +66,10 @@ def fetch(url: str) -> bytes:
     try:
         with urllib.request.build_opener(_Straight).open(request, timeout=TIMEOUT) as answer:
             body: bytes = answer.read(LARGEST + 1)
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except urllib.error.HTTPError as error:  # it holds the connection
+        error.close()
+        raise KeysUnavailableError(f"status {error.code}") from None
+    except (OSError, ValueError) as error:
         raise KeysUnavailableError(str(error)) from None
     if len(body) > LARGEST:
         raise KeysUnavailableError(f"more than {LARGEST:,} bytes")

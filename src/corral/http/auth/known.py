@@ -108,9 +108,12 @@ def by_proxy(settings: ApiSettings, request: HTTPConnection, peer: str) -> Princ
     if not hmac.compare_digest(digest(shown), digest(secret.get_secret_value())):
         return None
     names = request.headers.getlist(settings.proxy_user_header)
-    if len(names) != 1 or not names[0].strip().isprintable() or not 0 < len(names[0].strip()) <= 200:  # two: one of them is not the proxy's
+    if len(names) != 1:  # of two, one is not the proxy's
+        return None
+    name = names[0].strip()
+    if not name.isprintable() or not 0 < len(name) <= 200:
         return None
     groups = ",".join(request.headers.getlist(settings.proxy_groups_header))
     words = [part.strip() for part in groups.split(",") if part.strip()]
     roles = roles_of(words, settings.role_map, settings.default_role)
-    return Principal(sub=names[0].strip(), roles=roles, method="proxy")
+    return Principal(sub=name, roles=roles, method="proxy")

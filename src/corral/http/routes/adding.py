@@ -1,8 +1,11 @@
 """Adding jobs: one, or up to a thousand in one step."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from corral.admin.payloads import checked
@@ -13,7 +16,7 @@ from corral.http.bodies import complaints, part_of, parts_of, text_of
 from corral.http.deps import allow, problem, spend
 from corral.http.idempotency import once
 from corral.http.models.bodies import AddBody
-from corral.http.models.documented import shown
+from corral.http.models.documented import Documented, shown
 from corral.http.models.jobs import AddedInfo, AddedList, Job
 from corral.http.models.links import job_path
 from corral.http.rendering import answer
@@ -27,6 +30,7 @@ router = APIRouter(tags=["Jobs"])
 
 #: The most jobs of one array.
 MOST = 1_000
+_MANY = TypeAdapter(list[AddBody])
 
 
 @router.post(
@@ -39,9 +43,11 @@ MOST = 1_000
     },
     dependencies=[allow(Permission.JOB_ADD, long=True)], summary="Add a job, or up to 1,000 in one step",
 )  # fmt: skip
-async def add_jobs(call: Called, q: str, body: AddBody | list[AddBody]) -> Response:
+async def add_jobs(
+    call: Called, q: str, body: Annotated[object, Body(), Documented(AddBody | list[AddBody])]
+) -> Response:
     many = isinstance(body, list)
-    bodies = body if isinstance(body, list) else [body]
+    bodies = _read(body)
     if not 1 <= len(bodies) <= MOST:
         problem("validation-failed", f"An array has 1 to {MOST:,} jobs, not {len(bodies):,}.")
     if len(bodies) > 1:
@@ -62,6 +68,15 @@ async def add_jobs(call: Called, q: str, body: AddBody | list[AddBody]) -> Respo
         return await _single(call, q, added[0], jobs[0])
 
     return await once(call.request, call.api, call.who, work, key=None if many else bodies[0].idempotency)
+
+
+def _read(body: object) -> list[AddBody]:
+    """One job or several, each complaint with a pointer that names no type. Raises: RequestValidationError."""
+    try:
+        return _MANY.validate_python(body) if isinstance(body, list) else [AddBody.model_validate(body)]
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
 
 
 async def _check_queue(call: Caller, queue: str) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corral.admin.rights import READING, Permission
-from corral.http.auth.csrf import check_site
+from corral.http.auth.csrf import NOBODY, check_site
 from corral.http.auth.sessions import cookies_of, delete_cookie, set_cookie
 from corral.http.deps import Rate, caller, known, public
 from corral.http.guard import address_of, home_of, network_of, permitted
@@ -86,7 +86,7 @@ async def login(request: Request, response: Response, given: Credentials) -> Log
     After three wrong guesses each further one has to wait, up to 15 minutes.
     """
     home = home_of(request)
-    check_site(request, "open", home.settings.allowed_origins)
+    check_site(request, NOBODY, home.settings.allowed_origins)
     address = network_of(address_of(request))
     if given.token is not None:
         session, text = await home.login.by_token(given.token, request, address)

@@ -107,8 +107,8 @@ local function apply(wish)
   limit_rate(wish.rate)
   store(base_meta, 'concurrency', wish.concurrency)
   store_limit(queue.settings, 'add_count', 'add_per', wish.add)
-  if wish.add or wish.names then call('HSET', base_meta, 'corral:bounds', 1) end
   for _, field in ipairs({ 'pause_reason', 'names', 'keep_completed', 'keep_failed' }) do store(queue.settings, field, wish[field]) end
+  if wish.add or wish.names then mark_bounds(queue) end
   queue.known = nil
   local next_group = apply_limits(wish)
   if renamed then

@@ -118,9 +118,6 @@ end
 drop_stale_holds(queue)
 more = heal_edges(queue) or more
 tidy_after_node(queue, req.queue)
--- A Node program that obliterates the queue takes this along, and what it stands for is there still.
-if not meta(queue).bounded and call('EXISTS', queue.base .. 'meta') + call('EXISTS', queue.settings) == 2 then
-  call('HSET', queue.base .. 'meta', 'corral:bounds', 1)
-end
+if not meta(queue).bounded and call('EXISTS', queue.base .. 'meta') == 1 then mark_bounds(queue) end -- lost as above
 conclude()
 return reply({ now = now, requeued = requeued, quarantined = quarantined, more = more })

@@ -42,7 +42,10 @@ end
 --! include lib/take.lua
 
 if before then return again(cmsgpack.unpack(before)) end
-refused = refused or settle(queue, req.verdicts or spelled_out(req.done))
+if not refused then
+  local verdicts = req.verdicts or req.done and spelled_out(req.done)
+  refused = verdicts and settle(queue, verdicts) or {}
+end
 claimed = req.claim and take(queue, req.claim) or nil
 conclude()
 return answer(refused, claimed)

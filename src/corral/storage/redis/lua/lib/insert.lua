@@ -102,7 +102,7 @@ local function found(q, name)
   if meta(q).founded then return end
   q.known.founded = true
   call('HSET', q.base .. 'meta', 'opts.maxLenEvents', meta(q).events)
-  if call('EXISTS', q.settings) == 1 then call('HSET', q.base .. 'meta', 'corral:bounds', 1) end -- it may have been obliterated by Node
+  mark_bounds(q) -- a Node program may have obliterated it
   call('HSET', q.state, 'founded', 1)
   call('SADD', 'corral:' .. req.prefix .. '::queues', name)
 end

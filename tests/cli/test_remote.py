@@ -1,0 +1,318 @@
+"""The same commands over the HTTP API: a real server process, the same answers, the same effects. On each engine."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corral.flow.flow import Flow
+from corral.flow.node import node
+from corral.job import NewJob
+from corral.outcome import Failed, Failure
+from corral.schedule import Cron, Every, Schedule
+from corral.scheduler import Scheduler
+from corral.storage.port import Storage, WorkerInfo
+from corral.timing import now_ms
+from tests.redis_server import fresh_prefix, with_prefix
+
+from .helpers import HOUR, Command, call, finish, put, with_store
+
+TOKEN = "a-token-of-the-tests-0123456789012345678901234567890"
+VIEWER = "another-token-of-the-tests-012345678901234567890123"
+#: What is another number at each look.
+MOVING = ("age_s", "last_s", "up_s", "seen_s", "oldest_s", "wait_s", "run_s", "overdue_s")
+MAIL = "mail"
+
+
+class Both:
+    """One store, and an API in front of it."""
+
+    def __init__(self, store: str, api: str) -> None:
+        self.store = store
+        self.api = api
+
+    def direct(self, *words: str) -> object:
+        return self._told(*words, "--url", self.store)
+
+    def remote(self, *words: str) -> object:
+        return self._told(*words, "--api", self.api, "--token", TOKEN)
+
+    def _told(self, *words: str) -> object:
+        result = call(*words, "-o", "json")
+        assert result.exit_code == 0, result.output
+        return still(json.loads(result.stdout)) if result.stdout else None
+
+
+def still(value: object) -> object:
+    """A value without what moves."""
+    if isinstance(value, dict):
+        return {key: still(one) for key, one in value.items() if key not in MOVING}
+    return [still(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    folder = tmp_path_factory.mktemp("api")
+    store = f"sqlite:///{folder / 'test.db'}"
+    if request.param == "redis":
+        store = with_prefix(request.getfixturevalue("redis_url"), fresh_prefix())
+    fill(store)
+    env = {"CORRAL_API_TOKENS": f"cli:admin:{TOKEN},guest:viewer:{VIEWER}"}
+    with Command("api", "--url", store, "--port", "0", cwd=folder, env=env) as server:
+        line = server.line("http://")
+        server.line("Ctrl-C")
+        yield Both(store, line[line.index("http://") :].split()[0].removesuffix("/api/v1"))
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+
+
+def failed(kind: str, message: str, fingerprint: str) -> Failed:
+    reason = f"{kind}: {message}"
+    return Failed(reason, trace=f"Traceback\n{reason}", failure=Failure(fingerprint, kind, message))
+
+
+def fill(url: str) -> None:
+    """A store in which there is something of everything."""
+    put(url, NewJob(queue=MAIL, name="welcome", data='{"to": "ann", "token": "s3cret"}', priority=10))
+    put(url, NewJob(queue=MAIL, name="later", delay_ms=HOUR), NewJob(queue="reports", name="weekly"))
+    finish(url, MAIL, 3, ran=100)
+    finish(url, MAIL, 2, failed("SMTPTimeout", "550 no such mailbox", "f1"))
+
+    async def more(storage: Storage) -> None:
+        scheduler = Scheduler(storage)
+        await scheduler.put(
+            Schedule(key="weekly", queue="reports", name="weekly", timing=Cron("0 9 * * 1", "Europe/Oslo"))
+        )
+        await scheduler.put(Schedule(key="often", queue="reports", name="weekly", timing=Every(300), limit=9))
+        await storage.log(MAIL, "1", ["one", "two", "three"])
+        await Flow(storage).add(node("top", "sum", children=[node("parts", "part"), node("parts", "part")]))
+        worker = WorkerInfo(
+            id="w1", name="mailer-1", host="here", pid=7, queues=(MAIL,), slots=5, started_at=now_ms() - HOUR,
+            handlers=(f"{MAIL}/welcome",),
+        )  # fmt: skip
+        await storage.heartbeat(worker, [], lease_ms=HOUR)
+
+    with_store(url, more)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("queues", "list"),
+        ("queues", "list", "--match", "re*"),
+        ("queues", "show", MAIL),
+        ("stats",),
+        ("stats", "--queue", MAIL, "--window", "1h"),
+        ("jobs", "list"),
+        ("jobs", "list", "--queue", MAIL, "--state", "failed"),
+        ("jobs", "list", "-q", "name:welcome", "--all"),
+        ("jobs", "show", f"{MAIL}/1", "--why"),
+        ("jobs", "show", "1", "--queue", "top", "--flow"),
+        ("jobs", "logs", "1", "--queue", MAIL, "--tail", "2"),
+        ("failures", "list"),
+        ("failures", "show", "f1"),
+        ("flows", "list"),
+        ("flows", "show", "1", "--queue", "top"),
+        ("schedules", "list"),
+        ("schedules", "list", "--state", "active", "--match", "we*"),
+        ("schedules", "show", "weekly"),
+        ("schedules", "next", "weekly", "-n", "30"),
+        ("workers", "list"),
+        ("workers", "show", "mailer-1"),
+        ("operations", "list"),
+        ("mark", "list"),
+        ("token", "list"),
+    ],
+    ids=" ".join,
+)
+def test_an_api_and_its_store_tell_the_same(both: Both, words: tuple[str, ...]) -> None:
+    here = both.direct(*words)
+    # What an API knows of all queues is up to a second old: another test may just have changed something.
+    there = next((found for _ in range(100) if (found := both.remote(*words)) == here), both.remote(*words))
+    assert there == here
+    assert here is not None
+
+
+def test_a_failed_job_has_its_traceback_over_the_api_too(both: Both) -> None:
+    [job, *_] = rows(both.direct("jobs", "list", "--state", "failed"))
+    shown = both.remote("jobs", "show", str(job["id"]), "--queue", MAIL)
+    assert isinstance(shown, dict)
+    assert "SMTPTimeout" in str(shown["traces"])
+    assert shown["failed_reason"] == "SMTPTimeout: 550 no such mailbox"
+
+
+def rows(value: object) -> list[dict[str, object]]:
+    assert isinstance(value, list)
+    return value
+
+
+def test_jobs_are_added_awaited_changed_and_removed(both: Both) -> None:
+    added = both.remote("add", "letters", "write", "to=bob", "--tag", "x", "--delay", "1h", "--attempts", "4",
+                        "--backoff", "exp:2s", "--keep-failed", "10,1h")  # fmt: skip
+    assert isinstance(added, dict)
+    job_id = str(added["id"])
+    both.remote("jobs", "edit", job_id, "--queue", "letters", "--set", "copy:=[1]", "--delay", "2h")
+    shown = both.direct("jobs", "show", job_id, "--queue", "letters")
+    assert isinstance(shown, dict)
+    assert (shown["data"], shown["tags"], shown["attempts"]) == ({"to": "bob", "copy": [1]}, ["x"], 4)
+    assert both.remote("jobs", "promote", job_id, "--queue", "letters") == [{"queue": "letters", "id": job_id}]
+    again = both.remote("jobs", "rerun", job_id, "--queue", "letters", "--set", "to=eve")
+    assert isinstance(again, dict)
+    both.remote("jobs", "cancel", job_id, "--queue", "letters", "--reason", "no longer wanted")
+    both.remote("jobs", "retry", job_id, "--queue", "letters")
+    assert call("jobs", "retry", job_id, "--queue", "letters", "--api", both.api, "--token", TOKEN).exit_code == 6
+    both.remote("jobs", "remove", job_id, str(again["id"]), "--queue", "letters", "--yes")
+    assert both.direct("jobs", "list", "--queue", "letters") == []
+
+
+def test_many_jobs_are_reached_by_a_search(both: Both) -> None:
+    put(both.store, *[NewJob(queue="bulk", name="x", data=json.dumps({"n": number})) for number in range(150)])
+    preview = both.remote("jobs", "cancel", "--queue", "bulk", "--dry-run")
+    assert isinstance(preview, dict)
+    assert preview["count"] == 150
+    done = both.remote("jobs", "cancel", "--queue", "bulk", "--yes")
+    assert isinstance(done, dict)
+    assert (done["state"], done["done"], done["failed"]) == ("done", 150, 0)
+    few = both.remote("jobs", "remove", "-q", "queue:bulk data.n:7", "--state", "failed", "--yes")
+    assert isinstance(few, dict)
+    assert few["done"] == 1
+    counts = both.direct("queues", "show", "bulk")
+    assert isinstance(counts, dict)
+    assert (counts["waiting"], counts["failed"]) == (0, 149)
+
+
+def test_a_file_of_jobs_is_added_and_written_again(both: Both) -> None:
+    lines = "\n".join(json.dumps({"n": number}) for number in range(5))
+    result = call("add", "files", "x", "--bulk", "-", "--api", both.api, "--token", TOKEN, typed=lines)
+    assert result.exit_code == 0, result.output
+    words = ("jobs", "export", "--queue", "files", "--include", "data", "--api", both.api, "--token", TOKEN)
+    found = [json.loads(line)["data"]["n"] for line in call(*words).stdout.splitlines()]
+    assert sorted(found) == [0, 1, 2, 3, 4]
+
+
+def test_a_queue_is_paused_limited_cleaned_drained_and_deleted(both: Both) -> None:
+    put(both.store, *[NewJob(queue="short", name="x")] * 3)
+    finish(both.store, "short", 2, ago=48 * HOUR)
+    both.remote("queues", "pause", "short", "--reason", "Umzug – 50 %", "--for", "1h")
+    both.remote("queues", "limit", "short", "--concurrency", "3", "--rate", "10/1s")
+    shown = both.direct("queues", "show", "short")
+    assert isinstance(shown, dict)
+    assert (shown["state"], shown["concurrency"], shown["rate_limit"]) == ("paused", 3, "10 / 1 s")
+    both.remote("queues", "resume", "short")
+    both.remote("queues", "limit", "short", "--concurrency", "none", "--rate", "none")
+    [cleaned] = rows(both.remote("queues", "clean", "short", "--state", "completed"))
+    assert cleaned["cleaned_completed"] == 2
+    assert both.remote("queues", "drain", "short", "--yes") == {"queue": "short", "removed": 3}
+    both.remote("queues", "obliterate", "short", "--yes")
+    assert "short" not in str(both.direct("queues", "list"))
+    entries = rows(both.remote("audit", "--queue", "short"))
+    assert {entry["action"] for entry in entries} >= {"queue.pause", "queue.resume", "queue.drain", "queue.obliterate"}
+    assert {entry["actor"] for entry in entries} == {"cli"}
+    assert "Umzug – 50 %" in {entry["reason"] for entry in entries}
+
+
+def test_a_schedule_is_made_changed_run_and_removed(both: Both) -> None:
+    both.remote("schedules", "add", "nightly", "--queue", "reports", "--name", "weekly", "--cron", "0 3 * * *",
+                "--data", '{"n": 1}')  # fmt: skip
+    both.remote("schedules", "edit", "nightly", "--every", "1h", "--limit", "7")
+    shown = both.direct("schedules", "show", "nightly")
+    assert isinstance(shown, dict)
+    assert (shown["when"], shown["limit"]) == ("every 3600 s", 7)
+    ran = both.remote("schedules", "run", "nightly")
+    assert isinstance(ran, dict)
+    assert both.direct("jobs", "show", str(ran["id"]), "--queue", "reports")
+    both.remote("schedules", "pause", "nightly")
+    both.remote("schedules", "resume", "nightly")
+    both.remote("schedules", "repair", "nightly")
+    both.remote("schedules", "remove", "nightly", "--yes")
+    assert "nightly" not in str(both.direct("schedules", "list"))
+
+
+def test_failures_are_retried_and_muted(both: Both) -> None:
+    finish(both.store, "broken", 3, failed("Boom", "x", "f9"))
+    both.remote("failures", "mute", "f9", "--until", "1h")
+    both.remote("failures", "mute", "f9", "--off")
+    done = both.remote("failures", "retry", "f9")
+    assert isinstance(done, dict)
+    assert done["done"] == 3
+
+
+def test_a_flow_is_added_and_told(both: Both, tmp_path: Path) -> None:
+    file = tmp_path / "tree.json"
+    file.write_text(json.dumps({"queue": "f-top", "name": "sum", "children": [{"queue": "f-part", "name": "part"}]}))
+    added = both.remote("flows", "add", "--file", str(file))
+    assert isinstance(added, dict)
+    assert (added["queue"], added["jobs"]) == ("f-top", 2)
+    assert both.direct("flows", "show", str(added["id"]), "--queue", "f-top")
+
+
+def test_tokens_and_marks_are_made_and_taken_back(both: Both) -> None:
+    made = both.remote("token", "create", "ci", "--role", "producer", "--queue", "mail*", "--expires", "90d")
+    assert isinstance(made, dict)
+    assert str(made["token"]).startswith("crl_")
+    assert call("queues", "list", "--api", both.api, "--token", str(made["token"])).exit_code == 0
+    both.remote("token", "revoke", str(made["id"]))
+    assert call("queues", "list", "--api", both.api, "--token", str(made["token"])).exit_code == 5
+    mark = both.remote("mark", "add", "v2.3.1", "--url", "https://example.com/v2.3.1")
+    assert isinstance(mark, dict)
+    both.remote("mark", "remove", str(mark["id"]))
+
+
+def test_the_doctor_speaks_over_the_api(both: Both) -> None:
+    result = call("doctor", "--only", "worker", "--api", both.api, "--token", TOKEN, "-o", "ndjson")
+    assert {json.loads(line)["check"] for line in result.stdout.splitlines()} == {"worker"}
+    assert result.exit_code == 8
+
+
+def test_what_happens_is_heard_over_the_api(both: Both, tmp_path: Path) -> None:
+    put(both.store, NewJob(queue="heard", name="x"))
+    words = ("events", "--queue", "heard", "--max", "1", "--type", "added", "-o", "ndjson")
+    with Command(*words, "--api", both.api, "--token", TOKEN, cwd=tmp_path) as listening:
+        listening.line("listening")
+        # The stream may not be open yet: whoever calls until somebody hears cannot be too early.
+        while listening.process.poll() is None:
+            put(both.store, NewJob(queue="heard", name="x"))
+        assert listening.end() == 0
+    assert any('"added"' in line for line in listening.lines)
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_may_not_is_told_so_with_5(both: Both) -> None:
+    for token in ("", "wrong", VIEWER):
+        words = ["queues", "pause", MAIL, "--api", both.api, *(["--token", token] if token else [])]
+        result = call(*words)
+        assert result.exit_code == 5, result.output
+    assert "queue:pause" in result.stderr
+
+
+def test_what_is_not_there_is_4_and_what_cannot_be_read_is_2(both: Both) -> None:
+    def code(*words: str) -> int:
+        return call(*words, "--api", both.api, "--token", TOKEN).exit_code
+
+    assert code("queues", "show", "nowhere") == 4
+    assert code("jobs", "show", "no-such-job") == 4
+    assert code("schedules", "show", "no-such-schedule") == 4
+    assert code("operations", "show", "op_nothing") == 4
+    assert code("jobs", "list", "-q", "stat:failed") == 2
+    assert code("jobs", "list", "-q", "state:failed", "--json", "id,nothing") == 2
+
+
+def test_an_api_that_is_not_there_is_3(tmp_path: Path) -> None:
+    result = call("queues", "list", "--api", "http://127.0.0.1:1", "--token", "x")
+    assert result.exit_code == 3
+    assert "cannot be reached" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8800", "ftp://host", "http://", "http://ann:pw@host/"], ids=lambda text: text
+)
+def test_an_address_that_cannot_be_meant_is_2(address: str) -> None:
+    assert call("queues", "list", "--api", address).exit_code == 2
+
+
+def test_a_store_and_an_api_at_once_are_2(url: str) -> None:
+    assert call("queues", "list", "--api", "http://127.0.0.1:1", "--url", url).exit_code == 2
