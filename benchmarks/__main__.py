@@ -8,8 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import plan, plan_redis
+from benchmarks import plan, plan_redis, plan_web
 from benchmarks.case import ROOT, command
+from benchmarks.catalogue import BOARD
 from benchmarks.environments import prepare
 from benchmarks.machine import busy, machine, servers
 from benchmarks.measure import Numbers
@@ -19,7 +20,7 @@ from benchmarks.servers import serve
 
 #: A measurement that hangs must not hang the run.
 CASE_SECONDS = 900
-SECTIONS = ("sqlite", "redis")
+SECTIONS = ("sqlite", "redis", "web")
 
 
 def main() -> None:
@@ -36,6 +37,9 @@ def main() -> None:
         about = dict(facts)
         if name == "redis":
             about |= _ready_for_redis(quick=arguments.quick, fresh=arguments.fresh)
+        elif name == "web":
+            prepare([BOARD.environment], fresh=arguments.fresh)
+            about |= {**servers(), BOARD.title: BOARD.environment.version()}
         runs = _rounds(cases, arguments.rounds)
         if not arguments.only:
             write(name, Section(runs, about, arguments.rounds), quick=arguments.quick)
@@ -46,7 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="corral beside its rivals, in one run")
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rivals: under three minutes, noisier")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are taken over them")
-    parser.add_argument("--section", action="append", choices=SECTIONS, help="one part; the page keeps the other")
+    parser.add_argument("--section", action="append", choices=SECTIONS, help="one part; the page keeps the others")
     parser.add_argument("--only", default="", metavar="PREFIX", help="only cases whose key begins so; writes nothing")
     parser.add_argument("--fresh", action="store_true", help="install the newest releases of the rivals again")
     arguments = parser.parse_args()
@@ -55,7 +59,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _plan(section: str, *, quick: bool) -> list[Case]:
-    return plan_redis.plan(quick) if section == "redis" else plan.plan(quick)
+    plans = {"sqlite": plan.plan, "redis": plan_redis.plan, "web": plan_web.plan}
+    return plans[section](quick)
 
 
 def _ready_for_redis(*, quick: bool, fresh: bool) -> dict[str, str]:

@@ -54,6 +54,14 @@ _CELERY = Environment("celery", ("celery[redis]", "redis[hiredis]"))
 _RQ = Environment("rq", ("rq", "redis[hiredis]"))
 _PGQUEUER = Environment("pgqueuer", ("pgqueuer[asyncpg]", "uvloop"))
 
+#: What people look at BullMQ's queues with. It takes part in nothing but the part about the API.
+BOARD = Peer(
+    "bull-board",
+    "Bull Board (npm)",
+    Environment("board", ("@bull-board/api@9", "@bull-board/express@9", "express@5", "bullmq@6", "ioredis@5"), True),
+    "board",
+)
+
 _NODE_SLOTS, _NODE_BULKS = (50, 100, 200), (250, 1_000, 5_000)
 
 _ALL = (

@@ -52,7 +52,7 @@ class Environment:
 
     def version(self) -> str:
         """The version of the first package."""
-        name = re.split(r"[@\[=]", self.packages[0])[0]
+        name = re.split(r"(?<!^)[@\[=]", self.packages[0])[0]  # `@scope/name@9`
         if self.node:
             return str(json.loads((self.folder / "node_modules" / name / "package.json").read_text())["version"])
         script = f"import importlib.metadata as m; print(m.version({name!r}))"

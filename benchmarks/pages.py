@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct, convert, to_builtins
 
-from benchmarks import report, report_redis
+from benchmarks import report, report_redis, report_web
 from benchmarks.case import ROOT
 from benchmarks.measure import Numbers
 from benchmarks.plan import plan
@@ -33,18 +33,25 @@ class Section(Struct):
 
 
 def write(name: str, section: Section, *, quick: bool) -> None:
-    """Print a section's table, and write it beside what the files hold of the other."""
+    """Print a section's table, and write it beside what the files hold of the others."""
     figures = report.Figures(section.runs)
     section.medians = {key: {figure: figures(key, figure) for figure in of[0]} for key, of in section.runs.items()}
     section.at = _now()
     sections = {**read(quick=quick), name: section}
-    lines = report_redis.table(section.runs) if name == "redis" else report.table(section.runs, _backlog(quick=quick))
-    print(f"\n{report.plain(lines)}\n")
+    print(f"\n{report.plain(_table(name, section, quick=quick))}\n")
     RESULTS.mkdir(exist_ok=True)
     path = _path(quick=quick)
     path.with_suffix(".json").write_text(dumps(to_builtins(sections), indent=1) + "\n")
     path.with_suffix(".md").write_text(page(sections, quick=quick))
     print(f"written: {path.relative_to(ROOT)}.json and .md")
+
+
+def _table(name: str, section: Section, *, quick: bool) -> list[report.Line]:
+    if name == "redis":
+        return report_redis.table(section.runs)
+    if name == "web":
+        return report_web.table(section.runs, quick=quick)
+    return report.table(section.runs, _backlog(quick=quick))
 
 
 def read(*, quick: bool) -> dict[str, Section]:
@@ -56,13 +63,15 @@ def read(*, quick: bool) -> dict[str, Section]:
 def page(sections: dict[str, Section], *, quick: bool) -> str:
     """The whole page."""
     lines = ["# Figures", "", _INTRODUCTION]
-    for name in ("redis", "sqlite"):
+    for name in ("redis", "sqlite", "web"):
         if name in sections:
             section = sections[name]
             about = " · ".join(f"{key} {value}" for key, value in section.machine.items())
             if name == "redis":
                 on_files = sections["sqlite"].runs if "sqlite" in sections else {}
                 body = report_redis.markdown(section.runs, section.machine, on_files)
+            elif name == "web":
+                body = report_web.markdown(section.runs, quick=quick)
             else:
                 body = report.markdown(section.runs, _backlog(quick=quick))
             lines += ["", *body, "", f"{section.at}, {section.rounds} rounds. {about}"]

@@ -89,7 +89,8 @@ from corral.worker.worker import WorkerOptions as WorkerOptions
 
 # Literal, for whoever writes `from corral import *`: type checkers do not compute it.
 __all__ = [  # noqa: RUF022  # in the order of `__init__.py`
-    "AddKeywords", "Added", "After", "Alert", "AlertState", "AppQueue", "BaseWorker", "Batch", "BatchContext", "BatchJob", "Breaker", "Bundle",
+    "AddKeywords", "Added", "After", "Alert", "AlertState", "AppQueue", "BaseWorker", "Batch", "BatchContext",
+    "BatchJob", "Breaker", "Bundle",
     "Cause", "Children", "ChildrenOf", "Compressed", "ConfigError", "Corral", "CorralError", "Cron", "Dag", "Dedup",
     "Discard", "DoneStep", "EffectInProgressError", "EffectUncertainError", "Encrypted", "Event", "EventType", "Every",
     "Exponential", "Figures", "Fixed", "Flow", "FlowHandle", "FlowTree", "GroupInfo", "GroupLimits", "Job",

@@ -3,15 +3,23 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
+from corral.admin import operations
 from corral.admin.admin import Admin, Desk
+from corral.admin.ledger import OPEN, ORPHAN_MS, PAGES
 from corral.admin.operations import LEASE_S, LostError
-from corral.job import JobState
+from corral.errors import StorageUnavailableError, StorageVersionError
+from corral.job import JobId, JobState
+from corral.monitor.monitor import Monitor
 from corral.outcome import Failed
+from corral.storage.passing import Passing
 from corral.storage.port import Selection, Storage
+from corral.storage.records import EntryChange
+from corral.timing import Millis
 from tests.storage.helpers import MINUTE, QUEUE, T0, Clock, add, add_ids, end, new_job, start, start_one, tally
 
-from .helpers import Seconds, another, failed_jobs, failed_many, state_of, states, taken
+from .helpers import ANA, Seconds, another, failed_jobs, failed_many, state_of, states, taken
 
 # -- jobs that change meanwhile ----------------------------------------------------------------------------------------
 
@@ -195,3 +203,90 @@ async def test_leaving_the_runner_waits_for_the_page_and_gives_the_rest_back(
     task, _ = loaded
     assert task.owner == ""
     assert task.shown.done == (await tally(storage)).waiting
+
+
+async def test_an_operation_that_cannot_be_read_holds_no_other_one_up(
+    desk: Desk, admin: Admin, storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await failed_jobs(storage, "a")
+    strange = await desk.start("retry", query="state:failed")
+    await storage.write_entries("operation", [EntryChange(id=strange.id, text='{"shown":7}')], now=T0)
+    operation = await desk.start("retry", ids=[(QUEUE, "a")])
+    assert await admin.runner.look() == [operation.id]
+    assert (await admin.runner.finish(operation.id, timeout=60)).done == 1
+    with pytest.raises(StorageVersionError, match="newer corral"):
+        await desk.operation(strange.id)
+    assert [one.id for one in await desk.operations()] == [operation.id]
+    assert strange.id in caplog.text
+
+
+async def test_an_operation_that_was_listed_and_never_written_is_forgotten(
+    desk: Desk, admin: Admin, storage: Storage, clock: Clock
+) -> None:
+    await storage.write_entries(OPEN, [EntryChange(id="op_ghost", text="")], now=clock.now)
+    assert await admin.runner.look() == []
+    assert len(await storage.entries(OPEN, now=clock.now)) == 1  # it may just be being written
+    clock.tick(ORPHAN_MS + 1)
+    assert await admin.runner.look() == []
+    assert await storage.entries(OPEN, now=clock.now) == []
+
+
+async def test_what_a_dead_process_could_not_tidy_up_is_tidied_up(desk: Desk, admin: Admin, storage: Storage) -> None:
+    await failed_jobs(storage, "a")
+    held = await taken(admin.runner, await desk.start("retry", query="state:failed"))
+    while not held.task.shown.ended:
+        held = await admin.runner.step(held)
+    operation_id = held.task.shown.id
+    await storage.write_entries(OPEN, [EntryChange(id=operation_id, text="")], now=T0)
+    await storage.write_entries(f"{PAGES}:{operation_id}", [EntryChange(id="00000000", text="[]")], now=T0)
+    assert await admin.runner.look() == []
+    assert await storage.entries(OPEN, now=T0) == []
+    assert await storage.entries(f"{PAGES}:{operation_id}", now=T0) == []
+
+
+class Shaky(Passing):
+    """A store whose every second retry gets lost, some of them after they were carried out."""
+
+    def __init__(self, inner: Storage) -> None:
+        super().__init__(inner)
+        self.calls = 0
+
+    async def retry(
+        self, queue: str, which: Selection, *, reset_attempts: bool = True, after_ms: Millis = 0, every_ms: Millis = 0,
+        now: Millis | None = None,
+    ) -> list[JobId]:  # fmt: skip
+        self.calls += 1
+        if self.calls % 4 == 1:
+            raise StorageUnavailableError("no answer")
+        reached = await super().retry(queue, which, now=now)
+        if self.calls % 4 == 3:
+            raise StorageUnavailableError("the answer got lost")
+        return reached
+
+
+async def test_an_operation_outlives_a_store_that_does_not_always_answer(
+    storage: Storage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "POLL_S", 0.01)
+    await failed_many(storage, 1_200)
+    shaky = Shaky(storage)
+    admin = Admin(shaky, Monitor(shaky), clock=lambda: clock.now)
+    async with admin.runner.run() as runner:
+        operation = await admin.by(ANA).start("retry", query="state:failed")
+        ended = await runner.finish(operation.id, timeout=60)
+    assert (ended.state, ended.done, ended.failed, ended.skipped) == ("done", 1_200, 0, 0)
+    assert (await tally(storage)).waiting == 1_200
+
+
+async def test_an_operation_whose_search_is_refused_later_ends_with_that_problem(
+    desk: Desk, admin: Admin, storage: Storage, clock: Clock
+) -> None:
+    await failed_jobs(storage, "a")
+    operation = await desk.start("retry", query="data.secret_plan:x", reveal=True)
+    loaded = await admin.runner.ledger.load(operation.id, now=T0)
+    assert loaded is not None
+    await admin.runner.ledger.save(replace(loaded[0], reveal=False), loaded[1], now=T0)
+    held = await taken(admin.runner, operation)
+    held = await admin.runner.step(held)
+    assert (held.task.shown.state, held.task.shown.problem) == ("failed", "redacted-field")
+    assert await state_of(storage, "a") is JobState.FAILED

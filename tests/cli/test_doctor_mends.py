@@ -1,4 +1,4 @@
-"""`corral doctor` finds what contradicts itself in a store, says what to do, and with `--fix` does it. On each engine."""
+"""`corral doctor` finds what contradicts itself in a store, and with `--fix` puts it right. On each engine."""
 
 import json
 import sqlite3

@@ -2,80 +2,26 @@
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import apsw
 import pytest
-from opentelemetry import baggage, trace
-from opentelemetry import context as otel
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from corral import ConfigError, Corral, Every, JobContext, RegistrationError, Snooze
+from corral import Corral, Every, JobContext, Snooze
 from corral.job import JobState, NewJob
-from corral.observe.carrier import MOST, packed, unpacked
 from corral.observe.run_spans import LONG_MS
 from corral.observe.tracing import instrument
 from corral.options import JobOptions
 from corral.timing import now_ms
 from tests.engine.helpers import work_off
+from tests.observe.spans import Seen, about, parent_of, span_id, trace_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 CARRIER = json.dumps({"traceparent": f"00-{TRACE}-{PARENT}-01"})
-
-
-class Seen:
-    """What was exported."""
-
-    def __init__(self) -> None:
-        self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.reader = InMemoryMetricReader()
-        self.meters = MeterProvider([self.reader])
-        self.tracer = self.provider.get_tracer("test")
-
-    def spans(self, start: str = "") -> list[ReadableSpan]:
-        """The spans whose name begins so, in the order they ended."""
-        return [span for span in self.exporter.get_finished_spans() if span.name.startswith(start)]
-
-    def one(self, start: str) -> ReadableSpan:
-        """The only span whose name begins so."""
-        [span] = self.spans(start)
-        return span
-
-    def metrics(self) -> dict[str, float]:
-        """Sums and counts by name."""
-        data = self.reader.get_metrics_data()
-        assert data is not None
-        points = [
-            (m.name, p)
-            for r in data.resource_metrics
-            for s in r.scope_metrics
-            for m in s.metrics
-            for p in m.data.data_points
-        ]
-        found: dict[str, float] = {}
-        for name, point in points:
-            found[name] = found.get(name, 0) + (point.count if hasattr(point, "count") else point.value)
-        return found
-
-
-@pytest.fixture
-def seen() -> Iterator[Seen]:
-    found = Seen()
-    yield found
-    found.provider.shutdown()
-    found.meters.shutdown()
 
 
 @pytest.fixture
@@ -83,28 +29,6 @@ def app(storage_url: str, seen: Seen) -> Corral:
     app = Corral(storage_url)
     instrument(app, tracer_provider=seen.provider, meter_provider=seen.meters)
     return app
-
-
-def trace_of(span: ReadableSpan) -> int:
-    return context_of(span).trace_id
-
-
-def span_id(span: ReadableSpan | trace.Span) -> int:
-    return context_of(span).span_id
-
-
-def context_of(span: ReadableSpan | trace.Span) -> trace.SpanContext:
-    context = span.get_span_context()
-    assert context is not None
-    return context
-
-
-def about(span: ReadableSpan) -> Mapping[str, object]:
-    return span.attributes or {}
-
-
-def parent_of(span: ReadableSpan) -> int | None:
-    return None if span.parent is None else span.parent.span_id
 
 
 async def test_a_run_goes_on_in_the_trace_of_whoever_added_the_job(app: Corral, seen: Seen) -> None:
@@ -442,69 +366,3 @@ async def test_the_span_of_one_run_is_not_the_current_one_of_the_next(app: Corra
         await work_off(app)
     adds = {span_id(span) for span in seen.spans("add")}
     assert {parent_of(run) for run in seen.spans("process")} == adds
-
-
-# -- what travels ------------------------------------------------------------------------------------------------------
-
-
-def test_baggage_does_not_travel_unless_it_is_named(seen: Seen) -> None:
-    with seen.tracer.start_as_current_span("request") as span:
-        context = baggage.set_baggage("user", "alice@example.com", trace.set_span_in_context(span))
-        context = baggage.set_baggage("tenant", "7", context)
-        assert set(unpacked(packed(context)) or {}) == {"traceparent"}
-        assert (unpacked(packed(context, {"tenant"})) or {})["baggage"] == "tenant=7"
-
-
-def test_a_carrier_above_a_kilobyte_is_cut_to_what_leads_to_the_trace(seen: Seen) -> None:
-    with seen.tracer.start_as_current_span("request") as span:
-        context = baggage.set_baggage("tenant", "x" * MOST, trace.set_span_in_context(span))
-        assert set(unpacked(packed(context, {"tenant"})) or {}) == {"traceparent"}
-
-
-def test_without_a_trace_nothing_travels() -> None:
-    assert packed(otel.Context()) is None
-
-
-def test_a_carrier_may_be_a_list_of_pairs() -> None:
-    assert unpacked('[["traceparent", "00-1"]]') == {"traceparent": "00-1"}
-
-
-# -- switching it on and off -------------------------------------------------------------------------------------------
-
-
-def test_the_switch_turns_all_of_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CORRAL_OTEL", "0")
-    app = Corral("sqlite:///:memory:")
-    assert not instrument(app)
-    assert app.middlewares == []
-    assert app.watchers == []
-
-
-def test_instrumenting_twice_changes_nothing(app: Corral) -> None:
-    assert instrument(app)
-    assert len(app.middlewares) == 1
-
-
-def test_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(ConfigError, match="parent must be one of auto, parent, link, not 'both'"):
-        instrument(Corral("sqlite:///:memory:"), parent="both")
-
-
-async def test_an_open_application_cannot_be_instrumented() -> None:
-    async with Corral("sqlite:///:memory:") as app:
-        with pytest.raises(RegistrationError, match="before the application's store is opened"):
-            instrument(app)
-
-
-def test_without_the_package_it_says_what_to_install() -> None:
-    code = "import sys; sys.modules['opentelemetry'] = None; import corral.observe.tracing"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'corral[otel]'" in done.stderr
-
-
-def test_nothing_of_it_is_imported_by_corral_itself() -> None:
-    code = "import sys, corral, corral.cli.work, corral.app.app\nprint({name.split('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "corral" in done.stdout
-    assert "opentelemetry" not in done.stdout
-    assert "prometheus_client" not in done.stdout

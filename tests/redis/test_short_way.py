@@ -1,4 +1,4 @@
-"""The short way through add, claim and settle: it leaves what the long one leaves, and is left where it knows too little."""
+"""The short way through add, claim and settle: it leaves what the long one leaves, or is left for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

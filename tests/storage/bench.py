@@ -35,7 +35,9 @@ class Bench:
         self.runner.close()
 
     def do(self, call: Coroutine[object, object, T]) -> T:
-        return self.runner.get_loop().run_until_complete(call)  # `Runner.run` would look at the signals, 1,000 times a s
+        return self.runner.get_loop().run_until_complete(
+            call
+        )  # `Runner.run` would look at the signals, 1,000 times a s
 
     def note(self, times: dict[str, int]) -> None:
         """Count what was reached."""

@@ -74,7 +74,8 @@ def test_it_keeps_a_bounded_number_of_callers_and_forgets_those_at_rest_first() 
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("600/min:120", Pace(600, 60, 120)), ("10/15min", Pace(10, 900, 10)), ("5/s", Pace(5, 1, 5)), (" 1/H:1 ", Pace(1, 3_600, 1))],
+    [("600/min:120", Pace(600, 60, 120)), ("10/15min", Pace(10, 900, 10)), ("5/s", Pace(5, 1, 5)),
+     (" 1/H:1 ", Pace(1, 3_600, 1))],
 )  # fmt: skip
 def test_a_pace_is_read_as_it_is_written(text: str, found: Pace) -> None:
     assert pace(text) == found
@@ -114,7 +115,7 @@ async def api(clock: Time) -> AsyncIterator[FastAPI]:
         await app.state.corral.close()
 
 
-async def test_every_answer_says_how_many_are_left_and_the_one_too_many_when_to_come_back(
+async def test_every_answer_says_how_many_are_left_and_one_too_many_when_to_come_back(
     api: FastAPI, clock: Time
 ) -> None:
     async with make_client(api, TOKENS["viewer"]) as client:

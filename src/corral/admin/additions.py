@@ -52,8 +52,8 @@ class AddVerbs(DeskBase):
     ) -> Added:  # fmt: skip
         """Add a new job like an old one, which may be in any state; it remembers which one it was made from.
 
-        It keeps the payload, the priority, the group and the options, not the old one's place in a flow, its schedule
-        or its deduplication.
+        It keeps the payload, the priority, the group and the options, not the old one's place in a flow or a trace,
+        its schedule or its deduplication.
 
         Args:
             data: another payload, as JSON text.
@@ -77,7 +77,7 @@ class AddVerbs(DeskBase):
                 data=checked(self.ground.app, home, called, readable(old).data if data is None else data),
                 priority=old.priority,
                 group=old.group,
-                options=replace(said, letter=None, rerun_of=f"{queue}/{job_id}"),
+                options=replace(said, letter=None, trace=None, rerun_of=f"{queue}/{job_id}"),
             )
             [added] = await self._admit([job])
             note.touched([added.id])

@@ -20,8 +20,8 @@ from corral.storage.port import Storage
 from corral.storage.sealed import sealed_in
 from corral.timing import Millis, now_ms
 
-#: Ids of an audit entry.
-IDS = 20
+#: Ids of an audit entry, and characters of a reason.
+IDS, REASON = 20, 1_000
 #: For how long a queue that was there counts as being there (seconds): asking goes through all keys of a Redis.
 KNOWN_S = 5.0
 
@@ -116,7 +116,7 @@ class DeskBase:
         self.ground = ground
         self.storage = ground.storage
         self.actor = actor
-        self.reason = reason
+        self.reason = reason[:REASON]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.actor.sub!r})"
@@ -154,7 +154,7 @@ class Noting:
         at = desk.ground.at()
         entry = AuditEntry(
             id=desk.ground.next_id(at), at=at, actor=desk.actor, action=note.action, target=note.target,
-            ids=tuple(note.ids[:IDS]), count=note.count, query=note.query, reason=desk.reason[:1_000], outcome=outcome,
+            ids=tuple(note.ids[:IDS]), count=note.count, query=note.query, reason=desk.reason, outcome=outcome,
             problem=problem, before=None if note.before is None else kept(note.before),
             after=None if note.after is None or error is not None else kept(note.after),
         )  # fmt: skip

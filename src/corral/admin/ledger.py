@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from corral.admin.objects import Actor, Operation
+from corral.errors import StorageVersionError
 from corral.job import Job, JobId
 from corral.monitor.objects import JobRow
 from corral.storage.port import Storage
@@ -97,9 +98,20 @@ class Ledger:
         return made
 
     async def load(self, operation_id: str, *, now: Millis | None) -> tuple[Task, int] | None:
-        """An operation with the version of its entry; None when there is none."""
+        """An operation with the version of its entry; None when there is none.
+
+        Raises:
+            StorageVersionError: a later version of corral has written it in another way.
+        """
         found = await self._storage.entries(KIND, ids=[operation_id], now=now)
-        return (_decode(found[0].text), found[0].version) if found else None
+        if not found:
+            return None
+        try:
+            return _decode(found[0].text), found[0].version
+        except msgspec.MsgspecError:
+            raise StorageVersionError(
+                f"operation {operation_id!r} cannot be read: a newer corral has written it"
+            ) from None
 
     async def save(self, task: Task, version: int, *, now: Millis | None) -> int | None:
         """Write it over this version; the new one, None when somebody else was first."""

@@ -24,9 +24,16 @@ from corral.admin.hiding import kept
 from corral.admin.ledger import Choice, Ledger, Task, stamp_of
 from corral.admin.objects import AuditEntry, Operation
 from corral.admin.problems import code_of
-from corral.errors import CorralError, RecordNotFoundError, SelectionChangedError, StorageError
+from corral.errors import (
+    CorralError,
+    RecordNotFoundError,
+    SelectionChangedError,
+    StorageError,
+    StorageVersionError,
+)
 from corral.job import JobState
 from corral.pauses import resume_due
+from corral.storage.records import Entry
 from corral.timing import Millis, Seconds, to_seconds
 
 log = logging.getLogger("corral.operations")
@@ -89,6 +96,7 @@ class Operations:
         """
         self._stopping = False
         loop = asyncio.create_task(self._loop(all_of_them=all_of_them), name="corral operations")
+        loop.add_done_callback(_told)
         try:
             yield self
         finally:
@@ -142,22 +150,31 @@ class Operations:
 
     async def look(self, *, all_of_them: bool = True) -> list[str]:
         """Begin to work on what nobody works on; answers which operations these are."""
-        now = self._ground.store_now()
         begun = []
-        for entry in await self.ledger.listed(100, now=now):
+        for entry in await self.ledger.listed(100, now=self._ground.store_now()):
             if len(self._working) >= TOGETHER:
                 break
             if entry.id in self._working or not (all_of_them or entry.id in self._mine):
                 continue
-            loaded = await self.ledger.load(entry.id, now=now)
-            if loaded is None:
-                await self.ledger.forget(entry, self._ground.at(), now=now)
-            elif loaded[0].shown.ended:  # by somebody who died before they could tidy up
-                await self.ledger.close(loaded[0], now=now)
-            elif self._is_free(*loaded):
-                self._begin(entry.id)
-                begun.append(entry.id)
+            try:
+                if await self._is_to_do(entry):
+                    self._begin(entry.id)
+                    begun.append(entry.id)
+            except StorageVersionError as error:  # another process understands it, and the others go on
+                log.warning("%s", error)
         return begun
+
+    async def _is_to_do(self, entry: Entry) -> bool:
+        """Whether a listed operation waits for somebody; what others could not tidy up is tidied up."""
+        now = self._ground.store_now()
+        loaded = await self.ledger.load(entry.id, now=now)
+        if loaded is None:
+            await self.ledger.forget(entry, self._ground.at(), now=now)
+            return False
+        if loaded[0].shown.ended:
+            await self.ledger.close(loaded[0], now=now)
+            return False
+        return self._is_free(*loaded)
 
     def _is_free(self, task: Task, version: int) -> bool:
         """Whether nobody works on it, as far as can be seen."""
@@ -298,6 +315,12 @@ class Operations:
         await self.ledger.close(ended, now=now)
         self._mine.discard(ended.shown.id)
         return Held(ended, written, again=False)
+
+
+def _told(loop: asyncio.Task[None]) -> None:
+    """Say at once when nobody looks for operations any more: whoever runs this may not leave it for weeks."""
+    if not loop.cancelled() and (error := loop.exception()) is not None:
+        log.error("operations are not carried out any more: %r", error, exc_info=error)
 
 
 def check_expected(expected: int, found: int) -> None:

@@ -68,7 +68,7 @@ def create_app(
     )  # fmt: skip
     app = _Document(
         title="corral", version=__version__, description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
-        redirect_slashes=False, lifespan=_living(home), root_path=home.settings.root_path,
+        redirect_slashes=False, lifespan=_living(home),
         exception_handlers={HTTPException: _refuse, RequestValidationError: _refuse},
     )  # fmt: skip
     app.state.corral = home

@@ -1,13 +1,14 @@
 """Bodies: what of a request is stored as it was sent. Numbers in payloads never become floats on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.requests import Request
 
-from corral.errors import PayloadError
+from corral.errors import ConfigError, PayloadError
 from corral.http.problems import problem
 from corral.payload import MAX_BYTES, from_json
 from corral.sensitive import HIDDEN
@@ -69,6 +70,22 @@ def refused(pointer: str, detail: str, code: str = "invalid") -> NoReturn:
     problem("validation-failed", f"{detail[:1].upper()}{detail[1:]}.", errors=[
         {"pointer": pointer, "detail": detail, "code": code}
     ])  # fmt: skip
+
+
+@contextmanager
+def refusing(**places: str) -> Iterator[None]:
+    """Around what is done with a body: a value that cannot be meant is the body's, not a parameter's.
+
+    Args:
+        places: what the error calls it -> where it stands in the body.
+
+    Raises:
+        Problem: 422.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        refused(places.get(error.key, f"/{error.key}" if error.key else ""), str(error))
 
 
 def check_hidden(text: str | None, *, reveal: bool) -> None:

@@ -115,5 +115,5 @@ def headers(kind: Rate, pace: Pace, verdict: Verdict) -> dict[str, str]:
     """What every answer says about the rate it was counted in."""
     return {
         "RateLimit-Policy": f'"{kind}";q={pace.count};w={pace.seconds}',
-        "RateLimit": f'"{kind}";r={verdict.left};t={math.ceil(verdict.reset)}',
+        "RateLimit": f'"{kind}";r={verdict.left};t={math.ceil(verdict.reset - 1e-6)}',
     }

@@ -26,7 +26,7 @@ class WorkerMetrics(Watcher, Collector):
     """Watches one worker; a collector for a registry of prometheus_client.
 
     Names of jobs are those the worker has handlers for, 200 at most: whatever is in the store, the number of series
-    stays. Counting a job costs two microseconds.
+    stays. Counting a job costs eight microseconds.
     """
 
     def __init__(self, worker: BaseWorker, *, engine: str) -> None:

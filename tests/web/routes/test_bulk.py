@@ -119,7 +119,7 @@ async def test_an_export_has_every_job(viewer: httpx.AsyncClient, store: Store) 
     text = (await viewer.get("/jobs/export", params={"include": "data", "fields": "id"})).text
     rows = [json.loads(line) for line in text.splitlines()]
     assert sorted(row["id"] for row in rows) == sorted(ids)
-    assert text.splitlines()[0].endswith('"data":{"n":1.1,"token":"••••"}}')
+    assert text.splitlines()[0].endswith('"data":{"n":1.10,"token":"••••"}}')
     document = (await viewer.get("/jobs/export", params={"format": "json", "fields": "id"})).json()
     assert len(document) == 230
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
-from corral.http.bodies import refused
+from corral.http.bodies import refused, refusing
 from corral.http.deps import Rate, allow, problem
 from corral.http.idempotency import once
 from corral.http.models.documented import shown
@@ -52,9 +52,10 @@ async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
     await exists(call, q)
     if body.state not in CLEANABLE:
         refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
-    done = await (await call.desk()).clean(
-        q, [JobState(body.state)], older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run
-    )
+    with refusing(older_ms="/grace_ms"):
+        done = await (await call.desk()).clean(
+            q, [JobState(body.state)], older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run
+        )
     call.api.monitor.forget()
     return answer(Cleaned(removed=done.count, dry_run=body.dry_run, sample=done.sample, exact=done.exact))
 

@@ -10,6 +10,7 @@ from corral.admin.objects import Mark
 from corral.admin.rights import Permission
 from corral.errors import ConfigError, RecordNotFoundError
 from corral.http.additions import run_at_ms
+from corral.http.bodies import refusing
 from corral.http.deps import Rate, allow, need, problem
 from corral.http.idempotency import once
 from corral.http.models.documented import shown
@@ -205,7 +206,8 @@ async def _operation(
 )  # fmt: skip
 async def mute_failure(call: Called, fp: str, body: MuteBody) -> Response:
     await _details(call, fp, None, 86_400, 0)
-    await (await call.desk(body.reason)).mute("failure", fp, run_at_ms(body.until))
+    with refusing():
+        await (await call.desk(body.reason)).mute("failure", fp, run_at_ms(body.until))
     return answer(await _detail(call, fp, None))
 
 

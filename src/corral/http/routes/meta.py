@@ -9,6 +9,7 @@ from corral._version import __version__
 from corral.admin.rights import Permission
 from corral.errors import RecordNotFoundError
 from corral.http.additions import run_at_ms
+from corral.http.bodies import refusing
 from corral.http.deps import allow, problem
 from corral.http.models.base import Listing, moment, seconds
 from corral.http.models.documented import shown
@@ -152,7 +153,8 @@ def _remedy(one: Finding, call: Caller) -> Remedy:
 )  # fmt: skip
 async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:
     _check_finding(call, id)
-    await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
+    with refusing():
+        await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
     return empty()
 
 
@@ -200,7 +202,9 @@ async def list_marks(call: Called, asked: Asked) -> Response:
 )  # fmt: skip
 async def add_mark(call: Called, body: MarkBody) -> Response:
     at = None if body.at is None else run_at_ms(body.at)
-    return answer(mark_of(await (await call.desk()).mark(body.label, at, body.url, body.color)), status=201)
+    with refusing():
+        made = await (await call.desk()).mark(body.label, at, body.url, body.color)
+    return answer(mark_of(made), status=201)
 
 
 @router.delete(

@@ -8,8 +8,8 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
-from corral.errors import ConfigError, QueueNotFoundError
-from corral.http.bodies import refused
+from corral.errors import QueueNotFoundError
+from corral.http.bodies import refusing
 from corral.http.deps import allow, need, problem
 from corral.http.etags import check_match, etag_of, unchanged
 from corral.http.models.base import Listing, moment, when
@@ -228,11 +228,8 @@ async def change_queue(call: Called, q: str, body: QueueBody) -> Response:
     call.api.monitor.forget()
     info = await call.api.monitor.info(q)
     check_match(call.request, etag_of(*settings_key(info)))
-    try:
-        settings = _settings(body)
-    except ConfigError as error:
-        refused(f"/{error.key}" if error.key else "", str(error))
-    await (await call.desk()).change(q, settings)
+    with refusing():
+        await (await call.desk()).change(q, _settings(body))
     return await _now(call, q)
 
 
@@ -309,7 +306,8 @@ async def _matching(call: Caller, body: MatchBody, *, paused: bool) -> list[str]
 )  # fmt: skip
 async def pause_queue(call: Called, q: str, body: PauseBody | None = None) -> Response:
     said = body or PauseBody()
-    await (await call.desk(said.reason)).pause(q, for_s=said.for_seconds)
+    with refusing(for_s="/for_seconds"):
+        await (await call.desk(said.reason)).pause(q, for_s=said.for_seconds)
     return await _now(call, q)
 
 

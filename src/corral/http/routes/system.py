@@ -13,8 +13,8 @@ from corral._version import __version__
 from corral.admin.rights import Permission
 from corral.checks.doctor import examine
 from corral.checks.mend import mend
-from corral.errors import ConfigError, CorralError
-from corral.http.bodies import refused
+from corral.errors import CorralError
+from corral.http.bodies import refusing
 from corral.http.deps import Rate, allow, problem
 from corral.http.models.base import moment
 from corral.http.models.documented import shown
@@ -113,10 +113,8 @@ async def get_doctor(
 async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
     _whole(call)
     said = body or FixBody()
-    try:
+    with refusing(check="/only"):
         done = await mend(call.api.storage, _address(call), await call.desk(said.reason), only=said.only)
-    except ConfigError as error:
-        refused("/only", str(error))
     call.api.monitor.forget()
     return answer(
         MendedList(items=[MendedInfo(check=one.name, message=one.message, queue=one.queue or None) for one in done])

@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from corral.admin.objects import Token
 from corral.admin.rights import ROLES, Permission, check_role
-from corral.errors import ConfigError
 from corral.http.additions import run_at_ms
-from corral.http.bodies import refused
+from corral.http.bodies import refusing
 from corral.http.deps import allow, problem
 from corral.http.models.base import Listing
 from corral.http.models.documented import shown
@@ -60,17 +59,13 @@ def _covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
     summary="Make a token; it is shown this once",
 )  # fmt: skip
 async def create_token(call: Called, body: TokenBody) -> Response:
-    try:
+    with refusing():
         role = check_role(body.role)
-    except ConfigError as error:
-        refused("/role", str(error))
     if not ROLES[role] <= call.who.permissions or not _covered(call.globs, body.queues):
         problem("forbidden", "A token cannot do more than you can yourself.", permission=str(Permission.TOKEN_WRITE))
     at = None if body.expires_at is None else run_at_ms(body.expires_at)
-    try:
+    with refusing():
         clear, token = await (await call.desk()).create_token(body.name, role, body.queues, at)
-    except ConfigError as error:
-        refused(f"/{error.key}" if error.key else "", str(error))
     shown = token_of(token)
     made = NewToken(**{name: getattr(shown, name) for name in TokenInfo.__dataclass_fields__}, token=clear)
     headers = {"Location": f"{call.base}/tokens/{token.id}", "Cache-Control": "no-store"}

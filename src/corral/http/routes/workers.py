@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
+from corral.http.bodies import refusing
 from corral.http.deps import allow, problem
 from corral.http.models.documented import shown
 from corral.http.models.links import part
@@ -93,7 +94,8 @@ async def _order(call: Caller, worker_id: str, command: str, reason: str, value:
     if len(_theirs(call, row)) < len(row.queues):
         problem("forbidden", "This worker serves queues that are not yours, too.",
                 permission=str(Permission.WORKER_CONTROL))  # fmt: skip
-    command_id = await (await call.desk(reason)).order(worker_id, command, value)
+    with refusing():
+        command_id = await (await call.desk(reason)).order(worker_id, command, value)
     here = f"{call.base}/workers/{part(worker_id)}/commands/{command_id}"
     return answer(Command(command_id=command_id, links={"answer": here}), status=202, headers={"Location": here})
 

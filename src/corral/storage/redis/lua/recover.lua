@@ -118,6 +118,7 @@ end
 drop_stale_holds(queue)
 more = heal_edges(queue) or more
 tidy_after_node(queue, req.queue)
-if not meta(queue).bounded and call('EXISTS', queue.base .. 'meta') == 1 then mark_bounds(queue) end -- lost as above
+-- What a Node program deletes with `meta` is noted there again.
+if not meta(queue).bounded and call('EXISTS', queue.base .. 'meta') == 1 then mark_bounds(queue) end
 conclude()
 return reply({ now = now, requeued = requeued, quarantined = quarantined, more = more })

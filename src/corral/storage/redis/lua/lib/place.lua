@@ -85,4 +85,9 @@ local function put_back(q, jobs)
   for i = #jobs, 1, -1 do put_ready(q, jobs[i].id, jobs[i].priority, true, jobs[i].gid) end
 end
 
+-- Note in `meta`, which a Node program may delete, that there are caps for names or a limit for producers.
+local function mark_bounds(q)
+  local bounds = call('HMGET', q.settings, 'names', 'add_count')
+  if bounds[1] or bounds[2] then call('HSET', q.base .. 'meta', 'corral:bounds', 1) end
+end
 --! include lib/groups.lua

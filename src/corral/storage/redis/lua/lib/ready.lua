@@ -15,12 +15,6 @@ local function wake(q)
   end
 end
 
--- Note in `meta`, which a Node program may delete, that there are caps for names or a limit for producers.
-local function mark_bounds(q)
-  local bounds = call('HMGET', q.settings, 'names', 'add_count')
-  if bounds[1] or bounds[2] then call('HSET', q.base .. 'meta', 'corral:bounds', 1) end
-end
-
 -- The list of ready jobs: `wait`. While BullMQ 5 has the queue paused it is `paused`, which its resume puts in the place of `wait`,
 -- whatever is there.
 local function ready_list(q)
