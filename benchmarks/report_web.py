@@ -33,8 +33,10 @@ def _lines(figures: Figures, figure: str, store: str, what: str) -> list[Line]:
     ours, monitor = figures(case, "http_ms"), figures(case, "monitor_ms")
     theirs = figures(case, "board_ms") if store == "redis" else None
     where = _TITLES[store]
+    cpu = figures(case, "monitor_cpu_ms")
     lines = [
         Line(f"{where}: {what}: read model", f"{monitor:.1f} ms", "", "", f"≤ {most} ms", monitor <= most),
+        Line(f"{where}: {what}: processor time of that", f"{cpu:.1f} ms"),
         Line(
             f"{where}: {what}: HTTP API", f"{ours:.1f} ms", "" if theirs is None else f"{theirs:.1f} ms",
             "" if theirs is None else f"{ours / theirs:.2f} ×", f"≤ {most} ms", ours <= most,

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.catalogue import BOARD, DRIVERS
-from benchmarks.measure import Numbers
+from benchmarks.measure import Numbers, cpu_seconds, server_seconds
 from benchmarks.ours import FILL, run
 from corral.job import JobState, NewJob
 from corral.monitor.monitor import Monitor
@@ -51,7 +51,7 @@ def overview(folder: str, queues: int, samples: int, url: str = "", server: int 
             if len((await monitor.queues(limit=queues)).items) != queues:
                 raise SystemExit("the overview does not have all queues")
 
-        return await _timed(look, samples)
+        return await _timed(look, samples, server)
 
     figures = run(_with_store(_url(folder, url), work))
     path = f"/api/v1/queues?limit={queues}"
@@ -69,7 +69,7 @@ def payloads(folder: str, size: int, samples: int, url: str = "", server: int = 
         for number in range(LISTED):
             data = json.dumps({"i": number, "text": "x" * size})
             await storage.add([NewJob(queue=QUEUE, name="big", data=data)])
-        return await _timed(lambda: _page(storage, JobState.WAITING), samples)
+        return await _timed(lambda: _page(storage, JobState.WAITING), samples, server)
 
     return _list(folder, url, work, "waiting", samples)
 
@@ -82,7 +82,7 @@ def failed(folder: str, jobs: int, samples: int, url: str = "", server: int = 0)
             count = min(FILL, jobs - start)
             await storage.add([_job(QUEUE, start + number) for number in range(count)])
             await _settle(storage, QUEUE, count, Failed("ValueError: no such address"))
-        return await _timed(lambda: _page(storage, JobState.FAILED), samples)
+        return await _timed(lambda: _page(storage, JobState.FAILED), samples, server)
 
     return _list(folder, url, work, "failed", samples)
 
@@ -125,15 +125,16 @@ async def _with_store(url: str, work: Callable[[Storage], Awaitable[Numbers]]) -
         return await work(storage)
 
 
-async def _timed(read: Callable[[], Awaitable[None]], samples: int) -> Numbers:
-    """What the read model takes, the first one aside."""
+async def _timed(read: Callable[[], Awaitable[None]], samples: int, server: int) -> Numbers:
+    """What the read model takes, the first one aside; and processor time, which a busy machine changes less."""
     await read()
-    times = []
+    times, cpu, served = [], cpu_seconds(), server_seconds(server)
     for _ in range(samples):
         began = time.perf_counter()
         await read()
         times.append((time.perf_counter() - began) * 1000)
-    return {"monitor_ms": statistics.median(times)}
+    spent = cpu_seconds() - cpu + server_seconds(server) - served
+    return {"monitor_ms": statistics.median(times), "monitor_cpu_ms": spent / samples * 1000}
 
 
 def _list(folder: str, url: str, work: Callable[[Storage], Awaitable[Numbers]], state: str, samples: int) -> Numbers:
@@ -159,7 +160,8 @@ def _over_http(
 class Site:
     """A server that answers on one connection."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, log: Path) -> None:
+        self._log = log
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
 
     def get(self, path: str) -> tuple[float, int]:
@@ -170,7 +172,7 @@ class Site:
         body = answer.read()
         spent = (time.perf_counter() - began) * 1000
         if answer.status != 200:
-            raise SystemExit(f"GET {path}: {answer.status} {body[:500]!r}")
+            raise SystemExit(f"GET {path}: {answer.status} {body[:500]!r}\n{self._log.read_text()}")
         return spent, len(body)
 
 
@@ -209,7 +211,7 @@ def _served(command: Sequence[str], folder: str, environment: Mapping[str, str])
                 if process.poll() is not None or time.monotonic() > until:
                     raise SystemExit(f"{command[:4]} did not start:\n{log.read_text()}")
                 time.sleep(0.05)
-            site = Site(found[0])
+            site = Site(found[0], log)
             _await(site, until)
             yield site
         finally:

@@ -18,7 +18,7 @@ from corral.storage.passing import Passing
 from corral.storage.port import Selection, Storage
 from corral.storage.records import EntryChange
 from corral.timing import Millis
-from tests.storage.helpers import QUEUE, SECOND, T0, Clock, add_ids
+from tests.storage.helpers import QUEUE, SECOND, T0, Clock, add_ids, new_job
 
 from .helpers import ANA, entries, failed_jobs, last_entry, state_of
 
@@ -115,6 +115,21 @@ async def test_the_log_keeps_so_many_entries_for_so_long(
     assert [entry.count for entry in await entries(desk)] == [7, 6, 5, 4, 3]
     clock.tick(audit.TTL_MS)
     assert await entries(desk) == []
+
+
+async def test_added_jobs_push_nothing_else_out_of_the_log(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "KEEP_ADDED", 5)
+    monkeypatch.setattr(audit, "SLICE", 3)
+    for number in range(8):
+        await desk.add(QUEUE, [new_job(f"a{number}")])
+        if number == 2:
+            await desk.pause(QUEUE)
+            await desk.resume(QUEUE)
+    assert [entry.action for entry in await entries(desk)] == ["job.add"] * 5 + ["queue.resume", "queue.pause"]
+    [first] = (await desk.audit(job="a3")).items
+    assert first.ids == ("a3",)
 
 
 async def test_an_entry_is_never_written_over(desk: Desk, storage: Storage) -> None:

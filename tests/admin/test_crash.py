@@ -27,7 +27,7 @@ async def test_another_process_goes_on_where_a_killed_one_was(storage: Storage, 
         sys.executable, "-m", "tests.admin.dying", storage_url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert child.stdout is not None
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(100):
         assert await child.stdout.readline() == b"acted\n"
     child.kill()
     await child.wait()

@@ -8,7 +8,7 @@ from corral.app.app import Corral
 from corral.errors import ConfigError, QueueBusyError, QueueNotFoundError
 from corral.job import JobState
 from corral.monitor.monitor import Monitor
-from corral.options import Keep, QueueSettings, RateLimit
+from corral.options import GroupChange, GroupLimits, Keep, QueueSettings, RateLimit
 from corral.pauses import pauses, resume_due
 from corral.storage.port import QueueInfo, Storage
 from tests.storage.helpers import MINUTE, QUEUE, SECOND, T0, Clock, add, add_ids, new_job, start_one, tally
@@ -80,6 +80,15 @@ async def test_limits_are_changed_and_the_log_says_what_they_were(desk: Desk, st
     assert entry.after == {
         "concurrency": 2, "rate_limit": {"count": 10, "per": 1.0}, "keep_failed": {"age": None, "count": 7},
     }  # fmt: skip
+
+
+async def test_what_a_group_is_told_stands_in_the_log(desk: Desk, storage: Storage) -> None:
+    await add_ids(storage, "a")
+    limits = GroupLimits(concurrency=2)
+    await desk.change(QUEUE, QueueSettings(groups={"acme": GroupChange(paused=True, limits=limits)}))
+    [group] = (await storage.groups(QUEUE)).items
+    assert (group.paused, group.limits) == (True, limits)
+    assert (await last_entry(desk)).after == {"groups": {"acme": {"limits": {"concurrency": 2}, "paused": True}}}
 
 
 async def test_a_pause_is_no_setting(desk: Desk, storage: Storage) -> None:

@@ -1,55 +1,16 @@
-"""The same commands over the HTTP API: a real server process, the same answers, the same effects. On each engine."""
+"""What is done over the HTTP API has been done to the store: a real server process, on each engine."""
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from corral.flow.flow import Flow
-from corral.flow.node import node
 from corral.job import NewJob
-from corral.outcome import Failed, Failure
-from corral.schedule import Cron, Every, Schedule
-from corral.scheduler import Scheduler
-from corral.storage.port import Storage, WorkerInfo
-from corral.timing import now_ms
 from tests.redis_server import fresh_prefix, with_prefix
 
-from .helpers import HOUR, Command, call, finish, put, with_store
-
-TOKEN = "a-token-of-the-tests-0123456789012345678901234567890"
-VIEWER = "another-token-of-the-tests-012345678901234567890123"
-#: What is another number at each look.
-MOVING = ("age_s", "last_s", "up_s", "seen_s", "oldest_s", "wait_s", "run_s", "overdue_s")
-MAIL = "mail"
-
-
-class Both:
-    """One store, and an API in front of it."""
-
-    def __init__(self, store: str, api: str) -> None:
-        self.store = store
-        self.api = api
-
-    def direct(self, *words: str) -> object:
-        return self._told(*words, "--url", self.store)
-
-    def remote(self, *words: str) -> object:
-        return self._told(*words, "--api", self.api, "--token", TOKEN)
-
-    def _told(self, *words: str) -> object:
-        result = call(*words, "-o", "json")
-        assert result.exit_code == 0, result.output
-        return still(json.loads(result.stdout)) if result.stdout else None
-
-
-def still(value: object) -> object:
-    """A value without what moves."""
-    if isinstance(value, dict):
-        return {key: still(one) for key, one in value.items() if key not in MOVING}
-    return [still(one) for one in value] if isinstance(value, list) else value
+from .api_server import MAIL, TOKEN, VIEWER, Both, failed, served
+from .helpers import HOUR, Command, call, finish, put
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
@@ -58,89 +19,8 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     store = f"sqlite:///{folder / 'test.db'}"
     if request.param == "redis":
         store = with_prefix(request.getfixturevalue("redis_url"), fresh_prefix())
-    fill(store)
-    env = {"CORRAL_API_TOKENS": f"cli:admin:{TOKEN},guest:viewer:{VIEWER}"}
-    with Command("api", "--url", store, "--port", "0", cwd=folder, env=env) as server:
-        line = server.line("http://")
-        server.line("Ctrl-C")
-        yield Both(store, line[line.index("http://") :].split()[0].removesuffix("/api/v1"))
-        server.signal(signal.SIGTERM)
-        assert server.end() == 0
-
-
-def failed(kind: str, message: str, fingerprint: str) -> Failed:
-    reason = f"{kind}: {message}"
-    return Failed(reason, trace=f"Traceback\n{reason}", failure=Failure(fingerprint, kind, message))
-
-
-def fill(url: str) -> None:
-    """A store in which there is something of everything."""
-    put(url, NewJob(queue=MAIL, name="welcome", data='{"to": "ann", "token": "s3cret"}', priority=10))
-    put(url, NewJob(queue=MAIL, name="later", delay_ms=HOUR), NewJob(queue="reports", name="weekly"))
-    finish(url, MAIL, 3, ran=100)
-    finish(url, MAIL, 2, failed("SMTPTimeout", "550 no such mailbox", "f1"))
-
-    async def more(storage: Storage) -> None:
-        scheduler = Scheduler(storage)
-        await scheduler.put(
-            Schedule(key="weekly", queue="reports", name="weekly", timing=Cron("0 9 * * 1", "Europe/Oslo"))
-        )
-        await scheduler.put(Schedule(key="often", queue="reports", name="weekly", timing=Every(300), limit=9))
-        await storage.log(MAIL, "1", ["one", "two", "three"])
-        await Flow(storage).add(node("top", "sum", children=[node("parts", "part"), node("parts", "part")]))
-        worker = WorkerInfo(
-            id="w1", name="mailer-1", host="here", pid=7, queues=(MAIL,), slots=5, started_at=now_ms() - HOUR,
-            handlers=(f"{MAIL}/welcome",),
-        )  # fmt: skip
-        await storage.heartbeat(worker, [], lease_ms=HOUR)
-
-    with_store(url, more)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("queues", "list"),
-        ("queues", "list", "--match", "re*"),
-        ("queues", "show", MAIL),
-        ("stats",),
-        ("stats", "--queue", MAIL, "--window", "1h"),
-        ("jobs", "list"),
-        ("jobs", "list", "--queue", MAIL, "--state", "failed"),
-        ("jobs", "list", "-q", "name:welcome", "--all"),
-        ("jobs", "show", f"{MAIL}/1", "--why"),
-        ("jobs", "show", "1", "--queue", "top", "--flow"),
-        ("jobs", "logs", "1", "--queue", MAIL, "--tail", "2"),
-        ("failures", "list"),
-        ("failures", "show", "f1"),
-        ("flows", "list"),
-        ("flows", "show", "1", "--queue", "top"),
-        ("schedules", "list"),
-        ("schedules", "list", "--state", "active", "--match", "we*"),
-        ("schedules", "show", "weekly"),
-        ("schedules", "next", "weekly", "-n", "30"),
-        ("workers", "list"),
-        ("workers", "show", "mailer-1"),
-        ("operations", "list"),
-        ("mark", "list"),
-        ("token", "list"),
-    ],
-    ids=" ".join,
-)
-def test_an_api_and_its_store_tell_the_same(both: Both, words: tuple[str, ...]) -> None:
-    here = both.direct(*words)
-    # What an API knows of all queues is up to a second old: another test may just have changed something.
-    there = next((found for _ in range(100) if (found := both.remote(*words)) == here), both.remote(*words))
-    assert there == here
-    assert here is not None
-
-
-def test_a_failed_job_has_its_traceback_over_the_api_too(both: Both) -> None:
-    [job, *_] = rows(both.direct("jobs", "list", "--state", "failed"))
-    shown = both.remote("jobs", "show", str(job["id"]), "--queue", MAIL)
-    assert isinstance(shown, dict)
-    assert "SMTPTimeout" in str(shown["traces"])
-    assert shown["failed_reason"] == "SMTPTimeout: 550 no such mailbox"
+    with served(store, folder) as made:
+        yield made
 
 
 def rows(value: object) -> list[dict[str, object]]:

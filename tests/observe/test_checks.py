@@ -45,7 +45,7 @@ def test_all_well_is_200_and_anything_else_503() -> None:
 
 
 def test_reasons_are_told_to_those_only_who_may_know_them() -> None:
-    assert "[-]store failed: reason withheld" in body("/readyz?verbose")
+    assert "[-]store failed: reason withheld" in body("/readyz", query="verbose")
     assert "secret-host" not in body("/readyz", accept="application/json")
     assert "[-]store failed: redis://secret-host is away" in body("/readyz", details=True)
     told = json.loads(body("/readyz", accept="application/json", details=True))
@@ -79,7 +79,7 @@ def test_before_there_is_a_worker_a_process_lives_and_is_not_ready() -> None:
     }  # fmt: skip
 
 
-# -- the API's process ---------------------------------------------------------------------------------------------------
+# -- the API's process -------------------------------------------------------------------------------------------------
 
 
 class Moody(Passing):
@@ -158,7 +158,7 @@ async def test_before_it_is_entered_an_api_has_not_started() -> None:
         assert (await ApiHealth(storage).answer("/startupz")).status == 503
 
 
-# -- the server in threads -----------------------------------------------------------------------------------------------
+# -- the server in threads ---------------------------------------------------------------------------------------------
 
 
 def say(ask: Ask) -> Answer | None:

@@ -10,6 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from corral import Corral, Dedup, JobContext, QueueFullError, RateLimit, Snooze
+from corral.admin.admin import Admin
+from corral.admin.objects import Actor
 from corral.errors import StorageUnavailableError
 from corral.job import Job, JobState, NewJob
 from corral.monitor.monitor import Monitor
@@ -270,6 +272,23 @@ async def test_the_store_is_told_by_the_monitors_numbers(app: Corral, engine: st
     assert value(found, "corral_http_requests_total", method="__other__", route="__other__", status="418") == 1
     assert value(found, "corral_sse_clients") == 2
     assert text.count("# TYPE bullmq_job_count ") == 1
+
+
+async def test_kinds_of_failures_are_told_by_whether_they_are_set_aside(app: Corral) -> None:
+    @app.queue("mail").job("broken")
+    async def broken(ctx: JobContext, kind: int) -> None:
+        raise (KeyError, OSError, ValueError)[kind]
+
+    async with app:
+        storage = await app.open()
+        await broken.add_bulk([0, 1, 2])
+        await worked(app)
+        monitor = Monitor(storage)
+        [one, *_] = (await storage.failures("mail")).items
+        await Admin(storage, monitor).by(Actor(sub="ann")).mute("failure", one.fingerprint, now_ms() + 60_000)
+        found = samples((await ApiMetrics(monitor).render())[0])
+    assert value(found, "corral_failure_groups", queue="mail", state="open") == 2
+    assert value(found, "corral_failure_groups", queue="mail", state="muted") == 1
 
 
 async def test_the_page_is_there_while_the_store_is_not(app: Corral) -> None:

@@ -278,6 +278,7 @@ async def test_a_carrier_that_cannot_be_read_is_none(app: Corral, seen: Seen, ca
         await storage.add([NewJob(queue="mail", name="welcome", data="null", options=JobOptions(trace=carrier))])
         await work_off(app)
     assert seen.one("process").parent is None
+    assert seen.metrics()["corral.trace.unreadable"] == 1
 
 
 async def test_a_transaction_of_the_applications_own_carries_its_trace(seen: Seen, tmp_path: Path) -> None:

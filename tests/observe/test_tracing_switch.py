@@ -48,7 +48,9 @@ def test_the_switch_turns_all_of_it_off(monkeypatch: pytest.MonkeyPatch) -> None
     assert app.watchers == []
 
 
-def test_instrumenting_twice_changes_nothing(app: Corral) -> None:
+def test_instrumenting_twice_changes_nothing() -> None:
+    app = Corral("sqlite:///:memory:")
+    assert instrument(app)
     assert instrument(app)
     assert len(app.middlewares) == 1
 

@@ -17,7 +17,7 @@ class Dice(PrimitiveProvider):
     seed = 1  #: of the next one
 
     def __init__(self, conjecturedata: object, /) -> None:
-        self.random = Random(self.seed)  # noqa: S311  # nothing secret
+        self.random = Random(self.seed)
 
     def draw_boolean(self, p: float = 0.5) -> bool:
         return self.random.random() < p

@@ -195,7 +195,7 @@ class Machine(GroupRules):
     def recover(self, max_crashes: int, late: int) -> None:
         self.now += late
         recovered = self.do(self.storage.recover(self.queue, max_crashes=max_crashes, now=self.now))
-        requeued, quarantined = self.model.recover(max_crashes, self.now)
+        requeued, quarantined = self.model.recover(max_crashes, self.now, recovered.quarantined)
         assert (set(recovered.requeued), set(recovered.quarantined)) == (requeued, quarantined)
         assert not recovered.more
         self.bench.note({"requeued": len(requeued), "quarantined": len(quarantined)})

@@ -149,9 +149,10 @@ class Model(Claiming):
                 job.lease_until = now + lease_ms
         return set(leases) - held.keys(), {lease for lease, job in held.items() if job.cancelled}
 
-    def recover(self, max_crashes: int, now: Millis) -> tuple[set[JobId], set[JobId]]:
-        """The requeued jobs and the quarantined ones."""
+    def recover(self, max_crashes: int, now: Millis, ended: Sequence[JobId]) -> tuple[set[JobId], set[JobId]]:
+        """The requeued jobs and the quarantined ones; in which order those ended is the adapter's choice."""
         dead = [job for job in self.among(ACTIVE) if job.lease_until <= now]
+        dead.sort(key=lambda job: ended.index(job.id) if job.id in ended else len(ended))
         front = [job for job in dead if self._crash(job, 0 if job.cancelled else max_crashes, now)]
         self._ended(len(dead), front)
         return {job.id for job in front}, {job.id for job in dead if job not in front}

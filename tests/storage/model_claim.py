@@ -133,9 +133,10 @@ class Claiming:
         own = {name: group.limits for name, group in self.groups.items()}
         sizes = Counter(job.group for job in self.among(WAITING))
         for job in jobs:
-            if job.group is None or job.id in known:
-                continue
+            there = job.id in known
             known |= {job.id} - {None}
+            if job.group is None or there:
+                continue
             limits = own.get(job.group)
             most = (limits or self.group_limits or NONE).max_size
             if most is not None and sizes[job.group] >= most:

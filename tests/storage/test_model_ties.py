@@ -5,7 +5,7 @@ import pytest
 from .bench import Bench
 from .broken import Broken
 from .broken_ties import BUGS
-from .histories import explore, hunt
+from .histories import STEPS, explore, hunt
 from .machine_ties import MUST_REACH, TiedMachine
 
 #: Which round finds a bug soonest. Any other would, a little later.
@@ -15,7 +15,7 @@ SOONEST = {
 }  # fmt: skip
 
 
-@pytest.mark.timeout(0)  # CORRAL_MODEL_STEPS makes it run for as long as one likes
+@pytest.mark.timeout(0 if STEPS else 300)
 def test_adapter_and_model_agree_about_every_history_of_tied_jobs(storage_url: str) -> None:
     with Bench(storage_url) as bench:
         assert not explore(TiedMachine, bench, MUST_REACH, first=1)

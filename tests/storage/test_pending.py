@@ -8,11 +8,10 @@ from corral.storage.port import Storage
 from .helpers import QUEUE, T0, Run, add, add_ids, children_of, end, new_job, run_through, start_one, the, these, wish
 
 UP = "up"
-AFTER = {"after": (After(QUEUE, "first", ParentPolicy.IGNORE),)}
 
 
-def child(id: str, **fields: object) -> NewJob:
-    return new_job(id, parent=ParentRef(UP, "parent"), **fields)
+def child(id: str, dedup: Dedup | None = None) -> NewJob:
+    return new_job(id, parent=ParentRef(UP, "parent"), dedup=dedup)
 
 
 async def parent_that_waits(storage: Storage, *children: NewJob) -> Run:
@@ -29,7 +28,7 @@ async def follower(storage: Storage) -> None:
     """A job that waits for its turn, and for one that ran once and is to run again."""
     await add_ids(storage, "first")
     await run_through(storage, Completed("1"))
-    await add(storage, new_job("second", priority=1, **AFTER))
+    await add(storage, new_job("second", priority=1, after=(After(QUEUE, "first", ParentPolicy.IGNORE),)))
     await storage.retry(QUEUE, these("first"), now=T0)
     assert (await the(storage, "second")).state is JobState.WAITING
 

@@ -262,8 +262,8 @@ def nested(depth: int) -> bytes:
         (b'{"name":"n","data":[' + b",".join([b"[]"] * 300) + b"]}", 201), (b"{", 400), (b"", 422), (b"\xff", 400),
         (b'{"name":"n","data":"\\' + b"[" * 300, 400),
     ],
-    ids=["64 deep", "65 deep", "1,900 deep", "brackets in a text", "after an escaped quote", "many side by side", "half",
-         "nothing", "no text at all", "a text that does not end"],
+    ids=["64 deep", "65 deep", "1,900 deep", "brackets in a text", "after an escaped quote", "many side by side",
+         "half", "nothing", "no text at all", "a text that does not end"],
 )  # fmt: skip
 async def test_json_may_nest_as_deep_as_the_limit(small: httpx.AsyncClient, body: bytes, status: int) -> None:
     answer = await small.post("/queues/mail/jobs", content=body, headers={"Content-Type": "application/json"})

@@ -150,7 +150,7 @@ async def test_a_password_of_nobody_costs_what_a_wrong_one_costs() -> None:
             assert not await checker.fits(password, target, stored)
             took[kind].append(time.process_time() - began)
     middle = {kind: median(times) for kind, times in took.items()}
-    # Processor time, of which other processes take none: twice is far beyond its noise, and without a hash it is nothing.
+    # Processor time, of which others take none: twice is far beyond its noise, and without a hash it is nothing.
     assert max(middle.values()) < 2 * min(middle.values())
 
 

@@ -72,8 +72,8 @@ async def test_a_token_of_the_settings_comes_in(storage: Storage, scheme: str) -
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", f"Basic {CI}", CI, f"Token {CI}", f"Bearer {CI} more", f"Bearer {CI}x", "Basic !!!",
-               f"Basic {base64.b64encode(b'metrics:wrong').decode()}"],
+    "header", ["", "Bearer", "Bearer ", f"Basic {CI}", CI, f"Token {CI}", f"Bearer {CI} more", f"Bearer {CI}x",
+               "Basic !!!", f"Basic {base64.b64encode(b'metrics:wrong').decode()}"],
 )  # fmt: skip
 async def test_a_header_that_does_not_fit_is_refused_and_nothing_else_is_tried(storage: Storage, header: str) -> None:
     app = over(storage, tokens=f"ci:operator:{CI}", metrics_password="a-scraper's password")
@@ -307,8 +307,9 @@ async def test_only_the_ways_that_are_named_lead_in(storage: Storage) -> None:
         ({"auth": "jwt"}, "nothing is configured"), ({"auth": "jwd"}, "did you mean 'jwt'"),
         ({"insecure_no_auth": True}, "cannot go with"), ({"session_secret": "short"}, "32 bytes"),
         ({"proxy_secret": "x", "tokens": ""}, "trusted_proxies"), ({"allowed_origins": "*"}, "exact origin"),
-        ({"allowed_origins": "https://*.test"}, "exact origin"), ({"allowed_origins": "https://a.test/"}, "exact origin"),
-        ({"read_rate": "0/min"}, "zero"), ({"read_rate": "many"}, "cannot be read"), ({"trusted_proxies": "all"}, "not"),
+        ({"allowed_origins": "https://*.test"}, "exact origin"),
+        ({"allowed_origins": "https://a.test/"}, "exact origin"), ({"read_rate": "0/min"}, "zero"),
+        ({"read_rate": "many"}, "cannot be read"), ({"trusted_proxies": "all"}, "not"),
         ({"users": "dan:admin:plain password"}, "hash"), ({"default_role": "boss"}, "role must be one of"),
     ],
 )  # fmt: skip

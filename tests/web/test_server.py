@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from corral.cli.main import corral
 from corral.errors import ConfigError
-from corral.http import ApiSettings, create_app
+from corral.http import ApiSettings, create_app, hash_password
 from corral.http.auth.passwords import read_hash
 from corral.http.server import Server, check_exposed, is_local, listen
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, free_port
 from tests.web.conftest import make_settings
 from tests.web.serving import PATIENCE, Process, fetch, until
 
@@ -74,9 +74,8 @@ def test_streams_end_when_it_ends(tmp_path: Path) -> None:
     with Process(tmp_path, *WORDS, "--drain-delay", "0s", env=ENV) as api:
         host, _, port = api.url().removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as stream:
-            stream.sendall(
-                f"GET /api/v1/events?topics=counts HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
-            )
+            head = f"GET /api/v1/events?topics=counts HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            stream.sendall(head.encode())
             told = stream.makefile("rb")
             while b"event: hello" not in told.readline():
                 pass
@@ -140,7 +139,8 @@ def test_it_does_not_start_where_that_would_be_unsafe_or_senseless(
         ({"host": "192.168.1.7"}, True), ({"host": "localhost.evil.test"}, True),
         ({"host": "0.0.0.0", "insecure_no_auth": True}, False), ({"host": "0.0.0.0", "auth": "tokens"}, False),
         ({"host": "0.0.0.0", "tokens": f"ci:admin:{TOKEN}"}, False), ({"host": "::", "jwt_secret": "x" * 32}, False),
-        ({"host": "::", "metrics_password": "of a scraper"}, True), ({"host": "::", "trusted_proxies": "10.0.0.0/8"}, True),
+        ({"host": "::", "metrics_password": "of a scraper"}, True),
+        ({"host": "::", "trusted_proxies": "10.0.0.0/8"}, True),
     ],
 )  # fmt: skip
 def test_the_start_matrix(settings: dict[str, object], refused: bool) -> None:
@@ -194,9 +194,6 @@ def test_a_password_is_hashed_for_the_settings(tmp_path: Path) -> None:
 
 
 def test_several_processes_share_a_port_and_what_sessions_are_signed_with(tmp_path: Path) -> None:
-    from corral.http import hash_password
-    from tests.redis_server import free_port
-
     env = {**ENV, "CORRAL_API_USERS": f"dan:viewer:{hash_password('correct horse', cost=4, passes=1)}"}
     port = free_port()
     words = ("--url", "sqlite:///jobs.db", "--port", str(port), "--workers", "2", "--drain-delay", "0s")

@@ -16,9 +16,12 @@ from corral.timing import Millis
 
 log = logging.getLogger("corral.audit")
 
-KIND = "audit"
-#: So many entries are kept, and none longer than so long.
-KEEP, TTL_MS = 100_000, 400 * 86_400_000
+#: Where entries stand. Those of added jobs stand apart: a service that adds a hundred a second through the API would
+#: push out within minutes who deleted a queue last month.
+KIND, ADDED = "audit", "audit-added"
+#: So many entries of each are kept, and none longer than so long.
+KEEP, KEEP_ADDED, TTL_MS = 100_000, 20_000, 400 * 86_400_000
+ADDING = ("job.add", "flow.add")
 #: The most entries of one page, and how many one request looks at.
 MOST, EXAMINED, SLICE = 500, 5_000, 500
 
@@ -57,8 +60,9 @@ async def write(storage: Storage, entry: AuditEntry, now: Millis | None) -> None
     _tell(entry)
     text = msgspec.json.encode(entry).decode()
     change = EntryChange(id=entry.id, text=text, version=0, ttl_ms=TTL_MS)
+    kind, keep = (ADDED, KEEP_ADDED) if entry.action in ADDING else (KIND, KEEP)
     try:
-        await storage.write_entries(KIND, [change], keep=KEEP, now=now)
+        await storage.write_entries(kind, [change], keep=keep, now=now)
     except StorageError as error:
         log.error("an audit entry could not be stored (%s): %s", error, text)
 
@@ -101,7 +105,7 @@ async def read(storage: Storage, wanted: Wanted, *, before: str | None, limit: i
     examined = 0
     while True:
         size = min(SLICE, EXAMINED - examined)
-        some = await storage.entries(KIND, after=begin, before=end, limit=size, now=now)
+        some = await _some(storage, begin, end, size, now)
         for one in some:
             examined += 1
             end = one.id
@@ -114,6 +118,18 @@ async def read(storage: Storage, wanted: Wanted, *, before: str | None, limit: i
             return AuditPage(items=tuple(found), examined=examined)
         if examined >= EXAMINED:
             return AuditPage(items=tuple(found), next=end, examined=examined)
+
+
+async def _some(
+    storage: Storage, after: str | None, before: str | None, limit: int, now: Millis | None
+) -> list[Entry]:  # fmt: skip
+    """The newest entries of both kinds between two ids."""
+    found = [
+        entry
+        for kind in (KIND, ADDED)
+        for entry in await storage.entries(kind, after=after, before=before, limit=limit, now=now)
+    ]
+    return sorted(found, key=lambda entry: entry.id, reverse=True)[:limit]
 
 
 def read_entry(entry: Entry) -> AuditEntry | None:

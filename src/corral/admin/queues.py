@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from corral.admin.base import DeskBase
 from corral.admin.hiding import changed
@@ -65,7 +65,9 @@ class QueueVerbs(DeskBase):
             now = self.ground.store_now()
             before = await self.storage.configure(queue, QueueSettings(), now=now)
             after = await self.storage.configure(queue, settings, now=now)
-            note.before, note.after = changed(before, after)
+            note.before, told = changed(before, after)
+            # What single groups were told before is not among a queue's settings.
+            note.after = told if isinstance(settings.groups, UnsetType) else {**told, "groups": settings.groups}
             return after
 
     async def lift(self, queue: str) -> QueueInfo:

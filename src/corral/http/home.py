@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -42,6 +42,8 @@ Source: TypeAlias = "Corral | str | Storage"
 
 #: A store that could not be opened is left alone for this long: whoever asks meanwhile is told at once.
 AGAIN_S = 1.0
+#: A request that has taken so long has the store looked after.
+SLOW_S = 2.0
 
 
 class Metrics(Protocol):
@@ -85,6 +87,7 @@ class Api:
     health: ApiHealth = field(init=False)
     _live: _Open | None = None
     _begun: bool = False
+    _away: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _failed: tuple[float, str] | None = None
 
@@ -213,6 +216,39 @@ class Api:
                 stack.push_async_callback(self.source.close)
             return await self.source.open()
         return self.source
+
+    async def is_away(self) -> bool:
+        """Whether the store does not answer: asked at most every 2 s, for 1 s, however many want to know.
+
+        From then on requests are refused at once, until it answers again.
+        """
+        found = await self.health.answer("/readyz/store")
+        self._away = found.status != 200
+        return self._away
+
+    async def check_there(self) -> None:
+        """Refuse a request at once while the store is away. Raises: StorageUnavailableError."""
+        if self._away and await self.is_away():
+            raise StorageUnavailableError("the store does not answer")
+
+    @contextmanager
+    def watching(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """End a request that waits for a store which is away: the store's own patience is longer than people's."""
+        loop = asyncio.get_running_loop()
+        asking: list[asyncio.Task[None]] = []
+
+        async def ask() -> None:
+            while not await self.is_away():
+                await asyncio.sleep(SLOW_S)
+            limit.reschedule(loop.time())
+
+        later = loop.call_later(SLOW_S, lambda: asking.append(asyncio.ensure_future(ask())))
+        try:
+            yield
+        finally:
+            later.cancel()
+            for task in asking:
+                task.cancel()
 
     async def close(self) -> None:
         """Close what `open` has opened. It can be opened again."""

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from corral.admin.rights import Permission
-from corral.errors import ConfigError, CorralError
+from corral.errors import ConfigError, CorralError, StorageUnavailableError
 from corral.http.answers import problem_of
 from corral.http.gate import PASSED, Gate
 from corral.http.guard import HOME, REQUEST_ID, ROUTE, Rule, admit
@@ -91,9 +91,12 @@ def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Call
         try:
             await admit(request, rule)
             request = await received(request, rule, home)
-            async with asyncio.timeout(budget(rule, home, request.method)):
+            await home.check_there()
+            async with asyncio.timeout(budget(rule, home, request.method)) as limit, home.watching(limit):
                 return await serve(request)
         except EXPECTED as error:
+            if isinstance(error, TimeoutError | StorageUnavailableError) and await home.is_away():
+                error = StorageUnavailableError("the store does not answer")
             found = problem_of(error)
             if found is None:
                 raise

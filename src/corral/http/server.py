@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -54,8 +55,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come. It is not kept: uvicorn would raise it again when all is done."""
         # A person at a terminal does not wait for a load balancer.
-        delay = self._home.settings.drain_delay if sig == 15 else 0.0
-        if self._loop is not None:
+        delay = self._home.settings.drain_delay if sig == signal.SIGTERM else 0.0
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.stop, delay)
 
     def stop(self, delay: float | None = None) -> None:
@@ -128,7 +129,10 @@ def url_of(settings: ApiSettings, sock: socket.socket) -> str:
 
 
 async def serve(server: Server, sockets: Sequence[socket.socket]) -> None:
-    """Serve until a signal or `server.stop()` ends it."""
+    """Serve until a signal or `server.stop()` ends it. For a process that ends then: its signals stay the server's."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn puts back what it has found; a late signal would then kill a process that has done all it had to.
+        signal.signal(number, server.handle_exit)
     for name in ("uvicorn", "uvicorn.error"):  # it tells of every start and stop; ours say it already
         logging.getLogger(name).setLevel(logging.WARNING)
     await server.serve(list(sockets))

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.metrics_core import Metric
 
 from corral._version import __version__
+from corral.admin.admin import Admin
+from corral.admin.objects import Actor
 from corral.errors import CorralError
 from corral.job import JobState
 from corral.monitor.monitor import Monitor
@@ -20,8 +22,8 @@ from corral.timing import now_ms
 
 #: How long each part of the page may take (seconds).
 PATIENCE = 2.0
-#: Kinds of failures are asked for of so many queues, those with the most failed jobs.
-FAILING = 50
+#: Kinds of failures are asked for of so many queues, those with the most failed jobs, and as many as a queue keeps.
+FAILING, KINDS = 50, 1_000
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STATES = ("waiting", "active", "delayed", "waiting_children", "completed", "failed")
 
@@ -135,9 +137,13 @@ class ApiMetrics:
         """Kinds by whether somebody has set them aside."""
         rows = [row for row in (await self._monitor.overview()).queues if row.failed]
         rows.sort(key=lambda row: -row.failed)
+        storage = self._monitor.storage
+        muted = await Admin(storage, self._monitor).by(Actor(sub="metrics")).mutes("failure")
         values: dict[Labels, float] = {}
         for row in rows[:FAILING]:
-            values[row.name, "open"] = (await self._monitor.storage.failures(row.name, limit=1)).total
+            kinds = await storage.failures(row.name, limit=KINDS if muted else 1)
+            aside = sum(one.fingerprint in muted for one in kinds.items)
+            values[row.name, "open"], values[row.name, "muted"] = kinds.total - aside, aside
         return [gauge("corral_failure_groups", "Kinds of failures that are remembered.", ("queue", "state"), values)]
 
     async def _engine(self) -> list[Metric]:

@@ -20,4 +20,5 @@ class Meters:
             "messaging.client.operation.duration", "s", "Of one call", explicit_bucket_boundaries_advisory=SECONDS
         )
         self.duration = meter.create_histogram("bullmq.job.duration", "ms", "From claimed to ended")
+        self.unreadable = meter.create_counter("corral.trace.unreadable", "{job}", "Jobs whose carrier is none")
         self.jobs = {word: meter.create_counter(f"bullmq.jobs.{word}", "{job}") for word in _COUNTED}

@@ -125,11 +125,11 @@ class RunSpans(Watcher):
 
     def _origin(self, job: Job) -> tuple[otel.Context, list[Link]]:
         carrier = None if job.options.omit_trace else unpacked(job.options.trace)
-        if carrier is None:
-            return otel.Context(), []
-        context = propagate.extract(carrier, otel.Context())
+        context = otel.Context() if carrier is None else propagate.extract(carrier, otel.Context())
         origin = trace.get_current_span(context).get_span_context()
         if not origin.is_valid:
+            if job.options.trace and not job.options.omit_trace:
+                self._tracing.meters.unreadable.add(1, {"messaging.destination.name": job.queue})
             return otel.Context(), []
         waited = (job.started_at or job.created_at) - job.created_at
         goes_on = self._parent == "parent" or (self._parent == "auto" and waited < LONG_MS)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
+from corral.event import OLDEST, EventType
 from corral.job import JobId, NewJob
 from corral.outcome import Completed, Failed, Failure, Outcome
 from corral.storage.port import Claim, Settlement, Storage, WorkerInfo
@@ -50,6 +51,14 @@ class Store:
         """A job that has failed for good."""
         await self.add(name, queue=queue)
         return await self.end(Failed(reason=reason, failure=TIMEOUT), queue=queue)
+
+    async def told(self, kind: EventType, queue: str = QUEUE) -> None:
+        """Return when an event of this kind has been written."""
+        cursor = OLDEST
+        while True:
+            events, cursor = await self.storage.events(queue, after=cursor, timeout=30)
+            if any(event.type is kind for event in events):
+                return
 
     async def worker(self, name: str = "mailer-1", *, queues: Sequence[str] = (QUEUE,)) -> str:
         """A worker that has just been seen; answers its id."""

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from corral.event import EventType
 from corral.outcome import Completed
 from tests.web.routes.conftest import QUEUE, Store, code_of, ids_of
 
@@ -107,8 +108,7 @@ async def test_whoever_prefers_waits_for_the_end(operator: httpx.AsyncClient, st
     body = {"name": "x", "opts": {"id": "wait-for-me"}}
     adding = asyncio.create_task(operator.post(JOBS, json=body, headers={"Prefer": "respond-async, wait=60"}))
     async with asyncio.timeout(30):
-        while not (await store.storage.get(QUEUE, ["wait-for-me"]))[0]:
-            await asyncio.sleep(0)
+        await store.told(EventType.ADDED)
         await store.end(Completed(result='{"ok":true}'))
         answer = await adding
     assert (answer.status_code, answer.json()["state"], answer.json()["result"]) == (200, "completed", {"ok": True})
@@ -158,8 +158,7 @@ async def test_the_same_request_in_flight_is_told_so(operator: httpx.AsyncClient
     body = {"name": "x", "opts": {"id": "slow"}}
     first = asyncio.create_task(operator.post(JOBS, json=body, headers=headers))
     async with asyncio.timeout(30):
-        while not (await store.storage.get(QUEUE, ["slow"]))[0]:
-            await asyncio.sleep(0)
+        await store.told(EventType.ADDED)
         assert code_of(await operator.post(JOBS, json=body, headers=headers)) == (409, "idempotency-in-flight")
         await store.end(Completed(result="1"))
         assert (await first).status_code == 200

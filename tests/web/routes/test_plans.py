@@ -173,7 +173,8 @@ async def test_the_failed_jobs_of_a_flow_are_run_again(operator: httpx.AsyncClie
     assert answer.status_code == 202
     assert (await finished(operator, answer.json()["id"]))["done"] == 1
     [job] = await store.storage.get(QUEUE, [failed])
-    assert job is not None and not job.state.finished
+    assert job is not None
+    assert not job.state.finished
     assert code_of(await operator.post(path, json={"only": "some"})) == (422, "validation-failed")
     assert code_of(await operator.post("/flows/top/nope/retry")) == (404, "job-not-found")
 

@@ -18,9 +18,19 @@ from corral.cli.text import cut
 
 T = TypeVar("T")
 PATIENCE = 30.0  #: seconds; an event stream says something every 15
+#: How often somebody is asked again who has too much to do, and how long at most between two times (seconds).
+PATIENT, LONGEST = 20, 30.0
 #: Of an answer, so that a wrong address cannot fill the memory.
 MOST_BYTES = 64_000_000
 _CODES = {400: USAGE, 401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT, 422: USAGE}
+
+
+class Busy(Failure):
+    """Too many requests: nothing was done. `seconds`: when it is worth asking again."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, PARTLY)
+        self.seconds = seconds
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -73,6 +83,11 @@ class Client:
         self, method: str, path: str, body: object, query: Mapping[str, object], headers: Mapping[str, str]
     ) -> object:
         request = self._request(method, path, body, query, headers)
+        for _ in range(PATIENT):
+            try:
+                return await on_thread(lambda: self._talk(request))
+            except Busy as busy:
+                await asyncio.sleep(busy.seconds)
         return await on_thread(lambda: self._talk(request))
 
     def _request(
@@ -146,11 +161,17 @@ def _refused(base: str, error: urllib.error.HTTPError) -> Failure:
         problem = None
     if not isinstance(problem, dict) or "code" not in problem:
         return Failure(f"{base} answered {error.code} {error.reason}", code)
+    if error.code == 429:
+        return Busy(str(problem.get("detail") or "too many requests"), _again(problem.get("retry_after_seconds")))
     detail = str(problem.get("detail") or problem.get("title") or problem["code"])
     errors = [one for one in problem.get("errors") or () if isinstance(one, dict)]
     more = "; ".join(f"{one.get('pointer', '')}: {one.get('detail', '')}" for one in errors)
     hint = "; say --token, or save one with corral context add" if error.code == 401 else ""
     return Failure(cut(f"{detail}{': ' if more else ''}{more} ({problem['code']}){hint}", 4_000), code)
+
+
+def _again(seconds: object) -> float:
+    return min(LONGEST, max(0.1, float(seconds))) if isinstance(seconds, int | float) else 1.0
 
 
 async def on_thread(work: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ from corral.cli.backend.remote_rows import (
 )
 from corral.cli.cells import iso
 from corral.errors import RedactedFieldError
-from corral.sensitive import HIDDEN
+from corral.sensitive import HIDDEN, shown
 from corral.timing import now_ms
 
 FOLLOWED = 20  #: queues that one stream of events may follow
@@ -109,11 +109,14 @@ class RemoteReads(Parts):
         )
 
     async def job(self, queue: str, job_id: str, *, reveal: bool = False) -> Row:
-        return job_detail(table(await self.client.get(job_at(queue, job_id), include="attempts")))
+        return job_detail(table(await self.client.get(job_at(queue, job_id), include="attempts")), reveal=reveal)
 
     async def payload(self, queue: str, job_id: str, *, hide: bool) -> object:
         found = await self.client.get(f"{job_at(queue, job_id)}/payload")
-        if not hide and f'"{HIDDEN}"' in json.dumps(found, ensure_ascii=False):
+        if hide:
+            paths = of(await self.client.get(job_at(queue, job_id)), "opts").get("sensitive")
+            return shown(found, paths if isinstance(paths, list) else ())
+        if f'"{HIDDEN}"' in json.dumps(found, ensure_ascii=False):
             raise RedactedFieldError("data")
         return found
 

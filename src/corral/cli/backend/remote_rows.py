@@ -6,6 +6,8 @@ from typing import TypeAlias, cast
 
 from corral.cli.backend.rows import PREVIEW
 from corral.cli.text import cut
+from corral.monitor.preview import preview
+from corral.sensitive import shown
 
 Json: TypeAlias = Mapping[str, object]
 
@@ -123,12 +125,16 @@ def job_row(job: Json) -> dict[str, object]:
         "worker": job["worker"],
         "fingerprint": job["fingerprint"],
         "failed_reason": job["failed_reason"],
-        "preview": cut(str(job["payload_preview"]), PREVIEW),
+        # An administrator's token is shown everything; on a screen it is hidden all the same.
+        "preview": cut(preview(str(job["payload_preview"]), cast(int, job["size_bytes"])), PREVIEW),
         "size": job["size_bytes"],
     }
 
 
-def job_detail(job: Json) -> dict[str, object]:
+def job_detail(job: Json, *, reveal: bool = False) -> dict[str, object]:
+    """Everything about a job. What is sensitive is hidden also from those who may see it, as it is in a store."""
+    paths = of(job, "opts").get("sensitive")
+    hidden = [str(one) for one in paths] if isinstance(paths, list) else []
     parent, error = of(job, "parent"), of(job, "error")
     traces = [
         stack for one in items(job, "attempts") if isinstance(stack := of(one, "error").get("stack"), str) and stack
@@ -160,9 +166,9 @@ def job_detail(job: Json) -> dict[str, object]:
         "trace_id": job["trace_id"],
         "fingerprint": job["fingerprint"],
         "size": job["size_bytes"],
-        "progress": job["progress"],
-        "data": job.get("data"),
-        "result": job.get("result"),
+        "progress": shown(job["progress"], hidden, by_name=not reveal),
+        "data": shown(job.get("data"), hidden, by_name=not reveal),
+        "result": shown(job.get("result"), hidden, by_name=not reveal),
         "failed_reason": job["failed_reason"],
         "traces": traces or ([error["stack"]] if error.get("stack") else []),
         "whole": job.get("whole", True),

@@ -24,7 +24,8 @@ class Documented:
         return core_schema.any_schema()
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(_schema(self._kind))
+        made: JsonSchemaValue = handler(_schema(self._kind))["prefixItems"][0]
+        return made
 
 
 def shown(kind: object) -> Any:  # noqa: ANN401  # a type form, which nobody can name
@@ -34,7 +35,8 @@ def shown(kind: object) -> Any:  # noqa: ANN401  # a type form, which nobody can
 
 @cache
 def _schema(kind: object) -> CoreSchema:
-    adapter: TypeAdapter[object] = TypeAdapter(kind)  # type: ignore[arg-type]  # a type form
+    """The schema of a pair of them: what stands somewhere once only is written there and has no name of its own."""
+    adapter: TypeAdapter[object] = TypeAdapter(tuple[kind, kind])  # type: ignore[valid-type]  # a type form
     return adapter.core_schema
 
 

@@ -52,6 +52,7 @@ class FailureList(Listing[FailureGroup]):
     """Kinds of failures."""
 
     __pydantic_config__ = config()
+    items: Sequence[FailureGroup]
     window_ms: int = 0
     examined: int = 0
     """Failed jobs that the trend was made from."""

@@ -72,6 +72,7 @@ class WorkerList(Listing[Worker]):
     """Workers, and jobs that run somewhere unknown."""
 
     __pydantic_config__ = config()
+    items: Sequence[Worker]
     elsewhere: Sequence[RunningJob] = ()
     """Jobs that run on Node's workers, or on one that is gone."""
     complete: bool = True

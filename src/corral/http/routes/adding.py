@@ -12,7 +12,7 @@ from corral.admin.payloads import checked
 from corral.admin.rights import Permission
 from corral.errors import CorralError, JobNotFoundError, PayloadError, QueueNotFoundError
 from corral.http.additions import job_of, limit_of
-from corral.http.bodies import complaints, part_of, parts_of, text_of
+from corral.http.bodies import complaints, part_of, parts_of, refusing, text_of
 from corral.http.deps import allow, problem, spend
 from corral.http.idempotency import once
 from corral.http.models.bodies import AddBody
@@ -96,7 +96,8 @@ async def _check_queue(call: Caller, queue: str) -> None:
 async def _added(call: Caller, queue: str, jobs: Sequence[NewJob], *, many: bool) -> list[Added]:
     desk = await call.desk()
     try:
-        return await desk.add(queue, jobs)
+        with refusing():
+            return await desk.add(queue, jobs)
     except PayloadError as error:
         at, found = _first_refused(call, queue, jobs, error) if many else ("/data", error)
         problem("validation-failed", "The payload is refused.", errors=complaints(found, at))

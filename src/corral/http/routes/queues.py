@@ -131,8 +131,10 @@ def words(text: str, known: tuple[str, ...]) -> set[str]:
 
 
 async def exists(call: Caller, name: str) -> None:
-    """Raises: QueueNotFoundError: no such queue, however young."""
-    monitor = call.api.monitor
+    """Raises: QueueNotFoundError: no such queue, however young, neither in the store nor in the application."""
+    monitor, app = call.api.monitor, call.api.app
+    if app is not None and name in app.queues:
+        return
     try:
         await monitor.info(name)
     except QueueNotFoundError:

@@ -45,6 +45,8 @@ def stored_job(
 
 def _passed_over(name: str, raw: Mapping[str, str]) -> bool:
     """Whether a field was written by what carries jobs and their ties."""
+    if name in ("defa", "mild") and "mild" in raw:  # what became of its children tells
+        return True
     return name in ("moved", "then", "gat", "dep") or name.startswith("kid:") or f"kid:{name}" in raw
 
 

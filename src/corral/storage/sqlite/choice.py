@@ -63,6 +63,10 @@ class Source:
         """Go on behind the next job."""
         self._rows.pop()
 
+    def read_again(self, row: Row) -> None:
+        """Go on behind this job with what stands there by now."""
+        self._behind, self._rows = (row[_K1], row[_K2]), []
+
 
 class Choice:
     """The jobs a claim has picked so far, and those it passed over on the way."""
@@ -97,6 +101,9 @@ class Choice:
             name = row[NAME]
             if row[EXPIRES] is not None and row[EXPIRES] <= self._now:
                 self._expired.append(row)
+                # Its slot is the next one's of its name, which may stand before those that have been read.
+                if name in self._caps and serve_again(self._unit, self._queue, name, 1, self._now):
+                    source.read_again(row)
             elif (self._caps or self._limits) and not self._has_room(name):
                 self._aside.append(row)
             else:

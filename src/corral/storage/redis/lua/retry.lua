@@ -38,7 +38,7 @@ local function waits_again(key)
 end
 
 return each_meant(function(job, key)
-  call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue', 'stc', 'exp', 'cancel', 'defa', 'cont', 'again')
+  call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue', 'stc', 'exp', 'cancel', 'defa', 'mild', 'cont', 'again')
   if req.reset then call('HDEL', key, 'atm', 'attemptsMade') end
   local due = now + (req.after or 0) + index * (req.every or 0)
   index = index + 1

@@ -35,7 +35,7 @@ end
 if req.first then
   call('DEL', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful')
   for _, field in ipairs(call('HKEYS', key)) do
-    if field == 'kid:defa' or field == 'kid:cont' then call('HDEL', key, string.sub(field, 5)) end
+    if field == 'kid:defa' or field == 'kid:cont' then call('HDEL', key, string.sub(field, 5), 'mild') end
     if string.sub(field, 1, 4) == 'kid:' then call('HDEL', key, field) end
   end
 end
@@ -54,6 +54,7 @@ if #req.later > 0 then decide('cont', 1) end
 if #req.fatal > 0 then
   local _, id = split_key(req.fatal[1])
   decide('defa', 'child ' .. (id or '') .. ' failed: ' .. req.fatal[2])
+  if call('HEXISTS', key, 'kid:defa') == 1 then call('HSET', key, 'mild', 1) end
 end
 
 -- Jobs that this one comes after. One that is not here yet is told of its followers when it comes.

@@ -42,7 +42,7 @@ fail_stored = function(q, id, reason, prev)
   local key = q.base .. id
   local job = call('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'then')
   call('HSET', key, 'failedReason', reason, 'finishedOn', now_text)
-  call('HDEL', key, 'defa', 'exp', 'cancel', 'hold')
+  call('HDEL', key, 'defa', 'mild', 'exp', 'cancel', 'hold')
   call('ZADD', q.base .. 'failed', finish_score(q, 'failed'), id)
   tell(q, 'failed', 'jobId', id, 'failedReason', reason, 'prev', prev, 'name', job[1] or '')
   tally(q).failed = tally(q).failed + 1

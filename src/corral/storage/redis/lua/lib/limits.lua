@@ -112,8 +112,10 @@ end
 local function refusal(jobs)
   local wanted, coming = {}, {}
   for _, job in ipairs(jobs) do
-    local q = job.group and queue_named(job.queue)
-    if job.group and comes_in(q, job, coming) then
+    local q = queue_named(job.queue)
+    if not job.group then
+      if job.id and not job.dedup then coming[q.base .. job.id] = true end
+    elseif comes_in(q, job, coming) then
       local size = limits_of(q, group_of(q, job.group)).max_size
       if size then
         local key = job.queue .. '\0' .. job.group

@@ -38,7 +38,7 @@ local function child_failed(parent, policy, child, child_id, reason)
     if unpark(q, id) then
       fail_stored(q, id, text, 'waiting-children')
     elseif call('EXISTS', parent) == 1 and not call('ZSCORE', q.base .. 'failed', id) then
-      call('HSET', parent, 'defa', text)
+      call('HSET', parent, 'defa', text, 'mild', 1) -- it fails when it parks, and not when it is claimed
     end
   elseif policy.cpof then
     call('HSET', parent .. ':failed', child, reason)

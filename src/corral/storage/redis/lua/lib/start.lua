@@ -4,7 +4,7 @@ local LOCK_SLACK = 2 -- a lock outlives its lease, so that a verdict that is a l
 local FROZEN_MS = 86400000 -- when a test says what time it is, the server's own clock must not end locks
 
 -- The fields that decide whether a job may run now.
-local WATCHED = { ats = true, exp = true, defa = true, name = true, priority = true, hold = true, cancel = true, gid = true }
+local WATCHED = { ats = true, exp = true, defa = true, mild = true, name = true, priority = true, hold = true, cancel = true, gid = true }
 
 local function glance(fields)
   if #fields == 12 and fields[1] == 'name' and fields[11] == 'priority' then return { name = fields[2], priority = fields[12] } end

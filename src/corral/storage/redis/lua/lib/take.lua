@@ -113,7 +113,7 @@ local function pass_over(q, id, fields, seen)
     set_apart(q, id)
   elseif #fields == 0 or string.sub(id, 1, 2) == '0:' then -- nothing behind the id, or a marker of BullMQ 4
     return 'orphan'
-  elseif seen.defa then
+  elseif seen.defa and not seen.mild then
     fail_stored(q, id, seen.defa, 'waiting')
   elseif seen.exp and tonumber(seen.exp) and tonumber(seen.exp) <= now then
     tell(q, 'expired', 'jobId', id, 'name', seen.name or '')
