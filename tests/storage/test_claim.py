@@ -320,6 +320,17 @@ async def test_a_capped_name_flows_on_when_its_next_job_is_taken_away(storage: S
     assert await served(storage, now=T0 + 101) == ["s3"]
 
 
+async def test_the_next_of_a_capped_name_goes_before_a_later_one_when_the_first_has_expired(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 1}), now=T0)
+    await add(storage, new_job("s1", "slow"))
+    await add(storage, new_job("s2", "slow", options=JobOptions(lifespan_ms=100)), new_job("s3", "slow"))
+    await add(storage, new_job("later", "slow", delay_ms=50))
+    run = await start_one(storage)
+    assert await served(storage) == []
+    await end(storage, run, Completed(), now=T0 + 101)
+    assert await served(storage, 1, now=T0 + 101) == ["s3"]
+
+
 async def test_both_caps_hold_together(storage: Storage) -> None:
     await storage.configure(QUEUE, QueueSettings(concurrency=3, name_concurrency={"slow": 1}), now=T0)
     await storage.add([new_job(f"{name}{n}", name) for n in range(4) for name in ("slow", "fast")], now=T0)

@@ -491,3 +491,10 @@ async def test_plain_jobs_go_on_while_every_group_is_blocked(storage: Storage) -
     await add_ids(storage, "p1", "p2")
     await storage.add([new_job("low", priority=2_000_000)], now=T0)
     assert await served(storage) == ["p1", "p2", "low"]
+
+
+async def test_a_job_that_comes_twice_in_one_call_takes_no_place_in_the_group_of_the_second(storage: Storage) -> None:
+    await limit_groups(storage, max_size=1)
+    await add_grouped(storage, "a1")
+    answers = await storage.add([new_job("twice"), new_job("twice", group="a")], now=T0)
+    assert [answer.fresh for answer in answers] == [True, False]

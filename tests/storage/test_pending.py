@@ -2,10 +2,25 @@
 
 from corral.job import After, JobState, NewJob, ParentRef
 from corral.options import Dedup, ParentPolicy
-from corral.outcome import Completed, Parked
+from corral.outcome import Completed, Failed, Parked
 from corral.storage.port import Storage
 
-from .helpers import QUEUE, T0, Run, add, add_ids, children_of, end, new_job, run_through, start_one, the, these, wish
+from .helpers import (
+    QUEUE,
+    T0,
+    Run,
+    add,
+    add_ids,
+    children_of,
+    end,
+    new_job,
+    run_through,
+    start,
+    start_one,
+    the,
+    these,
+    wish,
+)
 
 UP = "up"
 
@@ -91,3 +106,17 @@ async def test_a_new_child_of_a_parent_that_is_not_there_is_an_ordinary_job(stor
     await storage.add([child("a")], now=T0)
     assert (await the(storage, "a")).parent is None
     assert await run_through(storage, Completed()) == "a"
+
+
+async def test_a_failure_while_a_parent_is_ready_counts_when_it_parks(storage: Storage) -> None:
+    await add_ids(storage, "first", "other")
+    first, other = await start(storage, 2)
+    after = (After(QUEUE, "first", ParentPolicy.CONTINUE), After(QUEUE, "other", ParentPolicy.FAIL))
+    await add(storage, new_job("second", after=after))
+    await end(storage, first, Failed("no"))
+    await end(storage, other, Failed("nor this"))
+    assert (await the(storage, "second")).state is JobState.WAITING
+    second = await start_one(storage)
+    assert second.job.id == "second"
+    await end(storage, second, Parked())
+    assert (await the(storage, "second")).failed_reason == "child other failed: nor this"

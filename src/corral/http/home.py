@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -231,24 +231,32 @@ class Api:
         if self._away and await self.is_away():
             raise StorageUnavailableError("the store does not answer")
 
-    @contextmanager
-    def watching(self, limit: asyncio.Timeout) -> Iterator[None]:
-        """End a request that waits for a store which is away: the store's own patience is longer than people's."""
+    @asynccontextmanager
+    async def patience(self, seconds: float | None) -> AsyncIterator[None]:
+        """So long may what is inside take. Where the store is away it ends early: the store's own patience is longer.
+
+        Raises:
+            TimeoutError: it took longer, or the store is away.
+        """
         loop = asyncio.get_running_loop()
         asking: list[asyncio.Task[None]] = []
+        async with asyncio.timeout(seconds) as limit:
 
-        async def ask() -> None:
-            while not await self.is_away():
-                await asyncio.sleep(SLOW_S)
-            limit.reschedule(loop.time())
+            async def ask() -> None:
+                if await self.is_away():
+                    limit.reschedule(loop.time())
 
-        later = loop.call_later(SLOW_S, lambda: asking.append(asyncio.ensure_future(ask())))
-        try:
-            yield
-        finally:
-            later.cancel()
-            for task in asking:
-                task.cancel()
+            after = [
+                loop.call_later(SLOW_S * number, lambda: asking.append(asyncio.ensure_future(ask())))
+                for number in range(1, 4 if seconds is not None else 1)
+            ]
+            try:
+                yield
+            finally:
+                for later in after:
+                    later.cancel()
+                for task in asking:
+                    task.cancel()
 
     async def close(self) -> None:
         """Close what `open` has opened. It can be opened again."""

@@ -89,10 +89,12 @@ def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Call
     async def handler(request: Request) -> Response:
         home: Api = request.scope[HOME]
         try:
-            await admit(request, rule)
+            async with home.patience(home.settings.read_timeout):
+                await admit(request, rule)
             request = await received(request, rule, home)
-            await home.check_there()
-            async with asyncio.timeout(budget(rule, home, request.method)) as limit, home.watching(limit):
+            if rule.permission is not None and not rule.exempt:
+                await home.check_there()
+            async with home.patience(budget(rule, home, request.method)):
                 return await serve(request)
         except EXPECTED as error:
             if isinstance(error, TimeoutError | StorageUnavailableError) and await home.is_away():

@@ -166,8 +166,8 @@ class RemoteReads(Parts):
             if field == "event":
                 event = text.strip()
             elif field == "data" and event not in ("hello", "bye"):
-                row = _event(event, text.strip())
-                if not types or row["type"] in types:
+                row, kinds = _event(event, text.strip())
+                if not types or kinds & set(types):
                     yield row
 
     async def names(self, kind: str, typed: str) -> list[str]:
@@ -189,15 +189,19 @@ class RemoteReads(Parts):
         return [dict(one) for one in items(answer)]
 
 
-def _event(kind: str, text: str) -> Row:
+def _event(kind: str, text: str) -> tuple[Row, frozenset[str]]:
+    """What happened, and the types of events that it is: of many at once the API tells how many there were of each."""
     try:
         data = table(json.loads(text))
     except ValueError:
         data = {}
-    return {
-        "at": data.get("at"), "queue": data.get("queue"), "type": data.get("type") or kind,
-        "id": data.get("id") or data.get("job_id"), "name": data.get("name"),
+    at = data.get("at_ms")
+    states = of(data, "states")
+    row: Row = {
+        "at": iso(at) if isinstance(at, int) else iso(now_ms()), "queue": data.get("queue"),
+        "type": data.get("event") or ", ".join(states) or kind, "id": data.get("id"), "name": data.get("name"),
     }  # fmt: skip
+    return row, frozenset({str(row["type"]), *states})
 
 
 def _points(line: Row) -> list[list[float | None]]:

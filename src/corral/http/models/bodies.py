@@ -78,7 +78,7 @@ class BulkBody(Body):
     action: Literal["retry", "promote", "cancel", "remove", "edit_priority"]
     select: SelectBody
     expect: int | None = Field(default=None, ge=0)
-    """How many jobs you think these are: when it is another number now, nothing is done."""
+    """How many jobs you think a search finds: when it is over a tenth more or fewer now, nothing is done."""
     dry_run: bool = False
     value: int | None = Field(default=None, ge=0, le=2_097_151)
     """Of `edit_priority`: the priority."""

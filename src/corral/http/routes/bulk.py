@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from corral.admin.acting import POSSIBLE, USUAL
 from corral.admin.admin import Desk
+from corral.admin.operations import check_expected
 from corral.admin.problems import code_of, refusal
 from corral.admin.rights import Permission
 from corral.errors import ConfigError, CorralError
@@ -81,22 +82,18 @@ async def _bulk(call: Caller, body: BulkBody, refs: Sequence[tuple[str, str]]) -
     if body.dry_run:
         sample = [JobRef(queue=queue, id=job_id) for queue, job_id in found.sample]
         return answer(Preview(count=found.count, exact=found.exact, sample=sample))
-    if body.expect is not None and (not found.exact or found.count != body.expect):
-        problem(
-            "selection-changed",
-            f"You expected {body.expect:,} jobs, and there are {'' if found.exact else 'at least '}{found.count:,}: "
-            "look again.",
-            expected=body.expect, found=found.count,
-        )  # fmt: skip
+    few = found.exact and found.count <= INLINE
 
     async def work() -> Response:
-        if refs and len(refs) <= INLINE:
-            return answer(await _inline(desk, body, refs))
-        if query is not None and found.exact and found.count <= INLINE:
-            return answer(await _inline(desk, body, await _found(call, body, query)))
+        if few:
+            if query is not None and body.expect is not None:
+                check_expected(body.expect, found.count)
+            jobs = refs if query is None else await _found(call, body, query)
+            return answer(await _inline(desk, body, jobs))
         operation = await desk.start(
             body.action, query=query, ids=refs, most=body.select.max, value=body.value,
-            reset_attempts=body.reset_attempts, visible=call.globs, reveal=reveal,
+            expect=None if query is None else body.expect, reset_attempts=body.reset_attempts, visible=call.globs,
+            reveal=reveal,
         )  # fmt: skip
         made = operation_of(operation, call.base)
         return answer(made, status=202, headers={"Location": made.links["self"]})

@@ -43,7 +43,7 @@ Window = Annotated[str, Query(max_length=20, description="`24h`, `90m`, or secon
 
 @router.get(
     "/failures", operation_id="list_failures", response_model=shown(FailureList), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="Kinds of failures",
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="Kinds of failures",
 )  # fmt: skip
 async def list_failures(
     call: Called, asked: Asked, window: Window = "24h",
@@ -51,7 +51,6 @@ async def list_failures(
     state: Literal["open", "muted"] | None = None,
     sort: Literal["count", "last", "first"] = "last",
 ) -> Response:  # fmt: skip
-    _no_producers(call)
     found = await call.api.monitor.failures(queue=queue, window=span_of(window, "window"), limit=MOST)
     by_kind: dict[str, list[FailureRow]] = {}
     for row in found.items:
@@ -102,14 +101,9 @@ def _group(rows: Sequence[FailureRow], mutes: Mapping[str, Millis], marks: Seque
     )
 
 
-def _no_producers(call: Caller) -> None:
-    if call.who.own_only:
-        problem("forbidden", "You need the permission queue:read.", permission=str(Permission.QUEUE_READ))
-
-
 @router.get(
     "/failures/{fp}", operation_id="get_failure", response_model=shown(FailureDetail),
-    responses=told("failure-not-found"), dependencies=[allow(Permission.JOB_READ, queue=None)],
+    responses=told("failure-not-found"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
     summary="One kind of failure with its newest jobs",
 )  # fmt: skip
 async def get_failure(
@@ -117,7 +111,6 @@ async def get_failure(
     queue: Annotated[str | None, Query(max_length=256)] = None,
     newest: Annotated[int, Query(ge=0, le=100)] = 10,
 ) -> Response:  # fmt: skip
-    _no_producers(call)
     return answer(await _detail(call, fp, queue, span_of(window, "window"), newest))
 
 
