@@ -7,12 +7,13 @@ import sys
 import pytest
 
 
+@pytest.mark.slow  # windows last for seconds
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["sqlite", "redis"])
 def test_four_worker_processes_never_start_more_than_the_limits_allow(engine: str) -> None:
-    command = [sys.executable, "-m", "tests.faults.rates", "--engine", engine, "--seconds", "3"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", "tests.faults.rates", "--engine", engine, "--seconds", "3", "--until-full"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     tally = json.loads(run.stdout)
     assert tally["violations"] == []
-    assert tally["most"]["queue 1 s"] >= 100
-    assert tally["started"]["group"] >= 7
-    assert tally["started"]["name"] >= 5
+    most = tally["most"]
+    assert (most["queue 1 s"] >= 20, most["queue 10 s"] >= 150, most["group"] >= 7, most["name"] >= 5) == (True,) * 4

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from corral import Corral, JobContext
+from corral.admin.admin import Admin
+from corral.admin.objects import Actor
+from corral.monitor.monitor import Monitor
 from corral.naming import sortable_id
 from corral.storage.port import Storage
 from corral.storage.records import EntryChange
@@ -41,14 +44,19 @@ async def answer(storage: Storage, worker: BaseWorker, order_id: str) -> Mapping
     return None if not found else dict(json.loads(found[0].text))
 
 
+async def answered(storage: Storage, worker: BaseWorker, order_id: str) -> Mapping[str, Any]:
+    """Have the worker look now, unless it has looked by itself, and wait for its answer."""
+    await Orders(worker).look(storage)
+    async with asyncio.timeout(2 * GUARD):
+        while (found := await answer(storage, worker, order_id)) is None:  # noqa: ASYNC110  # the store does not tell
+            await asyncio.sleep(0.02)
+    return found
+
+
 async def obeyed(app: Corral, worker: BaseWorker, command: str, **more: Any) -> Mapping[str, Any]:
     """Give an order and have the worker look for it now."""
     storage = await app.open()
-    order_id = await order(storage, worker, command, **more)
-    await Orders(worker).look(storage)
-    found = await answer(storage, worker, order_id)
-    assert found is not None
-    return found
+    return await answered(storage, worker, await order(storage, worker, command, **more))
 
 
 async def test_a_worker_is_told_to_take_no_jobs_and_to_go_on(app: Corral) -> None:
@@ -93,9 +101,7 @@ async def test_an_order_that_cannot_be_read_is_answered_too(app: Corral) -> None
     async with app, working(app) as worker:
         storage = await app.open()
         await storage.write_entries(ORDERS + worker.id, [EntryChange(id="one", text="[]")])
-        await Orders(worker).look(storage)
-        told = await answer(storage, worker, "one")
-        assert told is not None
+        told = await answered(storage, worker, "one")
         assert not told["ok"]
         assert "cannot be read" in told["text"]
 
@@ -107,11 +113,21 @@ async def test_an_order_is_obeyed_once_and_by_nobody_else(app: Corral) -> None:
         await Orders(other).look(storage)
         assert await answer(storage, other, order_id) is None
         assert not other.paused
-        await Orders(worker).look(storage)
+        await answered(storage, worker, order_id)
         worker.resume()
         await Orders(worker).look(storage)
         assert not worker.paused
         assert await storage.entries(ORDERS + worker.id) == []
+
+
+async def test_people_order_and_read_the_answer_at_their_desk(app: Corral) -> None:
+    async with app, working(app) as worker:
+        storage = await app.open()
+        desk = Admin(storage, Monitor(storage)).by(Actor(sub="ann"))
+        order_id = await desk.order(worker.id, "concurrency", 9)
+        await answered(storage, worker, order_id)
+        assert await desk.answer(worker.id, order_id) == "runs 9 at once in each queue"
+        assert worker.info().slots_of == (9, 9)
 
 
 async def test_a_worker_that_is_told_to_stop_answers_before_it_is_gone(app: Corral) -> None:

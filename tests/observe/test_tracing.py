@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from corral import Corral, Every, JobContext, Snooze
 from corral.job import JobState, NewJob
 from corral.observe.run_spans import LONG_MS
-from corral.observe.tracing import instrument
+from corral.observe.tracing import instrument, record_counts
 from corral.options import JobOptions
 from corral.timing import now_ms
 from tests.engine.helpers import work_off
@@ -342,6 +342,17 @@ async def test_the_numbers_are_there_for_collectors_too(app: Corral, seen: Seen)
     assert found["messaging.process.duration"] == 2
     assert found["bullmq.jobs.completed"] == 2
     assert found["bullmq.jobs.waiting"] == 2
+
+
+async def test_queues_are_measured_when_somebody_asks_for_it(app: Corral, seen: Seen) -> None:
+    @app.queue("mail").job("welcome")
+    async def welcome(ctx: JobContext, data: None) -> None: ...
+
+    async with app:
+        await welcome.add_bulk([None, None, None])
+        await record_counts(app)
+        await record_counts(Corral("sqlite:///:memory:"))  # not instrumented: nothing happens
+    assert seen.metrics()["bullmq.queue.jobs"] == 3
 
 
 async def test_handlers_in_threads_are_inside_of_their_span_too(app: Corral, seen: Seen) -> None:

@@ -231,6 +231,7 @@ async def test_a_cancelled_change_happens_at_most_once_and_its_lane_is_not_used_
 
 async def test_closing_waits_for_what_was_sent(url: str) -> None:
     async with opened(url) as server:
+        await server.run(COUNT, "other", b"")  # a server that does not have the script yet is called a second time
         calls = [asyncio.create_task(server.run(COUNT, "q", b"")) for _ in range(20)]
         await asyncio.sleep(0)
     answers = await asyncio.gather(*calls)

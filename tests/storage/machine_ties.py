@@ -226,14 +226,13 @@ class TiedMachine(Machine):
         """As ever; but which of several that wait for each other is cancelled first is the adapter's choice."""
         which = all_in(state, older_than_ms=age_ms)
         old = [job for job in self.model.among(state) if self.now - (job.finished_at or job.created_at) >= age_ms]
-        if verb == "c" and state is not PARKED:
-            touched, expected = self.storage.cancel(self.queue, which, now=self.now), self.model.cancel(old, self.now)
-        else:
-            touched, expected = self.storage.remove(self.queue, which, now=self.now), self.model.remove(old)
-        answered = self.do(touched)
+        cancels = verb == "c" and state is not PARKED
+        call = self.storage.cancel if cancels else self.storage.remove
+        answered = self.do(call(self.queue, which, now=self.now))
+        old.sort(key=lambda job: answered.index(job.id) if job.id in answered else len(answered))
+        expected = self.model.cancel(old, self.now) if cancels else self.model.remove(old)
         # A job that comes into the state because of one of these may go with them, or stay.
         while later := [job for job in self.model.among(state) if job.id in set(answered) - set(expected)]:
-            cancels = verb == "c" and state is not PARKED
             expected += self.model.cancel(later, self.now) if cancels else self.model.remove(later)
         assert sorted(answered) == sorted(expected)
         self.check()

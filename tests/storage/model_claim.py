@@ -161,8 +161,6 @@ class Claiming:
             if job.run_at is not None and job.run_at <= now:
                 self._back(job)
         self.turn_round(now)
-        for job in [job for job in self.waiting() if job.id in dropped and job.expired(now)]:
-            self._expire(job, now)
         running = Counter(job.name for job in self.among(ACTIVE))
         taken: list[Record] = []
         room = min(wish.count, self.free(), self.window(now)[0])
@@ -177,6 +175,8 @@ class Claiming:
             self._start(best, wish, now)
             running[best.name] += 1
             taken.append(best)
+        for job in [job for job in self.waiting() if job.id in dropped and job.expired(now)]:
+            self._expire(job, now)
         if taken and self.rate_limit and now >= self.window_at + self.rate_limit.per_ms:
             self.window_at, self.window_used = now, 0
         self.window_used += len(taken)

@@ -218,7 +218,9 @@ class TiedModel(Model):
 
     def _free(self, job: Record, now: Millis) -> None:
         key = self.keys.get(job.dedup or "")
-        if job.dedup is None or key is None or key.owner != job.id or (key.until is not None and key.until > now):
+        if job.dedup is None or key is None or key.owner != job.id:
+            return
+        if key.until is not None and key.until > now and key.kept is None:
             return
         del self.keys[job.dedup]
         if key.kept is not None:

@@ -120,3 +120,13 @@ async def test_a_failure_while_a_parent_is_ready_counts_when_it_parks(storage: S
     assert second.job.id == "second"
     await end(storage, second, Parked())
     assert (await the(storage, "second")).failed_reason == "child other failed: nor this"
+
+
+async def test_what_was_kept_out_comes_though_another_newcomer_has_begun_a_time_for_the_owner(storage: Storage) -> None:
+    last, timed = Dedup("d", keep_last=True), Dedup("d", ttl=60, extend=True)
+    await add(storage, new_job("owner", dedup=last))
+    owner = await start_one(storage)
+    await storage.add([new_job("kept", dedup=last), new_job("other", dedup=timed)], now=T0)
+    await end(storage, owner, Completed())
+    assert await storage.deduplication(QUEUE, "d", now=T0) == "kept"
+    assert await run_through(storage, Completed()) == "kept"

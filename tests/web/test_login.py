@@ -224,7 +224,9 @@ def test_a_hash_is_another_each_time_and_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "plain", "scrypt$4$8$1$x", "scrypt$99$8$1$c2FsdHNhbHQ$a2V5", HASH[:-4], "bcrypt" + HASH[6:]]
+    "text",
+    ["", "plain", "scrypt$4$8$1$x", "scrypt$99$8$1$c2FsdHNhbHQ$a2V5", HASH[:-4], "bcrypt" + HASH[6:]],
+    ids=["nothing", "plain", "too few parts", "too dear", "cut", "another kind"],
 )
 def test_a_hash_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="hash-password"):

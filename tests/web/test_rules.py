@@ -13,7 +13,10 @@ from corral.http import create_app
 from corral.http.deps import allow, public
 from corral.http.home import Api
 from corral.http.route import CorralRoute, bound
+from corral.job import NewJob
 from corral.storage.connect import connect
+from corral.storage.passing import Passing
+from corral.storage.port import Storage
 from tests.web.conftest import TOKENS, make_client, make_settings
 
 ROUTES = [
@@ -132,3 +135,45 @@ async def test_where_nothing_may_be_changed_nobody_changes_anything() -> None:
     assert {name for name, code in codes.items() if code != "read-only"} == reading
     assert me["read_only"] is True
     assert all(permission.endswith(":read") for permission in me["permissions"])
+
+
+#: Verbs of the store that change something.
+WRITING = frozenset(
+    "add claim settle heartbeat recover remove retry promote cancel update log configure obliterate remember "
+    "put_schedules fire_schedule drop_schedules emit record write_entries".split()
+)
+
+
+class Noting(Passing):
+    """A store that notes which verbs that change something were called."""
+
+    def __init__(self, inner: Storage) -> None:
+        super().__init__(inner)
+        self.wrote: list[str] = []
+
+    def __getattribute__(self, name: str) -> object:
+        if name in WRITING:
+            self.wrote.append(name)
+        return super().__getattribute__(name)
+
+
+async def test_no_get_changes_anything() -> None:
+    async with connect("sqlite:///:memory:") as storage:
+        await storage.add([NewJob(id="nowhere", queue="nowhere", name="nowhere", data='{"password": "x"}')])
+        noting = Noting(storage)
+        app = create_app(noting, settings=make_settings())
+        await app.state.corral.open()
+        app.state.corral.closing.set()
+        wrote, served = {}, 0
+        async with make_client(app, TOKENS["admin"]) as client:
+            for route in [route for method, route in CASES if method == "GET"]:
+                noting.wrote.clear()
+                answer = await client.get(f"http://api.test{path_of(route)}")
+                served += answer.status_code == 200
+                wrote[route.path_format] = list(noting.wrote)
+        await app.state.corral.close()
+    assert served > 30
+    # Who takes data out of the house stands in the audit log.
+    audited = {"/api/v1/jobs/export", "/api/v1/queues/{q}/jobs/{id}/payload"}
+    assert {path: verbs for path, verbs in wrote.items() if verbs and path not in audited} == {}
+    assert {verb for verbs in wrote.values() for verb in verbs} <= {"write_entries"}

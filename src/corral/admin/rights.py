@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -81,6 +82,8 @@ ROLES: Mapping[str, frozenset[Permission]] = MappingProxyType(
         "scraper": frozenset({Permission.METRICS_READ}),
     }
 )
+#: How the tag begins that says whose job it is, and the longest tag there is.
+OWNER, TAG = "owner:", 100
 #: From the least to the most.
 _ORDER = ("scraper", "producer", "viewer", "operator", "admin")
 
@@ -132,7 +135,10 @@ class Principal(Struct, frozen=True, kw_only=True):
     @property
     def owner_tag(self) -> str:
         """The tag that their jobs carry, so that they are known again."""
-        return f"owner:{self.owner or self.sub}"[:100]
+        whose = self.owner or self.sub
+        if len(whose) > TAG - len(OWNER):  # two long names may begin alike
+            whose = sha256(whose.encode("utf-8", "replace")).hexdigest()
+        return f"{OWNER}{whose}"
 
     def owns(self, tags: Sequence[str]) -> bool:
         """Whether a job with these tags is one that they may see."""

@@ -78,7 +78,7 @@ def list_contexts() -> None:
 @command("use")
 @click.argument("name")
 def use(name: str) -> None:
-    """Use a context from now on, wherever no flag and no variable says otherwise; - uses none."""
+    """Use a context from now on, wherever no flag and no variable says otherwise; "none" uses no context."""
     saved = read_contexts()
     if name != NONE:
         saved.get(name)

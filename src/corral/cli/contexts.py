@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from corral.errors import ConfigError, closest
 
-NONE = "-"  #: instead of a name: no context at all
+NONE = "none"  #: instead of a name: no context at all
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -108,6 +108,6 @@ def write_contexts(saved: Contexts) -> None:
 
 def check_context_name(name: str) -> str:
     """A name that a context may have. Raises: ConfigError."""
-    if not _NAME.fullmatch(name):
+    if name == NONE or not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} cannot be a context's name: letters, digits, dots, dashes", key="context")
     return name

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import click
 
+from corral.cli.backend.plan_rows import lines_of
 from corral.cli.backend.port import Backend, Row
-from corral.cli.backend.rows import lines_of
 from corral.cli.columns import FLOWS
 from corral.cli.job_show import node_line
 from corral.cli.lazy import LazyGroup

@@ -12,6 +12,8 @@ from corral.cli.cells import Row
 from corral.cli.failures import PARTLY, USAGE, fail
 from corral.cli.text import visible
 
+#: What YAML takes for something else than a text.
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off"})
 _HOLE = re.compile(r"\{(\w+(?:\.\w+)*)\}")
 #: What makes a spreadsheet calculate: it is written as text.
 _FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.]+$)")
@@ -89,7 +91,8 @@ def yaml(value: object, depth: int = 0) -> str:
 
 
 def _key(key: object) -> str:
-    return str(key) if re.fullmatch(r"[a-z][a-z_]*", str(key)) else dumps(str(key))
+    plain = re.fullmatch(r"[a-z][a-z_]+", str(key)) and key not in _WORDS
+    return str(key) if plain else dumps(str(key))
 
 
 def _below(value: object, depth: int) -> str:

@@ -4,8 +4,8 @@ import json
 
 import click
 
+from corral.cli.backend.plan_rows import lines_of
 from corral.cli.backend.port import Backend, Row
-from corral.cli.backend.rows import lines_of
 from corral.cli.cells import span
 from corral.cli.render import Printer
 from corral.cli.session import ask, find_job, queue_option

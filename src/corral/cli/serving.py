@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from corral._version import __version__
+from corral.alerts.settings import read_alerts
 from corral.app.app import Corral
 from corral.cli.load import load_app
 from corral.cli.process import fast_loop, take_over_input
@@ -58,7 +59,7 @@ def serve(what: Serving) -> int:
     Raises:
         CorralError: the address cannot be had, the store cannot be used, a setting cannot be meant.
     """
-    app = what.make(what.source, settings=what.settings)
+    app = what.make(what.source, settings=what.settings, alerts=read_alerts())
     home: Api = app.state.corral
     with listen(what.settings, shared=what.shared) as sock, asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(_serve(app, home, sock, what))

@@ -26,11 +26,9 @@ def ask(work: Callable[[Backend], Awaitable[T]], *, create: bool = False, app: b
 
 async def known(back: Backend, names: Sequence[str]) -> None:
     """Fail (exit 4) for a queue that is not there, so that a slip of the finger creates none."""
-    if not names:
-        return
-    stored = await back.names("queue", "")
     for name in names:
-        if name not in stored:
+        if not await back.has(name):
+            stored = await back.names("queue", "")
             fail(f"queue {name!r} is not in the store; it has {', '.join(stored) or 'none'}", NOT_FOUND)
 
 

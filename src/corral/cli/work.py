@@ -103,6 +103,7 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         worker = await app.worker(queues=slots, options=options)
         show(worker)
         bind(worker=worker.name, worker_id=worker.id)
+        stack.callback(bind, worker=None, worker_id=None)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
         await stack.enter_async_context(_alerting(app, alerts))
         with Obedience(worker, supervised=job.instance is not None):

@@ -135,14 +135,15 @@ async def _answered(printer: Printer, back: Backend, row: Row, number: str, done
     while answer is None:
         await asyncio.sleep(EVERY)
         answer = await back.answer(str(row["id"]), number)
-    if answer.strip() in ("", "ok"):
-        printer.note(f"{row['name']}: {done}")
-        return
     if not printer.for_people:
         printer.record({"worker": row["name"], "id": row["id"], "answer": answer})
         return
+    lines = answer.splitlines()
+    if len(lines) < 2:
+        printer.note(f"{row['name']}: {answer or done}")
+        return
     printer.note(f"{row['name']}:")
-    for line in answer.splitlines():
+    for line in lines:
         printer.line(line)
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import cast
 
 from corral.admin.payloads import definition
+from corral.admin.rights import OWNER
 from corral.app.app import Corral
 from corral.errors import ConfigError, PayloadError
 from corral.http.bodies import complaints, refused
@@ -99,6 +100,8 @@ def job_of(
         priority = made.priority if made else declared.priority if declared else 0
         keywords = keywords_of(opts)
         if tag is not None:
+            if any(one.startswith(OWNER) and one != tag for one in opts.tags):
+                refused(f"{pointer}/opts/tags", f"tags that begin with {OWNER} say whose job it is: leave them out")
             keywords["tags"] = [*opts.tags, tag]
         return new_job(queue, name, text, keywords, defaults, priority)
     except ConfigError as error:

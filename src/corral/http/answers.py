@@ -6,7 +6,7 @@ from typing import Any, cast
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from corral import errors
+import corral.errors as errors
 from corral.admin.problems import code_of
 from corral.http.problems import CATALOGUE, Problem, code_for
 

@@ -243,7 +243,7 @@ class Api:
         async with asyncio.timeout(seconds) as limit:
 
             async def ask() -> None:
-                if await self.is_away():
+                if await self.is_away() and not limit.expired():
                     limit.reschedule(loop.time())
 
             after = [

@@ -26,7 +26,9 @@ from corral.payload import MAX_DEPTH
 
 #: What a route answers by itself; everything else is unexpected.
 EXPECTED = (Problem, CorralError, HTTPException, RequestValidationError, TimeoutError)
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One that is not closed reaches to the end: it would else be looked for again from each quotation mark in it, which
+# takes minutes for a megabyte.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 

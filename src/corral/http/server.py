@@ -135,4 +135,8 @@ async def serve(server: Server, sockets: Sequence[socket.socket]) -> None:
         signal.signal(number, server.handle_exit)
     for name in ("uvicorn", "uvicorn.error"):  # it tells of every start and stop; ours say it already
         logging.getLogger(name).setLevel(logging.WARNING)
-    await server.serve(list(sockets))
+    try:
+        await server.serve(list(sockets))
+    finally:  # all is done: an impatient second Ctrl-C must not make a failure of it
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)

@@ -1,5 +1,6 @@
 """Schedules as people look at them: when they run next, whether they are late, what comes then. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,9 @@ GRACE_MS: Millis = 5_000
 MOST = 100
 
 
-def schedule_row(schedule: Schedule, last: Job | None, now: Millis) -> ScheduleRow:
+def schedule_row(
+    schedule: Schedule, last: Job | None, now: Millis, *, sensitive: Sequence[str] = ()
+) -> ScheduleRow:  # fmt: skip
     """A schedule; `last` is the job of its last run, if that is still kept."""
     timing = schedule.timing
     late = 0 if schedule.next_at is None or schedule.paused else max(0, now - schedule.next_at)
@@ -45,14 +48,14 @@ def schedule_row(schedule: Schedule, last: Job | None, now: Millis) -> ScheduleR
         overlap=str(schedule.overlap),
         missed_policy=str(schedule.missed),
         owner=schedule.owner,
-        preview=_payload(schedule),
+        preview=_payload(schedule, sensitive),
     )
 
 
-def _payload(schedule: Schedule) -> str:
+def _payload(schedule: Schedule, sensitive: Sequence[str]) -> str:
     if schedule.computed:
         return ""
-    return preview(schedule.data, len(schedule.data.encode()), schedule.options.sensitive)
+    return preview(schedule.data, len(schedule.data.encode()), (*sensitive, *schedule.options.sensitive))
 
 
 def _words(schedule: Schedule) -> str:

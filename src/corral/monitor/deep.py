@@ -17,8 +17,9 @@ MOST, QUEUES = 5_000, 50
 class Deep:
     """The terms of one search for which more must be read, and who reads it."""
 
-    def __init__(self, storage: Storage, query: Query, *, reveal: bool) -> None:
+    def __init__(self, storage: Storage, query: Query, *, reveal: bool, sensitive: Sequence[str] = ()) -> None:
         self._storage = storage
+        self._sensitive = tuple(sensitive)
         self._terms = tuple(term for term in query.terms if is_deep(term))
         self._reveal = reveal
         self._inside = any(term.field in DOCUMENTS for term in self._terms)
@@ -38,7 +39,10 @@ class Deep:
         return [
             job
             for job, one, two, three in zip(small, whole, children, logs, strict=True)
-            if fits_deeply(job, More(whole=one, children=two, logs=three), self._terms, known, reveal=self._reveal)
+            if fits_deeply(
+                job, More(whole=one, children=two, logs=three), self._terms, known, reveal=self._reveal,
+                sensitive=self._sensitive,
+            )  # fmt: skip
         ]
 
     async def _whole(self, jobs: Sequence[Job]) -> Sequence[Job | None]:

@@ -73,7 +73,8 @@ class FailureVerbs(MonitorBase):
             raise ConfigError(f"queue {queue!r} has no failures of kind {fingerprint!r}", key="fingerprint")
         row = _row(queue, group or _made(fingerprint, found), found, at - length, at)
         return FailureDetail(
-            failure=row, newest=tuple(job_row(job, at) for job in found[:newest]), examined=examined,
+            failure=row, newest=tuple(job_row(job, at, sensitive=self._sensitive) for job in found[:newest]),
+            examined=examined,
             complete=examined >= seen,
         )  # fmt: skip
 

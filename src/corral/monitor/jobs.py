@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from corral.errors import ConfigError, JobNotFoundError
-from corral.job import JobId, JobState, redact
+from corral.job import JobId, JobState
 from corral.monitor.base import MonitorBase
 from corral.monitor.completion import Completion, Vocabulary, completions
 from corral.monitor.grammar import parse
@@ -12,6 +12,7 @@ from corral.monitor.objects import JobDetail, Jobs
 from corral.monitor.preview import job_row
 from corral.monitor.search import Search
 from corral.queue.explain import gather
+from corral.sensitive import shown_text
 from corral.storage.port import LOOK
 from corral.timing import Millis
 from corral.why import Why, why
@@ -69,12 +70,16 @@ class JobVerbs(MonitorBase):
         job = (await self.storage.get(queue, [job_id]))[0] if whole else lean
         if job is None:
             raise JobNotFoundError(queue, job_id)
-        seen = job if reveal or not whole else redact(job)
+        hide = (*self._sensitive, *job.options.sensitive)
+
+        def seen(text: str | None) -> str | None:
+            return None if text is None or not whole else text if reveal else shown_text(text, hide)
+
         return JobDetail(
-            row=job_row(lean, self.at(), reveal=reveal),
-            data=seen.data if whole else None,
-            result=seen.result if whole else None,
-            progress=seen.progress if whole else None,
+            row=job_row(lean, self.at(), reveal=reveal, sensitive=self._sensitive),
+            data=seen(job.data),
+            result=seen(job.result),
+            progress=seen(job.progress),
             reason=job.failed_reason,
             traces=job.traces,
             whole=whole,

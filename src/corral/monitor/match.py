@@ -1,6 +1,6 @@
 """Whether a job is what a search asks for. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -58,20 +58,23 @@ def looks_inside(query: Query) -> tuple[Term, ...]:
     return tuple(term for term in query.terms if term.field in DOCUMENTS)
 
 
-def fits_deeply(job: Job, more: More, terms: tuple[Term, ...], known: Known, *, reveal: bool) -> bool:
+def fits_deeply(
+    job: Job, more: More, terms: tuple[Term, ...], known: Known, *, reveal: bool, sensitive: Sequence[str] = ()
+) -> bool:  # fmt: skip
     """Whether a job fits the terms that `is_deep` holds for."""
     inside = tuple(term for term in terms if term.field in DOCUMENTS)
-    if inside and (more.whole is None or not fits_inside(more.whole, inside, reveal=reveal)):
+    if inside and (more.whole is None or not fits_inside(more.whole, inside, reveal=reveal, sensitive=sensitive)):
         return False
     return all(_holds(job, term, known, more) for term in terms if term.field not in DOCUMENTS)
 
 
-def fits_inside(job: Job, terms: tuple[Term, ...], *, reveal: bool) -> bool:
+def fits_inside(job: Job, terms: tuple[Term, ...], *, reveal: bool, sensitive: Sequence[str] = ()) -> bool:
     """Whether a whole job fits the terms about what is in its payload and result.
 
     Without `reveal` what is hidden from the reader fits nothing, not even the opposite: the answer would tell of it.
     """
-    documents = {field: _document(job, field, reveal=reveal) for field in {term.field for term in terms}}
+    hide = (*sensitive, *job.options.sensitive)
+    documents = {field: _document(job, field, hide, reveal=reveal) for field in {term.field for term in terms}}
     for term in terms:
         found = _values(documents[term.field], term.path)
         if any(value == HIDDEN for value in found) and not reveal:
@@ -81,13 +84,13 @@ def fits_inside(job: Job, terms: tuple[Term, ...], *, reveal: bool) -> bool:
     return True
 
 
-def _document(job: Job, field: str, *, reveal: bool) -> object:
+def _document(job: Job, field: str, hide: Sequence[str], *, reveal: bool) -> object:
     text = job.data if field == "data" else job.result
     try:
         value = _MISSING if text is None else msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return _MISSING
-    return value if reveal or value is _MISSING else shown(value, job.options.sensitive)
+    return value if reveal or value is _MISSING else shown(value, hide)
 
 
 def _values(document: object, path: tuple[str, ...]) -> list[object]:

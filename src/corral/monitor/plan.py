@@ -127,7 +127,12 @@ def check_paths(query: Query, sensitive: Sequence[str] = ()) -> None:
 
 
 def _hides(term: Term, leaf: object, sensitive: Sequence[str]) -> bool:
-    value = leaf
-    for key in reversed(term.path):
-        value = {key: value}
-    return shown(value, sensitive) != value
+    # A number in the path may name an item of a list, which the paths of what is hidden leave out.
+    named = [key for key in term.path if not key.isdecimal()]
+    for keys in (list(term.path), named):
+        value = leaf
+        for key in reversed(keys):
+            value = {key: value}
+        if shown(value, sensitive) != value:
+            return True
+    return False

@@ -1,6 +1,7 @@
 """The monitor's verbs about schedules and flows."""
 
 import asyncio
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from corral.errors import ConfigError, JobNotFoundError, ScheduleNotFoundError
@@ -84,7 +85,7 @@ class PlanVerbs(MonitorBase):
         last: Job | None = None
         if schedule.last_job_id is not None:
             [last] = await self.storage.get(schedule.queue, [schedule.last_job_id], lean=True)
-        return schedule_row(schedule, last, at)
+        return schedule_row(schedule, last, at, sensitive=self._sensitive)
 
     # -- flows -----------------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class PlanVerbs(MonitorBase):
         ref: Ref = job.queue, job.id
         progress = (await Walk(LeanStorage(self.storage), depth=2, limit=COUNTED).down([ref])).progress()
         return FlowRow(
-            job=job_row(job, at), done=progress.done, failed=progress.failed, pending=progress.pending,
+            job=job_row(job, at, sensitive=self._sensitive), done=progress.done, failed=progress.failed, pending=progress.pending,
             complete=progress.complete,
         )  # fmt: skip
 
@@ -115,18 +116,18 @@ class PlanVerbs(MonitorBase):
         tree = await Flow(LeanStorage(self.storage)).tree(queue, job_id, depth=depth, limit=limit)
         if tree.job is None:
             raise JobNotFoundError(queue, job_id)
-        return _node(tree, self.at())
+        return _node(tree, self.at(), self._sensitive)
 
 
-def _node(tree: FlowTree, at: Millis) -> FlowNode:
+def _node(tree: FlowTree, at: Millis, sensitive: Sequence[str]) -> FlowNode:
     """The tree as it is shown. Its depth is bounded by that of the walk."""
     return FlowNode(
         queue=tree.queue,
         id=tree.id,
         state=tree.state,
-        job=None if tree.job is None else job_row(tree.job, at),
+        job=None if tree.job is None else job_row(tree.job, at, sensitive=sensitive),
         reason=tree.reason,
-        children=tuple(_node(one, at) for one in tree.children),
+        children=tuple(_node(one, at, sensitive) for one in tree.children),
         left_out=tree.left_out,
         repeated=tree.repeated,
     )

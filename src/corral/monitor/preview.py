@@ -82,10 +82,10 @@ def _closed(parts: Sequence[str], open_: Sequence[str]) -> tuple[bool, object]:
     return _read("".join((*parts, *reversed(open_)))) if parts else (False, None)
 
 
-def job_row(job: Job, now: Millis, *, reveal: bool = False) -> JobRow:
-    """A job in a list."""
+def job_row(job: Job, now: Millis, *, reveal: bool = False, sensitive: Sequence[str] = ()) -> JobRow:
+    """A job in a list. `sensitive`: paths that are hidden beside those that it brings with it."""
     sizes = job.sizes or Sizes(len(job.data.encode()), len((job.result or "").encode()), 0)
-    hidden = job.options.sensitive
+    hidden = (*sensitive, *job.options.sensitive)
     reason = job.failed_reason
     return JobRow(
         id=job.id,

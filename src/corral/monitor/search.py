@@ -96,7 +96,8 @@ class Search:
             check_paths(query, sensitive)
         self._storage = storage
         self._query = query
-        self._deep = Deep(storage, query, reveal=reveal)
+        self._deep = Deep(storage, query, reveal=reveal, sensitive=sensitive)
+        self._sensitive = tuple(sensitive)
         self._now = now
         self._known = Known(now=now)
         self._limit = limit
@@ -168,7 +169,9 @@ class Search:
             complete=spot is None and not self._deep.unread, cursor=None if spot is None else _write(spot),
             took_ms=round(self._took_ms(), 1),
         )  # fmt: skip
-        rows = tuple(job_row(job, self._now, reveal=self._reveal) for job in found.jobs)
+        rows = tuple(
+            job_row(job, self._now, reveal=self._reveal, sensitive=self._sensitive) for job in found.jobs
+        )
         return Jobs(items=rows, scan=scan, total=total)
 
     def _spent(self, found: Found) -> bool:

@@ -20,5 +20,6 @@ class Meters:
             "messaging.client.operation.duration", "s", "Of one call", explicit_bucket_boundaries_advisory=SECONDS
         )
         self.duration = meter.create_histogram("bullmq.job.duration", "ms", "From claimed to ended")
+        self.queue_jobs = meter.create_gauge("bullmq.queue.jobs", "{job}", "Jobs of a queue by state")
         self.unreadable = meter.create_counter("corral.trace.unreadable", "{job}", "Jobs whose carrier is none")
         self.jobs = {word: meter.create_counter(f"bullmq.jobs.{word}", "{job}") for word in _COUNTED}

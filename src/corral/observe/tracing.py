@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from corral._version import __version__
 from corral.app.app import Corral
 from corral.errors import ConfigError, RegistrationError
-from corral.job import NewJob
+from corral.job import JobState, NewJob
 
 if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:
     raise ConfigError("traces need the package opentelemetry-api: pip install 'corral[otel]'", key="otel")
@@ -70,6 +70,23 @@ def instrument(
     app.dress(lambda storage: TracedStorage(storage, tracing, runs))
     app.stamp(lambda jobs: _marked(jobs, tracing))
     return True
+
+
+async def record_counts(app: Corral, *queues: str) -> None:
+    """Measure how many jobs of these queues (without any, of all that are declared) are in which state, once.
+
+    The metric is BullMQ's `bullmq.queue.jobs`. Whoever wants it calls this now and then, in one process of all.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    tracing = _INSTRUMENTED.get(app)
+    if tracing is None:
+        return
+    for counts in await (await app.open()).counts(queues or list(app.queues)):
+        for state in JobState:
+            about = {"bullmq.queue.name": counts.queue, "bullmq.queue.jobs.state": state.value}
+            tracing.meters.queue_jobs.set(getattr(counts, state.name.lower()), about)
 
 
 def _marked(jobs: Sequence[NewJob], tracing: Tracing) -> Sequence[NewJob]:

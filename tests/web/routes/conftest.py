@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from corral.event import OLDEST, EventType
 from corral.job import JobId, NewJob
 from corral.outcome import Completed, Failed, Failure, Outcome
-from corral.storage.port import Claim, Settlement, Storage, WorkerInfo
+from corral.storage.port import Claim, Settlement, Storage, Token, WorkerInfo
 from corral.timing import now_ms
 from tests.storage.helpers import new_token
 
@@ -24,10 +25,10 @@ class Store:
 
     async def add(self, *names: str, queue: str = QUEUE, data: str = '{"to":"ana"}', **fields: object) -> list[JobId]:
         """Add jobs; answers their ids."""
-        jobs = [NewJob(queue=queue, name=name, data=data, **fields) for name in names]
+        jobs = [replace(NewJob(queue=queue, name=name, data=data), **fields) for name in names]
         return [one.id for one in await self.storage.add(jobs)]
 
-    async def start(self, queue: str = QUEUE) -> tuple[JobId, str]:
+    async def start(self, queue: str = QUEUE) -> tuple[JobId, Token]:
         """Claim the next job; answers its id and token."""
         token = new_token()
         claimed = await self.storage.claim(queue, Claim(count=1, token=token, lease_ms=600_000, worker="w-1"))

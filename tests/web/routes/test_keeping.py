@@ -75,7 +75,13 @@ async def test_a_token_is_made_used_and_revoked(
 
 
 async def test_tokens_that_cannot_be_meant_are_refused(admin: httpx.AsyncClient) -> None:
-    for more in ({"role": "king"}, {"queues": []}, {"expires_at": "2001-01-01T00:00:00Z"}, {"name": ""}):
+    wrong: list[dict[str, object]] = [
+        {"role": "king"},
+        {"queues": []},
+        {"expires_at": "2001-01-01T00:00:00Z"},
+        {"name": ""},
+    ]
+    for more in wrong:
         answer = await admin.post("/tokens", json={"name": "ci", "role": "viewer", **more})
         assert code_of(answer) == (422, "validation-failed"), more
 

@@ -6,8 +6,9 @@ from typing import cast
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.drafts import new_jobs, node_of, schedule_of, stored_schedule
 from corral.cli.backend.notes import operation_row
+from corral.cli.backend.plan_rows import schedule_row
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
-from corral.cli.backend.rows import at_ms, job_detail, schedule_row
+from corral.cli.backend.rows import at_ms, job_detail
 from corral.errors import JobFailedError
 from corral.job import JobState
 from corral.options import QueueSettings, RateLimit

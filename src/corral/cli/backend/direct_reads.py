@@ -4,23 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from corral.cli.backend.direct_base import Parts
+from corral.cli.backend.plan_rows import failure_row, flow_row, node_row, run_row, schedule_row, worker_row
 from corral.cli.backend.port import Row, Stretch
 from corral.cli.backend.rows import (
-    failure_row,
-    flow_row,
     job_detail,
     job_row,
-    node_row,
     overview_row,
     parsed,
     point_row,
     queue_detail,
     queue_row,
-    run_row,
-    schedule_row,
     seconds,
     why_row,
-    worker_row,
 )
 from corral.cli.cells import iso
 from corral.errors import ConfigError, JobNotFoundError
@@ -40,6 +35,9 @@ class DirectReads(Parts):
     async def queues(self, match: Sequence[str] = ()) -> list[Row]:
         found = await self.monitor.queues(*match, sort="name", limit=MANY)
         return [queue_row(row) for row in found.items]
+
+    async def has(self, queue: str) -> bool:
+        return queue in await self.names("queue", queue)
 
     async def queue(self, name: str) -> Row:
         return queue_detail(await self.monitor.queue(name))

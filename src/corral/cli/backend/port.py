@@ -58,6 +58,10 @@ class Reading(Protocol):
         """Queues by name, with counts, rates and times of the last 15 minutes."""
         ...
 
+    async def has(self, queue: str) -> bool:
+        """Whether there is such a queue, now."""
+        ...
+
     async def queue(self, name: str) -> Row:
         """One queue with its settings. Raises: QueueNotFoundError."""
         ...

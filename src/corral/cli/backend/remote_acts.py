@@ -7,16 +7,9 @@ from typing import cast
 from corral.cli.backend.client import part
 from corral.cli.backend.port import Draft, Row, ScheduleDraft
 from corral.cli.backend.remote_base import Parts
+from corral.cli.backend.remote_plan_rows import operation_row, schedule_row
 from corral.cli.backend.remote_reads import job_at
-from corral.cli.backend.remote_rows import (
-    items,
-    job_detail,
-    limit_text,
-    of,
-    operation_row,
-    schedule_row,
-    table,
-)
+from corral.cli.backend.remote_rows import items, job_detail, limit_text, of, table
 from corral.cli.backend.wire import opts_of
 from corral.errors import JobTimeoutError
 

@@ -8,25 +8,21 @@ from typing import cast
 from corral.cli.backend.client import part
 from corral.cli.backend.port import Row, Stretch
 from corral.cli.backend.remote_base import Parts, everything
+from corral.cli.backend.remote_plan_rows import failure_row, flow_row, node_row, run_row, schedule_row, worker_row
 from corral.cli.backend.remote_rows import (
-    failure_row,
     finding_row,
-    flow_row,
     items,
     job_detail,
     job_row,
-    node_row,
     of,
     queue_detail,
     queue_row,
-    run_row,
-    schedule_row,
     seconds,
     table,
     why_row,
-    worker_row,
 )
 from corral.cli.cells import iso
+from corral.cli.failures import NOT_FOUND, Failure
 from corral.errors import RedactedFieldError
 from corral.sensitive import HIDDEN, shown
 from corral.timing import now_ms
@@ -46,6 +42,15 @@ class RemoteReads(Parts):
     async def queues(self, match: Sequence[str] = ()) -> list[Row]:
         rows = [queue_row(one) for one in await everything(self.client, "/queues", sort="name")]
         return [row for row in rows if not match or any(fnmatchcase(str(row["queue"]), one) for one in match)]
+
+    async def has(self, queue: str) -> bool:
+        try:
+            await self.client.get(f"/queues/{part(queue)}")
+        except Failure as error:
+            if error.exit_code != NOT_FOUND:
+                raise
+            return False
+        return True
 
     async def queue(self, name: str) -> Row:
         return queue_detail(table(await self.client.get(f"/queues/{part(name)}", include="priorities")))

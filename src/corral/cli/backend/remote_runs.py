@@ -8,7 +8,8 @@ from typing import cast
 from corral.cli.backend.client import part
 from corral.cli.backend.port import Row
 from corral.cli.backend.remote_base import Parts, everything
-from corral.cli.backend.remote_rows import audit_row, items, mark_row, operation_row, table, token_row
+from corral.cli.backend.remote_plan_rows import audit_row, mark_row, operation_row, token_row
+from corral.cli.backend.remote_rows import items, table
 
 
 def time_of(at: float | None) -> str | None:

@@ -139,7 +139,9 @@ def _send(stream: Stream, topic: str, now: Facts, before: Facts) -> None:
 def _shows(stream: Stream, topic: str, key: str, queues: tuple[str, ...]) -> bool:
     if topic == "operations":
         return stream.sees_operations and (topic in stream.topics.board or key in stream.topics.operations)
-    return not queues or any(stream.sees(queue) for queue in queues)
+    if not queues:  # it is about all of them
+        return stream.sees_operations
+    return any(stream.sees(queue) for queue in queues)
 
 
 def _states(one: QueueCounts) -> dict[str, int]:

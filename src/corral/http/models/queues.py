@@ -307,10 +307,12 @@ class Schemas:
 
 
 def percentiles(spread: Spread) -> Percentiles:
+    """How long attempts took."""
     return Percentiles(count=spread.count, mean=spread.mean, p50=spread.p50, p95=spread.p95, p99=spread.p99)
 
 
 def rates_of(rates: Rates) -> RateInfo:
+    """Attempts that ended lately, each minute."""
     minutes = (rates.window_ms or 60_000) / 60_000
     share = rates.failure_share
     ended = rates.completed + rates.failed
@@ -329,18 +331,22 @@ def rates_of(rates: Rates) -> RateInfo:
 
 
 def window(limit: Limit | None) -> Window | None:
+    """One window of a rate limit."""
     return None if limit is None else Window(max=limit.count, duration_ms=limit.per_ms)
 
 
 def windows(limits: Sequence[Limit]) -> tuple[Window, ...]:
+    """Several of them."""
     return tuple(Window(max=one.count, duration_ms=one.per_ms) for one in limits)
 
 
 def retention(keep: Setting | None) -> Retention | None:
+    """How long finished jobs stay."""
     return None if keep is None else Retention(count=keep.count, age_ms=keep.age_ms)
 
 
 def forecast(row: QueueRow) -> Forecast:
+    """Where the backlog is going."""
     grows = row.grows_per_minute
     trend = "unknown" if grows is None else "growing" if grows > 0 else "shrinking" if grows < 0 else "steady"
     return Forecast(trend=trend, per_min=grows, empty_in_seconds=seconds(row.empty_in_ms))

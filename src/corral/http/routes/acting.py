@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import APIRouter
 from msgspec import UNSET
 from starlette.responses import Response
 
@@ -20,13 +19,13 @@ from corral.http.models.jobs import Job
 from corral.http.models.links import job_path
 from corral.http.models.queue_bodies import ReasonBody
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.jobs import JOB, detailed, lean, rendered, tag_of
 from corral.http.waiting import ended, preferred
 from corral.job import JobState
 from corral.timing import now_ms
 
-router = APIRouter(tags=["Jobs"])
+router = Router(tags=["Jobs"])
 
 
 async def _shown(call: Caller, queue: str, job_id: str, *, status: int = 200, location: bool = False) -> Response:
@@ -56,9 +55,10 @@ async def _checked(work: Callable[[], Awaitable[Response]]) -> Response:
     f"{JOB}/retry", operation_id="retry_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-not-retryable", "validation-failed", "redacted-field")
     | {202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"}},
-    dependencies=[allow(Permission.JOB_RETRY, long=True)], summary="Run a finished job again",
+    dependencies=[allow(Permission.JOB_RETRY, long=True)],
 )  # fmt: skip
 async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None) -> Response:
+    """Run a finished job again."""
     said = body or RetryBody()
     given = "data" in said.model_fields_set
     if given:
@@ -78,9 +78,10 @@ async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None
 @router.post(
     f"{JOB}/rerun", operation_id="rerun_job", response_model=shown(Job), status_code=201,
     responses=told("queue-not-found", "job-not-found", "validation-failed", "unknown-job-name", "redacted-field"),
-    dependencies=[allow(Permission.JOB_RETRY)], summary="Make a new job from an old one",
+    dependencies=[allow(Permission.JOB_RETRY)],
 )  # fmt: skip
 async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None) -> Response:
+    """Make a new job from an old one."""
     said = body or RerunBody()
     home = said.queue or q
     await need(call.request, Permission.JOB_ADD, home)
@@ -105,9 +106,10 @@ async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None
 @router.post(
     f"{JOB}/promote", operation_id="promote_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-not-delayed"),
-    dependencies=[allow(Permission.JOB_PROMOTE)], summary="Let a delayed job run now",
+    dependencies=[allow(Permission.JOB_PROMOTE)],
 )  # fmt: skip
 async def promote_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Let a delayed job run now."""
     await lean(call, q, id)
     await (await call.desk((body or ReasonBody()).reason)).promote(q, [id])
     return await _shown(call, q, id)
@@ -117,9 +119,10 @@ async def promote_job(call: Called, q: str, id: str, body: ReasonBody | None = N
     f"{JOB}/cancel", operation_id="cancel_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-finished")
     | {202: {"model": shown(Job), "description": "It runs: its worker is told to stop it"}},
-    dependencies=[allow(Permission.JOB_CANCEL)], summary="Stop a job: a pending one fails, a running one is told to",
+    dependencies=[allow(Permission.JOB_CANCEL)],
 )  # fmt: skip
 async def cancel_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Stop a job: a pending one fails, a running one is told to."""
     job = await lean(call, q, id)
     await (await call.desk((body or ReasonBody()).reason)).cancel(q, [id])
     return await _shown(call, q, id, status=202 if job.state is JobState.ACTIVE else 200)
@@ -128,9 +131,10 @@ async def cancel_job(call: Called, q: str, id: str, body: ReasonBody | None = No
 @router.post(
     f"{JOB}/fail", operation_id="fail_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-active", "job-finished"),
-    dependencies=[allow(Permission.JOB_CANCEL)], summary="Let a pending job fail, so that nobody runs it",
+    dependencies=[allow(Permission.JOB_CANCEL)],
 )  # fmt: skip
 async def fail_job(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Let a pending job fail, so that nobody runs it."""
     job = await lean(call, q, id)
     if job.state is JobState.ACTIVE:
         raise JobStateError(q, id, state=str(job.state), wanted="pending")
@@ -142,9 +146,10 @@ async def fail_job(call: Called, q: str, id: str, body: ReasonBody | None = None
     JOB, operation_id="edit_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-active", "job-finished", "job-not-delayed",
                    "precondition-required", "precondition-failed", "validation-failed", "redacted-field"),
-    dependencies=[allow(Permission.JOB_EDIT)], summary="Change a job that has not been started",
+    dependencies=[allow(Permission.JOB_EDIT)],
 )  # fmt: skip
 async def edit_job(call: Called, q: str, id: str, body: EditBody) -> Response:
+    """Change a job that has not been started."""
     detail = await detailed(call, q, id)
     check_match(call.request, tag_of(detail))
     text = await _new_payload(call, q, given="data" in body.model_fields_set)
@@ -170,9 +175,10 @@ async def edit_job(call: Called, q: str, id: str, body: EditBody) -> Response:
     JOB, operation_id="remove_job", status_code=204,
     responses=told("queue-not-found", "job-not-found", "job-locked", "job-belongs-to-schedule",
                    "precondition-required", "precondition-failed"),
-    dependencies=[allow(Permission.JOB_REMOVE)], summary="Delete a job",
+    dependencies=[allow(Permission.JOB_REMOVE)],
 )  # fmt: skip
 async def remove_job(call: Called, q: str, id: str, children: bool = False) -> Response:
+    """Delete a job."""
     detail = await detailed(call, q, id)
     check_match(call.request, tag_of(detail))
     row = detail.row

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
@@ -20,13 +20,13 @@ from corral.http.models.documented import Documented, shown
 from corral.http.models.jobs import AddedInfo, AddedList, Job
 from corral.http.models.links import job_path
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.jobs import detailed, rendered
 from corral.http.waiting import ended, preferred
 from corral.job import NewJob
 from corral.storage.port import Added
 
-router = APIRouter(tags=["Jobs"])
+router = Router(tags=["Jobs"])
 
 #: The most jobs of one array.
 MOST = 1_000
@@ -41,11 +41,12 @@ _MANY = TypeAdapter(list[AddBody])
         200: {"model": shown(Job | AddedList), "description": "There already, or finished (`Prefer: wait=10`)"},
         202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"},
     },
-    dependencies=[allow(Permission.JOB_ADD, long=True)], summary="Add a job, or up to 1,000 in one step",
+    dependencies=[allow(Permission.JOB_ADD, long=True)],
 )  # fmt: skip
 async def add_jobs(
     call: Called, q: str, body: Annotated[object, Body(), Documented(AddBody | list[AddBody])]
 ) -> Response:
+    """Add a job, or up to 1,000 in one step."""
     many = isinstance(body, list)
     bodies = _read(body)
     if not 1 <= len(bodies) <= MOST:

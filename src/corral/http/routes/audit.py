@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral.admin.objects import AuditEntry
@@ -12,10 +12,10 @@ from corral.http.models.base import Listing
 from corral.http.models.documented import shown
 from corral.http.models.operations import AuditInfo, audit_of
 from corral.http.paging import Asked, cursor_of, listing, spot_of
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.spans import instant_of
 
-router = APIRouter(tags=["Audit"])
+router = Router(tags=["Audit"])
 
 #: Pages that one request reads to fill its own, when most entries are about queues that are not the caller's.
 PAGES = 4
@@ -23,7 +23,7 @@ PAGES = 4
 
 @router.get(
     "/audit", operation_id="list_audit", response_model=shown(Listing[AuditInfo]), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.AUDIT_READ, queue=None)], summary="Who did what, newest first",
+    dependencies=[allow(Permission.AUDIT_READ, queue=None)],
 )  # fmt: skip
 async def list_audit(
     call: Called, asked: Asked,
@@ -34,6 +34,7 @@ async def list_audit(
     since: Annotated[str | None, Query(alias="from", max_length=40)] = None,
     to: Annotated[str | None, Query(max_length=40)] = None,
 ) -> Response:  # fmt: skip
+    """Who did what, newest first."""
     now = call.api.monitor.at()
     begin, end = instant_of(since, "from", now), instant_of(to, "to", now)
     about = ("audit", actor, action, queue, job, since, to)

@@ -1,10 +1,12 @@
 """What the route modules share: documented problems, the parts of a request, reading with rights."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 
 from corral.admin.admin import Desk
 from corral.admin.rights import Permission, Principal
@@ -12,6 +14,18 @@ from corral.http.deps import Api, api, desk_for, principal, reveal
 from corral.http.models.job_views import Sees
 from corral.http.problems import CATALOGUE, MEDIA_TYPE, problem
 from corral.http.scope import base_of, own, rights_of, sees_all, visible
+
+
+class Router(APIRouter):
+    """A router whose routes are described by the first sentence of their functions' docstrings."""
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:  # noqa: ANN401  # as above it
+        text = inspect.cleandoc(endpoint.__doc__ or "")
+        summary, _, rest = text.partition("\n\n")
+        given["summary"] = " ".join(summary.split()).removesuffix(".")
+        given["description"] = rest or text
+        super().add_api_route(path, endpoint, **given)
+
 
 _SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ApiProblem"}}}
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from msgspec import Raw
 from starlette.responses import Response, StreamingResponse
 
@@ -22,12 +22,12 @@ from corral.http.models.job_views import json_or_text
 from corral.http.models.jobs import BulkDone, JobRef, JobSummary, Preview, Refused
 from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.rendering import MEDIA, Form, answer, columns, encoded, lines, sheet, trimmed
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.jobs import searched, summary
 from corral.monitor.grammar import parse
 from corral.monitor.objects import JobRow
 
-router = APIRouter(tags=["Jobs"])
+router = Router(tags=["Jobs"])
 
 #: What each verb takes.
 RIGHTS = {
@@ -50,9 +50,9 @@ TEXTS = ("data", "result")
                    "idempotency-mismatch", "idempotency-in-flight")
     | {202: {"model": shown(OperationInfo), "description": "More than 100 jobs: carried out in the background"}},
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.BULK, long=True)],
-    summary="Retry, promote, cancel, remove or re-prioritise many jobs",
 )  # fmt: skip
 async def bulk_jobs(call: Called, body: BulkBody) -> Response:
+    """Retry, promote, cancel, remove or re-prioritise many jobs."""
     select = body.select
     if (select.ids is None) == (select.q is None):
         refused("/select", "give ids or q, one of them")
@@ -173,7 +173,6 @@ def _refused(queue: str, job_id: str, error: CorralError) -> Refused:
     responses=told("invalid-query", "redacted-field")
     | {200: {"content": {media: {} for media in MEDIA.values()}, "description": "Every job that the search finds"}},
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.BULK, long=True)],
-    summary="Everything that a search finds, as a file",
 )  # fmt: skip
 async def export_jobs(
     call: Called,
@@ -182,6 +181,7 @@ async def export_jobs(
     fields: Annotated[str, Query(max_length=1_000)] = "",
     include: Annotated[str, Query(max_length=100, description="`data`, `result`")] = "",
 ) -> Response:
+    """Everything that a search finds, as a file."""
     chosen = tuple(one.strip() for one in fields.split(",") if one.strip())
     texts = tuple(one.strip() for one in include.split(",") if one.strip())
     for one in texts:

@@ -1,6 +1,5 @@
 """What is done to all jobs of one queue: drain, clean, obliterate, retry, promote."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
@@ -12,11 +11,11 @@ from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.models.queue_bodies import CleanBody, DrainBody, ObliterateBody, PromoteQueueBody, RetryQueueBody
 from corral.http.models.queues import Cleaned, Drained
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists
 from corral.job import JobState
 
-router = APIRouter(tags=["Queues"])
+router = Router(tags=["Queues"])
 
 CLEANABLE = tuple(str(state) for state in JobState if state is not JobState.ACTIVE)
 
@@ -31,9 +30,9 @@ def confirmed(said: str | None, wanted: str) -> None:
     "/queues/{q}/drain", operation_id="drain_queue", response_model=shown(Drained),
     responses=told("queue-not-found", "confirmation-required"),
     dependencies=[allow(Permission.QUEUE_DRAIN, rate=Rate.BULK, long=True)],
-    summary="Delete what waits; running jobs go on",
 )  # fmt: skip
 async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
+    """Delete what waits; running jobs go on."""
     await exists(call, q)
     if not body.dry_run:
         confirmed(body.confirm, q)
@@ -46,9 +45,9 @@ async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
     "/queues/{q}/clean", operation_id="clean_queue", response_model=shown(Cleaned),
     responses=told("queue-not-found", "validation-failed"),
     dependencies=[allow(Permission.QUEUE_CLEAN, rate=Rate.BULK, long=True)],
-    summary="Delete jobs of one state that are old enough",
 )  # fmt: skip
 async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
+    """Delete jobs of one state that are old enough."""
     await exists(call, q)
     if body.state not in CLEANABLE:
         refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
@@ -64,9 +63,9 @@ async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
     "/queues/{q}/obliterate", operation_id="obliterate_queue", status_code=204,
     responses=told("queue-not-found", "queue-has-active-jobs", "confirmation-required"),
     dependencies=[allow(Permission.QUEUE_OBLITERATE, rate=Rate.BULK, long=True)],
-    summary="Delete a queue and everything in it",
 )  # fmt: skip
 async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Response:
+    """Delete a queue and everything in it."""
     await exists(call, q)
     confirmed(body.confirm, q)
     await (await call.desk()).obliterate(q, force=body.force)
@@ -77,9 +76,10 @@ async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Respon
 @router.post(
     "/queues/{q}/retry", operation_id="retry_queue", response_model=shown(OperationInfo), status_code=202,
     responses=told("queue-not-found", "invalid-query", "validation-failed"),
-    dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)], summary="Run finished jobs again",
+    dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)],
 )  # fmt: skip
 async def retry_queue(call: Called, q: str, body: RetryQueueBody | None = None) -> Response:
+    """Run finished jobs again."""
     said = body or RetryQueueBody()
     if said.state not in ("failed", "completed"):
         refused("/state", f"state must be failed or completed, not {said.state!r}")
@@ -90,9 +90,9 @@ async def retry_queue(call: Called, q: str, body: RetryQueueBody | None = None) 
 @router.post(
     "/queues/{q}/promote", operation_id="promote_queue", response_model=shown(OperationInfo), status_code=202,
     responses=told("queue-not-found"), dependencies=[allow(Permission.JOB_PROMOTE, rate=Rate.BULK)],
-    summary="Let delayed jobs run now",
 )  # fmt: skip
 async def promote_queue(call: Called, q: str, body: PromoteQueueBody | None = None) -> Response:
+    """Let delayed jobs run now."""
     said = body or PromoteQueueBody()
     return await _operation(call, q, "promote", f"queue:{quoted(q)}", said.limit)
 

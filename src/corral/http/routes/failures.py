@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral.admin.objects import Mark
@@ -26,7 +26,7 @@ from corral.http.models.failures import (
 from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.cleaning import quoted
 from corral.http.routes.jobs import summary
 from corral.http.spans import span_of
@@ -34,7 +34,7 @@ from corral.monitor.objects import FailureDetail as DetailRow
 from corral.monitor.objects import FailureRow
 from corral.timing import Millis
 
-router = APIRouter(tags=["Failures"])
+router = Router(tags=["Failures"])
 
 #: Kinds that one answer is made from.
 MOST = 2_000
@@ -43,7 +43,7 @@ Window = Annotated[str, Query(max_length=20, description="`24h`, `90m`, or secon
 
 @router.get(
     "/failures", operation_id="list_failures", response_model=shown(FailureList), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="Kinds of failures",
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)],
 )  # fmt: skip
 async def list_failures(
     call: Called, asked: Asked, window: Window = "24h",
@@ -51,6 +51,7 @@ async def list_failures(
     state: Literal["open", "muted"] | None = None,
     sort: Literal["count", "last", "first"] = "last",
 ) -> Response:  # fmt: skip
+    """Kinds of failures."""
     found = await call.api.monitor.failures(queue=queue, window=span_of(window, "window"), limit=MOST)
     by_kind: dict[str, list[FailureRow]] = {}
     for row in found.items:
@@ -104,13 +105,13 @@ def _group(rows: Sequence[FailureRow], mutes: Mapping[str, Millis], marks: Seque
 @router.get(
     "/failures/{fp}", operation_id="get_failure", response_model=shown(FailureDetail),
     responses=told("failure-not-found"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
-    summary="One kind of failure with its newest jobs",
 )  # fmt: skip
 async def get_failure(
     call: Called, fp: str, window: Window = "24h",
     queue: Annotated[str | None, Query(max_length=256)] = None,
     newest: Annotated[int, Query(ge=0, le=100)] = 10,
 ) -> Response:  # fmt: skip
+    """One kind of failure with its newest jobs."""
     return answer(await _detail(call, fp, queue, span_of(window, "window"), newest))
 
 
@@ -148,9 +149,10 @@ async def _details(call: Caller, fingerprint: str, queue: str | None, window: fl
 @router.post(
     "/failures/{fp}/retry", operation_id="retry_failures", response_model=shown(OperationInfo), status_code=202,
     responses=told("failure-not-found", "forbidden"),
-    dependencies=[allow(Permission.JOB_RETRY, queue=None, rate=Rate.BULK)], summary="Run them all again",
+    dependencies=[allow(Permission.JOB_RETRY, queue=None, rate=Rate.BULK)],
 )  # fmt: skip
 async def retry_failures(call: Called, fp: str, body: FailureRetryBody | None = None) -> Response:
+    """Run them all again."""
     said = body or FailureRetryBody()
     if said.queue is not None:
         await need(call.request, Permission.JOB_RETRY, said.queue)
@@ -160,9 +162,10 @@ async def retry_failures(call: Called, fp: str, body: FailureRetryBody | None = 
 @router.post(
     "/failures/{fp}/remove", operation_id="remove_failures", response_model=shown(OperationInfo), status_code=202,
     responses=told("failure-not-found", "forbidden"),
-    dependencies=[allow(Permission.JOB_REMOVE, queue=None, rate=Rate.BULK)], summary="Delete them all",
+    dependencies=[allow(Permission.JOB_REMOVE, queue=None, rate=Rate.BULK)],
 )  # fmt: skip
 async def remove_failures(call: Called, fp: str, body: FailureRemoveBody | None = None) -> Response:
+    """Delete them all."""
     said = body or FailureRemoveBody()
     if said.queue is not None:
         await need(call.request, Permission.JOB_REMOVE, said.queue)
@@ -195,9 +198,10 @@ async def _operation(
 @router.post(
     "/failures/{fp}/mute", operation_id="mute_failure", response_model=shown(FailureDetail),
     responses=told("failure-not-found", "validation-failed"),
-    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Do not speak of it for a while",
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)],
 )  # fmt: skip
 async def mute_failure(call: Called, fp: str, body: MuteBody) -> Response:
+    """Do not speak of it for a while."""
     await _details(call, fp, None, 86_400, 0)
     with refusing():
         await (await call.desk(body.reason)).mute("failure", fp, run_at_ms(body.until))
@@ -207,9 +211,9 @@ async def mute_failure(call: Called, fp: str, body: MuteBody) -> Response:
 @router.post(
     "/failures/{fp}/unmute", operation_id="unmute_failure", response_model=shown(FailureDetail),
     responses=told("failure-not-found"), dependencies=[allow(Permission.MARK_WRITE, queue=None)],
-    summary="Speak of it again",
 )  # fmt: skip
 async def unmute_failure(call: Called, fp: str) -> Response:
+    """Speak of it again."""
     await _details(call, fp, None, 86_400, 0)
     try:
         await (await call.desk()).unmute("failure", fp)

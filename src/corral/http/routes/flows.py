@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from msgspec import UnsetType
 from starlette.responses import Response
 
@@ -23,12 +23,12 @@ from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.models.plans import FlowAdded, FlowBody, FlowInfo, FlowRetryBody, flow_row_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.jobs import lean
 from corral.monitor.objects import FlowNode as NodeRow
 from corral.monitor.objects import FlowRow
 
-router = APIRouter(tags=["Flows"])
+router = Router(tags=["Flows"])
 
 #: Flows that one answer is made from, and jobs of one request.
 FLOWS, MOST = 500, 1_000
@@ -36,13 +36,14 @@ FLOWS, MOST = 500, 1_000
 
 @router.get(
     "/flows", operation_id="list_flows", response_model=shown(Listing[FlowInfo]), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="Flows that are not finished, newest first",
+    dependencies=[allow(Permission.JOB_READ, queue=None)],
 )  # fmt: skip
 async def list_flows(
     call: Called, asked: Asked,
     queue: Annotated[str | None, Query(max_length=256)] = None,
     state: Annotated[Literal["open"], Query(description="Only unfinished flows can be listed.")] = "open",
 ) -> Response:  # fmt: skip
+    """Flows that are not finished, newest first."""
     found = await call.api.monitor.flows(queue=queue, limit=min(FLOWS, asked.limit if asked.cursor is None else FLOWS))
     rows = [row for row in found.items if call.sees(row.job.queue) and call.who.owns(row.job.tags)]
 
@@ -61,13 +62,13 @@ async def list_flows(
 @router.get(
     "/flows/{q}/{id}", operation_id="get_flow", response_model=shown(FlowNode),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="A flow as a tree",
 )  # fmt: skip
 async def get_flow(
     call: Called, q: str, id: str,
     depth: Annotated[int, Query(ge=0, le=100)] = 10,
     max: Annotated[int, Query(ge=1, le=2_000)] = 500,  # noqa: A002
 ) -> Response:  # fmt: skip
+    """A flow as a tree."""
     await lean(call, q, id)
     tree = await call.api.monitor.flow(q, id, depth=depth, limit=max)
     return answer(flow_of(tree, call.base, everything if call.sees_all else call.sees))
@@ -77,9 +78,10 @@ async def get_flow(
     "/flows", operation_id="add_flow", response_model=shown(FlowAdded), status_code=201,
     responses=told("queue-not-found", "validation-failed", "unknown-job-name", "payload-too-large", "rate-limited",
                    "idempotency-mismatch", "idempotency-in-flight"),
-    dependencies=[allow(Permission.JOB_ADD, queue=None)], summary="Add a tree of jobs in one step",
+    dependencies=[allow(Permission.JOB_ADD, queue=None)],
 )  # fmt: skip
 async def add_flow(call: Called, body: FlowBody) -> Response:
+    """Add a tree of jobs in one step."""
     bodies = _all(body)
     if len(bodies) > MOST:
         refused("/children", f"a flow has at most {MOST:,} jobs here, not {len(bodies):,}")
@@ -145,9 +147,10 @@ def _added(call: Caller, root: Node[object], handle: FlowHandle[object]) -> Flow
 @router.post(
     "/flows/{q}/{id}/retry", operation_id="retry_flow", response_model=shown(OperationInfo), status_code=202,
     responses=told("queue-not-found", "job-not-found", "forbidden", "validation-failed"),
-    dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)], summary="Run the failed jobs of a flow again",
+    dependencies=[allow(Permission.JOB_RETRY, rate=Rate.BULK)],
 )  # fmt: skip
 async def retry_flow(call: Called, q: str, id: str, body: FlowRetryBody | None = None) -> Response:
+    """Run the failed jobs of a flow again."""
     said = body or FlowRetryBody()
     if said.only not in ("failed", "all"):
         refused("/only", f"only must be failed or all, not {said.only!r}")

@@ -5,9 +5,10 @@ from fastapi.responses import Response
 
 from corral.admin.rights import Permission
 from corral.http.auth.recognise import PEER, is_loopback
-from corral.http.deps import allow, api, public
+from corral.http.deps import allow, api, caller, public
 from corral.http.guard import home_of, permitted
 from corral.http.problems import Problem, problem
+from corral.http.scope import sees_all
 
 
 def health_router(*, prefix: str = "") -> APIRouter:
@@ -56,6 +57,9 @@ async def _may_see(request: Request) -> bool:
 
 async def _metrics(request: Request) -> Response:
     home = await api(request)
+    if not sees_all(caller(request)):
+        problem("forbidden", "This is about all queues, and some are not yours.",
+                permission=str(Permission.METRICS_READ))  # fmt: skip
     if home.metrics is None:
         problem("not-supported-by-engine", "Metrics need the package prometheus-client on the server.")
     text, kind = await home.metrics.render(request.headers.get("accept", ""))

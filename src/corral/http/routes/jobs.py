@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import PlainTextResponse, Response
 
 from corral.admin.rights import Permission
@@ -28,7 +28,7 @@ from corral.http.models.job_views import (
 from corral.http.models.jobs import Attempt, FlowNode, Job, JobStateInfo, JobSummary, Logged, LogLine, Logs, Result, Why
 from corral.http.paging import Ask, Asked, listing
 from corral.http.rendering import Form, answer, form_of, lines
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists, words
 from corral.http.scope import actions_of
 from corral.http.waiting import LONGEST, ended
@@ -38,7 +38,7 @@ from corral.monitor.grammar import parse
 from corral.monitor.objects import JobDetail, JobRow
 from corral.monitor.objects import Jobs as Found
 
-router = APIRouter(tags=["Jobs"])
+router = Router(tags=["Jobs"])
 
 INCLUDES = ("why", "attempts", "flow", "raw")
 JOB = "/queues/{q}/jobs/{id}"
@@ -51,13 +51,14 @@ Count = Annotated[str, Query(pattern="^(exact|estimate|none)$", description="`ex
 @router.get(
     "/jobs", operation_id="search_jobs", response_model=shown(Listing[JobSummary]),
     responses=told("invalid-query", "invalid-cursor", "redacted-field"),
-    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="Search jobs of all queues",
+    dependencies=[allow(Permission.JOB_READ, queue=None)],
 )  # fmt: skip
 async def search_jobs(
     call: Called, asked: Asked,
     q: Annotated[str, Query(max_length=2_000, description="`state:failed queue:email error:~timeout`")] = "",
     count: Count = "estimate",
 ) -> Response:  # fmt: skip
+    """Search jobs of all queues."""
     return await _jobs(call, asked, q, count=count)
 
 
@@ -65,9 +66,9 @@ async def search_jobs(
     "/jobs/search", operation_id="search_jobs_by_body", response_model=shown(Listing[JobSummary]),
     responses=told("invalid-query", "invalid-cursor", "redacted-field"),
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ)],
-    summary="The same, for searches too long for an address",
 )  # fmt: skip
 async def search_by_body(call: Called, body: SearchBody) -> Response:
+    """The same, for searches too long for an address."""
     asked = Ask(call.request, body.limit, body.cursor, (), form_of(call.request))
     return await _jobs(call, asked, body.q)
 
@@ -75,7 +76,7 @@ async def search_by_body(call: Called, body: SearchBody) -> Response:
 @router.get(
     "/queues/{q}/jobs", operation_id="list_jobs", response_model=shown(Listing[JobSummary]),
     responses=told("queue-not-found", "invalid-query", "invalid-cursor", "redacted-field"),
-    dependencies=[allow(Permission.JOB_READ)], summary="Jobs of one queue, newest first in each state",
+    dependencies=[allow(Permission.JOB_READ)],
 )  # fmt: skip
 async def list_jobs(
     call: Called, q: str, asked: Asked,
@@ -84,6 +85,7 @@ async def list_jobs(
     sort: Annotated[str | None, Query(max_length=40, description="What fits: `-finished`, `run_at`.")] = None,
     count: Count = "estimate",
 ) -> Response:  # fmt: skip
+    """Jobs of one queue, newest first in each state."""
     await exists(call, q)
     states = _states(state)
     _check_sort(sort, states)
@@ -213,12 +215,13 @@ async def rendered(
 
 @router.get(
     JOB, operation_id="get_job", response_model=shown(Job), responses=told("queue-not-found", "job-not-found"),
-    dependencies=[allow(Permission.JOB_READ)], summary="One job",
+    dependencies=[allow(Permission.JOB_READ)],
 )  # fmt: skip
 async def get_job(
     call: Called, q: str, id: str,  # the name of the parameter
     include: Annotated[str, Query(max_length=200, description="`why`, `attempts`, `flow`")] = "",
 ) -> Response:  # fmt: skip
+    """One job."""
     wanted = words(include, INCLUDES)
     job, etag = await rendered(call, await detailed(call, q, id), wanted)
     if unchanged(call.request, etag) and not wanted:
@@ -229,9 +232,9 @@ async def get_job(
 @router.get(
     f"{JOB}/state", operation_id="get_job_state", response_model=shown(JobStateInfo),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="Where a job is, cheaply",
 )  # fmt: skip
 async def get_state(call: Called, q: str, id: str) -> Response:
+    """Where a job is, cheaply."""
     job = await lean(call, q, id)
     return answer(state_of(job, await _progress(call, job)))
 
@@ -246,12 +249,13 @@ async def _progress(call: Caller, job: StoredJob) -> str | None:
     f"{JOB}/result", operation_id="get_job_result", response_model=shown(Result),
     responses=told("queue-not-found", "job-not-found")
     | {202: {"model": shown(Result), "description": "Not finished yet"}},
-    dependencies=[allow(Permission.JOB_READ, long=True)], summary="How a job ended; waits for it if asked to",
+    dependencies=[allow(Permission.JOB_READ, long=True)],
 )  # fmt: skip
 async def get_result(
     call: Called, q: str, id: str,
     wait: Annotated[float, Query(ge=0, le=LONGEST, description="Seconds to wait for its end.")] = 0,
 ) -> Response:  # fmt: skip
+    """How a job ended; waits for it if asked to."""
     job = await lean(call, q, id)
     if not job.state.finished and wait > 0:
         job = await ended(call.request, call.api, q, id, wait)
@@ -274,24 +278,25 @@ async def result_of(call: Caller, job: StoredJob) -> Result:
 
 @router.get(
     f"{JOB}/payload", operation_id="get_job_payload", responses=told("queue-not-found", "job-not-found"),
-    dependencies=[allow(Permission.JOB_READ)], summary="The payload as it is stored",
+    dependencies=[allow(Permission.JOB_READ)],
 )  # fmt: skip
 async def get_payload(
     call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
 ) -> Response:  # fmt: skip
+    """The payload as it is stored."""
     return await _text(call, q, id, "data", max)
 
 
 @router.get(
     f"{JOB}/result/raw", operation_id="get_job_result_raw",
     responses=told("queue-not-found", "job-not-found", "not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="The result as it is stored",
 )  # fmt: skip
 async def get_raw_result(
     call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
 ) -> Response:  # fmt: skip
+    """The result as it is stored."""
     return await _text(call, q, id, "result", max)
 
 
@@ -314,7 +319,6 @@ async def _text(call: Caller, queue: str, job_id: str, part: str, most: int | No
 @router.get(
     f"{JOB}/logs", operation_id="get_job_logs", response_model=shown(Logs),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="A job's log",
 )  # fmt: skip
 async def get_logs(
     call: Called, q: str, id: str,
@@ -322,6 +326,7 @@ async def get_logs(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 1_000,
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "asc",
 ) -> Response:  # fmt: skip
+    """A job's log."""
     await lean(call, q, id)
     page = await call.api.monitor.logs(q, id, start=start, limit=limit)
     if order == "desc":
@@ -342,9 +347,10 @@ async def get_logs(
 @router.post(
     f"{JOB}/logs", operation_id="add_job_note", response_model=shown(Logged), status_code=201,
     responses=told("queue-not-found", "job-not-found", "validation-failed"),
-    dependencies=[allow(Permission.JOB_EDIT)], summary="Write a note into a job's log",
+    dependencies=[allow(Permission.JOB_EDIT)],
 )  # fmt: skip
 async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:
+    """Write a note into a job's log."""
     if not body.message.strip():
         refused("/message", "a note must say something")
     await lean(call, q, id)
@@ -354,18 +360,18 @@ async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:
 @router.get(
     f"{JOB}/attempts", operation_id="get_job_attempts", response_model=shown(list[Attempt]),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="A job's attempts, oldest first",
 )  # fmt: skip
 async def get_attempts(call: Called, q: str, id: str) -> Response:
+    """A job's attempts, oldest first."""
     return answer(attempts_of(await detailed(call, q, id)))
 
 
 @router.get(
     f"{JOB}/why", operation_id="get_job_why", response_model=shown(Why),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="Why it is not running, and when it may",
 )  # fmt: skip
 async def get_why(call: Called, q: str, id: str) -> Response:
+    """Why it is not running, and when it may."""
     await lean(call, q, id)
     return answer(why_of(await call.api.monitor.why(q, id), others=call.sees_all))
 
@@ -373,12 +379,12 @@ async def get_why(call: Called, q: str, id: str) -> Response:
 @router.get(
     f"{JOB}/flow", operation_id="get_job_flow", response_model=shown(FlowNode),
     responses=told("queue-not-found", "job-not-found"), dependencies=[allow(Permission.JOB_READ)],
-    summary="A job and all below it",
 )  # fmt: skip
 async def get_flow(
     call: Called, q: str, id: str,
     depth: Annotated[int, Query(ge=0, le=100)] = 10,
     max: Annotated[int, Query(ge=1, le=2_000, description="The most jobs.")] = 500,  # noqa: A002
 ) -> Response:  # fmt: skip
+    """A job and all below it."""
     await lean(call, q, id)
     return answer(flow_of(await call.api.monitor.flow(q, id, depth=depth, limit=max), call.base, call.sees))

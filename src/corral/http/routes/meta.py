@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral._version import __version__
@@ -30,11 +30,11 @@ from corral.http.models.meta import (
 from corral.http.models.queues import percentiles, rates_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, engine_of, told
+from corral.http.routes.base import Called, Caller, Router, engine_of, told
 from corral.monitor.numbers import together
 from corral.monitor.objects import Finding, Overview, QueueRow, Spread
 
-router = APIRouter(tags=["Overview"])
+router = Router(tags=["Overview"])
 
 FEATURES = ("queues", "jobs", "bulk", "export", "failures", "flows", "schedules", "workers", "series", "operations",
             "audit", "tokens", "marks", "events")  # fmt: skip
@@ -54,9 +54,10 @@ _WORST = {"critical": 0, "warning": 1, "note": 2}
 
 @router.get(
     "/", operation_id="get_root", response_model=shown(Root), responses=told(),
-    dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="What this is",
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)],
 )  # fmt: skip
 async def get_root(call: Called) -> Response:
+    """What this is."""
     links = {name: f"{call.base}/{name}" for name in PARTS}
     return answer(
         Root(name="corral", version=__version__, engine=await engine_of(call.api), features=FEATURES, links=links)
@@ -65,9 +66,10 @@ async def get_root(call: Called) -> Response:
 
 @router.get(
     "/stats", operation_id="get_stats", response_model=shown(Stats), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="All queues together, at most a second old",
+    dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
 async def get_stats(call: Called) -> Response:
+    """All queues together, at most a second old."""
     return answer(_stats(await call.api.monitor.overview(), call))
 
 
@@ -113,13 +115,13 @@ def _totals(rows: tuple[QueueRow, ...]) -> TotalsInfo:
 @router.get(
     "/attention", operation_id="list_attention", response_model=shown(Listing[FindingInfo]),
     responses=told("invalid-cursor"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
-    summary="What wants attention, the worst first",
 )  # fmt: skip
 async def list_attention(
     call: Called, asked: Asked,
     queue: Annotated[str | None, Query(max_length=256)] = None,
     muted: Annotated[bool, Query(description="Also what is muted.")] = False,
 ) -> Response:  # fmt: skip
+    """What wants attention, the worst first."""
     mutes = await (await call.desk()).mutes("finding")
     rows = [
         one
@@ -149,9 +151,10 @@ def _remedy(one: Finding, call: Caller) -> Remedy:
 
 @router.post(
     "/attention/{id}/mute", operation_id="mute_attention", status_code=204, responses=told("validation-failed"),
-    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Do not speak of it for a while",
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)],
 )  # fmt: skip
 async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:
+    """Do not speak of it for a while."""
     _check_finding(call, id)
     with refusing():
         await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
@@ -160,9 +163,10 @@ async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:
 
 @router.post(
     "/attention/{id}/unmute", operation_id="unmute_attention", status_code=204, responses=told("finding-not-found"),
-    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Speak of it again",
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)],
 )  # fmt: skip
 async def unmute_attention(call: Called, id: str) -> Response:
+    """Speak of it again."""
     _check_finding(call, id)
     try:
         await (await call.desk()).unmute("finding", id)
@@ -187,9 +191,10 @@ def _ends(text: str) -> list[int]:
 
 @router.get(
     "/marks", operation_id="list_marks", response_model=shown(Listing[MarkInfo]), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="Marks on the charts, oldest first",
+    dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
 async def list_marks(call: Called, asked: Asked) -> Response:
+    """Marks on the charts, oldest first."""
     rows = sorted((mark_of(one) for one in await (await call.desk()).marks()), key=lambda one: (one.at, one.id))
     shown = cut(rows, lambda one: (one.at, one.id), asked, "marks")
     return listing(asked, MarkInfo, shown.items, next=shown.next, prev=shown.prev, total=len(rows))
@@ -198,9 +203,9 @@ async def list_marks(call: Called, asked: Asked) -> Response:
 @router.post(
     "/marks", operation_id="add_mark", response_model=shown(MarkInfo), status_code=201,
     responses=told("validation-failed"), dependencies=[allow(Permission.MARK_WRITE, queue=None)],
-    summary="Put a mark on the charts",
 )  # fmt: skip
 async def add_mark(call: Called, body: MarkBody) -> Response:
+    """Put a mark on the charts."""
     at = None if body.at is None else run_at_ms(body.at)
     with refusing():
         made = await (await call.desk()).mark(body.label, at, body.url, body.color)
@@ -209,9 +214,10 @@ async def add_mark(call: Called, body: MarkBody) -> Response:
 
 @router.delete(
     "/marks/{id}", operation_id="remove_mark", status_code=204, responses=told("mark-not-found"),
-    dependencies=[allow(Permission.MARK_WRITE, queue=None)], summary="Take a mark away",
+    dependencies=[allow(Permission.MARK_WRITE, queue=None)],
 )  # fmt: skip
 async def remove_mark(call: Called, id: str) -> Response:
+    """Take a mark away."""
     await (await call.desk()).unmark(id)
     return empty()
 
@@ -221,10 +227,11 @@ async def remove_mark(call: Called, id: str) -> Response:
 
 @router.get(
     "/complete", operation_id="complete_search", response_model=shown(list[Completion]), responses=told(),
-    dependencies=[allow(Permission.JOB_READ, queue=None)], summary="What could be typed next in a search",
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)],
 )  # fmt: skip
 async def complete_search(
     call: Called, q: Annotated[str, Query(max_length=2_000)] = "", at: Annotated[int | None, Query(ge=0)] = None
 ) -> Response:
+    """What could be typed next in a search."""
     place = None if at is None else min(at, len(q))
     return answer(await call.api.monitor.complete(q, place, visible=call.globs))

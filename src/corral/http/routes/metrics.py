@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
@@ -13,13 +13,13 @@ from corral.http.models.documented import shown
 from corral.http.models.queues import percentiles
 from corral.http.models.series import Line, NameInfo, SeriesInfo, TopList
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists
 from corral.http.spans import instant_of, span_of
 from corral.monitor.objects import Point, Series
 from corral.storage.insight import Tier
 
-router = APIRouter(tags=["Metrics"])
+router = Router(tags=["Metrics"])
 
 #: What a step is called: the tier that it is made from, and its length.
 STEPS = {
@@ -38,7 +38,7 @@ Aggregates = Annotated[str, Query(max_length=60, description="Of durations: `p50
 
 @router.get(
     "/metrics/series", operation_id="get_series", response_model=shown(SeriesInfo), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="A chart of one queue, or of all together",
+    dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
 async def get_series(
     call: Called, metric: Metric = "throughput", queue: Annotated[str | None, Query(max_length=256)] = None,
@@ -46,12 +46,13 @@ async def get_series(
     since: Annotated[str | None, Query(alias="from", max_length=40)] = None,
     to: Moment = None, step: Step = "1m", agg: Aggregates = "p50,p95,p99",
 ) -> Response:  # fmt: skip
+    """A chart of one queue, or of all together."""
     return await _chart(call, metric, queue, name, since, to, step, agg)
 
 
 @router.get(
     "/queues/{q}/metrics", operation_id="get_queue_series", response_model=shown(SeriesInfo),
-    responses=told("queue-not-found"), dependencies=[allow(Permission.METRICS_READ)], summary="A chart of one queue",
+    responses=told("queue-not-found"), dependencies=[allow(Permission.METRICS_READ)],
 )  # fmt: skip
 async def get_queue_series(
     call: Called, q: str, metric: Metric = "throughput",
@@ -59,6 +60,7 @@ async def get_queue_series(
     since: Annotated[str | None, Query(alias="from", max_length=40)] = None,
     to: Moment = None, step: Step = "1m", agg: Aggregates = "p50,p95,p99",
 ) -> Response:  # fmt: skip
+    """A chart of one queue."""
     return await _chart(call, metric, q, name, since, to, step, agg)
 
 
@@ -125,7 +127,7 @@ def _count(point: Point, metric: str) -> list[float | None]:
 
 @router.get(
     "/metrics/top", operation_id="get_top", response_model=shown(TopList), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.METRICS_READ, queue=None)], summary="Job names by what they cost",
+    dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
 async def get_top(
     call: Called, by: Literal["total_time", "p95", "failures", "count"] = "total_time",
@@ -133,6 +135,7 @@ async def get_top(
     queue: Annotated[str | None, Query(max_length=256)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 20,
 ) -> Response:  # fmt: skip
+    """Job names by what they cost."""
     if queue is not None:
         if not call.sees(queue):
             problem("queue-not-found", f"There is no queue {queue!r}.")

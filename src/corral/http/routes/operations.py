@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral.admin.objects import Operation
@@ -15,9 +15,9 @@ from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.models.queue_bodies import ReasonBody
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 
-router = APIRouter(tags=["Operations"])
+router = Router(tags=["Operations"])
 
 #: Operations that are kept in sight.
 ALL = 500
@@ -26,12 +26,12 @@ ALL = 500
 @router.get(
     "/operations", operation_id="list_operations", response_model=shown(Listing[OperationInfo]),
     responses=told("invalid-cursor"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
-    summary="Operations, newest first",
 )  # fmt: skip
 async def list_operations(
     call: Called, asked: Asked,
     state: Annotated[str | None, Query(pattern="^(pending|collecting|running|done|aborted|failed)$")] = None,
 ) -> Response:  # fmt: skip
+    """Operations, newest first."""
     rows = [one for one in await (await call.desk()).operations(limit=ALL) if _theirs(call, one)]
     rows = [one for one in rows if state in (None, one.state)]
 
@@ -63,17 +63,17 @@ async def _found(call: Caller, operation_id: str) -> Operation:
 @router.get(
     "/operations/{id}", operation_id="get_operation", response_model=shown(OperationInfo),
     responses=told("operation-not-found"), dependencies=[allow(Permission.QUEUE_READ, queue=None)],
-    summary="One operation",
 )  # fmt: skip
 async def get_operation(call: Called, id: str) -> Response:
+    """One operation."""
     return answer(operation_of(await _found(call, id), call.base))
 
 
 @router.post(
     "/operations/{id}/abort", operation_id="abort_operation", response_model=shown(OperationInfo),
     responses=told("operation-not-found"), dependencies=[allow(Permission.OPERATION_ABORT, queue=None)],
-    summary="Stop it after what is under way; what is done stays done",
 )  # fmt: skip
 async def abort_operation(call: Called, id: str, body: ReasonBody | None = None) -> Response:
+    """Stop it after what is under way; what is done stays done."""
     await _found(call, id)
     return answer(operation_of(await (await call.desk((body or ReasonBody()).reason)).abort(id), call.base))

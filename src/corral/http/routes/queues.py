@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from msgspec import UNSET
 from starlette.responses import Response
 
@@ -33,13 +33,13 @@ from corral.http.models.queues import (
 )
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, engine_of, told
+from corral.http.routes.base import Called, Caller, Router, engine_of, told
 from corral.monitor.objects import QueueRow
 from corral.monitor.queues import SORTS
 from corral.options import Keep, QueueSettings, RateLimit
 from corral.pauses import Pause, pauses
 
-router = APIRouter(tags=["Queues"])
+router = Router(tags=["Queues"])
 
 #: A list of queues is made of all of them: they are in memory anyhow.
 ALL = 1_000_000
@@ -51,7 +51,7 @@ Sort = Literal["attention", "name", "waiting", "active", "failed", "oldest", "ra
 
 @router.get(
     "/queues", operation_id="list_queues", response_model=shown(Listing[Queue]), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.QUEUE_READ, queue=None)], summary="Queues, those that want attention first",
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)],
 )  # fmt: skip
 async def list_queues(
     call: Called,
@@ -59,6 +59,7 @@ async def list_queues(
     match: Annotated[list[str] | None, Query(max_length=100, description="Patterns: `email`, `email*`.")] = None,
     sort: Sort = "attention",
 ) -> Response:
+    """Queues, those that want attention first."""
     patterns = match or []
     found = await call.api.monitor.queues(*patterns, sort=sort, limit=ALL)
     rows = [row for row in found.items if call.sees(row.name)]
@@ -76,12 +77,13 @@ async def list_queues(
 
 @router.get(
     "/queues/{q}", operation_id="get_queue", response_model=shown(Queue), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.QUEUE_READ)], summary="One queue with its settings",
+    dependencies=[allow(Permission.QUEUE_READ)],
 )  # fmt: skip
 async def get_queue(
     call: Called, q: str,
     include: Annotated[str, Query(max_length=200, description="`defaults`, `priorities`")] = "",
 ) -> Response:  # fmt: skip
+    """One queue with its settings."""
     wanted = words(include, ("defaults", "priorities", "meta"))
     queue, etag = await shown_queue(call, q, priorities="priorities" in wanted, defaults="defaults" in wanted)
     if unchanged(call.request, etag) and not wanted:
@@ -145,11 +147,11 @@ async def exists(call: Caller, name: str) -> None:
 @router.get(
     "/queues/{q}/autoscale", operation_id="get_queue_autoscale", response_model=shown(Autoscale),
     responses=told("queue-not-found"), dependencies=[allow(Permission.METRICS_READ)],
-    summary="How many workers the queue wants, for KEDA and its kin",
 )  # fmt: skip
 async def get_autoscale(
     call: Called, q: str, target_seconds: Annotated[float, Query(gt=0, le=86_400)] = 30.0
 ) -> Response:
+    """How many workers the queue wants, for KEDA and its kin."""
     await exists(call, q)
     return answer(autoscale_of(await call.api.monitor.autoscale(q, target=target_seconds)))
 
@@ -157,9 +159,9 @@ async def get_autoscale(
 @router.get(
     "/queues/{q}/priorities", operation_id="get_queue_priorities", response_model=shown(Priorities),
     responses=told("queue-not-found"), dependencies=[allow(Permission.QUEUE_READ)],
-    summary="Waiting jobs by priority, best first",
 )  # fmt: skip
 async def get_priorities(call: Called, q: str) -> Response:
+    """Waiting jobs by priority, best first."""
     await exists(call, q)
     detail = await call.api.monitor.queue(q)
     items = [PriorityCount(priority=priority, count=count) for priority, count in detail.priorities.items()]
@@ -169,11 +171,11 @@ async def get_priorities(call: Called, q: str) -> Response:
 @router.get(
     "/queues/{q}/schema", operation_id="get_queue_schema", response_model=shown(Schemas),
     responses=told("queue-not-found", "unknown-job-name"), dependencies=[allow(Permission.QUEUE_READ)],
-    summary="How payloads look, where the application is known",
 )  # fmt: skip
 async def get_schema(
     call: Called, q: str, name: Annotated[str | None, Query(max_length=128, description="Only this job.")] = None
 ) -> Response:
+    """How payloads look, where the application is known."""
     app = call.api.app
     declared = None if app is None else app.queues.get(q)
     if declared is None:
@@ -195,9 +197,9 @@ async def get_schema(
 @router.get(
     "/queues/{q}/dedup/{key}", operation_id="get_deduplication", response_model=shown(Deduplication),
     responses=told("queue-not-found", "not-found"), dependencies=[allow(Permission.QUEUE_READ)],
-    summary="The job that keeps others with this key out",
 )  # fmt: skip
 async def get_deduplication(call: Called, q: str, key: str) -> Response:
+    """The job that keeps others with this key out."""
     await exists(call, q)
     job_id = await call.api.monitor.deduplication(q, key)
     if job_id is None:
@@ -208,9 +210,9 @@ async def get_deduplication(call: Called, q: str, key: str) -> Response:
 @router.delete(
     "/queues/{q}/dedup/{key}", operation_id="delete_deduplication", status_code=204,
     responses=told("queue-not-found", "not-found"), dependencies=[allow(Permission.JOB_EDIT)],
-    summary="Let jobs with this key in again",
 )  # fmt: skip
 async def delete_deduplication(call: Called, q: str, key: str) -> Response:
+    """Let jobs with this key in again."""
     await exists(call, q)
     desk = await call.desk()
     if await desk.release(q, key) is None:
@@ -224,9 +226,10 @@ async def delete_deduplication(call: Called, q: str, key: str) -> Response:
 @router.patch(
     "/queues/{q}", operation_id="change_queue", response_model=shown(Queue),
     responses=told("queue-not-found", "precondition-required", "precondition-failed", "validation-failed"),
-    dependencies=[allow(Permission.QUEUE_SETTINGS)], summary="Change limits and retention",
+    dependencies=[allow(Permission.QUEUE_SETTINGS)],
 )  # fmt: skip
 async def change_queue(call: Called, q: str, body: QueueBody) -> Response:
+    """Change limits and retention."""
     call.api.monitor.forget()
     info = await call.api.monitor.info(q)
     check_match(call.request, etag_of(*settings_key(info)))
@@ -262,9 +265,10 @@ async def _now(call: Caller, name: str) -> Response:
 
 @router.post(
     "/queues/pause", operation_id="pause_queues", response_model=shown(Changed), responses=told("validation-failed"),
-    dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)], summary="Pause all queues that fit",
+    dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)],
 )  # fmt: skip
 async def pause_queues(call: Called, body: MatchBody) -> Response:
+    """Pause all queues that fit."""
     desk = await call.desk(body.reason)
     names = await _matching(call, body, paused=False)
     for name in names:
@@ -275,9 +279,10 @@ async def pause_queues(call: Called, body: MatchBody) -> Response:
 
 @router.post(
     "/queues/resume", operation_id="resume_queues", response_model=shown(Changed), responses=told("validation-failed"),
-    dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)], summary="Resume all queues that fit",
+    dependencies=[allow(Permission.QUEUE_PAUSE, queue=None)],
 )  # fmt: skip
 async def resume_queues(call: Called, body: MatchBody) -> Response:
+    """Resume all queues that fit."""
     desk = await call.desk(body.reason)
     names = await _matching(call, body, paused=True)
     for name in names:
@@ -304,9 +309,10 @@ async def _matching(call: Caller, body: MatchBody, *, paused: bool) -> list[str]
 
 @router.post(
     "/queues/{q}/pause", operation_id="pause_queue", response_model=shown(Queue), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.QUEUE_PAUSE)], summary="Hand out no jobs, for a while or until resumed",
+    dependencies=[allow(Permission.QUEUE_PAUSE)],
 )  # fmt: skip
 async def pause_queue(call: Called, q: str, body: PauseBody | None = None) -> Response:
+    """Hand out no jobs, for a while or until resumed."""
     said = body or PauseBody()
     with refusing(for_s="/for_seconds"):
         await (await call.desk(said.reason)).pause(q, for_s=said.for_seconds)
@@ -315,18 +321,20 @@ async def pause_queue(call: Called, q: str, body: PauseBody | None = None) -> Re
 
 @router.post(
     "/queues/{q}/resume", operation_id="resume_queue", response_model=shown(Queue), responses=told("queue-not-found"),
-    dependencies=[allow(Permission.QUEUE_PAUSE)], summary="Hand out jobs again",
+    dependencies=[allow(Permission.QUEUE_PAUSE)],
 )  # fmt: skip
 async def resume_queue(call: Called, q: str, body: ReasonBody | None = None) -> Response:
+    """Hand out jobs again."""
     await (await call.desk((body or ReasonBody()).reason)).resume(q)
     return await _now(call, q)
 
 
 @router.delete(
     "/queues/{q}/rate-limit", operation_id="lift_queue", status_code=204, responses=told("queue-not-found"),
-    dependencies=[allow(Permission.QUEUE_PAUSE)], summary="End the hold or the window that is under way",
+    dependencies=[allow(Permission.QUEUE_PAUSE)],
 )  # fmt: skip
 async def lift_queue(call: Called, q: str) -> Response:
+    """End the hold or the window that is under way."""
     await exists(call, q)
     await (await call.desk()).lift(q)
     call.api.monitor.forget()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -36,7 +36,7 @@ from corral.http.models.plans import (
 from corral.http.models.queue_bodies import ReasonBody
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.jobs import detailed, rendered
 from corral.job import NO_OPTIONS
 from corral.monitor.agenda import runs
@@ -46,7 +46,7 @@ from corral.options import JobOptions
 from corral.schedule import Cron, Every, Missed, Overlap, Schedule
 from corral.sensitive import shown_text
 
-router = APIRouter(tags=["Schedules"])
+router = Router(tags=["Schedules"])
 
 ONE = "/queues/{q}/schedules/{id}"
 State = Literal["active", "paused", "overdue", "lost", "ended"]
@@ -58,7 +58,6 @@ State = Literal["active", "paused", "overdue", "lost", "ended"]
 @router.get(
     "/schedules", operation_id="list_schedules", response_model=shown(Listing[ScheduleInfo]),
     responses=told("invalid-cursor"), dependencies=[allow(Permission.SCHEDULE_READ, queue=None)],
-    summary="Schedules of all queues",
 )  # fmt: skip
 async def list_schedules(
     call: Called, asked: Asked,
@@ -66,19 +65,20 @@ async def list_schedules(
     match: Annotated[str, Query(max_length=256, description="A pattern of keys: `daily*`.")] = "*",
     state: State | None = None,
 ) -> Response:  # fmt: skip
+    """Schedules of all queues."""
     return await _list(call, asked, queue, match, state)
 
 
 @router.get(
     "/queues/{q}/schedules", operation_id="list_queue_schedules", response_model=shown(Listing[ScheduleInfo]),
     responses=told("queue-not-found", "invalid-cursor"), dependencies=[allow(Permission.SCHEDULE_READ)],
-    summary="Schedules of one queue",
 )  # fmt: skip
 async def list_queue_schedules(
     call: Called, q: str, asked: Asked,
     match: Annotated[str, Query(max_length=256, description="A pattern of keys: `daily*`.")] = "*",
     state: State | None = None,
 ) -> Response:  # fmt: skip
+    """Schedules of one queue."""
     return await _list(call, asked, q, match, state)
 
 
@@ -102,24 +102,24 @@ async def _shown(call: Caller, schedule: Schedule) -> tuple[ScheduleInfo, str]:
     row = await call.api.monitor.schedule(schedule.queue, schedule.key)
     reveal = await call.reveal()
     data = schedule.data if reveal else _hidden(call, schedule)
-    return schedule_of(row, call.base, template_of(schedule, data)), _tag(schedule)
+    return schedule_of(row, call.base, template_of(schedule, data)), _tag(call, schedule)
 
 
 def _hidden(call: Caller, schedule: Schedule) -> str:
     return shown_text(schedule.data, (*call.api.monitor.sensitive, *schedule.options.sensitive))
 
 
-def _tag(schedule: Schedule) -> str:
-    hidden = replace(schedule, data=shown_text(schedule.data, schedule.options.sensitive))
+def _tag(call: Caller, schedule: Schedule) -> str:
+    hidden = replace(schedule, data=_hidden(call, schedule))
     return etag_of(*schedule_key(hidden))
 
 
 @router.get(
     ONE, operation_id="get_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_READ)],
-    summary="One schedule",
 )  # fmt: skip
 async def get_schedule(call: Called, q: str, id: str) -> Response:
+    """One schedule."""
     shown, etag = await _shown(call, await call.api.monitor.planned(q, id))
     if unchanged(call.request, etag):
         return Response(status_code=304, headers={"ETag": etag})
@@ -129,13 +129,13 @@ async def get_schedule(call: Called, q: str, id: str) -> Response:
 @router.get(
     f"{ONE}/next", operation_id="get_schedule_runs", response_model=shown(Runs),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_READ)],
-    summary="The runs to come, in two zones",
 )  # fmt: skip
 async def get_runs(
     call: Called, q: str, id: str,
     n: Annotated[int, Query(ge=1, le=100)] = 10,
     here: Annotated[str, Query(max_length=100, description="The reader's zone.")] = "UTC",
 ) -> Response:  # fmt: skip
+    """The runs to come, in two zones."""
     row = await call.api.monitor.schedule(q, id)
     return answer(runs_of(row.words, await call.api.monitor.runs(q, id, count=n, tz=here)))
 
@@ -143,9 +143,9 @@ async def get_runs(
 @router.post(
     "/schedules/preview", operation_id="preview_schedule", response_model=shown(Runs),
     responses=told("invalid-schedule"), dependencies=[allow(Permission.SCHEDULE_READ, queue=None)],
-    summary="What a timing would do",
 )  # fmt: skip
 async def preview_schedule(call: Called, body: PreviewBody) -> Response:
+    """What a timing would do."""
     at = call.api.monitor.at()
     try:
         timing = _timing(body.pattern, body.every_ms, body.tz)
@@ -182,12 +182,13 @@ def _invalid(error: Exception) -> NoReturn:
     responses=told("precondition-required", "precondition-failed", "invalid-schedule", "validation-failed",
                    "unknown-job-name", "redacted-field")
     | {201: {"model": shown(ScheduleInfo), "description": "It is new"}},
-    dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Create a schedule, or replace one",
+    dependencies=[allow(Permission.SCHEDULE_WRITE)],
 )  # fmt: skip
 async def put_schedule(call: Called, q: str, id: str, body: ScheduleBody) -> Response:
+    """Create a schedule, or replace one."""
     before = await _found(call, q, id)
     if before is not None:
-        check_match(call.request, _tag(before))
+        check_match(call.request, _tag(call, before))
     elif call.request.headers.get("if-match") is not None:
         problem("precondition-failed", f"There is no schedule {id!r} to match.")
     text = await _template_text(call, q, given=True)
@@ -263,11 +264,12 @@ def _word(kind: type[W], said: str, pointer: str) -> W:
     ONE, operation_id="change_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found", "precondition-required", "precondition-failed",
                    "invalid-schedule", "validation-failed", "redacted-field"),
-    dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Change a schedule",
+    dependencies=[allow(Permission.SCHEDULE_WRITE)],
 )  # fmt: skip
 async def change_schedule(call: Called, q: str, id: str, body: SchedulePatch) -> Response:
+    """Change a schedule."""
     before = await call.api.monitor.planned(q, id)
-    check_match(call.request, _tag(before))
+    check_match(call.request, _tag(call, before))
     text = await _template_text(call, q, given=body.job is not None)
     try:
         edits = _edits(call, before, body, text)
@@ -313,10 +315,11 @@ def _edits(call: Caller, before: Schedule, body: SchedulePatch, text: str | None
 @router.delete(
     ONE, operation_id="remove_schedule", status_code=204,
     responses=told("queue-not-found", "schedule-not-found", "precondition-required", "precondition-failed"),
-    dependencies=[allow(Permission.SCHEDULE_WRITE)], summary="Delete a schedule; its jobs stay",
+    dependencies=[allow(Permission.SCHEDULE_WRITE)],
 )  # fmt: skip
 async def remove_schedule(call: Called, q: str, id: str) -> Response:
-    check_match(call.request, _tag(await call.api.monitor.planned(q, id)))
+    """Delete a schedule; its jobs stay."""
+    check_match(call.request, _tag(call, await call.api.monitor.planned(q, id)))
     await (await call.desk()).drop_schedule(q, id)
     return empty()
 
@@ -324,9 +327,11 @@ async def remove_schedule(call: Called, q: str, id: str) -> Response:
 @router.post(
     f"{ONE}/run", operation_id="run_schedule", response_model=shown(Job), status_code=201,
     responses=told("queue-not-found", "schedule-not-found", "idempotency-mismatch", "idempotency-in-flight"),
-    dependencies=[allow(Permission.SCHEDULE_RUN)], summary="Run it now, without moving its next run",
+    dependencies=[allow(Permission.SCHEDULE_RUN)],
 )  # fmt: skip
 async def run_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Run it now, without moving its next run."""
+
     async def work() -> Response:
         added = await (await call.desk((body or ReasonBody()).reason)).run_schedule(q, id)
         shown, etag = await rendered(call, await detailed(call, q, added.id))
@@ -338,27 +343,27 @@ async def run_schedule(call: Called, q: str, id: str, body: ReasonBody | None = 
 @router.post(
     f"{ONE}/pause", operation_id="pause_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
-    summary="Let no slot run until it is resumed",
 )  # fmt: skip
 async def pause_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Let no slot run until it is resumed."""
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).pause_schedule(q, id))
 
 
 @router.post(
     f"{ONE}/resume", operation_id="resume_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
-    summary="Go on with the next slot",
 )  # fmt: skip
 async def resume_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Go on with the next slot."""
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).resume_schedule(q, id))
 
 
 @router.post(
     f"{ONE}/repair", operation_id="repair_schedule", response_model=shown(ScheduleInfo),
     responses=told("queue-not-found", "schedule-not-found"), dependencies=[allow(Permission.SCHEDULE_RUN)],
-    summary="Give a lost one its next run",
 )  # fmt: skip
 async def repair_schedule(call: Called, q: str, id: str, body: ReasonBody | None = None) -> Response:
+    """Give a lost one its next run."""
     return await _after(call, await (await call.desk((body or ReasonBody()).reason)).repair_schedule(q, id))
 
 

@@ -5,7 +5,7 @@ import platform
 import socket
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import SecretStr
 from starlette.responses import Response
 
@@ -32,14 +32,14 @@ from corral.http.models.system import (
     VitalInfo,
 )
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.settings import ApiSettings
 from corral.sensitive import HIDDEN
 from corral.storage.checkup import checkup
 from corral.storage.vital import Vital
 from corral.timing import now_ms
 
-router = APIRouter(tags=["System"])
+router = Router(tags=["System"])
 
 STARTED_MS = now_ms()
 
@@ -53,9 +53,10 @@ def _whole(call: Caller) -> None:
 
 @router.get(
     "/system", operation_id="get_system", response_model=shown(SystemInfo), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None)], summary="This server and its store",
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None)],
 )  # fmt: skip
 async def get_system(call: Called) -> Response:
+    """This server and its store."""
     _whole(call)
     overview = await call.api.monitor.overview()
     engine = await call.api.storage.engine()
@@ -80,12 +81,13 @@ async def get_system(call: Called) -> Response:
 
 @router.get(
     "/system/doctor", operation_id="get_doctor", response_model=shown(Checks), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)], summary="What keeps jobs from running",
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)],
 )  # fmt: skip
 async def get_doctor(
     call: Called,
     only: Annotated[str, Query(max_length=500, description="These checks, by number or name: `D11,locks`.")] = "",
 ) -> Response:
+    """What keeps jobs from running."""
     _whole(call)
     wanted = [one.strip() for one in only.split(",") if one.strip()]
     found = await examine(call.api.storage, _address(call), app=call.api.app, only=wanted)
@@ -108,9 +110,9 @@ async def get_doctor(
     "/system/doctor/fix", operation_id="fix_by_doctor", response_model=shown(MendedList),
     responses=told("forbidden", "validation-failed"),
     dependencies=[allow(Permission.QUEUE_SETTINGS, queue=None, rate=Rate.BULK, long=True)],
-    summary="Put right what is safe to put right",
 )  # fmt: skip
 async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
+    """Put right what is safe to put right."""
     _whole(call)
     said = body or FixBody()
     with refusing(check="/only"):
@@ -131,9 +133,10 @@ def _address(call: Caller) -> str | None:
 
 @router.get(
     "/system/storage", operation_id="get_storage", response_model=shown(StorageInfo), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)], summary="How the store is, and what is in it",
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)],
 )  # fmt: skip
 async def get_storage(call: Called) -> Response:
+    """How the store is, and what is in it."""
     _whole(call)
     overview = await call.api.monitor.overview()
     sizes = [
@@ -168,9 +171,10 @@ async def _vitals(call: Caller) -> list[Vital]:
 
 @router.get(
     "/config", operation_id="get_config", response_model=shown(SettingsInfo), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None)], summary="Settings in force, secrets left out",
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None)],
 )  # fmt: skip
 async def get_config(call: Called) -> Response:
+    """Settings in force, secrets left out."""
     _whole(call)
     return answer(SettingsInfo(items=_settings(call.api.settings)))
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from corral.admin.objects import Token
@@ -16,16 +15,17 @@ from corral.http.models.documented import shown
 from corral.http.models.operations import NewToken, TokenBody, TokenInfo, token_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 
-router = APIRouter(tags=["Tokens"])
+router = Router(tags=["Tokens"])
 
 
 @router.get(
     "/tokens", operation_id="list_tokens", response_model=shown(Listing[TokenInfo]), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.TOKEN_WRITE, queue=None)], summary="Tokens, newest first",
+    dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
 )  # fmt: skip
 async def list_tokens(call: Called, asked: Asked) -> Response:
+    """Tokens, newest first."""
     rows = await _theirs(call)
 
     def key(one: Token) -> Key:
@@ -56,9 +56,9 @@ def _covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
 @router.post(
     "/tokens", operation_id="create_token", response_model=shown(NewToken), status_code=201,
     responses=told("validation-failed", "forbidden"), dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
-    summary="Make a token; it is shown this once",
 )  # fmt: skip
 async def create_token(call: Called, body: TokenBody) -> Response:
+    """Make a token; it is shown this once."""
     with refusing():
         role = check_role(body.role)
     if not ROLES[role] <= call.who.permissions or not _covered(call.globs, body.queues):
@@ -74,9 +74,10 @@ async def create_token(call: Called, body: TokenBody) -> Response:
 
 @router.delete(
     "/tokens/{id}", operation_id="revoke_token", status_code=204, responses=told("token-not-found"),
-    dependencies=[allow(Permission.TOKEN_WRITE, queue=None)], summary="Let it open nothing any more",
+    dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
 )  # fmt: skip
 async def revoke_token(call: Called, id: str) -> Response:
+    """Let it open nothing any more."""
     if id not in {one.id for one in await _theirs(call)}:
         problem("token-not-found", f"There is no token {id!r}.")
     await (await call.desk()).revoke_token(id)

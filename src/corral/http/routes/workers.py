@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from corral.admin.rights import Permission
@@ -23,31 +23,32 @@ from corral.http.models.workers import (
 )
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, told
+from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists
 from corral.monitor.objects import WorkerRow
 
-router = APIRouter(tags=["Workers"])
+router = Router(tags=["Workers"])
 
 
 @router.get(
     "/workers", operation_id="list_workers", response_model=shown(WorkerList), responses=told("invalid-cursor"),
-    dependencies=[allow(Permission.WORKER_READ, queue=None)], summary="Workers, and jobs that run elsewhere",
+    dependencies=[allow(Permission.WORKER_READ, queue=None)],
 )  # fmt: skip
 async def list_workers(
     call: Called, asked: Asked,
     queue: Annotated[str | None, Query(max_length=256)] = None,
     host: Annotated[str | None, Query(max_length=256)] = None,
 ) -> Response:  # fmt: skip
+    """Workers, and jobs that run elsewhere."""
     return await _list(call, asked, queue, host)
 
 
 @router.get(
     "/queues/{q}/workers", operation_id="list_queue_workers", response_model=shown(WorkerList),
     responses=told("queue-not-found", "invalid-cursor"), dependencies=[allow(Permission.WORKER_READ)],
-    summary="Workers of one queue",
 )  # fmt: skip
 async def list_queue_workers(call: Called, q: str, asked: Asked) -> Response:
+    """Workers of one queue."""
     await exists(call, q)
     return await _list(call, asked, q, None)
 
@@ -82,9 +83,10 @@ async def _found(call: Caller, worker_id: str) -> WorkerRow:
 
 @router.get(
     "/workers/{id}", operation_id="get_worker", response_model=shown(Worker), responses=told("worker-not-found"),
-    dependencies=[allow(Permission.WORKER_READ, queue=None)], summary="One worker",
+    dependencies=[allow(Permission.WORKER_READ, queue=None)],
 )  # fmt: skip
 async def get_worker(call: Called, id: str) -> Response:
+    """One worker."""
     row = await _found(call, id)
     return answer(worker_of(row, call.base, _theirs(call, row)))
 
@@ -103,27 +105,27 @@ async def _order(call: Caller, worker_id: str, command: str, reason: str, value:
 @router.post(
     "/workers/{id}/quiet", operation_id="quiet_worker", response_model=shown(Command), status_code=202,
     responses=told("worker-not-found", "forbidden"), dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
-    summary="Take no new jobs",
 )  # fmt: skip
 async def quiet_worker(call: Called, id: str, body: ReasonBody | None = None) -> Response:
+    """Take no new jobs."""
     return await _order(call, id, "quiet", (body or ReasonBody()).reason)
 
 
 @router.post(
     "/workers/{id}/resume", operation_id="resume_worker", response_model=shown(Command), status_code=202,
     responses=told("worker-not-found", "forbidden"), dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
-    summary="Take jobs again",
 )  # fmt: skip
 async def resume_worker(call: Called, id: str, body: ReasonBody | None = None) -> Response:
+    """Take jobs again."""
     return await _order(call, id, "resume", (body or ReasonBody()).reason)
 
 
 @router.post(
     "/workers/{id}/stop", operation_id="stop_worker", response_model=shown(Command), status_code=202,
     responses=told("worker-not-found", "forbidden"), dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
-    summary="End, when the running jobs have",
 )  # fmt: skip
 async def stop_worker(call: Called, id: str, body: StopBody | None = None) -> Response:
+    """End, when the running jobs have."""
     said = body or StopBody()
     seconds = None if said.timeout_seconds is None else min(10_000, round(said.timeout_seconds))
     return await _order(call, id, "stop", said.reason, seconds)
@@ -132,27 +134,28 @@ async def stop_worker(call: Called, id: str, body: StopBody | None = None) -> Re
 @router.post(
     "/workers/{id}/concurrency", operation_id="set_worker_concurrency", response_model=shown(Command), status_code=202,
     responses=told("worker-not-found", "forbidden", "validation-failed"),
-    dependencies=[allow(Permission.WORKER_CONTROL, queue=None)], summary="Run so many jobs at once",
+    dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
 )  # fmt: skip
 async def set_concurrency(call: Called, id: str, body: ConcurrencyBody) -> Response:
+    """Run so many jobs at once."""
     return await _order(call, id, "concurrency", body.reason, body.value)
 
 
 @router.post(
     "/workers/{id}/dump", operation_id="dump_worker", response_model=shown(Command), status_code=202,
     responses=told("worker-not-found", "forbidden"), dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
-    summary="Tell the stacks of all threads and tasks",
 )  # fmt: skip
 async def dump_worker(call: Called, id: str, body: ReasonBody | None = None) -> Response:
+    """Tell the stacks of all threads and tasks."""
     return await _order(call, id, "dump", (body or ReasonBody()).reason)
 
 
 @router.get(
     "/workers/{id}/commands/{command}", operation_id="get_worker_command", response_model=shown(CommandAnswer),
     responses=told("worker-not-found"), dependencies=[allow(Permission.WORKER_CONTROL, queue=None)],
-    summary="What a worker answered to a command",
 )  # fmt: skip
 async def get_command(call: Called, id: str, command: str) -> Response:
+    """What a worker answered to a command."""
     if not call.sees_all:
         await _found(call, id)
     if len(id) > 200 or len(command) > 200 or not (id.isprintable() and command.isprintable()):

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from corral.errors import CorralError, JobNotFoundError, QueueFullError, StorageUnavailableError
-from corral.job import After, JobId, NewJob, ParentRef
+from corral.job import NO_OPTIONS, After, JobId, NewJob, ParentRef
 from corral.options import Dedup
 from corral.storage.port import Added
 from corral.storage.redis.call import Call
@@ -126,15 +126,15 @@ def added(row: AddedRow) -> Added:
     return Added(str(row[0]), bool(row[1]), len(row) > 2)
 
 
-def plain_options(jobs: Sequence[NewJob]) -> str | None:
-    """The `opts` of jobs that differ in nothing but their payloads and have nothing special; None when they are others.
+def are_plain(jobs: Sequence[NewJob]) -> bool:
+    """Whether these jobs differ in nothing but their payloads and have nothing special.
 
     Their names travel once, and the script has little to ask: a bulk is a third faster for it.
     """
     first = jobs[0]
     queue, name, options = first.queue, first.name, first.options
     if options.lifespan_ms is not None:
-        return None
+        return False
     for job in jobs:
         if (
             job.id is not None or job.delay_ms or job.run_at is not None or job.priority or job.lifo
@@ -142,8 +142,8 @@ def plain_options(jobs: Sequence[NewJob]) -> str | None:
             or job.schedule is not None or job.name != name or job.queue != queue
             or (job.options is not options and job.options != options)
         ):  # fmt: skip
-            return None
-    return options_text(options)
+            return False
+    return True
 
 
 class Adder:
@@ -158,12 +158,13 @@ class Adder:
         self._known: set[str] = set()  #: queues that were entered in the list of all
         self._inbox: list[_Letter] = []
         self._busy = False
+        self._latest = (NO_OPTIONS, options_text(NO_OPTIONS))  #: jobs of one handler share theirs
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, jobs: Sequence[NewJob], now: Millis | None) -> list[Added]:
         if not jobs:
             return []
-        letter = _Letter(jobs, self._prefix)
+        letter = _Letter(jobs, self._opts(jobs), self._prefix)
         if now is not None:
             await self._send([letter], now)
         elif self._busy:
@@ -178,6 +179,17 @@ class Adder:
                 self._busy = False
                 self._go_on()
         return letter.opened()
+
+    def _opts(self, jobs: Sequence[NewJob]) -> str | None:
+        """What plain jobs have as `opts`; None of others."""
+        if not are_plain(jobs):
+            return None
+        options, text = self._latest
+        if jobs[0].options is not options:
+            options = jobs[0].options
+            text = options_text(options)
+            self._latest = (options, text)
+        return text
 
     def _go_on(self) -> None:
         if self._inbox:
@@ -260,11 +272,11 @@ class _Letter:
 
     __slots__ = ("answer", "error", "jobs", "opts", "queue", "read", "spelled_out")
 
-    def __init__(self, jobs: Sequence[NewJob], prefix: str) -> None:
+    def __init__(self, jobs: Sequence[NewJob], opts: str | None, prefix: str) -> None:
         self.jobs = tuple(jobs)
         self.queue = jobs[0].queue
-        self.opts = plain_options(jobs)  #: of plain jobs
-        self.spelled_out = None if self.opts is not None else [new_job(job, prefix) for job in jobs]
+        self.opts = opts  #: of plain jobs
+        self.spelled_out = None if opts is not None else [new_job(job, prefix) for job in jobs]
         self.answer: int | list[AddedRow] | _Refused | None = None
         self.error: CorralError | None = None
         self.read: asyncio.Future[None] | None = None

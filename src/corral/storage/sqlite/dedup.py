@@ -59,10 +59,13 @@ def extend(unit: Unit, queue: QueueRow, dedup_id: str, expires_at: Millis) -> No
 
 
 def owner_ended(unit: Unit, queue: QueueRow, dedup_id: str, job_id: str, now: Millis) -> None:
-    """The id of a job that has ended is free, unless it has a time of its own. What was kept out last is added."""
+    """The id of a job that has ended is free, unless it has a time of its own. What was kept out last is added.
+
+    That takes the id over, whatever time of the owner another newcomer has begun meanwhile.
+    """
     sql = (
         "DELETE FROM corral_dedup WHERE queue = ? AND id = ? AND job = ? "
-        "AND (expires_at IS NULL OR expires_at <= ?) RETURNING kept"
+        "AND (expires_at IS NULL OR expires_at <= ? OR kept IS NOT NULL) RETURNING kept"
     )
     row = unit.row(sql, (queue.pk, dedup_id, job_id, now))
     if row is not None and row[0] is not None:
