@@ -12,13 +12,14 @@ import pytest
 from corral import Corral, JobContext
 from corral.admin.admin import Admin
 from corral.admin.objects import Actor
+from corral.job import JobState
 from corral.monitor.monitor import Monitor
 from corral.naming import sortable_id
 from corral.storage.port import Storage
 from corral.storage.records import EntryChange
 from corral.timing import now_ms
 from corral.worker.orders import ANSWERS, ORDERS, Orders
-from corral.worker.worker import BaseWorker
+from corral.worker.worker import BaseWorker, WorkerOptions
 from tests.engine.helpers import GUARD, working
 
 
@@ -139,6 +140,23 @@ async def test_a_worker_that_is_told_to_stop_answers_before_it_is_gone(app: Corr
         told = await answer(storage, worker, order_id)
         assert told is not None
         assert told["text"] == "stopping"
+
+
+async def test_a_stop_may_say_how_long_running_jobs_have(app: Corral) -> None:
+    begun = asyncio.Event()
+
+    @app.queues["mail"].job("endless")
+    async def endless(ctx: JobContext, data: None) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with app:
+        handle = await endless.add(None)
+        worker = await app.worker(options=WorkerOptions(stats_interval=0, shutdown_timeout=3_600))
+        async with asyncio.timeout(2 * GUARD), worker:
+            await begun.wait()
+            assert (await obeyed(app, worker, "stop", value=0))["ok"]
+        assert (await handle.get()).state is JobState.WAITING
 
 
 async def test_orders_are_answered_within_five_seconds(app: Corral) -> None:

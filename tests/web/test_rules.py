@@ -14,9 +14,11 @@ from corral.http.deps import allow, public
 from corral.http.home import Api
 from corral.http.route import CorralRoute, bound
 from corral.job import NewJob
+from corral.options import QueueSettings
 from corral.storage.connect import connect
 from corral.storage.passing import Passing
-from corral.storage.port import Storage
+from corral.storage.port import Claim, Claimed, QueueInfo, Storage
+from corral.timing import Millis
 from tests.web.conftest import TOKENS, make_client, make_settings
 
 ROUTES = [
@@ -155,6 +157,16 @@ class Noting(Passing):
         if name in WRITING:
             self.wrote.append(name)
         return super().__getattribute__(name)
+
+    async def claim(self, queue: str, claim: Claim, *, now: Millis | None = None) -> Claimed:
+        assert claim.count == 0, "of none it only asks what holds the queue back"
+        self.wrote.remove("claim")
+        return await super().claim(queue, claim, now=now)
+
+    async def configure(self, queue: str, settings: QueueSettings, *, now: Millis | None = None) -> QueueInfo:
+        assert settings == QueueSettings(), "without any it reads them"
+        self.wrote.remove("configure")
+        return await super().configure(queue, settings, now=now)
 
 
 async def test_no_get_changes_anything() -> None:

@@ -132,8 +132,8 @@ class BulkVerbs(DeskBase):
         at = self.ground.at()
         choices = await self._choices(ids)
         operation = Operation(
-            id=f"op_{sortable_id(at)}", action=action, state="pending", query=note.query, by=self.actor.sub,
-            reason=self.reason, created_at=at, total=None if query is not None else len(choices),
+            id=f"op_{sortable_id(at)}", action=action, state="pending", query=note.query, queues=visible,
+            by=self.actor.sub, reason=self.reason, created_at=at, total=None if query is not None else len(choices),
         )  # fmt: skip
         task = Task(
             shown=operation, actor=self.actor, query=query, visible=visible, reveal=reveal, states=states, most=most,

@@ -58,7 +58,7 @@ class FlowVerbs(BulkVerbs):
             ids = [one for one in ids if any(fnmatchcase(one[0], pattern) for pattern in visible)]
             if not ids:
                 raise ConfigError(f"flow {job_id!r} has no jobs to run again", key="flow")
-            return await self._start(note, "retry", ids=ids)
+            return await self._start(note, "retry", ids=ids, visible=tuple(visible))
 
 
 def _checked(app: Corral | None, node: Node[R]) -> Node[R]:

@@ -54,6 +54,7 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str  #: retry | promote | cancel | remove | edit_priority
     state: str  #: pending | collecting | running | done | aborted | failed
     query: str | None = None  #: with what is sensitive hidden; None: the jobs were named one by one
+    queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it goes over
     total: int | None = None  #: None: they are not counted yet
     done: int = 0
     failed: int = 0

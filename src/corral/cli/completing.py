@@ -5,7 +5,7 @@ import asyncio
 import click
 from click.shell_completion import CompletionItem
 
-from corral.cli.backend.open import backend
+from corral.cli.backend.open import reading
 from corral.errors import CorralError
 
 PATIENCE = 2.0  #: seconds that somebody waits after the tab key
@@ -15,7 +15,7 @@ def known_names(ctx: click.Context, kind: str, typed: str) -> list[CompletionIte
     """Names of queues, workers or schedules that begin as typed."""
 
     async def look() -> list[str]:
-        async with asyncio.timeout(PATIENCE), backend() as back:
+        async with asyncio.timeout(PATIENCE), reading() as back:
             return await back.names(kind, typed)
 
     try:

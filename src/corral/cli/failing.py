@@ -2,12 +2,12 @@
 
 import click
 
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.columns import FAILURES, JOBS
 from corral.cli.lazy import LazyGroup
 from corral.cli.operating import follow
 from corral.cli.render import Printer
-from corral.cli.session import ask, known, queue_option
+from corral.cli.session import ask, known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration, instant
 
@@ -33,11 +33,11 @@ def failures() -> None:
 def list_failures(queue: str | None, window: float) -> None:
     """Kinds of failures, the latest first: how many jobs failed so, and how many of them lately."""
 
-    async def work(back: Backend) -> list[Row]:
+    async def work(back: Reading) -> list[Row]:
         await known(back, (queue,) if queue else ())
         return await back.failures(queue, window)
 
-    Printer.current().rows(FAILURES, ask(work))
+    Printer.current().rows(FAILURES, look(work))
 
 
 @command("show")
@@ -47,7 +47,7 @@ def list_failures(queue: str | None, window: float) -> None:
 def show(fingerprint: str, queue: str | None, window: float) -> None:
     """One kind of failure, and the newest jobs that failed so."""
     printer = Printer.current()
-    kinds, newest = ask(lambda back: back.failure(queue, fingerprint, window))
+    kinds, newest = look(lambda back: back.failure(queue, fingerprint, window))
     if not printer.for_people:
         printer.record({**kinds[0], "kinds": kinds, "newest": newest})
         return

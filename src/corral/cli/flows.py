@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import click
 
 from corral.cli.backend.plan_rows import lines_of
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.columns import FLOWS
 from corral.cli.job_show import node_line
 from corral.cli.lazy import LazyGroup
 from corral.cli.operating import follow
 from corral.cli.render import Printer
-from corral.cli.session import ask, find_job, known, queue_option
+from corral.cli.session import ask, find_job, known, look, queue_option
 from corral.cli.shared import command
 from corral.cli.values import read_file
 from corral.payload import from_json
@@ -37,11 +37,11 @@ def flows() -> None:
 def list_flows(queue: str | None, limit: int) -> None:
     """Flows whose last job still waits for others, newest first."""
 
-    async def work(back: Backend) -> Sequence[Row]:
+    async def work(back: Reading) -> Sequence[Row]:
         await known(back, (queue,) if queue else ())
         return await back.flows(queue, limit)
 
-    Printer.current().rows(FLOWS, ask(work))
+    Printer.current().rows(FLOWS, look(work))
 
 
 @command("show")
@@ -52,10 +52,10 @@ def show(job_id: str, queue: str | None, depth: int) -> None:
     """A job and the jobs it waits for, as a tree."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> Row:
+    async def work(back: Reading) -> Row:
         return await back.flow(*await find_job(back, job_id, queue), depth=depth)
 
-    tree = ask(work)
+    tree = look(work)
     if not printer.for_people:
         printer.record(tree)
         return

@@ -2,11 +2,11 @@
 
 import click
 
-from corral.cli.backend.port import Backend
+from corral.cli.backend.port import Reading
 from corral.cli.columns import EVENTS
 from corral.cli.forms import dumps
 from corral.cli.render import Printer
-from corral.cli.session import ask, known, queue_option
+from corral.cli.session import known, look, queue_option
 from corral.cli.shared import command
 from corral.cli.text import visible
 
@@ -19,7 +19,7 @@ def events(queue: str | None, types: tuple[str, ...], most: int | None) -> None:
     """What happens to jobs, as it happens: added, active, completed, retrying, failed … Ctrl-C ends it."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> None:
+    async def work(back: Reading) -> None:
         await known(back, (queue,) if queue else ())
         printer.note("listening")
         seen = 0
@@ -34,6 +34,6 @@ def events(queue: str | None, types: tuple[str, ...], most: int | None) -> None:
                 return
 
     try:
-        ask(work)
+        look(work)
     except KeyboardInterrupt:
         return  # the way out, not an accident

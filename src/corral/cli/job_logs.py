@@ -4,9 +4,9 @@ import asyncio
 
 import click
 
-from corral.cli.backend.port import Backend
+from corral.cli.backend.port import Reading
 from corral.cli.render import Printer
-from corral.cli.session import ask, find_job, queue_option
+from corral.cli.session import find_job, look, queue_option
 from corral.cli.shared import command
 
 EVERY = 1.0  #: seconds between two looks
@@ -23,7 +23,7 @@ def logs(job_id: str, queue: str | None, tail: int, follow: bool) -> None:
     """What a job's handler has logged, oldest first."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> None:
+    async def work(back: Reading) -> None:
         where = await find_job(back, job_id, queue)
         _, total = await back.logs(*where, start=0, limit=1)
         place = max(0, total - tail)
@@ -35,10 +35,10 @@ def logs(job_id: str, queue: str | None, tail: int, follow: bool) -> None:
                 return
             await asyncio.sleep(EVERY)
 
-    ask(work)
+    look(work)
 
 
-async def _print(printer: Printer, back: Backend, where: tuple[str, str], place: int) -> int:
+async def _print(printer: Printer, back: Reading, where: tuple[str, str], place: int) -> int:
     """Print the lines from this one on; gives the place after the last."""
     while True:
         lines, total = await back.logs(*where, start=place, limit=PAGE)

@@ -5,10 +5,10 @@ import json
 import click
 
 from corral.cli.backend.plan_rows import lines_of
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Reading, Row
 from corral.cli.cells import span
 from corral.cli.render import Printer
-from corral.cli.session import ask, find_job, queue_option
+from corral.cli.session import find_job, look, queue_option
 from corral.cli.shared import command
 
 #: What a script sees as lists and people below the fields.
@@ -36,7 +36,7 @@ def show(
     """
     printer = Printer.current()
 
-    async def work(back: Backend) -> dict[str, object]:
+    async def work(back: Reading) -> dict[str, object]:
         where = await find_job(back, job_id, queue)
         if payload and not reveal:
             return {"data": await back.payload(*where, hide=True)}
@@ -47,7 +47,7 @@ def show(
             record["flow"] = await back.flow(*where, depth=depth)
         return record
 
-    record = ask(work)
+    record = look(work)
     if payload:
         printer.line(json.dumps(record["data"], ensure_ascii=False))
         return

@@ -2,11 +2,11 @@
 
 import click
 
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Reading, Row
 from corral.cli.columns import JOBS
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.session import ask, known, queue_option, search, search_text
+from corral.cli.session import known, look, queue_option, search, search_text
 from corral.cli.shared import command, reads
 from corral.cli.values import duration, since
 from corral.cli.watching import EVERY, watch
@@ -59,7 +59,7 @@ def list_jobs(
     most = ALL if everything else limit
     totals: list[int | None] = []
 
-    async def work(back: Backend) -> list[Row]:
+    async def work(back: Reading) -> list[Row]:
         await known(back, (queue,) if queue else ())
 
         async def look() -> list[Row]:
@@ -75,7 +75,7 @@ def list_jobs(
         printer.rows(JOBS, found)
         return found
 
-    found = ask(work)
+    found = look(work)
     if len(found) == most:
         total = totals[0] if totals else None
         if total != len(found):

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import click
 
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.cells import share, span
 from corral.cli.columns import QUEUES
 from corral.cli.failures import NOT_FOUND, fail
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.session import ask, complete, known
+from corral.cli.session import ask, complete, known, look
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
 from corral.cli.watching import EVERY, watch
@@ -42,12 +42,12 @@ def list_queues(match: tuple[str, ...], interval: float | None) -> None:
     """Every queue of the store, with its counts. The sign in front: ✕ is critical, ▲ a warning, · a note."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> Sequence[Row]:
+    async def work(back: Reading) -> Sequence[Row]:
         if interval is not None:
             await watch(printer, QUEUES, lambda: back.queues(match), interval)
         return await back.queues(match)
 
-    printer.rows(QUEUES, ask(work))
+    printer.rows(QUEUES, look(work))
 
 
 @command("show")
@@ -55,12 +55,12 @@ def list_queues(match: tuple[str, ...], interval: float | None) -> None:
 def show(queue: str) -> None:
     """One queue: counts, limits, and the figures of the last 15 minutes."""
 
-    async def work(back: Backend) -> Row:
+    async def work(back: Reading) -> Row:
         await known(back, (queue,))
         return await back.queue(queue)
 
     printer = Printer.current()
-    record = dict(ask(work))
+    record = dict(look(work))
     if printer.for_people:
         for key in [key for key in record if key.endswith("_s")]:
             record[key.removesuffix("_s")] = span(record.pop(key))
@@ -68,7 +68,7 @@ def show(queue: str) -> None:
     printer.record(record)
 
 
-async def meant(back: Backend, queue: Sequence[str], match: Sequence[str]) -> list[str]:
+async def meant(back: Reading, queue: Sequence[str], match: Sequence[str]) -> list[str]:
     """The queues that are named or fit a pattern."""
     if not queue and not match:
         raise click.UsageError("name a queue, or say --match PATTERN")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from corral.cli.backend.port import Backend, Row, ScheduleDraft
+from corral.cli.backend.port import Reading, Row, ScheduleDraft
 from corral.cli.columns import RUNS, SCHEDULES
 from corral.cli.failures import CONFLICT, fail
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.session import ask, complete, known, queue_option
+from corral.cli.session import ask, complete, known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration, payload
 from corral.errors import ScheduleNotFoundError
@@ -41,7 +41,7 @@ def schedules() -> None:
     """Look at schedules, make, change, run, pause, resume, repair and remove them."""
 
 
-async def find_schedule(back: Backend, key: str, queue: str | None) -> Row:
+async def find_schedule(back: Reading, key: str, queue: str | None) -> Row:
     """The schedule with this key.
 
     Raises:
@@ -68,11 +68,11 @@ async def find_schedule(back: Backend, key: str, queue: str | None) -> Row:
 def list_schedules(queue: str | None, match: str, state: str | None) -> None:
     """Every schedule of the store, and when it runs next."""
 
-    async def work(back: Backend) -> Sequence[Row]:
+    async def work(back: Reading) -> Sequence[Row]:
         await known(back, (queue,) if queue else ())
         return await back.schedules(queue, match, state)
 
-    Printer.current().rows(SCHEDULES, ask(work))
+    Printer.current().rows(SCHEDULES, look(work))
 
 
 @command("show")
@@ -81,11 +81,11 @@ def list_schedules(queue: str | None, match: str, state: str | None) -> None:
 def show(key: str, queue: str | None) -> None:
     """Everything about one schedule, its line in words included."""
 
-    async def work(back: Backend) -> Row:
+    async def work(back: Reading) -> Row:
         found = await find_schedule(back, key, queue)
         return await back.schedule(str(found["queue"]), str(found["key"]))
 
-    Printer.current().record(ask(work))
+    Printer.current().record(look(work))
 
 
 @command("next")
@@ -96,13 +96,13 @@ def upcoming(key: str, queue: str | None, count: int) -> None:
     """The next runs of a schedule, in UTC and in its own time zone, with a note where clocks change."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> list[Row]:
+    async def work(back: Reading) -> list[Row]:
         found = await find_schedule(back, key, queue)
         if found["state"] == "paused":
             printer.note(f"schedule {key!r} is paused: these are the runs it would have")
         return await back.runs(str(found["queue"]), str(found["key"]), count, "UTC")
 
-    printer.rows(RUNS, ask(work))
+    printer.rows(RUNS, look(work))
 
 
 @command("add")

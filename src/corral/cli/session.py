@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import click
 
-from corral.cli.backend.open import backend
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.open import backend, reading
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.failures import CONFLICT, NOT_FOUND, fail
 from corral.cli.store import run
 
@@ -24,7 +24,17 @@ def ask(work: Callable[[Backend], Awaitable[T]], *, create: bool = False, app: b
     return run(opened())
 
 
-async def known(back: Backend, names: Sequence[str]) -> None:
+def look(work: Callable[[Reading], Awaitable[T]]) -> T:
+    """Open the back end to ask it something, and close it again."""
+
+    async def opened() -> T:
+        async with reading() as back:
+            return await work(back)
+
+    return run(opened())
+
+
+async def known(back: Reading, names: Sequence[str]) -> None:
     """Fail (exit 4) for a queue that is not there, so that a slip of the finger creates none."""
     for name in names:
         if not await back.has(name):
@@ -32,7 +42,7 @@ async def known(back: Backend, names: Sequence[str]) -> None:
             fail(f"queue {name!r} is not in the store; it has {', '.join(stored) or 'none'}", NOT_FOUND)
 
 
-async def find_job(back: Backend, job_id: str, queue: str | None) -> tuple[str, str]:
+async def find_job(back: Reading, job_id: str, queue: str | None) -> tuple[str, str]:
     """Queue and id of a job; `queue/id` is understood, and an id alone is looked for in every queue.
 
     Raises:
@@ -75,7 +85,7 @@ def search_text(
 
 
 async def search(
-    back: Backend, query: str, queue: str | None, most: int, *, tell: Callable[[int | None], None] = lambda total: None
+    back: Reading, query: str, queue: str | None, most: int, *, tell: Callable[[int | None], None] = lambda total: None
 ) -> AsyncIterator[Row]:
     """Everything a search finds, as far as `most`. `tell` hears how many there are."""
     left, cursor = most, None

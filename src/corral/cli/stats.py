@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Reading, Row
 from corral.cli.columns import STATS
 from corral.cli.render import Printer
-from corral.cli.session import ask, known, queue_option
+from corral.cli.session import known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
 from corral.cli.watching import watch
@@ -30,7 +30,7 @@ def stats(queue: str | None, window: float, interval: float | None) -> None:
         raise click.BadParameter("the figures are kept by the minute: at least 1m", param_hint="--window")
     printer = Printer.current()
 
-    async def work(back: Backend) -> None:
+    async def work(back: Reading) -> None:
         await known(back, (queue,) if queue else ())
 
         async def look() -> Sequence[Row]:
@@ -42,14 +42,14 @@ def stats(queue: str | None, window: float, interval: float | None) -> None:
         printer.note(await back.about())
 
     try:
-        ask(work)
+        look(work)
     except KeyboardInterrupt:
         if interval is None:
             raise
         # With --watch it is the way out, not an accident.
 
 
-async def _figures(back: Backend, queue: str | None, window: float) -> Sequence[Row]:
+async def _figures(back: Reading, queue: str | None, window: float) -> Sequence[Row]:
     rows = [row for row in await back.queues() if queue in (None, row["queue"])]
     if window == WINDOW:
         return rows

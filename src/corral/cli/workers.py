@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import click
 
-from corral.cli.backend.port import Backend, Row
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.columns import WORKERS
 from corral.cli.failures import CONFLICT, NOT_FOUND, TIMED_OUT, fail
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
-from corral.cli.session import ask, complete, known, queue_option
+from corral.cli.session import ask, complete, known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
 
@@ -44,10 +44,10 @@ def list_workers(queue: str | None, host: str | None) -> None:
     """Every worker that was seen within the last minutes: where it runs, what it serves, how busy it is."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> Sequence[Row]:
+    async def work(back: Reading) -> Sequence[Row]:
         return [row for row in await back.workers(queue) if host in (None, row["host"])]
 
-    found = ask(work)
+    found = look(work)
     printer.rows(WORKERS, found)
     if not found:
         printer.note("no worker is alive; `corral worker APP` starts one")
@@ -59,11 +59,11 @@ def show(worker: str) -> None:
     """One worker by its name or id, and the jobs it runs."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> Row:
+    async def work(back: Reading) -> Row:
         [found] = await _meant(back, (worker,), None, None, everyone=False)
         return found
 
-    found = ask(work)
+    found = look(work)
     jobs = found["jobs"]
     assert isinstance(jobs, list)
     if not printer.for_people:
@@ -75,7 +75,7 @@ def show(worker: str) -> None:
 
 
 async def _meant(
-    back: Backend, names: Sequence[str], queue: str | None, host: str | None, *, everyone: bool
+    back: Reading, names: Sequence[str], queue: str | None, host: str | None, *, everyone: bool
 ) -> list[Row]:
     """The workers that are named, or all that fit."""
     if not names and queue is None and host is None and not everyone:

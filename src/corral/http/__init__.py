@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from corral.errors import ConfigError
 
 if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "jwt", "cryptography")):
-    raise ConfigError("the HTTP API needs FastAPI, uvicorn and PyJWT, which are not installed: pip install 'corral[web]'")
+    raise ConfigError("the HTTP API needs FastAPI, uvicorn and PyJWT: pip install 'corral[web]'", key="web")
 
 from corral.admin.rights import Permission, Principal
 from corral.http.app import api_router, create_app

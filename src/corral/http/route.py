@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from corral.admin.rights import Permission
-from corral.errors import ConfigError, CorralError, StorageUnavailableError
+from corral.admin.rights import Permission, Principal
+from corral.errors import ConfigError, CorralError, QueueNotFoundError, StorageUnavailableError
 from corral.http.answers import problem_of
 from corral.http.gate import PASSED, Gate
-from corral.http.guard import HOME, REQUEST_ID, ROUTE, Rule, admit
+from corral.http.guard import CALLER, HOME, REQUEST_ID, ROUTE, Rule, admit
 from corral.http.home import Api
 from corral.http.problems import Problem, problem, respond
 from corral.http.rawpath import RAW, decoded, raw_path
@@ -101,12 +101,21 @@ def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Call
         except EXPECTED as error:
             if isinstance(error, TimeoutError | StorageUnavailableError) and await home.is_away():
                 error = StorageUnavailableError("the store does not answer")
-            found = problem_of(error)
+            found = problem_of(_unhinted(error, request))
             if found is None:
                 raise
             return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))
 
     return handler
+
+
+def _unhinted(error: Exception, request: Request) -> Exception:
+    """The error, without a hint at a queue that is not there for the caller."""
+    hint = error.suggestion if isinstance(error, QueueNotFoundError) else None
+    who = request.scope.get(CALLER)
+    if hint is None or not isinstance(error, QueueNotFoundError) or (isinstance(who, Principal) and who.sees(hint)):
+        return error
+    return QueueNotFoundError(error.name, ())
 
 
 def budget(rule: Rule, home: Api, method: str) -> float | None:

@@ -1,5 +1,6 @@
 """Scope: what of the store there is for who asks, and what they may do with it."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
@@ -69,3 +70,14 @@ def check_visible(who: Principal, queue: str) -> None:
     """Raises: Problem: 404, the queue is not there for them."""
     if not visible(who, queue):
         problem("queue-not-found", "There is no such queue.")
+
+
+def covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether each of these patterns fits only what one of mine fits, as far as that is certain."""
+    return "*" in mine or all(
+        one in mine
+        or (not set("*?[") & set(one) and any(fnmatchcase(one, pattern) for pattern in mine))
+        or any(pattern.endswith("*") and not set("*?[") & set(pattern[:-1]) and one.startswith(pattern[:-1])
+               for pattern in mine)
+        for one in wanted
+    )  # fmt: skip

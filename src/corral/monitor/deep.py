@@ -36,13 +36,14 @@ class Deep:
         small = [job for job in jobs if not self._inside or _is_small(job)]
         self.unread += len(jobs) - len(small)
         whole, children, logs = await asyncio.gather(self._whole(small), self._below(small), self._lines(small))
+        found = (
+            (job, More(whole=one, children=two, logs=three))
+            for job, one, two, three in zip(small, whole, children, logs, strict=True)
+        )
         return [
             job
-            for job, one, two, three in zip(small, whole, children, logs, strict=True)
-            if fits_deeply(
-                job, More(whole=one, children=two, logs=three), self._terms, known, reveal=self._reveal,
-                sensitive=self._sensitive,
-            )  # fmt: skip
+            for job, more in found
+            if fits_deeply(job, more, self._terms, known, reveal=self._reveal, sensitive=self._sensitive)
         ]
 
     async def _whole(self, jobs: Sequence[Job]) -> Sequence[Job | None]:

@@ -107,8 +107,8 @@ class PlanVerbs(MonitorBase):
         ref: Ref = job.queue, job.id
         progress = (await Walk(LeanStorage(self.storage), depth=2, limit=COUNTED).down([ref])).progress()
         return FlowRow(
-            job=job_row(job, at, sensitive=self._sensitive), done=progress.done, failed=progress.failed, pending=progress.pending,
-            complete=progress.complete,
+            job=job_row(job, at, sensitive=self._sensitive), done=progress.done, failed=progress.failed,
+            pending=progress.pending, complete=progress.complete,
         )  # fmt: skip
 
     async def flow(self, queue: str, job_id: JobId, *, depth: int = 10, limit: int = 500) -> FlowNode:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -35,7 +36,7 @@ class Order(Struct, frozen=True, omit_defaults=True):
     """What is wanted: quiet | resume | stop | concurrency | dump."""
 
     command: str
-    value: int | None = None  #: of `concurrency`: how many handlers at once …
+    value: int | None = None  #: of `stop`: seconds that running jobs have; of `concurrency`: handlers at once …
     queue: str | None = None  #: … for this queue; None: for each
     by: str = ""
 
@@ -110,8 +111,8 @@ class Orders:
                 return await self._told(worker.quiet, "takes no more jobs")
             case Order("resume"):
                 return await self._told(worker.resume, "takes jobs")
-            case Order("stop"):
-                return await self._told(worker.stop, "stopping")
+            case Order("stop", value):
+                return await self._told(partial(self._stop, value), "stopping")
             case Order("concurrency", int(value)):
                 where = f"in queue {order.queue}" if order.queue else "in each queue"
                 return await self._told(
@@ -120,6 +121,11 @@ class Orders:
             case Order("dump"):
                 return True, await self._dump()
         return False, f"no worker knows the order {order.command!r} with the value {order.value!r}"
+
+    def _stop(self, seconds: int | None) -> None:
+        self._worker.stop()
+        if seconds is not None:  # the second time hands back what still runs
+            asyncio.get_running_loop().call_later(seconds, self._worker.stop)
 
     async def _told(self, what: Callable[[], None], done: str) -> tuple[bool, str]:
         try:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
-from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.plan_rows import failure_row, flow_row, node_row, run_row, schedule_row, worker_row
 from corral.cli.backend.port import Row, Stretch
 from corral.cli.backend.rows import (
@@ -22,15 +22,31 @@ from corral.errors import ConfigError, JobNotFoundError
 from corral.event import NOW
 from corral.job import Job, redact
 from corral.listener import events
-from corral.storage.port import QueueCounts
+from corral.monitor.monitor import Monitor
+from corral.monitor.objects import Spread
+from corral.storage.connect import safe_url
+from corral.storage.port import QueueCounts, Storage
 from corral.timing import now_ms
 
 MANY = 100_000  #: queues, schedules and the like that fit on no screen
 PAGE = 500  #: of a search
 
 
-class DirectReads(Parts):
+class ReadParts(Protocol):
+    """What a reader has: no more than reading needs, so that it is there at once."""
+
+    storage: Storage
+    url: str
+    monitor: Monitor
+
+
+class DirectReads(ReadParts):
     """What can be asked."""
+
+    async def about(self) -> str:
+        from corral.storage.checkup import checkup
+
+        return f"{safe_url(self.url)}; " + "; ".join(f"{one.name}: {one.text}" for one in await checkup(self.url))
 
     async def queues(self, match: Sequence[str] = ()) -> list[Row]:
         found = await self.monitor.queues(*match, sort="name", limit=MANY)
@@ -47,17 +63,13 @@ class DirectReads(Parts):
         return counts_row(now)
 
     async def worked(self, queue: str, window: float) -> Row:
-        until = now_ms()
-        buckets = await self.storage.metrics(queue, since=until - round(window * 1000), until=until)
-        done, failed = sum(one.completed for one in buckets), sum(one.failed for one in buckets)
-        retried = sum(one.retried for one in buckets)
-        attempts = done + failed + retried
+        points = (await self.monitor.series(queue, since=now_ms() - round(window * 1000))).points
         return {
-            "done": done,
-            "failed": failed,
-            "retried": retried,
-            "mean_wait_s": seconds(sum(one.wait_ms for one in buckets) / attempts) if attempts else None,
-            "mean_run_s": seconds(sum(one.run_ms for one in buckets) / attempts) if attempts else None,
+            "done": sum(one.completed for one in points),
+            "failed": sum(one.failed for one in points),
+            "retried": sum(one.retried for one in points),
+            "mean_wait_s": seconds(_mean([one.wait for one in points])),
+            "mean_run_s": seconds(_mean([one.run for one in points])),
         }
 
     async def overview(self) -> Row:
@@ -166,15 +178,12 @@ class DirectReads(Parts):
                 found = [one.key for one in (await self.storage.schedules(limit=1_000)).items]
         return sorted({name for name in found if name.startswith(typed)})
 
-    async def doctor(self, only: Sequence[str]) -> list[Row]:
-        from corral.checks.doctor import examine
 
-        return [one.row() for one in await examine(self.storage, self.url, app=self.app, only=only)]
-
-    async def mend(self, only: Sequence[str]) -> list[Row]:
-        from corral.checks.mend import mend
-
-        return [one.row() for one in await mend(self.storage, self.url, self.desk, only=only)]
+def _mean(spreads: Sequence[Spread]) -> float | None:
+    """The mean over all attempts, from the means of each minute and how many there were."""
+    known = [one for one in spreads if one.mean is not None]
+    count = sum(one.count for one in known)
+    return sum((one.mean or 0.0) * one.count for one in known) / count if count else None
 
 
 def counts_row(now: QueueCounts) -> Row:

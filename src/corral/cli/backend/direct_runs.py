@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
+from corral.checks.doctor import examine
+from corral.checks.mend import mend
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.notes import audit_row, mark_row, operation_row, token_row
 from corral.cli.backend.port import Row
@@ -76,3 +78,9 @@ class DirectRuns(Parts):
 
     async def revoke_token(self, token_id: str) -> None:
         await self.desk.revoke_token(token_id)
+
+    async def doctor(self, only: Sequence[str]) -> list[Row]:
+        return [one.row() for one in await examine(self.storage, self.url, app=self.app, only=only)]
+
+    async def mend(self, only: Sequence[str]) -> list[Row]:
+        return [one.row() for one in await mend(self.storage, self.url, self.desk, only=only)]

@@ -146,14 +146,6 @@ class Reading(Protocol):
         """What the shell may complete: names of queues, workers or schedules that begin so."""
         ...
 
-    async def doctor(self, only: Sequence[str]) -> list[Row]:
-        """The findings of the checks."""
-        ...
-
-    async def mend(self, only: Sequence[str]) -> list[Row]:
-        """Put right what can be put right safely; what was done."""
-        ...
-
 
 class Acting(Protocol):
     """What can be done with jobs and queues. Each leaves an entry in the audit log."""
@@ -249,6 +241,14 @@ class Running(Protocol):
     async def operation(self, operation_id: str) -> Row: ...
 
     async def abort(self, operation_id: str) -> Row: ...
+
+    async def doctor(self, only: Sequence[str]) -> list[Row]:
+        """The findings of the checks."""
+        ...
+
+    async def mend(self, only: Sequence[str]) -> list[Row]:
+        """Put right what can be put right safely; what was done."""
+        ...
 
     async def audit(self, filters: Row, limit: int) -> list[Row]: ...
 

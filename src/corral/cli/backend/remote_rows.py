@@ -1,5 +1,6 @@
 """What the HTTP API answers, as rows: the same fields as `rows` makes from the monitor."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
@@ -125,10 +126,18 @@ def job_row(job: Json) -> dict[str, object]:
         "worker": job["worker"],
         "fingerprint": job["fingerprint"],
         "failed_reason": job["failed_reason"],
-        # An administrator's token is shown everything; on a screen it is hidden all the same.
-        "preview": cut(preview(str(job["payload_preview"]), cast(int, job["size_bytes"])), PREVIEW),
+        "preview": cut(_preview(str(job["payload_preview"]), cast(int, job["size_bytes"])), PREVIEW),
         "size": job["size_bytes"],
     }
+
+
+def _preview(text: str, size: int) -> str:
+    """An administrator's token is shown everything; on a screen it is hidden all the same."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return preview(text, size)  # it breaks off
+    return preview(text, 0)
 
 
 def job_detail(job: Json, *, reveal: bool = False) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from corral.admin.admin import Desk
@@ -85,6 +86,7 @@ async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None
     said = body or RerunBody()
     home = said.queue or q
     await need(call.request, Permission.JOB_ADD, home)
+    await call.check_named(said.opts)
     if said.remove_old:
         await need(call.request, Permission.JOB_REMOVE, q)
     text = await _new_payload(call, home, given="data" in said.model_fields_set)
@@ -94,9 +96,12 @@ async def rerun_job(call: Called, q: str, id: str, body: RerunBody | None = None
     options = None if said.opts is None else options_of(said.opts)
 
     async def work() -> Response:
-        await lean(call, q, id)
+        old = (await lean(call, q, id)).options.sensitive
+        chosen = options
+        if chosen is not None and chosen.sensitive and not await call.reveal():  # else they would read what it hides
+            chosen = replace(chosen, sensitive=(*old, *chosen.sensitive))
         added = await (await call.desk(said.reason)).rerun(
-            q, id, data=text, name=said.name, to_queue=said.queue, options=options, remove_old=said.remove_old
+            q, id, data=text, name=said.name, to_queue=said.queue, options=chosen, remove_old=said.remove_old
         )
         return await _shown(call, home, added.id, status=201, location=True)
 

@@ -54,6 +54,8 @@ async def add_jobs(
     if len(bodies) > 1:
         await spend(call.request, len(bodies) - 1)
     await _check_queue(call, q)
+    for one in bodies:
+        await call.check_named(one.opts)
 
     async def work() -> Response:
         parts = await parts_of(call.request) if many else [await part_of(call.request)]

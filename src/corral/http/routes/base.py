@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Request
 
 from corral.admin.admin import Desk
 from corral.admin.rights import Permission, Principal
-from corral.http.deps import Api, api, desk_for, principal, reveal
+from corral.http.deps import Api, api, desk_for, need, principal, reveal
 from corral.http.models.job_views import Sees
+from corral.http.models.options import JobOpts
 from corral.http.problems import CATALOGUE, MEDIA_TYPE, problem
 from corral.http.scope import base_of, own, rights_of, sees_all, visible
 
@@ -87,6 +88,19 @@ class Caller:
     async def desk(self, reason: str = "") -> Desk:
         """The write model in their name."""
         return await desk_for(self.request, reason)
+
+    async def check_named(self, opts: JobOpts | None) -> None:
+        """Whether they may reach the queues that a job's options name: a dead letter is a job added there.
+
+        Raises:
+            Problem: 404, a queue is not there for them; 403, they may not add jobs there.
+        """
+        if opts is None:
+            return
+        if opts.dead_letter is not None:
+            await need(self.request, Permission.JOB_ADD, opts.dead_letter)
+        for queue in dict.fromkeys(one.queue for one in opts.after):
+            await need(self.request, Permission.JOB_READ, queue)
 
     def check_own(self, tags: tuple[str, ...] | list[str], queue: str, job_id: str) -> None:
         """Raises: Problem: 404, the job is another producer's."""

@@ -182,7 +182,7 @@ async def _operation(
         desk = await call.desk(reason)
         if fingerprint.startswith("~"):  # nobody has written the kind into these jobs: they are named one by one
             ids = [(row.queue, row.id) for one in found for row in reversed(one.newest)]
-            operation = await desk.start(action, ids=ids, every_ms=every_ms)
+            operation = await desk.start(action, ids=ids, every_ms=every_ms, visible=call.globs)
         else:
             where = "" if queue is None else f" queue:{quoted(queue)}"
             operation = await desk.start(

@@ -85,6 +85,8 @@ async def add_flow(call: Called, body: FlowBody) -> Response:
     bodies = _all(body)
     if len(bodies) > MOST:
         refused("/children", f"a flow has at most {MOST:,} jobs here, not {len(bodies):,}")
+    for one in bodies:
+        await call.check_named(one.opts)
     for queue in dict.fromkeys(one.queue for one in bodies):
         await need(call.request, Permission.JOB_ADD, queue)
         await spend(call.request, sum(one.queue == queue for one in bodies), queue)
@@ -160,7 +162,9 @@ async def retry_flow(call: Called, q: str, id: str, body: FlowRetryBody | None =
 
     async def work() -> Response:
         try:
-            operation = await (await call.desk(said.reason)).retry_flow(q, id, only_failed=said.only == "failed")
+            operation = await (await call.desk(said.reason)).retry_flow(
+                q, id, only_failed=said.only == "failed", visible=call.globs
+            )
         except ConfigError as error:
             problem("job-not-retryable", f"{error}.")
         made = operation_of(operation, call.base)

@@ -16,6 +16,7 @@ from corral.http.models.queue_bodies import ReasonBody
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
+from corral.http.scope import covered
 
 router = Router(tags=["Operations"])
 
@@ -46,7 +47,8 @@ async def list_operations(
 
 def _theirs(call: Caller, operation: Operation) -> bool:
     """Operations go over queues that may not all be there for the caller: then only their own are shown."""
-    return call.sees_all or operation.by == call.who.sub
+    # A name alone is not enough: whoever makes tokens chooses theirs.
+    return call.sees_all or (operation.by == call.who.sub and covered(call.globs, operation.queues))
 
 
 async def _found(call: Caller, operation_id: str) -> Operation:

@@ -192,6 +192,7 @@ async def put_schedule(call: Called, q: str, id: str, body: ScheduleBody) -> Res
     elif call.request.headers.get("if-match") is not None:
         problem("precondition-failed", f"There is no schedule {id!r} to match.")
     text = await _template_text(call, q, given=True)
+    await call.check_named(body.job.opts)
     try:
         job = _template(call, q, body.job, text)
         plan = Schedule(
@@ -271,6 +272,7 @@ async def change_schedule(call: Called, q: str, id: str, body: SchedulePatch) ->
     before = await call.api.monitor.planned(q, id)
     check_match(call.request, _tag(call, before))
     text = await _template_text(call, q, given=body.job is not None)
+    await call.check_named(None if body.job is None else body.job.opts)
     try:
         edits = _edits(call, before, body, text)
         if not edits:

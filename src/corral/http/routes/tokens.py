@@ -1,8 +1,5 @@
 """API tokens."""
 
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
-
 from starlette.responses import Response
 
 from corral.admin.objects import Token
@@ -16,6 +13,7 @@ from corral.http.models.operations import NewToken, TokenBody, TokenInfo, token_
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, Router, told
+from corral.http.scope import covered
 
 router = Router(tags=["Tokens"])
 
@@ -39,18 +37,7 @@ async def list_tokens(call: Called, asked: Asked) -> Response:
 
 async def _theirs(call: Caller) -> list[Token]:
     """Tokens that open nothing which is not there for the caller."""
-    return [one for one in await (await call.desk()).tokens() if _covered(call.globs, one.queues)]
-
-
-def _covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether each of these patterns fits only what one of mine fits, as far as that is certain."""
-    return "*" in mine or all(
-        one in mine
-        or (not set("*?[") & set(one) and any(fnmatchcase(one, pattern) for pattern in mine))
-        or any(pattern.endswith("*") and not set("*?[") & set(pattern[:-1]) and one.startswith(pattern[:-1])
-               for pattern in mine)
-        for one in wanted
-    )  # fmt: skip
+    return [one for one in await (await call.desk()).tokens() if covered(call.globs, one.queues)]
 
 
 @router.post(
@@ -61,7 +48,7 @@ async def create_token(call: Called, body: TokenBody) -> Response:
     """Make a token; it is shown this once."""
     with refusing():
         role = check_role(body.role)
-    if not ROLES[role] <= call.who.permissions or not _covered(call.globs, body.queues):
+    if not ROLES[role] <= call.who.permissions or not covered(call.globs, body.queues):
         problem("forbidden", "A token cannot do more than you can yourself.", permission=str(Permission.TOKEN_WRITE))
     at = None if body.expires_at is None else run_at_ms(body.expires_at)
     with refusing():
