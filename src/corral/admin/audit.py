@@ -85,7 +85,8 @@ def _tell(entry: AuditEntry) -> None:
 
 
 def _words(target: Mapping[str, str]) -> str:
-    return "/".join(target.values())
+    # Whoever asks for what is not there chooses these words: one line must not look like two, in whatever format.
+    return "".join(char if char.isprintable() else "?" for char in "/".join(target.values()))
 
 
 async def read(storage: Storage, wanted: Wanted, *, before: str | None, limit: int, now: Millis | None) -> AuditPage:

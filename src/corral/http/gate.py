@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from corral.admin.rights import Principal
 from corral.http.answers import problem_of
+from corral.http.auth.recognise import PEER, is_loopback
 from corral.http.exchange import header, host_of, request_id, seen_through, serves
 from corral.http.guard import CALLER, HOME, RATE, REQUEST_ID, ROUTE, RULE, Rule
 from corral.http.home import Api
@@ -108,7 +109,9 @@ class _Passage:
         sent = scope.get("raw_path") or scope["path"].encode()
         if len(sent) + len(scope["query_string"]) > settings.max_url:
             raise Problem("uri-too-long", f"An address may have {settings.max_url:,} bytes.")
-        names = settings.allowed_hosts or (LOOPBACK if self._home.local_only else ())
+        # Where nobody has to say who they are, a site whose name leads to this machine would be let in as well.
+        local = self._home.local_only or (settings.insecure_no_auth and is_loopback(str(scope.get(PEER, ""))))
+        names = settings.allowed_hosts or (LOOPBACK if local else ())
         if names and not serves(host_of(scope), names):
             raise Problem("host-rejected", "This name is not among allowed_hosts.")
 

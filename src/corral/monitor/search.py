@@ -34,6 +34,8 @@ TOGETHER = 20
 FLOW_MS = 500
 #: Jobs that ended in one millisecond among which the cursor's is looked for: a command ends a thousand at once.
 BESIDE = 10_000
+#: No cursor of ours names a number beyond: a store could not take it.
+FURTHEST = 2**53
 #: A worker that was silent for longer is forgotten by the store.
 REMEMBERED_MS: Millis = 3_600_000
 
@@ -287,6 +289,8 @@ class Search:
             spot = _decode_spot(base64.urlsafe_b64decode(cursor.encode()))
         except (binascii.Error, ValueError, msgspec.MsgspecError):
             raise QueryError("the cursor is none that a search has given") from None
+        if not (0 <= spot.offset <= FURTHEST and 0 <= spot.after_at <= FURTHEST):
+            raise QueryError("the cursor is none that a search has given")
         if spot.mark != self._mark:
             raise QueryError("the cursor belongs to another search")
         return spot

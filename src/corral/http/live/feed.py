@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
@@ -15,6 +16,8 @@ from corral.http.live.stream import Message, Stream
 
 #: Seconds between two signs of life, and how long a viewer waits before it comes back (milliseconds).
 PING, AGAIN_MS = 15.0, 3_000
+#: Seconds between two looks at whether the viewer may still look.
+CHECK = 5.0
 
 
 class Feed(StreamingResponse):
@@ -28,7 +31,7 @@ class Feed(StreamingResponse):
 
     def __init__(
         self, hub: Hub, stream: Stream, marks: Mapping[str, EventCursor], *, closing: asyncio.Event, seats: Seats,
-        who: str,
+        who: str, still: Callable[[], Awaitable[bool]],
     ) -> None:  # fmt: skip
         super().__init__(
             self._text(),
@@ -39,6 +42,8 @@ class Feed(StreamingResponse):
         self._stream = stream
         self._marks = marks
         self._closing = closing
+        self._still = still
+        self._over = asyncio.Event()
         self._seats = seats
         self._who = who
         seats.take(who)
@@ -46,14 +51,28 @@ class Feed(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # Before the first byte: a store that does not answer is a problem, and no stream that ends at once.
-            async with self._hub.joined(self._stream, self._marks):
+            async with self._hub.joined(self._stream, self._marks), self._watched():
                 await super().__call__(scope, receive, send)
         finally:
             self._seats.leave(self._who)
 
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """End the stream when its viewer may not look any more: a token was revoked, or has run out."""
+        watching = asyncio.create_task(self._watch(), name="corral-viewer")
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while await self._still():
+            await asyncio.sleep(CHECK)
+        self._over.set()
+
     async def _text(self) -> AsyncIterator[bytes]:
         yield format_sse_event(retry=AGAIN_MS)
-        while not self._closing.is_set():
+        while not self._closing.is_set() and not self._over.is_set():
             for message in await self._next():
                 yield self._line(message)
             if self._stream.overrun:
@@ -65,13 +84,14 @@ class Feed(StreamingResponse):
         """What comes next; an empty list when the server stops."""
         taking = asyncio.ensure_future(self._stream.take(PING))
         closing = asyncio.ensure_future(self._closing.wait())
+        over = asyncio.ensure_future(self._over.wait())
         try:
-            await asyncio.wait({taking, closing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taking, closing, over}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
                 return []
             return taking.result() or [_PING]
         finally:
-            for task in (taking, closing):
+            for task in (taking, closing, over):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

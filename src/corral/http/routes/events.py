@@ -7,14 +7,15 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from corral.admin.rights import Permission
-from corral.errors import QueueNotFoundError
-from corral.http.deps import Rate, allow, api, caller
-from corral.http.guard import TICKET
+from corral.admin.rights import Permission, Principal
+from corral.errors import CorralError, QueueNotFoundError
+from corral.http.deps import Api, Rate, allow, api, caller
+from corral.http.guard import TICKET, permitted
 from corral.http.live.feed import Feed
 from corral.http.live.stream import Stream, marks_of
 from corral.http.live.topics import MOST, topics_of
 from corral.http.models.base import Body, Time, moment
+from corral.http.problems import Problem
 from corral.http.tickets import LIFE_MS, issue
 
 router = APIRouter(tags=["live"])
@@ -62,8 +63,24 @@ async def follow(
             raise QueueNotFoundError(queue, ())
     stream = Stream(wanted, who.sees, sees_operations=who.queues == ("*",))
     return Feed(
-        home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats, who=f"{who.method}:{who.sub}"
+        home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats, who=f"{who.method}:{who.sub}",
+        still=lambda: _may_still(request, home, who),
     )
+
+
+async def _may_still(request: Request, home: Api, who: Principal) -> bool:
+    """Whether what the caller showed still lets them in, with the same queues. While nobody can say, it does."""
+    if who.expires_at is not None and who.expires_at <= home.monitor.at():
+        return False
+    if TICKET in request.scope:
+        return True
+    try:
+        now = await home.recogniser.recognise(request)
+    except Problem as problem:
+        return problem.status != 401
+    except CorralError:
+        return True
+    return now.queues == who.queues and await permitted(home, now, Permission.EVENTS_READ)
 
 
 @router.post(
