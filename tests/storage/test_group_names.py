@@ -8,7 +8,7 @@ from corral.options import QueueSettings
 from corral.outcome import Completed
 from corral.storage.port import Storage
 
-from .grouping import add_grouped, change_group, every_group, grouped, limit_groups
+from .grouping import add_grouped, change_group, every_group, grouped, hold_group, limit_groups, one_by_one, rates
 from .helpers import QUEUE, T0, end, ids_of, new_job, served, start, tally, these
 
 WAITING = JobState.WAITING
@@ -60,6 +60,41 @@ async def test_a_held_job_of_a_blocked_group_does_not_keep_those_of_others_waiti
     await change_group(storage, "b", paused=True)
     await end(storage, run, Completed())
     assert await served(storage) == ["c1"]
+
+
+async def test_a_held_job_whose_group_is_blocked_by_another_one_does_not_keep_those_of_others_waiting(
+    storage: Storage,
+) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_limits={"slow": rates((2, 1.0))}), now=T0)
+    urgent = [new_job(f"p{n}", "slow", priority=1) for n in (1, 2)]
+    await storage.add([*urgent, *(grouped(id, name="slow") for id in ("b1", "b2", "c1"))], now=T0)
+    assert await served(storage) == ["p1", "p2"]
+    await hold_group(storage, "b", 500, now=T0, probe=True)
+    # The window lets two start: b2 waits until b1 has shown that its group works again, c1 need not.
+    assert await one_by_one(storage, 3, now=T0 + 1_000) == ["b1", "c1"]
+
+
+async def test_all_slots_that_ended_runs_of_a_name_leave_are_filled_from_groups_that_are_not_full(
+    storage: Storage,
+) -> None:
+    await limit_groups(storage, concurrency=1)
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 3}), now=T0)
+    urgent = [new_job(f"p{n}", "slow", priority=1) for n in range(3)]
+    await storage.add([*urgent, *(grouped(id, name="slow") for id in ("a1", "a2", "a3", "b1", "b2", "c1"))], now=T0)
+    runs = await start(storage, 9)
+    assert [run.job.id for run in runs] == ["p0", "p1", "p2"]
+    for run in runs:
+        await end(storage, run, Completed())
+    assert sorted(await served(storage)) == ["a1", "b1", "c1"]
+
+
+async def test_many_held_jobs_of_a_blocked_group_do_not_keep_those_of_others_waiting(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_limits={"slow": rates((1, 1.0))}), now=T0)
+    many = [grouped(f"a{n}", name="slow") for n in range(150)]
+    await storage.add([new_job("p1", "slow", priority=1), *many, grouped("b1", name="slow")], now=T0)
+    assert await served(storage) == ["p1"]
+    await change_group(storage, "a", paused=True)
+    assert await served(storage, now=T0 + 1_000) == ["b1"]
 
 
 async def test_the_caps_of_queue_name_and_group_hold_together(storage: Storage) -> None:

@@ -1,5 +1,7 @@
 """Attacks that once worked: what somebody tried to read, touch or stop that was not theirs."""
 
+import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -10,8 +12,9 @@ from fastapi import FastAPI
 
 from corral.admin.objects import Actor
 from corral.admin.rights import Principal
-from corral.http import create_app
+from corral.http import ApiSettings, create_app
 from corral.http.home import Api
+from corral.http.live import feed
 from corral.http.live.board import Board, Facts
 from corral.http.live.stream import Stream
 from corral.http.live.topics import topics_of
@@ -58,8 +61,8 @@ async def test_what_the_application_hides_is_hidden_in_every_answer(hiding: Fast
     [row] = (await home.monitor.jobs()).items
     assert SECRET not in row.preview
     async with make_client(hiding, TOKENS["viewer"]) as viewer:
-        for path in ("/jobs", "/jobs?format=csv", "/queues/mail/jobs", "/queues/mail/jobs/j", "/jobs/export?include=data",
-                     "/queues/mail/jobs/j/payload", "/queues/mail/jobs/j/flow", "/flows/mail/j", "/schedules",
+        for path in ("/jobs", "/jobs?format=csv", "/queues/mail/jobs", "/queues/mail/jobs/j",
+                     "/jobs/export?include=data", "/queues/mail/jobs/j/payload", "/queues/mail/jobs/j/flow", "/flows/mail/j", "/schedules",
                      "/queues/mail/schedules/s"):  # fmt: skip
             answer = await viewer.get(path)
             assert answer.status_code == 200, path
@@ -214,7 +217,7 @@ async def test_no_search_of_a_producer_finds_jobs_of_others(
     for path in ("/jobs", "/queues/mail/jobs", "/jobs/export"):
         answer = await producer.get(path, params={"q": query})
         assert answer.status_code in (200, 400), answer.text
-        assert answer.status_code == 400 or "fire" not in answer.text and '"theirs"' not in answer.text
+        assert answer.status_code == 400 or ("fire" not in answer.text and '"theirs"' not in answer.text)
 
 
 # -- keeping others out of the way -----------------------------------------------------------------------------------
@@ -236,3 +239,60 @@ async def test_made_up_schemes_make_no_series(app: FastAPI, anonymous: httpx.Asy
         page = (await viewer.get("http://api.test/metrics")).text
     assert "made-" not in page
     assert 'corral_auth_failures_total{method="other"} 20' in page
+
+
+async def test_a_cursor_with_a_number_that_no_store_takes_is_none(viewer: httpx.AsyncClient, storage: Storage) -> None:
+    await storage.add([NewJob(queue="mail", name="n"), NewJob(queue="mail", name="n")])
+    cursor = (await viewer.get("/jobs?limit=1&q=name:n")).json()["page"]["next"]
+    spot = json.loads(base64.urlsafe_b64decode(cursor))
+    for number in (10**30, 2**63, -5):
+        made = base64.urlsafe_b64encode(json.dumps([*spot[:4], number, *spot[5:]]).encode()).decode()
+        answer = await viewer.get("/jobs", params={"limit": 1, "q": "name:n", "cursor": made})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-cursor"), number
+
+
+# -- who asks, and for how long --------------------------------------------------------------------------------------
+
+
+async def test_a_name_of_another_site_does_not_open_what_is_open_to_this_machine(storage: Storage) -> None:
+    """A site whose name suddenly leads to 127.0.0.1 is a caller from this machine, and of the same origin."""
+    app = create_app(storage, settings=ApiSettings(insecure_no_auth=True, rate_limits=False, read_timeout=60))
+    for host, status in (("evil.test", 403), ("evil.test:8800", 403), ("localhost:8800", 200), ("127.0.0.1", 200)):
+        async with make_client(app, Host=host) as client:
+            assert (await client.get("/me")).status_code == status, host
+    await app.state.corral.close()
+
+
+async def test_no_words_of_a_request_make_a_line_of_the_audit_log(
+    operator: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "corral.audit"):
+        await operator.post("/queues/mail%0AINFO%20forged%1b%5D/pause")
+        await operator.post("/attention/x%0D%0Aforged/mute", json={"until": "2030-01-01T00:00:00Z"})
+    said = [record.getMessage() for record in caplog.records if record.name == "corral.audit"]
+    assert len(said) == 2
+    assert all(text.isprintable() for text in said)
+
+
+async def test_a_stream_ends_when_its_token_is_revoked(
+    home: Api, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, take = asyncio.Event(), home.seats.take
+
+    def taken(who: str) -> None:
+        take(who)
+        opened.set()
+
+    monkeypatch.setattr(feed, "CHECK", 0.01)
+    monkeypatch.setattr(home.seats, "take", taken)
+    desk = home.admin.by(Actor(sub="root"))
+    clear, token = await desk.create_token("eye", "viewer", ["*"])
+    async with make_client(app, clear) as client:
+        reading = asyncio.create_task(client.get("/events?topics=counts"))  # it is answered when the stream has ended
+        async with asyncio.timeout(30):
+            await opened.wait()
+        await desk.revoke_token(token.id)
+        answer = await reading
+    assert answer.status_code == 200
+    assert "event: bye" in answer.text
+    assert home.seats.taken == 0

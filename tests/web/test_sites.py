@@ -137,7 +137,7 @@ async def test_the_host_application_s_cookies_are_held_to_the_same(headers: dict
 async def test_without_authentication_other_sites_still_change_nothing(origin: str | None, code: str) -> None:
     async with connect("sqlite:///:memory:") as storage:
         app = create_app(storage, settings=ApiSettings(insecure_no_auth=True, rate_limits=False, read_timeout=60))
-        async with make_client(app) as client:
+        async with make_client(app, Host="localhost") as client:
             answer = await client.post("/queues/mail/pause", headers={} if origin is None else {"Origin": origin})
         await app.state.corral.close()
     assert answer.json()["code"] == code

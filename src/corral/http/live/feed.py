@@ -64,11 +64,14 @@ class Feed(StreamingResponse):
             yield
         finally:
             watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
 
     async def _watch(self) -> None:
-        while await self._still():
+        while not self._over.is_set():
             await asyncio.sleep(CHECK)
-        self._over.set()
+            if not await self._still():
+                self._over.set()
 
     async def _text(self) -> AsyncIterator[bytes]:
         yield format_sse_event(retry=AGAIN_MS)

@@ -63,17 +63,15 @@ async def follow(
             raise QueueNotFoundError(queue, ())
     stream = Stream(wanted, who.sees, sees_operations=who.queues == ("*",))
     return Feed(
-        home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats, who=f"{who.method}:{who.sub}",
-        still=lambda: _may_still(request, home, who),
+        home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats,
+        who=f"{who.method}:{who.sub}", still=lambda: _may_still(request, home, who),
     )
 
 
 async def _may_still(request: Request, home: Api, who: Principal) -> bool:
     """Whether what the caller showed still lets them in, with the same queues. While nobody can say, it does."""
-    if who.expires_at is not None and who.expires_at <= home.monitor.at():
-        return False
-    if TICKET in request.scope:
-        return True
+    if TICKET in request.scope:  # it is used up; all that is known is when what it was given for runs out
+        return who.expires_at is None or who.expires_at > home.monitor.at()
     try:
         now = await home.recogniser.recognise(request)
     except Problem as problem:
