@@ -61,7 +61,7 @@ def test_a_producer_sees_its_own_jobs() -> None:
     assert not shop.owns(("owner:shop2",))
     assert Principal(sub="ana", roles=("producer", "viewer")).owns(())
     assert Principal(sub="t1", roles=("producer",), owner="shop").owner_tag == "owner:shop"
-    assert len(Principal(sub="x" * 200, roles=("producer",)).owner_tag) == 100
+    assert len(Principal(sub="x" * 200, roles=("producer",)).owner_tag) <= 100
 
 
 @pytest.mark.parametrize(("word", "role"), [("viewer", "viewer"), ("ADMIN", "admin"), (" Operator ", "operator")])

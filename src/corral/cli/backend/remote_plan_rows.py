@@ -4,6 +4,7 @@ from corral.cli.backend.remote_rows import Json, items, of, since
 
 
 def node_row(node: Json) -> dict[str, object]:
+    """A job of a flow with all below it."""
     return {
         "queue": node["queue"],
         "id": node["id"],
@@ -17,6 +18,7 @@ def node_row(node: Json) -> dict[str, object]:
 
 
 def flow_row(flow: Json) -> dict[str, object]:
+    """A flow that is not finished."""
     job = of(flow, "job")
     keys = ("queue", "id", "name", "state", "done", "failed", "pending", "complete")
     created = job.get("created_at")
@@ -24,6 +26,7 @@ def flow_row(flow: Json) -> dict[str, object]:
 
 
 def failure_row(group: Json, queue: str) -> dict[str, object]:
+    """One kind of failure in one queue."""
     queues, example = of(group, "queues"), of(group, "example")
     return {
         "fingerprint": group["fingerprint"],
@@ -41,6 +44,7 @@ def failure_row(group: Json, queue: str) -> dict[str, object]:
 
 
 def schedule_row(one: Json) -> dict[str, object]:
+    """A schedule."""
     last, when, tz = of(one, "last"), str(one["when"]), one["tz"]
     return {
         "key": one["id"],
@@ -66,10 +70,12 @@ def schedule_row(one: Json) -> dict[str, object]:
 
 
 def run_row(run: Json) -> dict[str, object]:
+    """A run to come."""
     return {"at": run["at"], "local": run["there"], "here": run["here"], "note": run.get("mark")}
 
 
 def worker_row(worker: Json) -> dict[str, object]:
+    """A worker, with what it runs."""
     return {
         "id": worker["id"],
         "name": worker["name"],
@@ -92,6 +98,7 @@ def worker_row(worker: Json) -> dict[str, object]:
 
 
 def operation_row(one: Json) -> dict[str, object]:
+    """A long operation."""
     keys = ("id", "action", "state", "query", "total", "done", "failed", "skipped", "by", "reason", "created_at",
             "finished_at")  # fmt: skip
     return {
@@ -106,6 +113,7 @@ def operation_row(one: Json) -> dict[str, object]:
 
 
 def audit_row(one: Json) -> dict[str, object]:
+    """One thing that somebody did."""
     actor = of(one, "actor")
     keys = ("via", "ip", "action", "target", "count", "query", "reason", "outcome")
     return {
@@ -121,9 +129,11 @@ def audit_row(one: Json) -> dict[str, object]:
 
 
 def mark_row(one: Json) -> dict[str, object]:
+    """A mark on the charts."""
     return {key: one.get(key) or "" for key in ("id", "label", "at", "url", "color", "by")}
 
 
 def token_row(one: Json) -> dict[str, object]:
+    """A token, without what it is."""
     keys = ("id", "name", "role", "queues", "created_at", "created_by", "expires_at", "used_at")
     return {key: one.get(key) for key in keys}

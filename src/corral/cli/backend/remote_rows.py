@@ -43,6 +43,7 @@ def since(at: object) -> float | None:
 
 
 def queue_row(queue: Json) -> dict[str, object]:
+    """A queue with its numbers."""
     counts, rates, paused = of(queue, "counts"), of(queue, "rates"), of(queue, "paused")
     minutes = cast(float, rates.get("window_ms") or 60_000) / 60_000
     return {
@@ -78,6 +79,7 @@ def _rounded(value: object) -> object:
 
 
 def queue_detail(queue: Json) -> dict[str, object]:
+    """A queue with its settings."""
     details, hold = of(queue, "details"), of(queue, "hold")
     return {
         **queue_row(queue),
@@ -95,6 +97,7 @@ def queue_detail(queue: Json) -> dict[str, object]:
 
 
 def limit_text(limit: Json) -> str | None:
+    """A rate limit in words; None when there is none."""
     return f"{limit['max']} / {cast(int, limit['duration_ms']) / 1000:g} s" if limit else None
 
 
@@ -103,11 +106,13 @@ def _keep(keep: Json) -> dict[str, object] | None:
 
 
 def finding_row(one: Json) -> dict[str, object]:
+    """Something that wants attention."""
     keys = ("id", "rule", "severity", "queue", "message")
     return {**{key: one.get(key) for key in keys}, "remedy": of(one, "remedy").get("text"), "since": one.get("since")}
 
 
 def job_row(job: Json) -> dict[str, object]:
+    """A job as a line of a list."""
     return {
         "queue": job["queue"],
         "id": job["id"],
@@ -185,6 +190,7 @@ def job_detail(job: Json, *, reveal: bool = False) -> dict[str, object]:
 
 
 def why_row(why: Json) -> dict[str, object]:
+    """Why a job does not run."""
     estimate = of(why, "estimate")
     return {
         "queue": why["queue"],

@@ -63,9 +63,7 @@ class Feed(StreamingResponse):
         try:
             yield
         finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            watching.cancel()  # not waited for: the seat is to be free at once
 
     async def _watch(self) -> None:
         while not self._over.is_set():

@@ -95,15 +95,16 @@ local function put_held(q, id)
 end
 
 -- Serve the first job of a name that is set aside; false when none is. One whose group is blocked uses no room: the next one, too.
+-- Also answers how many came back.
 unhold_one = function(q, name)
-  for _ = 1, 100 do
+  for count = 1, 100 do
     local id = call('ZRANGE', q.held .. ':' .. name, 0, 0)[1]
-    if not id then return false end
+    if not id then return false, count - 1 end
     local back, is_blocked = put_held(q, id)
-    if back and not is_blocked then return true end
+    if back and not is_blocked then return true, count end
     if not back then call('ZREM', q.held .. ':' .. name, id) end
   end
-  return true
+  return true, 100
 end
 
 -- A job of this name ran, or left the queue, and made room. One too many does no harm: it is set aside once more.

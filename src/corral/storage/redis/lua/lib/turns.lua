@@ -5,14 +5,16 @@
 local groups = grouping()
 local BACK_MS = 1000 -- the clock went back by so much: times that were noted by it may never come
 local PASSED = 450 -- jobs passed over per call: 7 ms
+local BROUGHT = 200 -- jobs brought back per call: 5 ms
 local LOW = string.format('(%.17g', (URGENT + 1) * PRIORITY)
 
 -- What bounds this claim, and the numbers of the turn.
 local function read_limits(q, turn, plain_turn)
   local limits = groups.queue_limits(q)
   limits.turn, limits.plain_turn = turn, plain_turn
-  limits.caps, limits.windows_of = caps(q), {}
+  limits.caps, limits.windows_of, limits.spent = caps(q), {}, {}
   limits.running = limits.caps and running_by_name(q) or {}
+  limits.stale, limits.passed, limits.brought = 0, 0, 0
   return limits
 end
 
@@ -211,19 +213,18 @@ local function start_of(q, limits, pick, fields, seen)
   return { id, seen.ats and whole(seen.ats) + 1 or 1, told(q, id, fields), name }
 end
 
--- Choose up to `count` jobs. Also answers whether it stopped after passing over many although more wait.
-local function choose_in_turns(q, limits, count)
-  local chosen, passed = {}, 0
+-- Choose jobs until there are `count`. Answers whether it stopped after passing over many although more wait.
+local function choose_in_turns(q, limits, chosen, count)
   while #chosen < count do
     local picks, cut = next_picks(q, limits, count - #chosen)
-    if #picks == 0 then return chosen, cut and #chosen == 0 end
+    if #picks == 0 then return cut end
     for _, pick in ipairs(picks) do
       local fields = redis.pcall('HGETALL', q.base .. pick.id)
       local seen = fields.err and {} or glance(fields)
       local over = pass_over(q, pick.id, fields, seen)
       local due = not over and name_full(q, limits, seen.name or '')
       if over or due then
-        passed = passed + 1
+        limits.passed = limits.passed + 1
         if pick.group then call('ZREM', q.children, pick.id) end
         if due then put_aside(q, pick, seen, due) end
         if pick.group then try_again(limits, pick) end
@@ -231,9 +232,9 @@ local function choose_in_turns(q, limits, count)
         chosen[#chosen + 1] = start_of(q, limits, pick, fields, seen)
       end
     end
-    if passed >= PASSED then return chosen, #chosen == 0 end
+    if limits.passed >= PASSED then return true end
   end
-  return chosen, false
+  return false
 end
 
 -- Write down who left the groups, and what has become of groups that are not in the ring any more.
@@ -255,6 +256,46 @@ local function leave_groups(q, limits)
     local g = limits.seen[gid]
     if not (g and g.served and groups.waiting(q, gid) == 0) then groups.regroup(q, gid) end
   end
+end
+
+-- How many more of this name may start.
+local function room_of(q, limits, name)
+  local most, rates = limits.caps and limits.caps[name], limits.names and limits.names[name]
+  local room = most and most - (limits.running[name] or 0) or math.huge
+  return rates and math.min(room, groups.room_in(windows_of(q, limits, name), rates)) or room
+end
+
+-- Serve held jobs again whose name has room while slots stay empty; false when there are none.
+--
+-- A run that ends, or a window, brings back as many as its name has room for. But the first of them to start may block the group of
+-- the others; their room would be nobody's, and jobs of open groups would stay aside for up to HOLD_MS.
+local function bring_back(q, limits, count)
+  if call('ZCARD', q.held) == 0 then return false end
+  rawset(q, 'turn_now', limits.turn) -- groups that come in do so behind those this claim has served
+  local found = false
+  for _, bounds in ipairs({ limits.caps or {}, limits.names or {} }) do
+    for name in pairs(bounds) do
+      local is_there = call('EXISTS', q.held .. ':' .. name) == 1
+      local wanted = is_there and math.min(count, room_of(q, limits, name)) or 0
+      while wanted > 0 and limits.brought < BROUGHT do
+        local back, moved = unhold_one(q, name)
+        limits.brought, wanted, found = limits.brought + moved, back and wanted - 1 or 0, found or moved > 0
+      end
+    end
+  end
+  return found
+end
+
+-- Choose up to `count` jobs. Also answers whether it found none after passing over many although more wait.
+local function choose_all(q, limits, count)
+  local chosen, stopped = {}, false
+  repeat
+    limits.left, limits.busy, limits.seen, limits.dropped, limits.no_urgent, limits.plain = {}, {}, {}, {}, nil, nil
+    if count > 0 then stopped = choose_in_turns(q, limits, chosen, count) end
+    leave_groups(q, limits)
+    stopped = stopped or limits.brought >= BROUGHT
+  until stopped or #chosen >= count or not bring_back(q, limits, count - #chosen)
+  return chosen, stopped and #chosen == 0
 end
 
 -- Write down what this claim has used of the windows.
@@ -298,8 +339,6 @@ local function take_in_turns(q, wish)
   local f = call('HMGET', q.state, 'turn', 'plain_turn', 'served_at')
   groups.free(q, whole(f[3]) > now + BACK_MS)
   local limits = read_limits(q, whole(f[1]), whole(f[2]))
-  limits.stale = 0
-  limits.left, limits.busy, limits.seen, limits.dropped, limits.spent = {}, {}, {}, {}, {}
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))
   local runs = (m.concurrency or limits.probe) and call('LLEN', q.active) or 0
@@ -310,9 +349,7 @@ local function take_in_turns(q, wish)
   elseif limits.probe then
     count = math.min(count, runs == 0 and 1 or 0)
   end
-  local chosen, more = {}, false
-  if count > 0 then chosen, more = choose_in_turns(q, limits, count) end
-  leave_groups(q, limits)
+  local chosen, more = choose_all(q, limits, count)
   write_down(q, limits, #chosen)
   if #chosen > 0 then
     start(q, wish, chosen)
