@@ -1,5 +1,7 @@
 """What people do with queues: its effect, its entry in the audit log, and what is refused."""
 
+import asyncio
+
 import pytest
 
 from corral.admin.admin import Admin, Desk
@@ -7,6 +9,7 @@ from corral.admin.objects import Cleaned
 from corral.app.app import Corral
 from corral.errors import ConfigError, QueueBusyError, QueueNotFoundError
 from corral.job import JobState
+from corral.monitor.about import About
 from corral.monitor.monitor import Monitor
 from corral.options import GroupChange, GroupLimits, Keep, QueueSettings, RateLimit
 from corral.pauses import pauses, resume_due
@@ -174,3 +177,25 @@ async def test_a_queue_is_obliterated_unless_jobs_of_it_run(desk: Desk, storage:
     assert ((await last_entry(desk)).action, (await last_entry(desk)).count) == ("queue.obliterate", 2)
     with pytest.raises(QueueNotFoundError):
         await desk.pause(QUEUE)
+
+
+async def test_a_queue_is_described_once_and_again(desk: Desk, storage: Storage) -> None:
+    await add_ids(storage, "a")
+    assert await desk.describe(QUEUE, description="letters", slo=30) == About(description="letters", slo_ms=30_000)
+    assert await desk.describe(QUEUE, slo=None) == About(description="letters")
+    entry = await last_entry(desk)
+    assert (entry.action, entry.before, entry.after) == ("queue.describe", {"slo_ms": 30_000}, {"slo_ms": None})
+    assert await desk.describe(QUEUE, description=None) == About()
+    assert await storage.entries("about") == []
+    with pytest.raises(ConfigError, match="at most 500"):
+        await desk.describe(QUEUE, description="x" * 501)
+    with pytest.raises(ConfigError, match="control characters"):
+        await desk.describe(QUEUE, description="a\udc80b")
+    with pytest.raises(QueueNotFoundError):
+        await desk.describe("mial", slo=1)
+
+
+async def test_two_who_describe_a_queue_at_once_are_both_heard(desk: Desk, storage: Storage) -> None:
+    await add_ids(storage, "a")
+    await asyncio.gather(desk.describe(QUEUE, description="letters"), desk.describe(QUEUE, slo=5))
+    assert await desk.describe(QUEUE) == About(description="letters", slo_ms=5_000)

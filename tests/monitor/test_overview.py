@@ -1,6 +1,7 @@
 """The overview and its queues: numbers, rates, percentiles, what wants attention, and how often the store is asked."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -16,6 +17,8 @@ from corral.schedule import Every, Schedule
 from corral.storage.insight import Sample
 from corral.storage.passing import Passing
 from corral.storage.port import QueueInfo, Storage
+from corral.storage.records import Entry, EntryChange
+from corral.timing import Millis
 from tests.storage.helpers import (
     MINUTE,
     SECOND,
@@ -207,3 +210,30 @@ async def test_a_paused_queue_says_why(monitor: Monitor, storage: Storage) -> No
     row = await monitor.row("mail")
     assert (row.state, row.pause_reason, row.paused_jobs) == ("paused", "migration", 1)
     assert (await monitor.jobs(states=[JobState.WAITING])).total == 1
+
+
+class Reading(Passing):
+    """A store that notes which kinds of entries it is asked for."""
+
+    def __init__(self, inner: Storage) -> None:
+        super().__init__(inner)
+        self.kinds: list[str] = []
+
+    async def entries(
+        self, kind: str, *, ids: Sequence[str] | None = None, after: str | None = None, before: str | None = None,
+        limit: int = 100, newest_first: bool = True, now: Millis | None = None,
+    ) -> list[Entry]:  # fmt: skip
+        self.kinds.append(kind)
+        return await self.inner.entries(
+            kind, ids=ids, after=after, before=before, limit=limit, newest_first=newest_first, now=now
+        )
+
+
+async def test_what_is_said_about_queues_is_asked_for_once(storage: Storage, clock: Clock) -> None:
+    await add(storage, *(new_job("a", queue=f"q{number}") for number in range(5)))
+    said = [EntryChange(id=f"q{number}", text=f'{{"slo_ms":{number + 1}}}') for number in range(4)]
+    await storage.write_entries("about", [*said, EntryChange(id="q4", text="of another version")], now=T0)
+    reading = Reading(storage)
+    rows = (await Monitor(reading, clock=lambda: clock.now).queues(sort="name")).items
+    assert [row.slo_ms for row in rows] == [1, 2, 3, 4, None]
+    assert reading.kinds == ["about"]

@@ -133,3 +133,12 @@ def test_the_worst_comes_first() -> None:
     )  # fmt: skip
     assert [one.id for one in found] == ["no-worker/a", "schedule-lost/mail/nightly", "failed/mail"]
     assert [grade(found, queue) for queue in ("a", "mail", "none")] == [3, 3, 0]
+
+
+def test_a_queues_own_slo_takes_the_place_of_the_threshold() -> None:
+    late = replace(ROW, waiting=1, oldest_waiting_ms=20_000)
+    assert rules(late) == []
+    strict = replace(late, slo_ms=15_000)
+    assert [(one.rule, one.threshold, one.since) for one in of(strict)] == [("oldest-waiting", 15_000, NOW - 5_000)]
+    assert rules(strict, Thresholds(oldest_ms=None)) == [("oldest-waiting", "warning")]  # also where the rule is off
+    assert rules(replace(ROW, waiting=1, oldest_waiting_ms=90_000, slo_ms=120_000)) == []

@@ -214,6 +214,13 @@ async def test_a_changed_priority_moves_a_job_within_its_group(storage: Storage)
     assert await served(storage) == ["a3", "b1", "a1", "a2"]
 
 
+async def test_a_changed_priority_does_not_cost_the_only_job_of_a_group_its_turn(storage: Storage) -> None:
+    await add_grouped(storage, "a1", "b1", "c1")
+    assert await served(storage, 1) == ["a1"]
+    assert await storage.update(QUEUE, [JobPatch(job_id="b1", priority=9)], now=T0) == ["b1"]
+    assert await served(storage) == ["b1", "c1"]
+
+
 async def test_an_expired_job_of_a_group_is_dropped_on_the_way(storage: Storage, tape: Tape) -> None:
     dead = [grouped(f"a{n}", options=JobOptions(lifespan_ms=10)) for n in range(120)]
     await storage.add([*dead, grouped("a-last"), grouped("b1")], now=T0)

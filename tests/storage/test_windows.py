@@ -3,9 +3,10 @@
 import pytest
 
 from corral.job import JobState
-from corral.options import QueueSettings, RateLimit
+from corral.options import Hold, QueueSettings, RateLimit
 from corral.outcome import Completed, Released
 from corral.storage.port import Storage
+from corral.timing import now_ms
 
 from .grouping import add_grouped, every_group, grouped, next_at, rates
 from .helpers import (
@@ -282,3 +283,40 @@ async def test_name_limits_are_exact_over_a_minute(storage: Storage, grouped_too
             starts += [now] * len((await storage.claim(QUEUE, wish(4), now=now)).jobs)
     assert len(starts) == 300
     assert all(sum(at <= other < at + 1_000 for other in starts) <= 10 for at in starts)
+
+
+# -- what is told of a window that is used up --------------------------------------------------------------------------
+
+
+async def test_queues_tell_until_when_a_used_up_limit_lets_nothing_start(storage: Storage) -> None:
+    set_up = await storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(2, per=60.0)), now=T0)
+    await add_ids(storage, "a", "b", "c")
+    assert await served(storage, 1, now=T0) == ["a"]
+    assert await storage.queues() == [set_up]  # there is room for another
+    assert await served(storage, now=T0 + 500) == ["b"]
+    [info] = await storage.queues()
+    assert info.limited_until == T0 + 60_000
+    # It is no setting: a change of something else leaves it alone, and a changed limit begins anew.
+    changed = await storage.configure(QUEUE, QueueSettings(concurrency=9), now=T0 + 600)
+    assert changed.limited_until is None
+    assert [one.limited_until for one in await storage.queues()] == [T0 + 60_000]
+    await storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(3, per=60.0)), now=T0 + 700)
+    assert [one.limited_until for one in await storage.queues()] == [None]
+
+
+async def test_a_used_up_limit_is_told_of_by_the_stores_own_clock(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(1, per=3_600.0)))
+    await storage.add([new_job("a"), new_job("b")])
+    begun = now_ms()
+    claimed = await storage.claim(QUEUE, wish(1))
+    assert ids_of(claimed) == ["a"]
+    [info] = await storage.queues()
+    assert info.limited_until is not None
+    assert begun + 3_000_000 < info.limited_until < now_ms() + 4_200_000
+
+
+async def test_a_hold_is_no_used_up_limit(storage: Storage) -> None:
+    settings = QueueSettings(rate_limit=RateLimit(5, per=60.0), hold=Hold(for_ms=600_000, reason="slow down"))
+    await storage.configure(QUEUE, settings)
+    [info] = await storage.queues()
+    assert (info.limited_until, info.hold_reason) == (None, "slow down")

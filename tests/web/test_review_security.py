@@ -19,7 +19,7 @@ from corral.http.live.board import Board, Facts
 from corral.http.live.stream import Stream
 from corral.http.live.topics import topics_of
 from corral.job import NewJob
-from corral.options import JobOptions
+from corral.options import JobOptions, Letter
 from corral.schedule import Every, Schedule
 from corral.storage.port import Storage
 from tests.web.conftest import TOKENS, make_client, make_settings
@@ -61,9 +61,11 @@ async def test_what_the_application_hides_is_hidden_in_every_answer(hiding: Fast
     [row] = (await home.monitor.jobs()).items
     assert SECRET not in row.preview
     async with make_client(hiding, TOKENS["viewer"]) as viewer:
-        for path in ("/jobs", "/jobs?format=csv", "/queues/mail/jobs", "/queues/mail/jobs/j",
-                     "/jobs/export?include=data", "/queues/mail/jobs/j/payload", "/queues/mail/jobs/j/flow", "/flows/mail/j", "/schedules",
-                     "/queues/mail/schedules/s"):  # fmt: skip
+        for path in (
+            "/jobs", "/jobs?format=csv", "/queues/mail/jobs", "/queues/mail/jobs/j", "/jobs/export?include=data",
+            "/queues/mail/jobs/j/payload", "/queues/mail/jobs/j/flow", "/flows/mail/j", "/schedules",
+            "/queues/mail/schedules/s",
+        ):  # fmt: skip
             answer = await viewer.get(path)
             assert answer.status_code == 200, path
             assert SECRET not in answer.text, path
@@ -182,6 +184,16 @@ async def test_streams_tell_of_what_is_about_all_queues_only_who_sees_all(
     assert set(message.data) == {"all", "one", "other"}
 
 
+async def test_options_name_no_job_of_other_queues(
+    mail_admin: httpx.AsyncClient, admin: httpx.AsyncClient, storage: Storage
+) -> None:
+    letter = Letter("secret", "old", "boom", 3)
+    options = JobOptions(rerun_of="secret/77", letter=letter)
+    await storage.add([NewJob(queue="mail", name="n", id="j", options=options)])
+    assert "secret" not in (await mail_admin.get("/queues/mail/jobs/j")).text
+    assert "secret/77" in (await admin.get("/queues/mail/jobs/j")).text
+
+
 # -- producers -------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +208,21 @@ async def test_a_producer_puts_no_job_into_the_list_of_another(producer: httpx.A
     answer = await producer.post("/queues/mail/jobs", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/opts/tags")
     assert (await producer.post("/queues/mail/jobs", json={"name": "n", "opts": {"tags": ["mine"]}})).status_code == 201
+
+
+async def test_no_flow_of_a_producer_shows_jobs_of_others(producer: httpx.AsyncClient, storage: Storage) -> None:
+    await storage.add([NewJob(queue="mail", name="n", id="theirs", data='{"to":"boss"}')])
+    body = {"name": "n", "opts": {"after": [{"queue": "mail", "id": "theirs"}]}}
+    answer = await producer.post("/queues/mail/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "job-not-found")
+    children = [{"queue": "mail", "name": "n", "opts": {"id": "theirs"}}, {"queue": "mail", "name": "mine"}]
+    made = await producer.post("/flows", json={"queue": "mail", "name": "top", "children": children})
+    root = made.json()["id"]
+    for path in (f"/flows/mail/{root}", f"/queues/mail/jobs/{root}/flow", f"/queues/mail/jobs/{root}?include=flow"):
+        found = await producer.get(path)
+        assert found.status_code == 200
+        assert "boss" not in found.text, path
+        assert '"mine"' in found.text, path
 
 
 async def test_a_producer_completes_no_words_of_others(producer: httpx.AsyncClient, viewer: httpx.AsyncClient,
@@ -296,3 +323,20 @@ async def test_a_stream_ends_when_its_token_is_revoked(
     assert answer.status_code == 200
     assert "event: bye" in answer.text
     assert home.seats.taken == 0
+
+
+async def test_the_password_of_scrapers_is_not_guessed_at_any_pace(storage: Storage) -> None:
+    app = create_app(storage, settings=make_settings(metrics_password="the right one of the tests"))
+    app.state.corral.login.lockout.seconds = lambda: 1.0
+    statuses = []
+    for password in [*("wrong",) * 4, "the right one of the tests"]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), auth=("metrics", password)) as client:
+            statuses.append((await client.get("http://api.test/metrics")).status_code)
+    assert statuses == [401, 401, 401, 401, 429]
+    await app.state.corral.close()
+
+
+async def test_patterns_of_queues_are_short(viewer: httpx.AsyncClient, operator: httpx.AsyncClient) -> None:
+    """Each is compiled once, and kept by the process."""
+    assert (await viewer.get("/queues", params={"match": "x" * 257})).status_code == 400
+    assert (await operator.post("/queues/pause", json={"match": ["x" * 257]})).status_code == 422

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from corral.admin import audit
+from corral.admin.about import AboutVerbs
 from corral.admin.additions import AddVerbs
 from corral.admin.base import Ground
 from corral.admin.failures import FailureVerbs
@@ -23,7 +24,8 @@ from corral.timing import Millis
 
 
 class Desk(
-    JobVerbs, AddVerbs, QueueVerbs, ScheduleVerbs, FailureVerbs, FlowVerbs, WorkerVerbs, MarkVerbs, TokenVerbs
+    JobVerbs, AddVerbs, QueueVerbs, AboutVerbs, ScheduleVerbs, FailureVerbs, FlowVerbs, WorkerVerbs, MarkVerbs,
+    TokenVerbs,
 ):  # fmt: skip
     """What one person may ask for; who they are and why they do it stands in the audit log with each change.
 

@@ -9,9 +9,11 @@ from corral.admin.hiding import changed
 from corral.admin.objects import Cleaned
 from corral.errors import ConfigError, QueueBusyError
 from corral.job import JobId, JobState
+from corral.monitor.about import KIND as ABOUT
 from corral.options import QueueSettings, RateLimit
 from corral.pauses import Pause, forget_pause, note_pause
 from corral.storage.port import QueueInfo, Selection
+from corral.storage.records import EntryChange
 from corral.timing import Millis, Seconds, to_ms
 
 #: Jobs removed in one step of the store, ids of an answer, and jobs that a dry run looks at.
@@ -142,7 +144,9 @@ class QueueVerbs(DeskBase):
             await self.storage.obliterate(queue, force=force)
             note.count = counts.waiting + counts.active + counts.delayed + counts.waiting_children
             note.count += counts.completed + counts.failed
-            await forget_pause(self.storage, queue, now=self.ground.store_now())
+            now = self.ground.store_now()
+            await forget_pause(self.storage, queue, now=now)
+            await self.storage.write_entries(ABOUT, [EntryChange(id=queue, text=None)], now=now)
             self.ground.forget(queue)
 
     # -- between them ------------------------------------------------------------------------------------------------

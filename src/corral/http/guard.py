@@ -1,5 +1,6 @@
 """The guard: whether a request may pass. Who asks, from where, what for, how often; all before its body is read."""
 
+import math
 from inspect import isawaitable
 from ipaddress import IPv6Address, ip_address
 from typing import cast
@@ -89,9 +90,18 @@ async def admit(request: Request, rule: Rule) -> None:
 
 
 async def _recognised(home: Api, request: Request) -> Principal:
+    # A password for HTTP Basic may be guessed, a token may not.
+    guess = ("basic", network_of(address_of(request))) if _scheme(request) == "basic" else None
+    if guess is not None and (wait := home.login.lockout.wait(guess)):
+        problem("rate-limited", "Too many wrong passwords.", headers={"Retry-After": str(math.ceil(wait))})
     try:
-        return await home.recogniser.recognise(request)
+        who = await home.recogniser.recognise(request)
+        if guess is not None:
+            home.login.lockout.passed(guess)
+        return who
     except Problem as found:
+        if found.status == 401 and guess is not None:
+            home.login.lockout.failed(guess)
         # Whoever is not known is counted by address: guessing is bounded, and a flood of it costs nobody else.
         if found.status == 401:
             if home.metrics is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from corral.job import JobState
+from corral.monitor.about import About, all_about
 from corral.monitor.numbers import SAMPLE, means, rates, sampled
 from corral.monitor.objects import Limit, QueueRow, Rates, Spread
 from corral.monitor.percentiles import MINUTE, WINDOW_MS, Percentiles
@@ -63,16 +64,21 @@ class Gatherer:
     async def facts(self, at: Millis, now: Millis | None) -> Facts:
         """Ask for everything; `now` is the store's time in tests."""
         began = time.perf_counter()
-        infos, workers = await asyncio.gather(self._storage.queues(), self._storage.workers(stale_ms=STALE_MS, now=now))
+        infos, workers, said = await asyncio.gather(
+            self._storage.queues(), self._storage.workers(stale_ms=STALE_MS, now=now), all_about(self._storage, now)
+        )
         names = [one.name for one in infos]
         counts = {one.queue: one for one in await self._storage.counts(names)}
         self._forget(names)
         paces = await self._paces(counts, at)
         known = await self._percentiles.learn({name: pace.rates for name, pace in paces.items()}, at)
         rows = tuple(
-            self._row(info, counts[info.name], paces.get(info.name), known.get(info.name), workers, at)
+            self._row(
+                info, counts[info.name], paces.get(info.name), known.get(info.name), workers, at,
+                said.get(info.name, About()),
+            )
             for info in infos
-        )
+        )  # fmt: skip
         wait, run = self._percentiles.all_together()
         return Facts(
             at=at, infos=tuple(infos), counts=counts, workers=tuple(workers), rows=rows,
@@ -122,7 +128,7 @@ class Gatherer:
 
     def _row(
         self, info: QueueInfo, counts: QueueCounts, pace: Pace | None, spreads: tuple[Spread, Spread] | None,
-        workers: Sequence[WorkerInfo], at: Millis,
+        workers: Sequence[WorkerInfo], at: Millis, said: About,
     ) -> QueueRow:  # fmt: skip
         known = pace or Pace(Rates(window_ms=WINDOW_MS))
         wait, run = spreads if spreads is not None and spreads[1].count else (known.wait, known.run)
@@ -149,12 +155,15 @@ class Gatherer:
             wait=wait,
             run=run,
             pause_reason=info.pause_reason,
-            held_until=info.held_until if info.held_until is not None and info.held_until > at else None,
+            held_until=_to_come(info.held_until, at),
             hold_reason=info.hold_reason,
             concurrency=info.concurrency,
             rate_limit=limit_of(info.rate_limit),
+            limited_until=_to_come(info.limited_until, at),
             grows_per_minute=grows,
             empty_in_ms=round(counts.waiting / -grows * MINUTE) if grows is not None and grows < 0 else None,
+            description=said.description,
+            slo_ms=said.slo_ms,
         )
 
     def _grows(self, name: str, waiting: int, at: Millis) -> float | None:
@@ -167,6 +176,10 @@ class Gatherer:
             course.popleft()
         since, before = course[0]
         return None if at - since < ENOUGH_MS else round((waiting - before) * MINUTE / (at - since), 2)
+
+
+def _to_come(moment: Millis | None, at: Millis) -> Millis | None:
+    return moment if moment is not None and moment > at else None
 
 
 def slots_in(worker: WorkerInfo, queue: str) -> int:

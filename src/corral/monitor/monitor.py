@@ -9,6 +9,7 @@ from corral.errors import ConfigError
 from corral.job import Job, JobState
 from corral.monitor.base import seen
 from corral.monitor.failures import FailureVerbs
+from corral.monitor.figures import FigureVerbs
 from corral.monitor.history import MOST, marks_of, points, points_of
 from corral.monitor.jobs import JobVerbs
 from corral.monitor.objects import Mark, Series, Workers
@@ -32,7 +33,7 @@ MARKS = 200
 CHART_S = 0.5
 
 
-class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs):
+class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs, FigureVerbs):
     """One read model over the storage port. API, dashboard, command line and metrics render what it answers.
 
     It changes nothing. Every answer is bounded in size and time and says how much it covers.

@@ -81,8 +81,11 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     hold_reason: str = ""
     concurrency: int | None = None
     rate_limit: Limit | None = None
+    limited_until: Millis | None = None  #: the rate limit's window is used up until then
     grows_per_minute: float | None = None  #: waiting jobs more (or fewer) each minute; None: not known yet
     empty_in_ms: Millis | None = None  #: at this rate; None: it does not shrink
+    description: str = ""  #: what somebody has said that the queue is for
+    slo_ms: Millis | None = None  #: the oldest waiting job shall not wait longer; None: the threshold holds
 
 
 class Queues(Struct, frozen=True, kw_only=True):

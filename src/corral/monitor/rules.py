@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from corral.monitor.objects import Finding, QueueRow, ScheduleRow, WorkerRow
 from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.monitor.words import count, share, span
@@ -29,7 +31,9 @@ def grade(findings: Sequence[Finding], queue: str) -> int:
 
 
 def of_queue(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
-    """What is to be said about one queue."""
+    """What is to be said about one queue. Its own SLO, if it has one, takes the place of `oldest_ms`."""
+    if row.slo_ms is not None:
+        limits = replace(limits, oldest_ms=row.slo_ms)
     yield from _stopped(row, now, limits)
     yield from _late(row, now, limits)
     yield from _piled_up(row, limits)

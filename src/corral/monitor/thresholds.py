@@ -14,7 +14,7 @@ class Thresholds(Struct, frozen=True, kw_only=True):
 
     waiting: int | None = 1_000  #: more waiting jobs
     failed: int | None = 100  #: more failed jobs that are kept
-    oldest_ms: Millis | None = 60_000  #: the oldest waiting job waits longer
+    oldest_ms: Millis | None = 60_000  #: the oldest waiting job waits longer; a queue's own SLO takes its place
     failure_share: float | None = 0.05  #: a larger share of the jobs that ended failed …
     failure_jobs: int = 20  #: … if at least so many ended
     no_worker: bool | None = True  #: jobs wait and nobody serves the queue

@@ -201,6 +201,7 @@ class QueueInfo(Struct, frozen=True, kw_only=True):
     held_until: Millis | None = None  #: the end of a hold; it may be over
     hold_reason: str = ""
     probing: bool = False  #: after the hold's end one job at once, until it is lifted
+    limited_until: Millis | None = None  #: end of the used up `rate_limit` window; it may be over; `queues` tells it
     keep_completed: Keep | None = None
     keep_failed: Keep | None = None
 

@@ -2,7 +2,9 @@
 
 import httpx
 
-from corral.options import Dedup, Hold, QueueSettings
+from corral.job import NewJob
+from corral.options import Dedup, Hold, QueueSettings, RateLimit
+from corral.timing import now_ms
 from tests.web.routes.conftest import QUEUE, Store, code_of
 
 
@@ -97,13 +99,14 @@ async def test_settings_are_changed_only_over_the_version_that_was_seen(admin: h
     assert code_of(await admin.patch(f"/queues/{QUEUE}", json=change)) == (428, "precondition-required")
     old = (await admin.get(f"/queues/{QUEUE}")).headers["etag"]
     answer = await admin.patch(f"/queues/{QUEUE}", json=change, headers={"If-Match": old})
-    assert (answer.json()["global_concurrency"], answer.json()["rate_limit"]) == (3, change["rate_limit"])
+    limit = {**change["rate_limit"], "limited_for_ms": None}
+    assert (answer.json()["global_concurrency"], answer.json()["rate_limit"]) == (3, limit)
     late = await admin.patch(f"/queues/{QUEUE}", json={"global_concurrency": 9}, headers={"If-Match": old})
     assert code_of(late) == (412, "precondition-failed")
     lifted = await admin.patch(
         f"/queues/{QUEUE}", json={"global_concurrency": None}, headers={"If-Match": answer.headers["etag"]}
     )
-    assert (lifted.json()["global_concurrency"], lifted.json()["rate_limit"]) == (None, change["rate_limit"])
+    assert (lifted.json()["global_concurrency"], lifted.json()["rate_limit"]) == (None, limit)
 
 
 async def test_settings_that_cannot_be_meant_are_refused_with_a_pointer(admin: httpx.AsyncClient, store: Store) -> None:
@@ -173,3 +176,82 @@ async def test_a_hold_is_lifted(operator: httpx.AsyncClient, store: Store) -> No
     assert (await operator.get(f"/queues/{QUEUE}")).json()["hold"]["reason"] == "slow down"
     assert (await operator.delete(f"/queues/{QUEUE}/rate-limit")).status_code == 204
     assert (await operator.get(f"/queues/{QUEUE}")).json()["hold"] is None
+
+
+async def test_a_queue_is_described_and_has_an_slo(
+    admin: httpx.AsyncClient, viewer: httpx.AsyncClient, store: Store
+) -> None:
+    await store.add("x")
+    before = await admin.get(f"/queues/{QUEUE}")
+    assert (before.json()["description"], before.json()["slo_seconds"]) == (None, None)
+    change = {"description": "letters to customers", "slo_seconds": 12.5}
+    answer = await admin.patch(f"/queues/{QUEUE}", json=change, headers={"If-Match": before.headers["etag"]})
+    assert {key: answer.json()[key] for key in change} == change
+    [listed] = (await viewer.get("/queues")).json()["items"]
+    assert {key: listed[key] for key in change} == change
+    # What is left out stays, null removes, and the ETag tells of both.
+    old = before.headers["etag"]
+    stale = await admin.patch(f"/queues/{QUEUE}", json={"slo_seconds": 1}, headers={"If-Match": old})
+    assert code_of(stale) == (412, "precondition-failed")
+    etag = answer.headers["etag"]
+    kept = await admin.patch(f"/queues/{QUEUE}", json={"slo_seconds": None}, headers={"If-Match": etag})
+    assert (kept.json()["description"], kept.json()["slo_seconds"]) == ("letters to customers", None)
+    assert code_of(await viewer.patch(f"/queues/{QUEUE}", json=change, headers={"If-Match": "*"}))[0] == 403
+
+
+async def test_what_is_said_about_a_queue_is_in_the_audit_log(admin: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x")
+    change = {"description": "letters", "slo_seconds": 30, "global_concurrency": 4}
+    assert (await admin.patch(f"/queues/{QUEUE}", json=change, headers={"If-Match": "*"})).status_code == 200
+    entries = (await admin.get("/audit", params={"queue": QUEUE})).json()["items"]
+    assert [one["action"] for one in entries] == ["queue.settings", "queue.describe"]
+    assert entries[1]["before"] == {"description": "", "slo_ms": None}
+    assert entries[1]["after"] == {"description": "letters", "slo_ms": 30_000}
+
+
+async def test_what_cannot_be_said_about_a_queue_changes_nothing(admin: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x")
+    for change, pointer in (
+        ({"description": "x" * 501}, "/description"),
+        ({"description": "bell \a"}, "/description"),
+        ({"slo_seconds": 0}, "/slo_seconds"),
+    ):
+        answer = await admin.patch(
+            f"/queues/{QUEUE}", json={**change, "global_concurrency": 9}, headers={"If-Match": "*"}
+        )
+        assert code_of(answer) == (422, "validation-failed")
+        assert answer.json()["errors"][0]["pointer"] == pointer
+    assert (await admin.get(f"/queues/{QUEUE}")).json()["global_concurrency"] is None
+
+
+async def test_attention_goes_by_the_slo_of_a_queue(admin: httpx.AsyncClient, store: Store) -> None:
+    old = now_ms() - 5_000
+    await store.storage.add([NewJob(queue=one, name="x", data="1") for one in (QUEUE, "sync")], now=old)
+
+    async def late() -> list[tuple[str, float]]:
+        found = (await admin.get("/attention")).json()["items"]
+        return [(one["queue"], one["threshold"]) for one in found if one["rule"] == "oldest-waiting"]
+
+    assert await late() == []  # the threshold is a minute
+    await admin.patch("/queues/sync", json={"slo_seconds": 2}, headers={"If-Match": "*"})
+    assert await late() == [("sync", 2_000)]
+
+
+async def test_an_obliterated_queue_is_forgotten_whole(admin: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x")
+    await admin.patch(f"/queues/{QUEUE}", json={"description": "letters"}, headers={"If-Match": "*"})
+    assert (await admin.post(f"/queues/{QUEUE}/obliterate", json={"confirm": QUEUE})).status_code == 204
+    await store.add("x")
+    assert (await admin.get(f"/queues/{QUEUE}")).json()["description"] is None
+
+
+async def test_a_used_up_rate_limit_says_for_how_long(viewer: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x", "y")
+    await store.storage.configure(QUEUE, QueueSettings(rate_limit=RateLimit(1, per=3_600)))
+    limit = (await viewer.get(f"/queues/{QUEUE}")).json()["rate_limit"]
+    assert limit == {"max": 1, "duration_ms": 3_600_000, "limited_for_ms": None}
+    await store.start()
+    await store.add("x", queue="other")  # looks anew: a queue that was not there is asked for
+    await viewer.get("/queues/other")
+    left = (await viewer.get(f"/queues/{QUEUE}")).json()["rate_limit"]["limited_for_ms"]
+    assert 3_000_000 < left <= 3_600_000

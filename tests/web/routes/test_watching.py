@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from corral.histogram import bucket_of
 from corral.storage.insight import Sample
 from corral.timing import now_ms
 from tests.web.routes.conftest import QUEUE, TIMEOUT, Store, code_of
@@ -172,3 +173,19 @@ async def test_what_could_be_typed_next_is_told(viewer: httpx.AsyncClient, store
     await store.add("x")
     found = (await viewer.get("/complete", params={"q": "queue:ma"})).json()
     assert [one["text"] for one in found] == ["mail"]
+
+
+async def test_the_stats_may_be_over_a_longer_time(viewer: httpx.AsyncClient, store: Store) -> None:
+    await store.completed()
+    hour_ago = now_ms() - 50 * 60_000
+    sample = Sample(at=hour_ago, name="welcome", completed=40, failed=10, run={bucket_of(10): 50})
+    await store.storage.record(QUEUE, [sample], now=hour_ago)
+    usual = (await viewer.get("/stats")).json()
+    assert (usual["window_ms"], usual["complete"]) == (900_000, None)
+    for window in ("1h", "3600", "60m", "24h", "86400"):
+        found = (await viewer.get("/stats", params={"window": window})).json()
+        assert (found["rates"]["completed"], found["rates"]["failed"], found["complete"]) == (40, 10, True)
+        assert (found["failure_ratio"], found["run_ms"]["count"], found["totals"]["completed"]) == (0.2, 50, 1)
+        assert found["window_ms"] == found["rates"]["window_ms"] == (86_400_000 if window[0] in "28" else 3_600_000)
+    for window in ("2h", "0", "-1h", "soon", "", "1e400", "999d"):
+        assert code_of(await viewer.get("/stats", params={"window": window})) == (400, "invalid-parameter")

@@ -70,6 +70,7 @@ class Feed(StreamingResponse):
             await asyncio.sleep(CHECK)
             if not await self._still():
                 self._over.set()
+                self._stream.wake()
 
     async def _text(self) -> AsyncIterator[bytes]:
         yield format_sse_event(retry=AGAIN_MS)
@@ -85,14 +86,13 @@ class Feed(StreamingResponse):
         """What comes next; an empty list when the server stops."""
         taking = asyncio.ensure_future(self._stream.take(PING))
         closing = asyncio.ensure_future(self._closing.wait())
-        over = asyncio.ensure_future(self._over.wait())
         try:
-            await asyncio.wait({taking, closing, over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taking, closing}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
                 return []
             return taking.result() or [_PING]
         finally:
-            for task in (taking, closing, over):
+            for task in (taking, closing):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

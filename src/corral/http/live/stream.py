@@ -78,6 +78,10 @@ class Stream:
         self._waiting.clear()
         return taken
 
+    def wake(self) -> None:
+        """Let whoever waits for messages look up."""
+        self._news.set()
+
     def mark(self, message: Message) -> str | None:
         """The id to send with a message, by which a viewer that comes back goes on; None: it needs none."""
         if message.cursor:

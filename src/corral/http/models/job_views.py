@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from corral.http.models.base import NULL, moment, plain, when
 from corral.http.models.jobs import (
@@ -142,7 +143,7 @@ def job_of(
         redacted=hidden_in(detail),
         whole=detail.whole,
         error=error_of(detail.reason, detail.traces[-1] if detail.traces else None) if failed else None,
-        opts=options_of(detail.options),
+        opts=options_of(_named(detail.options, sees)),
         effective_opts=effective or {},
         timeout_ms=detail.timeout_ms,
         lifespan_ms=detail.lifespan_ms,
@@ -154,6 +155,15 @@ def job_of(
         attempts=attempts,
         flow=flow,
     )
+
+
+def _named(options: JobOptions, sees: Sees) -> JobOptions:
+    """The options without what names jobs of queues that are not there for who reads them."""
+    if options.rerun_of is not None and _ref(options.rerun_of, sees) is None:
+        options = replace(options, rerun_of=None)
+    if options.letter is not None and not sees(options.letter.queue):
+        options = replace(options, letter=None)
+    return options
 
 
 def options_of(options: JobOptions) -> msgspec.Raw:
@@ -248,9 +258,17 @@ def why_of(found: WhyRow, *, others: bool = True) -> Why:
 _ELSEWHERE = (Cause.CHILDREN, Cause.FAILED_CHILDREN)
 
 
-def flow_of(node: FlowRow, base: str, sees: Sees = everything) -> FlowNode:
-    """A job of a flow and what is below it. Jobs of queues that are not there for who reads it are left out."""
-    shown = [one for one in node.children if sees(one.queue)]
+def flow_of(node: FlowRow, base: str, sees: Sees = everything, owner: str | None = None) -> FlowNode:
+    """A job of a flow and what is below it. Jobs of queues that are not there for who reads it are left out.
+
+    Args:
+        owner: the tag of those jobs that may be read; None: all.
+    """
+    shown = [
+        one
+        for one in node.children
+        if sees(one.queue) and (owner is None or (one.job is not None and owner in one.job.tags))
+    ]
     return FlowNode(
         queue=node.queue,
         id=node.id,
@@ -258,7 +276,7 @@ def flow_of(node: FlowRow, base: str, sees: Sees = everything) -> FlowNode:
         name=None if node.job is None else node.job.name,
         job=None if node.job is None else summary_of(node.job, base, (), sees),
         reason=node.reason,
-        children=[flow_of(one, base, sees) for one in shown],
+        children=[flow_of(one, base, sees, owner) for one in shown],
         left_out=node.left_out + len(node.children) - len(shown),
         repeated=node.repeated,
     )

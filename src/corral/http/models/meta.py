@@ -71,6 +71,8 @@ class Stats:
     schedules: int | None
     overdue: int | None
     took_ms: float
+    complete: bool | None = None
+    """With `window`: whether every queue was asked, for which there is half a second."""
 
 
 @dataclass(frozen=True, kw_only=True)

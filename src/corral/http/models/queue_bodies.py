@@ -1,5 +1,7 @@
 """What requests about queues bring."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from corral.http.models.base import Body
@@ -29,6 +31,10 @@ class QueueBody(Body):
     """How many jobs producers may add."""
     keep_completed: RetentionBody = RetentionBody()
     keep_failed: RetentionBody = RetentionBody()
+    description: str | None = Field(default=None, max_length=500)
+    """What the queue is for; null removes it."""
+    slo_seconds: float | None = Field(default=None, ge=0.001, le=31_622_400)
+    """How long its oldest job may wait before that wants attention; null: as the thresholds say."""
 
 
 class PauseBody(Body):
@@ -48,7 +54,7 @@ class ReasonBody(Body):
 class MatchBody(Body):
     """Which queues, and why."""
 
-    match: list[str] = Field(min_length=1, max_length=100)
+    match: list[Annotated[str, Field(max_length=256)]] = Field(min_length=1, max_length=100)
     """Patterns: `email`, `email*`."""
     reason: str = Field(default="", max_length=1_000)
 

@@ -72,6 +72,14 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateLimitInfo(Window):
+    """The rate limit of a queue."""
+
+    limited_for_ms: int | None = None
+    """Nothing starts for so long: the window is used up. Null: it has room."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Retention:
     """How many finished jobs stay, and for how long."""
 
@@ -166,10 +174,12 @@ class Queue:
             },
             "oldest_waiting_seconds": 0.8,
             "global_concurrency": 5,
-            "rate_limit": {"max": 10, "duration_ms": 1000},
+            "rate_limit": {"max": 10, "duration_ms": 1000, "limited_for_ms": 320},
             "workers": 2,
             "slots": 10,
             "busy": 5,
+            "description": "letters to customers",
+            "slo_seconds": 30.0,
             "sampled_at": "2026-11-23T05:13:25.000Z",
         }
     )  # fmt: skip
@@ -187,11 +197,14 @@ class Queue:
     wait_ms: Percentiles
     run_ms: Percentiles
     global_concurrency: int | None
-    rate_limit: Window | None
+    rate_limit: RateLimitInfo | None
     workers: int
     slots: int
     busy: int
     forecast: Forecast
+    description: str | None
+    slo_seconds: float | None
+    """How long its oldest job may wait before that wants attention; null: as the thresholds say."""
     sampled_at: Time
     details: Details | None = None
     """Of one queue; not in lists."""
@@ -335,6 +348,15 @@ def window(limit: Limit | None) -> Window | None:
     return None if limit is None else Window(max=limit.count, duration_ms=limit.per_ms)
 
 
+def rate_limit_of(row: QueueRow, at: Millis) -> RateLimitInfo | None:
+    """The rate limit of a queue, and for how long it lets nothing start."""
+    limit, until = row.rate_limit, row.limited_until
+    if limit is None:
+        return None
+    left = None if until is None else max(0, until - at)
+    return RateLimitInfo(max=limit.count, duration_ms=limit.per_ms, limited_for_ms=left)
+
+
 def windows(limits: Sequence[Limit]) -> tuple[Window, ...]:
     """Several of them."""
     return tuple(Window(max=one.count, duration_ms=one.per_ms) for one in limits)
@@ -374,11 +396,13 @@ def queue_of(
         wait_ms=percentiles(row.wait),
         run_ms=percentiles(row.run),
         global_concurrency=row.concurrency,
-        rate_limit=window(row.rate_limit),
+        rate_limit=rate_limit_of(row, at),
         workers=row.workers,
         slots=row.slots,
         busy=row.busy,
         forecast=forecast(row),
+        description=row.description or None,
+        slo_seconds=seconds(row.slo_ms),
         sampled_at=moment(at),
         details=details,
     )  # fmt: skip
@@ -411,9 +435,12 @@ def details_of(
     )  # fmt: skip
 
 
-def settings_key(info: QueueInfo) -> tuple[object, ...]:
+def settings_key(info: QueueInfo, row: QueueRow) -> tuple[object, ...]:
     """What the settings of a queue are known by: what PATCH changes."""
-    return info.concurrency, info.rate_limit, info.add_limit, info.keep_completed, info.keep_failed
+    return (
+        info.concurrency, info.rate_limit, info.add_limit, info.keep_completed, info.keep_failed, row.description,
+        row.slo_ms,
+    )  # fmt: skip
 
 
 def autoscale_of(row: AutoscaleRow) -> Autoscale:

@@ -77,6 +77,11 @@ class Caller:
         """Whether every queue is there for them."""
         return sees_all(self.who)
 
+    @property
+    def owner(self) -> str | None:
+        """The tag of the jobs that they may see; None: all."""
+        return self.who.owner_tag if self.who.own_only else None
+
     def own(self, query: str) -> str:
         """A search, narrowed to what they may see."""
         return own(self.who, query)
@@ -90,10 +95,10 @@ class Caller:
         return await desk_for(self.request, reason)
 
     async def check_named(self, opts: JobOpts | None) -> None:
-        """Whether they may reach the queues that a job's options name: a dead letter is a job added there.
+        """Whether they may reach what a job's options name: a dead letter is a job added there.
 
         Raises:
-            Problem: 404, a queue is not there for them; 403, they may not add jobs there.
+            Problem: 404, a queue or job is not there for them; 403, they may not add jobs there.
         """
         if opts is None:
             return
@@ -101,6 +106,9 @@ class Caller:
             await need(self.request, Permission.JOB_ADD, opts.dead_letter)
         for queue in dict.fromkeys(one.queue for one in opts.after):
             await need(self.request, Permission.JOB_READ, queue)
+        for one in opts.after if self.who.own_only else ():
+            [job] = await self.api.monitor.states(one.queue, [one.id])
+            self.check_own(() if job is None else job.options.tags, one.queue, one.id)
 
     def check_own(self, tags: tuple[str, ...] | list[str], queue: str, job_id: str) -> None:
         """Raises: Problem: 404, the job is another producer's."""

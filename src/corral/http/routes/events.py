@@ -65,7 +65,7 @@ async def follow(
     return Feed(
         home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats,
         who=f"{who.method}:{who.sub}", still=lambda: _may_still(request, home, who),
-    )
+    )  # fmt: skip
 
 
 async def _may_still(request: Request, home: Api, who: Principal) -> bool:

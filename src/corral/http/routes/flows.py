@@ -71,7 +71,7 @@ async def get_flow(
     """A flow as a tree."""
     await lean(call, q, id)
     tree = await call.api.monitor.flow(q, id, depth=depth, limit=max)
-    return answer(flow_of(tree, call.base, everything if call.sees_all else call.sees))
+    return answer(flow_of(tree, call.base, everything if call.sees_all else call.sees, call.owner))
 
 
 @router.post(

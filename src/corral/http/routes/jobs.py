@@ -204,7 +204,7 @@ async def rendered(
     queue, job_id = row.queue, row.id
     monitor = call.api.monitor
     why = why_of(await monitor.why(queue, job_id), others=call.sees_all) if "why" in include else None
-    flow = flow_of(await monitor.flow(queue, job_id), call.base, call.sees) if "flow" in include else None
+    flow = flow_of(await monitor.flow(queue, job_id), call.base, call.sees, call.owner) if "flow" in include else None
     made = job_of(
         detail, call.base, actions_of(row.state, call.rights, scheduled=row.schedule is not None),
         effective=effective(call.api.app, queue, row.name, detail.options), deduplicated=deduplicated, why=why,
@@ -387,4 +387,4 @@ async def get_flow(
 ) -> Response:  # fmt: skip
     """A job and all below it."""
     await lean(call, q, id)
-    return answer(flow_of(await call.api.monitor.flow(q, id, depth=depth, limit=max), call.base, call.sees))
+    return answer(flow_of(await call.api.monitor.flow(q, id, depth=depth, limit=max), call.base, call.sees, call.owner))

@@ -1,5 +1,6 @@
 """The API itself, all queues together, what wants attention, marks, completion."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
@@ -31,8 +32,10 @@ from corral.http.models.queues import percentiles, rates_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, Router, engine_of, told
+from corral.http.spans import span_of
 from corral.monitor.numbers import together
 from corral.monitor.objects import Finding, Overview, QueueRow, Spread
+from corral.timing import Millis
 
 router = Router(tags=["Overview"])
 
@@ -49,6 +52,8 @@ _HREFS = {
     "failed": ("POST", "{queue}/retry"),
     "failure-share": ("GET", "{base}/failures?queue={name}"),
 }
+#: Over which `/stats` may be asked for rates and times.
+WINDOWS: frozenset[Millis] = frozenset({900_000, 3_600_000, 86_400_000})
 _WORST = {"critical": 0, "warning": 1, "note": 2}
 
 
@@ -68,9 +73,31 @@ async def get_root(call: Called) -> Response:
     "/stats", operation_id="get_stats", response_model=shown(Stats), responses=told("queue-not-found"),
     dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
-async def get_stats(call: Called) -> Response:
+async def get_stats(
+    call: Called,
+    window: Annotated[
+        str | None, Query(max_length=20, description="Rates and times over `15m`, `1h` or `24h`, also in seconds.")
+    ] = None,
+) -> Response:
     """All queues together, at most a second old."""
-    return answer(_stats(await call.api.monitor.overview(), call))
+    length = None if window is None else _window(window)
+    stats = _stats(await call.api.monitor.overview(), call)
+    if length is None:
+        return answer(stats)
+    found = await call.api.monitor.figures(length, visible=call.globs)
+    return answer(
+        replace(
+            stats, window_ms=length, rates=rates_of(found.rates), failure_ratio=found.rates.failure_share,
+            wait_ms=percentiles(found.wait), run_ms=percentiles(found.run), complete=found.complete,
+        )
+    )  # fmt: skip
+
+
+def _window(text: str) -> Millis:
+    length = round(span_of(text, "window") * 1000)
+    if length not in WINDOWS:
+        problem("invalid-parameter", f"window must be 15m, 1h or 24h, not {text!r}.", parameter="window")
+    return length
 
 
 def _stats(all_: Overview, call: Caller) -> Stats:

@@ -43,6 +43,8 @@ router = Router(tags=["Queues"])
 
 #: A list of queues is made of all of them: they are in memory anyhow.
 ALL = 1_000_000
+#: What a change says about the queue, rather than to its workers.
+ABOUT = frozenset({"description", "slo_seconds"})
 Sort = Literal["attention", "name", "waiting", "active", "failed", "oldest", "rate"]
 
 
@@ -56,7 +58,10 @@ Sort = Literal["attention", "name", "waiting", "active", "failed", "oldest", "ra
 async def list_queues(
     call: Called,
     asked: Asked,
-    match: Annotated[list[str] | None, Query(max_length=100, description="Patterns: `email`, `email*`.")] = None,
+    match: Annotated[
+        list[Annotated[str, Query(max_length=256)]] | None,
+        Query(max_length=100, description="Patterns: `email`, `email*`."),
+    ] = None,
     sort: Sort = "attention",
 ) -> Response:
     """Queues, those that want attention first."""
@@ -108,7 +113,7 @@ async def shown_queue(
         detail.queue, await engine_of(call.api), monitor.at(), pause=_pause(detail.queue, noted),
         details=details_of(detail, priorities=priorities, defaults=declared),
     )  # fmt: skip
-    return made, etag_of(*settings_key(info))
+    return made, etag_of(*settings_key(info, detail.queue))
 
 
 async def _pauses(call: Caller) -> dict[str, Pause]:
@@ -229,12 +234,21 @@ async def delete_deduplication(call: Called, q: str, key: str) -> Response:
     dependencies=[allow(Permission.QUEUE_SETTINGS)],
 )  # fmt: skip
 async def change_queue(call: Called, q: str, body: QueueBody) -> Response:
-    """Change limits and retention."""
+    """Change limits, retention, the description and the SLO."""
     call.api.monitor.forget()
     info = await call.api.monitor.info(q)
-    check_match(call.request, etag_of(*settings_key(info)))
-    with refusing():
-        await (await call.desk()).change(q, _settings(body))
+    check_match(call.request, etag_of(*settings_key(info, await call.api.monitor.row(q))))
+    said = body.model_fields_set & ABOUT
+    desk = await call.desk()
+    with refusing(slo="/slo_seconds"):
+        settings = _settings(body)
+        if said:  # first: what it refuses, it refuses before anything is changed
+            await desk.describe(
+                q, description=body.description if "description" in said else UNSET,
+                slo=body.slo_seconds if "slo_seconds" in said else UNSET,
+            )  # fmt: skip
+        if not said or body.model_fields_set - said:
+            await desk.change(q, settings)
     return await _now(call, q)
 
 

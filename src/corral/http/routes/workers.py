@@ -157,7 +157,9 @@ async def dump_worker(call: Called, id: str, body: ReasonBody | None = None) -> 
 async def get_command(call: Called, id: str, command: str) -> Response:
     """What a worker answered to a command."""
     if not call.sees_all:
-        await _found(call, id)
+        row = await _found(call, id)
+        if len(_theirs(call, row)) < len(row.queues):  # a dump tells of all that it runs
+            problem("worker-not-found", f"No worker {id!r} answers to you alone.")
     if len(id) > 200 or len(command) > 200 or not (id.isprintable() and command.isprintable()):
         problem("worker-not-found", "No worker has such an id.")
     return answer(CommandAnswer(command_id=command, answer=await (await call.desk()).answer(id, command)))

@@ -55,6 +55,7 @@ def queue_info(name: str, fields: Mapping[str, str]) -> QueueInfo:
         held_until=_number(fields.get("hold_until")),
         hold_reason=fields.get("hold_reason", ""),
         probing="hold_probe" in fields,
+        limited_until=_number(fields.get("limited_until")),
         keep_completed=_keep(name, fields.get("keep_completed")),
         keep_failed=_keep(name, fields.get("keep_failed")),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from corral.event import NOW, Event, EventCursor
 from corral.job import Job
@@ -119,7 +120,15 @@ def queues(unit: Unit) -> list[QueueInfo]:
     """Every queue."""
     names = [str(row[0]) for row in unit.rows("SELECT name FROM corral_queue WHERE settings IS NOT NULL ORDER BY name")]
     found = (unit.look(name) for name in names)
-    return [queue.info for queue in found if queue is not None]
+    return [_told(queue) for queue in found if queue is not None]
+
+
+def _told(queue: QueueRow) -> QueueInfo:
+    """The settings, and until when the rate limit lets nothing start. None of that is stored with the settings."""
+    limit = queue.info.rate_limit
+    if limit is None or queue.window_used < limit.count:
+        return queue.info
+    return replace(queue.info, limited_until=queue.window_at + limit.per_ms)
 
 
 def workers(unit: Unit, stale_ms: Millis, now: Millis) -> list[WorkerInfo]:

@@ -1,6 +1,6 @@
 -- update.lua - change single jobs; a patch whose token is stale, or whose job is gone, changes nothing.
 --
--- Keys     <id> <id>:lock, wait paused prioritized delayed pc events marker; own: held leases op
+-- Keys     <id> <id>:lock, wait paused prioritized delayed pc events marker; own: held leases op, those of groups
 -- Request  { queue, prefix, now?, patches = { { id, token?, data?, priority?, delay?, progress?, detach? } ... } }   delay in ms from now;
 --          `detach`: it has no parent from then on
 -- Reply    { ids = { id ... }, left? }   `left`: so many patches at the end were not looked at, send them again
@@ -26,10 +26,13 @@ local WAITING = { waiting = true }
 -- Put a waiting job at the end of its new rank; answers whether `wait` had to be searched for it.
 local function change_priority(q, id, key, priority, gid)
   call('HSET', key, 'priority', priority)
+  local turn = gid and call('ZSCORE', q.ring, gid)
   local state, _, in_list = take_one(q, id, WAITING)
   if state then
     call('HDEL', key, 'hold')
     put_ready(q, id, priority, false, gid)
+    -- Its only job was away for a moment: that does not cost the group its turn.
+    if turn then call('ZADD', q.ring, 'XX', turn, gid) end
   end
   return in_list
 end

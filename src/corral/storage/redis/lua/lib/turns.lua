@@ -14,7 +14,7 @@ local function read_limits(q, turn, plain_turn)
   limits.turn, limits.plain_turn = turn, plain_turn
   limits.caps, limits.windows_of, limits.spent = caps(q), {}, {}
   limits.running = limits.caps and running_by_name(q) or {}
-  limits.stale, limits.passed, limits.brought = 0, 0, 0
+  limits.stale, limits.passed = 0, 0
   return limits
 end
 
@@ -295,7 +295,7 @@ local function choose_all(q, limits, count)
     leave_groups(q, limits)
     stopped = stopped or limits.brought >= BROUGHT
   until stopped or #chosen >= count or not bring_back(q, limits, count - #chosen)
-  return chosen, stopped and #chosen == 0
+  return chosen, stopped and count > 0 and #chosen == 0
 end
 
 -- Write down what this claim has used of the windows.
@@ -337,8 +337,9 @@ local function take_in_turns(q, wish)
   local m = meta(q)
   local next_at = promote_due(q)
   local f = call('HMGET', q.state, 'turn', 'plain_turn', 'served_at')
-  groups.free(q, whole(f[3]) > now + BACK_MS)
+  local brought = groups.free(q, whole(f[3]) > now + BACK_MS)
   local limits = read_limits(q, whole(f[1]), whole(f[2]))
+  limits.brought = brought
   local left, ends = window(q)
   local count = math.min(wish.count, 256, left or 256, groups.room_in(limits.windows, limits.more))
   local runs = (m.concurrency or limits.probe) and call('LLEN', q.active) or 0
