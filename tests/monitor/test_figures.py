@@ -36,9 +36,7 @@ async def test_a_window_counts_what_was_recorded_in_it(monitor: Monitor, storage
         assert found.rates.per_second == round(2 * count * 1000 / window, 4)
 
 
-async def test_queues_are_added_up_as_far_as_they_may_be_seen(
-    monitor: Monitor, storage: Storage, clock: Clock
-) -> None:
+async def test_queues_are_added_up_as_far_as_they_may_be_seen(monitor: Monitor, storage: Storage, clock: Clock) -> None:
     for queue, count in (("mail", 3), ("sync", 5)):
         await add(storage, new_job("x", queue=queue))
         await run_through(storage, Completed(), queue=queue)

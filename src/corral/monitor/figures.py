@@ -44,7 +44,7 @@ class FigureVerbs(MonitorBase):
         """
         if not MINUTE <= window_ms <= MOST_MS:
             raise ConfigError(f"window must be a minute to two days long, not {window_ms:,} ms", key="window")
-        rows = await self._busiest(visible)
+        rows = await self._asked_first(visible)
         at = self.at()
         stretches = tuple(_stretches(at, window_ms))
         found: list[Sample] = []
@@ -52,7 +52,7 @@ class FigureVerbs(MonitorBase):
         asked, deadline = 0, self.seconds() + BUDGET_S
         while asked < min(len(rows), QUEUES) and self.seconds() <= deadline:
             some = rows[asked : min(asked + TOGETHER, QUEUES)]
-            for samples, made in await asyncio.gather(*(self._worked(row, stretches, at, window_ms) for row in some)):
+            for samples, made in await asyncio.gather(*(self._recorded(row, stretches, at, window_ms) for row in some)):
                 found += samples
                 rates.append(made)
             asked += len(some)
@@ -61,14 +61,14 @@ class FigureVerbs(MonitorBase):
             rates=together(rates, window_ms), wait=spread(wait), run=spread(run), complete=asked >= len(rows)
         )  # fmt: skip
 
-    async def _busiest(self, visible: Sequence[str]) -> list[QueueRow]:
+    async def _asked_first(self, visible: Sequence[str]) -> list[QueueRow]:
         _, overview = await self.snapshot()
         ended = [one for one in overview.queues if one.completed_total + one.failed_total + one.completed + one.failed]
         return sorted(
             (one for one in ended if seen(one.name, visible)), key=lambda one: (-one.rates.per_second, one.name)
         )
 
-    async def _worked(
+    async def _recorded(
         self, row: QueueRow, stretches: Sequence[tuple[Tier, Millis, Millis]], at: Millis, window_ms: Millis
     ) -> tuple[list[Sample], Rates]:  # fmt: skip
         samples = [

@@ -130,6 +130,24 @@ async def test_a_look_at_what_is_sensitive_is_noted(admin: httpx.AsyncClient, st
     assert [one["target"]["job"] for one in noted] == [secret]
 
 
+async def test_a_job_is_shown_as_the_store_has_it(
+    viewer: httpx.AsyncClient, admin: httpx.AsyncClient, store: Store
+) -> None:
+    [job] = await store.add("x", data='{"to":"ana","token":"abc","amount":1.10}', priority=3)
+    path = f"/queues/{QUEUE}/jobs/{job}"
+    assert (await viewer.get(path)).json()["raw"] is None
+    for client, token in ((viewer, "••••"), (admin, "abc")):
+        raw = (await client.get(path, params={"include": "raw"})).json()["raw"]
+        assert raw["data"] == f'{{"to":"ana","token":"{token}","amount":1.10}}'
+        assert (raw["id"], raw["queue"], raw["state"], raw["priority"]) == (job, QUEUE, "waiting", 3)
+        assert (raw["attempts_started"], raw["parent"], raw["result"]) == (0, None, None)
+        assert isinstance(raw["created_at"], int)
+    [plain] = await store.add("x", data='{"to":"ana"}')
+    await admin.get(f"/queues/{QUEUE}/jobs/{plain}?include=raw")
+    noted = (await admin.get("/audit", params={"action": "job.reveal"})).json()["items"]
+    assert [one["target"]["job"] for one in noted] == [job]
+
+
 async def test_nobody_searches_by_what_they_may_not_see(
     viewer: httpx.AsyncClient, admin: httpx.AsyncClient, store: Store
 ) -> None:

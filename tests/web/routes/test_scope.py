@@ -95,6 +95,9 @@ async def test_jobs_of_a_flow_in_other_queues_are_left_out(scoped: httpx.AsyncCl
     [top] = await store.add("top", queue="secret", id="upper", children=1)
     await store.add("k", queue="mail", id="below", parent=ParentRef("secret", top))
     assert (await scoped.get("/queues/mail/jobs/below")).json()["parent"] is None
+    raw = await scoped.get("/queues/mail/jobs/below?include=raw")
+    assert (raw.json()["raw"]["id"], raw.json()["raw"]["parent"]) == ("below", None)
+    assert "secret" not in raw.text
     why = (await scoped.get("/queues/mail/jobs/top/why")).text
     assert "secret" not in why
     removed = await scoped.delete("/queues/mail/jobs/top?children=true", headers={"If-Match": "*"})

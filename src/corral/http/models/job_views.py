@@ -21,6 +21,7 @@ from corral.http.models.jobs import (
     Why,
 )
 from corral.http.models.links import job_path
+from corral.http.rendering import encoded
 from corral.job import Job as StoredJob
 from corral.job import JobState
 from corral.monitor.objects import FlowNode as FlowRow
@@ -125,7 +126,7 @@ def _fields(row: JobRow, base: str, actions: Sequence[str], sees: Sees) -> dict[
 def job_of(
     detail: JobDetail, base: str, actions: Sequence[str] = (), *, effective: Mapping[str, msgspec.Raw] | None = None,
     deduplicated: bool | None = None, why: Why | None = None, attempts: Sequence[Attempt] | None = None,
-    flow: FlowNode | None = None, sees: Sees = everything,
+    flow: FlowNode | None = None, raw: msgspec.Raw = NULL, sees: Sees = everything,
 ) -> Job:  # fmt: skip
     """A job with its texts."""
     row = detail.row
@@ -154,7 +155,22 @@ def job_of(
         why=why,
         attempts=attempts,
         flow=flow,
+        raw=raw,
     )
+
+
+def raw_of(job: StoredJob, sees: Sees, hide: Callable[[str], str] | None) -> msgspec.Raw:
+    """A job's fields as the store has them. `hide`: takes what is sensitive out of a text; None: all may be seen."""
+    fields = msgspec.structs.asdict(job)
+    del fields["sizes"]  # nothing of it was cut
+    for name in ("data", "result", "progress"):
+        text = fields[name]
+        if text is not None and hide is not None:
+            fields[name] = hide(text)
+    fields["options"] = _named(job.options, sees)
+    if job.parent is not None and not sees(job.parent.queue):
+        fields["parent"] = None
+    return msgspec.Raw(encoded(fields))
 
 
 def _named(options: JobOptions, sees: Sees) -> JobOptions:

@@ -205,6 +205,8 @@ class Job(JobSummary):
     why: Why | None = None
     attempts: Sequence[Attempt] | None = None
     flow: FlowNode | None = None
+    raw: Json = field(default_factory=lambda: NULL)
+    """With `include=raw`: the fields as the store has them, texts whole, times in epoch milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

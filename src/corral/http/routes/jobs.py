@@ -1,9 +1,11 @@
 """Jobs: lists, searches, one job and its texts."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
+from msgspec import Raw
 from starlette.responses import PlainTextResponse, Response
 
 from corral.admin.rights import Permission
@@ -11,7 +13,7 @@ from corral.errors import JobNotFoundError, QueryError
 from corral.http.bodies import refused
 from corral.http.deps import Rate, allow, problem
 from corral.http.etags import etag_of, unchanged
-from corral.http.models.base import Listing, ScanInfo
+from corral.http.models.base import NULL, Listing, ScanInfo
 from corral.http.models.bodies import NoteBody, SearchBody
 from corral.http.models.defaults import effective
 from corral.http.models.documented import shown
@@ -21,6 +23,7 @@ from corral.http.models.job_views import (
     flow_of,
     job_of,
     json_or_text,
+    raw_of,
     state_of,
     summary_of,
     why_of,
@@ -209,8 +212,21 @@ async def rendered(
         detail, call.base, actions_of(row.state, call.rights, scheduled=row.schedule is not None),
         effective=effective(call.api.app, queue, row.name, detail.options), deduplicated=deduplicated, why=why,
         attempts=attempts_of(detail) if "attempts" in include else None, flow=flow, sees=call.sees,
+        raw=await _raw(call, queue, job_id) if "raw" in include else NULL,
     )  # fmt: skip
     return made, tag_of(detail)
+
+
+async def _raw(call: Caller, queue: str, job_id: str) -> Raw:
+    job = await call.api.monitor.kept(queue, job_id)
+    call.check_own(job.options.tags, queue, job_id)  # it may be another one than the moment before
+    hidden = raw_of(job, call.sees, partial(call.api.monitor.hidden, job=job))
+    if not await call.reveal():
+        return hidden
+    whole = raw_of(job, call.sees, None)
+    if whole != hidden:
+        await (await call.desk()).note("job.reveal", queue=queue, job=job_id)
+    return whole
 
 
 @router.get(
@@ -219,7 +235,7 @@ async def rendered(
 )  # fmt: skip
 async def get_job(
     call: Called, q: str, id: str,  # the name of the parameter
-    include: Annotated[str, Query(max_length=200, description="`why`, `attempts`, `flow`")] = "",
+    include: Annotated[str, Query(max_length=200, description="`why`, `attempts`, `flow`, `raw`")] = "",
 ) -> Response:  # fmt: skip
     """One job."""
     wanted = words(include, INCLUDES)
