@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from corral.http.home import Api
 from corral.http.live import feed, seats
+from corral.http.routes import events
 from corral.job import NewJob
 from corral.storage.port import Selection, Storage
 
@@ -157,6 +158,16 @@ async def test_a_ticket_opens_one_stream_without_a_header(
         await reader.next("counts")  # the ticket's topics, not those of the URL
     async with stream(f"{url}", f"counts&ticket={ticket}", token=None) as second:
         assert second.response.status_code == 401
+
+
+async def test_a_stream_by_ticket_is_a_short_one_because_nobody_can_look_at_its_token_again(
+    url: str, viewer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "CHECK", 0.01)
+    monkeypatch.setattr(events, "BY_TICKET_MS", 0)
+    ticket = (await viewer.post("/events/tickets", json={"topics": ["counts"]})).json()["ticket"]
+    async with stream(url, f"counts&ticket={ticket}", token=None) as reader:
+        assert "event: bye" in await reader.rest()
 
 
 async def test_an_invented_ticket_is_refused(anonymous: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """What happens, while it happens: server-sent events, and tickets for clients that cannot send headers."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -17,8 +18,12 @@ from corral.http.live.topics import MOST, topics_of
 from corral.http.models.base import Body, Time, moment
 from corral.http.problems import Problem
 from corral.http.tickets import LIFE_MS, issue
+from corral.timing import Millis
 
 router = APIRouter(tags=["live"])
+
+#: How long a stream by ticket lasts; then its client asks for another ticket.
+BY_TICKET_MS: Millis = 600_000
 
 
 class Wanted(Body):
@@ -64,14 +69,14 @@ async def follow(
     stream = Stream(wanted, who.sees, sees_operations=who.queues == ("*",))
     return Feed(
         home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats,
-        who=f"{who.method}:{who.sub}", still=lambda: _may_still(request, home, who),
+        who=f"{who.method}:{who.sub}", still=partial(_may_still, request, home, who, home.monitor.at()),
     )  # fmt: skip
 
 
-async def _may_still(request: Request, home: Api, who: Principal) -> bool:
+async def _may_still(request: Request, home: Api, who: Principal, began: Millis) -> bool:
     """Whether what the caller showed still lets them in, with the same queues. While nobody can say, it does."""
-    if TICKET in request.scope:  # it is used up; all that is known is when what it was given for runs out
-        return who.expires_at is None or who.expires_at > home.monitor.at()
+    if TICKET in request.scope:  # it is used up, and what it was given for may be revoked: its stream is a short one
+        return home.monitor.at() < min(began + BY_TICKET_MS, who.expires_at or began + BY_TICKET_MS)
     try:
         now = await home.recogniser.recognise(request)
     except Problem as problem:
