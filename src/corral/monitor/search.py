@@ -171,9 +171,7 @@ class Search:
             complete=spot is None and not self._deep.unread, cursor=None if spot is None else _write(spot),
             took_ms=round(self._took_ms(), 1),
         )  # fmt: skip
-        rows = tuple(
-            job_row(job, self._now, reveal=self._reveal, sensitive=self._sensitive) for job in found.jobs
-        )
+        rows = tuple(job_row(job, self._now, reveal=self._reveal, sensitive=self._sensitive) for job in found.jobs)
         return Jobs(items=rows, scan=scan, total=total)
 
     def _spent(self, found: Found) -> bool:
