@@ -99,7 +99,7 @@ async def test_settings_are_changed_only_over_the_version_that_was_seen(admin: h
     assert code_of(await admin.patch(f"/queues/{QUEUE}", json=change)) == (428, "precondition-required")
     old = (await admin.get(f"/queues/{QUEUE}")).headers["etag"]
     answer = await admin.patch(f"/queues/{QUEUE}", json=change, headers={"If-Match": old})
-    limit = {**change["rate_limit"], "limited_for_ms": None}
+    limit = {"max": 10, "duration_ms": 1000, "limited_for_ms": None}
     assert (answer.json()["global_concurrency"], answer.json()["rate_limit"]) == (3, limit)
     late = await admin.patch(f"/queues/{QUEUE}", json={"global_concurrency": 9}, headers={"If-Match": old})
     assert code_of(late) == (412, "precondition-failed")
