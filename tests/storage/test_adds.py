@@ -215,3 +215,12 @@ async def test_a_queue_whose_last_job_adds_another_one_is_not_idle(storage: Stor
     await tape.events()
     await end(storage, run, completed(new_job("b")))
     assert EventType.IDLE not in await tape.kinds()
+
+
+async def test_who_comes_after_the_ended_job_does_not_wait_for_one_of_its_id_that_is_kept_out(storage: Storage) -> None:
+    dedup = Dedup("only", keep_last=True)
+    await add(storage, new_job(id="owner", dedup=dedup, delay_ms=60_000), new_job(id="mine"))
+    run = await start_one(storage)
+    behind = new_job(id="behind", after=(After(QUEUE, "mine"),))
+    await end(storage, run, Completed("1", Keep(count=0), adds=(new_job(id="mine", dedup=dedup), behind)))
+    assert (await the(storage, "behind")).state is JobState.WAITING

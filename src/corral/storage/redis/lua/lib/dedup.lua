@@ -104,6 +104,6 @@ end
 -- Whether another job keeps this new one out: answers that one's id, or nil when the new one is added and owns the id.
 keep_out = function(q, job, id, due)
   local owner = owner_that_stays(q, job, id, due)
-  if owner then stands_for[q.base .. id] = q.base .. owner end
+  if owner and not stands_for[q.base .. id] then stands_for[q.base .. id] = q.base .. owner end
   return owner
 end

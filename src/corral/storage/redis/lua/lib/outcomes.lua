@@ -24,6 +24,11 @@ end
 
 add_more = function(accepted)
   for _, one in ipairs(accepted) do
-    if one.adds and not one.missing then insert_all(one.adds, false) end
+    if one.adds and not one.missing then
+      -- Who comes after this id means the job that has just ended, also when a new one of the same id is kept out.
+      local own = queue.base .. one.id
+      stands_for[own] = own
+      insert_all(one.adds, false)
+    end
   end
 end
