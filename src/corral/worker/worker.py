@@ -346,9 +346,11 @@ class BaseWorker(Controls):
     async def _watch_end(self) -> None:
         began = time.monotonic()
         looked, finished = began, -1
+        pause = 0.02
         while True:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
             quiet = self.options.burst and all([await fetcher.done() for fetcher in self.fetchers])
+            pause = 0.002 if quiet else 0.02  # the second look comes soon: a short burst would last twice as long
             if quiet and finished != self.reporter.finished:
                 # The last job of one queue may have let another one's go: each looks once more, and finds nothing.
                 looked, finished, quiet = time.monotonic(), self.reporter.finished, False
