@@ -2,9 +2,11 @@
 
 from corral.event import EventType
 from corral.job import JobState
+from corral.options import QueueSettings
+from corral.outcome import Completed
 from corral.storage.port import JobPatch, Storage
 
-from .helpers import QUEUE, T0, Tape, add, add_ids, new_job, new_token, served, start_one, tally, the, wish
+from .helpers import QUEUE, T0, Tape, add, add_ids, end, new_job, new_token, served, start_one, tally, the, wish
 
 
 async def test_data_is_replaced(storage: Storage) -> None:
@@ -91,3 +93,13 @@ async def test_what_is_not_there_is_not_named(storage: Storage) -> None:
     patches = [JobPatch(job_id="ghost", data="1"), JobPatch(job_id="a", data="2")]
     assert await storage.update(QUEUE, patches, now=T0) == ["a"]
     assert (await tally(storage)).waiting == 1
+
+
+async def test_a_job_that_goes_behind_others_of_its_capped_name_lets_them_go_first(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"welcome": 1}), now=T0)
+    await add(storage, *(new_job(one, priority=1) for one in "abc"))
+    run = await start_one(storage)
+    assert (await storage.claim(QUEUE, wish(5), now=T0)).jobs == ()  # both are over the cap
+    await end(storage, run, Completed())
+    await storage.update(QUEUE, [JobPatch(job_id="b", priority=1)], now=T0)
+    assert (await start_one(storage)).job.id == "c"

@@ -24,13 +24,15 @@ if before then return before end
 local WAITING = { waiting = true }
 
 -- Put a waiting job at the end of its new rank; answers whether `wait` had to be searched for it.
-local function change_priority(q, id, key, priority, gid)
+local function change_priority(q, id, key, priority, gid, name)
   call('HSET', key, 'priority', priority)
   local turn = gid and call('ZSCORE', q.ring, gid)
   local state, _, in_list = take_one(q, id, WAITING)
   if state then
     call('HDEL', key, 'hold')
     put_ready(q, id, priority, false, gid)
+    -- It may have come back for room that its name has: now another one that is set aside stands before it.
+    if call('EXISTS', q.held .. ':' .. (name or '')) == 1 then unhold_one(q, name or '') end
     -- Its only job was away for a moment: that does not cost the group its turn.
     if turn then call('ZADD', q.ring, 'XX', turn, gid) end
   end
@@ -50,7 +52,7 @@ local function patch(q, one, job)
   local key = q.base .. one.id
   local in_list = false
   if one.data then call('HSET', key, 'data', one.data) end
-  if one.priority then in_list = change_priority(q, one.id, key, one.priority, job.gid) end
+  if one.priority then in_list = change_priority(q, one.id, key, one.priority, job.gid, job.name) end
   if one.delay then change_delay(q, one.id, key, one.delay, job.name) end
   if one.detach then
     call('HDEL', key, 'parentKey', 'parent', 'again')
