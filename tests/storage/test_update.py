@@ -103,3 +103,13 @@ async def test_a_job_that_goes_behind_others_of_its_capped_name_lets_them_go_fir
     await end(storage, run, Completed())
     await storage.update(QUEUE, [JobPatch(job_id="b", priority=1)], now=T0)
     assert (await start_one(storage)).job.id == "c"
+
+
+async def test_a_job_that_is_over_its_names_cap_may_be_put_before_the_one_that_came_back(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"welcome": 1}), now=T0)
+    await add(storage, *(new_job(one, priority=5) for one in "abc"))
+    run = await start_one(storage)
+    assert (await storage.claim(QUEUE, wish(5), now=T0)).jobs == ()
+    await end(storage, run, Completed())  # "b" comes back
+    await storage.update(QUEUE, [JobPatch(job_id="c", priority=1)], now=T0)
+    assert (await start_one(storage)).job.id == "c"

@@ -12,7 +12,7 @@ from corral.options import priority_rank
 from corral.storage.port import JobPatch, Selection
 from corral.storage.sqlite import dedup
 from corral.storage.sqlite.add import add_what_ends_bring
-from corral.storage.sqlite.ending import delete, fail_pending
+from corral.storage.sqlite.ending import delete, fail_pending, serve_again
 from corral.storage.sqlite.flows import back_again, child_removed, detach, find_pk, waits_again
 from corral.storage.sqlite.groups import enter
 from corral.storage.sqlite.settle import cancelled
@@ -256,6 +256,9 @@ def _patch(unit: Unit, queue: QueueRow, patch: JobPatch, pk: int, row: Row, now:
         if state in (WAITING, HELD, GROUPED):
             values = (priority_rank(patch.priority), queue.take(), pk)
             unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ? WHERE pk = ?", values)
+            # It, or another one in its place, may be the next of its name: the claim looks at one more set aside.
+            if name in queue.info.name_concurrency or name in queue.info.name_limits:
+                serve_again(unit, queue, name, 1, now)
     if patch.delay_ms is not UNSET and state == DELAYED:
         due = now + patch.delay_ms
         unit.db.execute("UPDATE corral_job SET k1 = ?, k2 = ?, ready_at = ? WHERE pk = ?", (due, queue.take(), due, pk))
