@@ -1,7 +1,7 @@
 """The checks on queues, workers and schedules. Pure: facts in, checks out, each with its remedy."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from corral.checks.objects import Check, Facts, Verdict
 from corral.monitor.words import share, span
@@ -102,8 +102,8 @@ def _any(handlers: tuple[str, ...], lacking: list[str]) -> bool:
     return all(f"{name.partition('/')[0]}/*" in handlers for name in lacking)
 
 
-def _names(names: object) -> str:
-    every = [str(name) for name in names]  # type: ignore[attr-defined]  # any iterable of texts
+def _names(names: Iterable[str]) -> str:
+    every = list(names)
     return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")
 
 
