@@ -3,13 +3,14 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from corral.job import ParentRef
 from corral.options import Dedup
 from corral.outcome import Completed, Crashed, Failed, Outcome, Released, Retried
 from corral.storage.connect import connect
 from corral.storage.port import Storage
 
-from .helpers import LEASE, QUEUE, T0, add, end, start, start_one, tally
-from .test_dedup import every_mode, job, lasting_mode, offer, owner
+from .helpers import LEASE, QUEUE, T0, add, end, new_job, served, start, start_one, tally
+from .test_dedup import REPLACE, every_mode, job, lasting_mode, offer, owner
 
 
 @every_mode
@@ -51,3 +52,10 @@ async def test_no_id_stays_taken_after_all_its_jobs_have_ended(storage: Storage,
     assert (await tally(storage)).waiting == 0
     assert await owner(storage, now=now) is None
     assert await add(storage, job("last", dedup), now=now) == ["last"]
+
+
+async def test_jobs_of_the_same_call_stand_before_a_parent_that_a_replacement_lets_go(storage: Storage) -> None:
+    parent = ParentRef(QUEUE, "parent")
+    await storage.add([new_job("parent", children=1), job("old", REPLACE, delay_ms=5_000, parent=parent)], now=T0)
+    await storage.add([new_job("p1"), new_job("p2"), job("new", REPLACE, delay_ms=5_000), new_job("p3")], now=T0 + 1)
+    assert await served(storage, now=T0 + 2) == ["p1", "p2", "parent", "p3"]

@@ -126,6 +126,9 @@ local function insert_all(group, short)
     if q ~= last then
       if last then flush(last, plain) end
       plain, last = {}, q
+    elseif (job.dedup or job.after) and #plain > 0 then
+      flush(last, plain) -- this one may let a parent go, or fail at once: those before it stand first
+      plain = {}
     end
     counters[job.queue] = counters[job.queue] + 1
     local id, fresh, kept_out = insert(q, job, counters[job.queue], plain)
