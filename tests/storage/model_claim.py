@@ -121,7 +121,8 @@ class Claiming:
                 may.add(until)
                 if not self.loose and not group.waits_for_somebody(self.group_limits, self.running_of(name)):
                     must.add(until)
-        for name in {job.name for job in self.among(WAITING)} & self.name_limits.keys():
+        # A store may look once more at the end of a name's window although the last of its jobs has just started.
+        for name in self.name_limits:
             until = self.of_names[name].full_until(self.name_limits[name], now)
             if until is not None:
                 may.add(until)
