@@ -342,3 +342,14 @@ async def test_the_lease_lasts_from_the_claim(storage: Storage) -> None:
     await storage.claim(QUEUE, wish(token=new_token(), lease_ms=LEASE), now=T0 + 500)
     assert (await storage.recover(QUEUE, now=T0 + 500 + LEASE - 1)).requeued == ()
     assert (await storage.recover(QUEUE, now=T0 + 500 + LEASE + 1)).requeued == ("a",)
+
+
+async def test_of_a_capped_name_one_set_aside_goes_before_newer_ones_when_another_expires(storage: Storage) -> None:
+    await storage.configure(QUEUE, QueueSettings(name_concurrency={"slow": 1}), now=T0)
+    await add(storage, new_job("runs", "slow"))
+    run = await start_one(storage)
+    await add(storage, new_job("dies", "slow", options=JobOptions(lifespan_ms=100)), new_job("older", "slow"))
+    assert await served(storage) == []  # both are set aside
+    await end(storage, run, Completed(), now=T0 + 1)
+    await add(storage, new_job("newer", "slow"), now=T0 + 2)
+    assert await served(storage, now=T0 + 200) == ["older"]

@@ -97,6 +97,15 @@ local function pop(q, count, scores)
   return ids
 end
 
+-- Put the last of those that were popped back where they stood.
+local function put_back(q, ids, from, scores)
+  for i = #ids, from, -1 do
+    local id = ids[i]
+    if scores[id] then call('ZADD', q.prioritized, scores[id], id) else call('RPUSH', q.wait, id) end
+    ids[i] = nil
+  end
+end
+
 -- How many jobs of each capped name run. Node's are counted too, so this asks the jobs themselves.
 local function running_by_name(q)
   local running = {}
@@ -107,6 +116,9 @@ local function running_by_name(q)
   return running
 end
 
+-- Whether a job is past its time.
+local function is_over(seen) return seen.exp and tonumber(seen.exp) and tonumber(seen.exp) <= now end
+
 -- Why a job that came out of the queue does not run; nil when it does.
 local function pass_over(q, id, fields, seen)
   if fields.err then -- the key is not a hash
@@ -115,7 +127,7 @@ local function pass_over(q, id, fields, seen)
     return 'orphan'
   elseif seen.defa and not seen.mild then
     fail_stored(q, id, seen.defa, 'waiting')
-  elseif seen.exp and tonumber(seen.exp) and tonumber(seen.exp) <= now then
+  elseif is_over(seen) then
     tell(q, 'expired', 'jobId', id, 'name', seen.name or '')
     fail_stored(q, id, 'expired', 'waiting')
   else
@@ -137,6 +149,9 @@ local function choose(q, count)
       local fields = redis.pcall('HGETALL', base .. id)
       local seen = fields.err and {} or glance(fields)
       local name = seen.name or ''
+      -- One that fails here makes room for the next of its name that is set aside, which may stand before the others.
+      local ends = limits and limits[name] and (seen.defa or is_over(seen))
+      if ends then put_back(q, ids, i + 1, scores) end
       if pass_over(q, id, fields, seen) then
         passed = passed + 1
       elseif limits and limits[name] and (running[name] or 0) >= limits[name] then
@@ -148,6 +163,7 @@ local function choose(q, count)
         if seen.exp or seen.hold or seen.cancel then call('HDEL', base .. id, 'exp', 'hold', 'cancel') end
         chosen[#chosen + 1] = { id, seen.ats and whole(seen.ats) + 1 or 1, told(q, id, fields), name }
       end
+      if ends then break end
     end
     if passed >= PASS_OVER then return chosen, #chosen == 0 end
   end
