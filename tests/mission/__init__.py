@@ -1,0 +1,1 @@
+"""The mission: every line of the four platforms' checklist, and the tests that show it."""
