@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ import trustme
 
 from corral.storage.connect import connect
 from corral.storage.port import Storage
+from tests.outbox.postgres import programs, server
 
+from .databases import KINDS, fresh_postgres
 from .post_office import PostOffice, post_office
 
 
@@ -57,3 +59,21 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The place of a PostgreSQL server's socket."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed: initdb is neither on PATH nor in /usr/lib/postgresql")
+    with server(folder) as place:
+        yield place
+
+
+@pytest.fixture(params=KINDS)
+def app_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database of the application's, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'app.db'}"
+    return fresh_postgres(request.getfixturevalue("postgres"))

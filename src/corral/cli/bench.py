@@ -13,22 +13,8 @@ from corral.cli.store import run
 from corral.cli.values import duration
 from corral.errors import ConfigError
 
-_SIZE = re.compile(r"(\d+)\s*(b|kb|mb)?", re.IGNORECASE)
-_FACTOR = {"b": 1, "kb": 1_000, "mb": 1_000_000}
 _CLAIM = re.compile(r"\s*([a-z_0-9]+)\s*(<=|>=|<|>)\s*([\d.]+)\s*(ms|s)?\s*")
 _SIGNS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
-
-
-def size(text: str) -> int:
-    """Bytes: `256B`, `4KB`, or a number.
-
-    Raises:
-        ConfigError: anything else.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise ConfigError(f"{text!r} is not a size; write 256B or 4KB")
-    return int(found[1]) * _FACTOR[(found[2] or "b").lower()]
 
 
 def claims(text: str) -> list[tuple[str, str, float]]:

@@ -72,6 +72,7 @@ WORKERS = (
     Column("up_s", "UP", span, True),
     Column("seen_s", "SEEN", span, True),
     Column("version", "VERSION", rank=2),
+    Column("tags", "TAGS", rank=4, wrap=True),
 )
 FAILURES = (
     Column("fingerprint", "FINGERPRINT"),

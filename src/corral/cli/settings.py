@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from corral.app.place import redis_url
-from corral.cli.values import duration
+from corral.cli.values import duration, size
 from corral.errors import ConfigError, UnknownOptionError
 
 FILE = "corral.toml"
@@ -23,6 +23,10 @@ def _seconds(value: object) -> object:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86_400)]
+
+
+def _bytes(value: object) -> object:
+    return size(value) if isinstance(value, str) else value
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -63,6 +67,10 @@ class Settings(BaseSettings):
     retention_hours: Annotated[float, Field(ge=0, le=87_600)] | None = Field(
         None, validation_alias=AliasChoices("CORRAL_RETENTION_HOURS", "JOB_RETENTION_HOURS")
     )
+    max_rss: Annotated[int, BeforeValidator(_bytes), Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    executor: Literal["async", "thread", "process"] = "async"
+    tags: str | None = None
     health_port: Port | None = None
     metrics_port: Port | None = None
     listen: str = "127.0.0.1"

@@ -12,6 +12,8 @@ from corral.timing import duration as duration  # one of the things people type
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?", re.IGNORECASE)
+_FACTOR = {"b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _PAIR = re.compile(r"([^=:\s{}\[\]\"]+)(:?=)(.*)", re.DOTALL)
 
 
@@ -87,6 +89,33 @@ def keep(text: str) -> Keep:
     if len(counts) > 1 or len(ages) > 1:
         raise ConfigError(f"{text!r} is not a retention; write 100, 24h or 100,24h")
     return Keep(age=ages[0] if ages else None, count=counts[0] if counts else None)
+
+
+def size(text: str) -> int:
+    """Bytes: `256B`, `4KB`, `512MB`, `1.5GB`, or a number.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is not a size; write 256B, 4KB or 512MB")
+    return round(float(found[1]) * _FACTOR[(found[2] or "b").lower()])
+
+
+def tags(text: str) -> tuple[tuple[str, str], ...]:
+    """`zone=eu,rack=7`: names and values.
+
+    Raises:
+        ConfigError: a part without a name and a sign of equality.
+    """
+    found = []
+    for part in text.split(","):
+        name, sign, value = part.strip().partition("=")
+        if not name or not sign:
+            raise ConfigError(f"{part.strip()!r} is not a tag; write zone=eu")
+        found.append((name, value))
+    return tuple(found)
 
 
 def payload(words: tuple[str, ...]) -> object:

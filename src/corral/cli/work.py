@@ -26,6 +26,7 @@ from corral.cli.settings import Settings
 from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, STOP
 from corral.cli.text import visible
+from corral.cli.values import tags
 from corral.errors import QueueNotFoundError
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
@@ -97,6 +98,10 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         max_jobs=job.max_jobs,
         max_time=job.max_time,
         run_schedules=job.schedules,
+        max_rss=settings.max_rss,
+        threads=settings.threads,
+        executor=settings.executor,
+        tags=tags(settings.tags) if settings.tags else (),
     )
     alerts = read_alerts()
     async with app, AsyncExitStack() as stack:

@@ -16,12 +16,12 @@ from corral.cli.settings import Settings
 from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
 from corral.cli.supervise import INSTANCE, Plan, Supervisor
-from corral.cli.values import duration
+from corral.cli.values import duration, size, tags
 from corral.errors import ConfigError
 
 FLAGS = (
     "queues", "concurrency", "name", "shutdown_timeout", "stats_interval", "health_port", "metrics_port", "listen",
-    "health_file",
+    "health_file", "max_rss", "threads", "executor", "tags",
 )  # fmt: skip
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -45,6 +45,15 @@ def queue_slots(text: str) -> dict[str, int | None]:
     return slots
 
 
+def _tags(_: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str | None:
+    for one in given:
+        try:
+            tags(one)
+        except ConfigError as error:
+            raise click.BadParameter(str(error), param=param) from None
+    return ",".join(given) or None
+
+
 def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options that `worker` and `dev` have in common."""
     options = [
@@ -55,6 +64,14 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--burst", is_flag=True, help="Stop when nothing is left to do."),
         click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="Stop after so many jobs."),
         click.option("--max-time", callback=reads(duration), metavar="DURATION", help="Stop after this long."),
+        click.option("--max-rss", callback=reads(size), metavar="SIZE",
+                     help="Stop when the process holds more memory than this, such as 512MB."),
+        click.option("--threads", type=click.IntRange(1, 10_000), metavar="N",
+                     help="So many `def` handlers at once, over all queues; without it, as many as there are slots."),
+        click.option("--executor", type=click.Choice(("async", "thread", "process")),
+                     help="Handlers where they say (async), none in child processes (thread), or all of them."),
+        click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", callback=_tags,
+                     help="Shown beside the worker's name; may be given again."),
         click.option("--shutdown-timeout", callback=reads(duration), metavar="DURATION",
                      help="How long running jobs may take to finish when stopped (30s)."),
         click.option("--stats-interval", callback=reads(duration), metavar="DURATION",

@@ -31,6 +31,7 @@ def worker_row(worker: WorkerInfo, jobs: Sequence[Job], now: Millis) -> WorkerRo
         rss=worker.rss,
         lag_ms=worker.lag_ms,
         handlers=worker.handlers,
+        tags=worker.tags,
         jobs=tuple(job_row(job, now) for job in jobs),
     )
 

@@ -6,6 +6,7 @@ A job that is told to stop leaves the batch at once; the call itself is stopped 
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, cast
@@ -216,11 +217,13 @@ class Gathering:
             ticket = await self._batches.permits.acquire()
         finally:
             self._queued = False
+        turns = None if self.handler.asynchronous else self._batches.threads.turns
         try:
-            parts, self._waiting = self._waiting[: self._batch.size], self._waiting[self._batch.size :]
-            self._look_soon()
-            if parts:
-                await Call(self._batches, self.handler, self.group, parts).run(ticket)
+            async with turns or nullcontext():
+                parts, self._waiting = self._waiting[: self._batch.size], self._waiting[self._batch.size :]
+                self._look_soon()
+                if parts:
+                    await Call(self._batches, self.handler, self.group, parts).run(ticket)
         finally:
             ticket.release()
 

@@ -173,11 +173,17 @@ class Executor:
             return Snoozed(UNKNOWN_AFTER_MS)
         return unknown(job, error)
 
+    def _begin(self, run: Run, handler: Handler, chosen: Plan) -> None:
+        """The handler is about to be called, unless it has to wait for a thread: from here on its time counts."""
+        if handler.mode is Mode.PROCESS:
+            run.begun = True
+        elif handler.mode is not Mode.THREAD or self._threads.turns is None:
+            self._begin_now(run, chosen)
+
     @staticmethod
-    def _begin(run: Run, handler: Handler, chosen: Plan) -> None:
-        """The handler is about to be called: from here on its time counts."""
+    def _begin_now(run: Run, chosen: Plan) -> None:
         run.begun = True
-        if chosen.timeout is not None and handler.mode is not Mode.PROCESS:
+        if chosen.timeout is not None:
             loop = asyncio.get_running_loop()
             run.timer = loop.call_later(chosen.timeout, run.stop, JobTimeoutError(chosen.timeout))
 
@@ -213,6 +219,13 @@ class Executor:
             if self.batches is None:
                 raise RegistrationError(f"batch handler {handler.name!r} was registered after its worker had started")
             return await self.batches.join(run, handler, context, data, chosen.timeout)
+        if handler.mode is Mode.THREAD and self._threads.turns is not None:
+            async with self._threads.turns:
+                self._begin_now(run, chosen)
+                return await self._invoke_here(run, handler, context, data)
+        return await self._invoke_here(run, handler, context, data)
+
+    async def _invoke_here(self, run: Run, handler: Handler, context: JobContext, data: object) -> object:
         if handler.needs:
             return await self._invoke_with_services(run, handler, context, data)
         if handler.mode is Mode.ASYNC:

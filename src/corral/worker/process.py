@@ -26,13 +26,13 @@ class Process:
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], pass_fds: tuple[int, ...] = (),
-        stdin: int = subprocess.DEVNULL, quiet: bool = False,
+        stdin: int = subprocess.DEVNULL, quiet: bool = False, output: int | None = None, cwd: str | None = None,
     ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
-        output = subprocess.DEVNULL if quiet else None
-        self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
+        output = subprocess.DEVNULL if quiet else output  # None: where the worker's own goes
+        self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter or a program the operator named, no shell
             command, env=env, stdin=stdin, stdout=output, stderr=output, close_fds=True, pass_fds=pass_fds,
-            start_new_session=True,
+            start_new_session=True, cwd=cwd,
         )  # fmt: skip
         self.exited: asyncio.Future[int] = self._loop.create_future()
         self._watch()

@@ -58,9 +58,14 @@ class _Thread:
 
 
 class Threads:
-    """A pool that grows on demand; the worker's slots bound it. Daemons: a stuck one cannot hold up the exit."""
+    """A pool that grows on demand; the worker's slots bound it. Daemons: a stuck one cannot hold up the exit.
 
-    def __init__(self) -> None:
+    `turns` bounds how many handlers may be in one, where that was asked for. What a handler runs beside itself (its
+    steps) takes none: it would wait for the turn of the handler that waits for it.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.turns = None if limit is None else asyncio.Semaphore(limit)
         self._idle: list[_Thread] = []
         self._made = 0
         self.abandoned = 0  #: threads given up so far: a leak worth showing

@@ -4,9 +4,14 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from corral.errors import ConfigError
+
 _STATM = Path("/proc/self/statm")
+#: A worker's tags go along with each of its beats.
+TAGS, TAG_LENGTH = 20, 100
 
 
 def memory() -> int:
@@ -37,3 +42,23 @@ class Vitals:
             self._looked_at = now
             self._seen = memory(), round(lag * 1000)
         return self._seen
+
+
+def check_count(value: object, what: str) -> int:
+    """Raises: ConfigError unless it is a whole number of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{what} must be a whole number of 1 or more, not {value!r}", key=what)
+    return value
+
+
+def check_tags(tags: Sequence[tuple[str, str]]) -> None:
+    """Raises: ConfigError for more than 20 tags, one that is named twice, and names or values that cannot be shown."""
+    if len(tags) > TAGS:
+        raise ConfigError(f"a worker may have {TAGS} tags, not {len(tags)}", key="tags")
+    if len({name for name, _ in tags}) < len(tags):
+        raise ConfigError("a worker's tags must differ in their names", key="tags")
+    for name, value in tags:
+        if not name or max(len(name), len(value)) > TAG_LENGTH or not (name + value).isprintable():
+            raise ConfigError(
+                f"tag {name!r} must have a name, and up to {TAG_LENGTH} printable characters each", key="tags"
+            )

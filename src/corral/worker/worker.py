@@ -37,13 +37,14 @@ from corral.worker.keeper import Keeper
 from corral.worker.middleware import Middleware
 from corral.worker.orders import Orders
 from corral.worker.permits import Permits
+from corral.worker.places import ExecutorKind, check_executor, housed
 from corral.worker.recorder import FLUSH_SECONDS, Recorder
 from corral.worker.report import Reporter
 from corral.worker.run import Run
 from corral.worker.services import Providers
 from corral.worker.threads import Threads
 from corral.worker.upkeep import Recovery, Stats, every, sweep
-from corral.worker.vitals import Vitals
+from corral.worker.vitals import Vitals, check_count, check_tags, memory
 from corral.worker.watch import Watcher
 from corral.worker.wire import in_child
 
@@ -52,6 +53,8 @@ logger = logging.getLogger("corral.worker")
 GRACEFUL, ABANDONED = 0, 9
 #: How often queues are looked at whose pause may be over.
 PAUSES_SECONDS = 4.0
+#: How often the memory is looked at, where there is a limit: it costs 15 µs.
+MEMORY_SECONDS = 1.0
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
@@ -73,6 +76,10 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     sweep: bool = True  #: enforce retention on idle queues
     child_memory: int | None = None  #: bytes of address space of each child process
     child_env: tuple[tuple[str, str], ...] = ()  #: variables for child processes, beside the few they inherit
+    max_rss: int | None = None  #: stop gracefully when the process holds more bytes of memory; looked at each second
+    threads: int | None = None  #: `def` handlers at once, over all queues; None: as many as there are slots
+    executor: ExecutorKind = "async"  #: "thread": nothing in child processes; "process": everything that can be
+    tags: tuple[tuple[str, str], ...] = ()  #: what listings show beside the name
 
     def __post_init__(self) -> None:
         if self.lease < 0.2:
@@ -88,6 +95,15 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
             )
         if isinstance(self.max_crashes, bool) or not isinstance(self.max_crashes, int) or self.max_crashes < 1:
             raise ConfigError(f"max_crashes must be 1 or more, not {self.max_crashes!r}", key="max_crashes")
+        if self.max_rss is not None and self.max_rss <= memory():
+            raise ConfigError(
+                f"max_rss must be above the {memory():,} bytes that the process holds already, not {self.max_rss:,}",
+                key="max_rss",
+            )
+        if self.threads is not None:
+            check_count(self.threads, "threads")
+        check_executor(self.executor)
+        check_tags(self.tags)
 
 
 #: Told of its worker: when it takes jobs, or when it stops taking them.
@@ -107,7 +123,7 @@ class BaseWorker(Controls):
     ) -> None:  # fmt: skip
         self.options = options
         self.storage = storage
-        self.lanes = tuple(lanes)
+        self.lanes = tuple(housed(lane, options.executor) for lane in lanes)
         host = socket.gethostname()
         self.name = options.name or f"{host}-{os.getpid()}"
         self.id = f"{self.name}-{secrets.token_hex(4)}"
@@ -132,7 +148,7 @@ class BaseWorker(Controls):
         self.reporter = Reporter(self._hooks)
         self.reporter.watchers = tuple(watchers)
         self.recorder = self.reporter.recorder = Recorder(storage)
-        self.threads = Threads()
+        self.threads = Threads(options.threads)
         self._children: Children | None = None
         self._running: dict[Token, dict[str, Run]] = {}
         self.fetchers: list[Fetcher] = []
@@ -309,6 +325,8 @@ class BaseWorker(Controls):
             self._spawn(self._scheduler.run(self._stop))
         if options.burst or options.max_jobs is not None or options.max_time is not None:
             self._spawn(self._watch_end())
+        if options.max_rss is not None:
+            self._spawn(every(MEMORY_SECONDS, self._watch_memory, "the limit of memory"))
 
     async def _resume_due(self) -> None:
         await resume_due(self.storage)
@@ -363,6 +381,12 @@ class BaseWorker(Controls):
                 self.stop()
                 return
 
+    async def _watch_memory(self) -> None:
+        held, most = memory(), self.options.max_rss
+        if most is not None and held > most and not self.stopping:
+            logger.warning("the worker holds %s bytes of memory, more than %s: it stops", f"{held:,}", f"{most:,}")
+            self.stop()
+
     async def _finish(self) -> int:
         """Let running jobs end in time, hand back the rest, and leave nothing behind. Others who ask wait too."""
         async with self._closing:
@@ -412,7 +436,7 @@ class BaseWorker(Controls):
             queues=tuple(lane.queue for lane in self.lanes), slots=sum(slots), slots_of=tuple(slots),
             quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, started_at=self._started_at,
             running=sum(fetcher.running for fetcher in self.fetchers),
-            handlers=self._handlers,
+            handlers=self._handlers, tags=self.options.tags,
         )  # fmt: skip
 
     def _child_pool(self) -> Children:

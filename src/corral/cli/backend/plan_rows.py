@@ -79,6 +79,7 @@ def worker_row(row: WorkerRow) -> dict[str, object]:
         "seen_at": iso(row.seen_at),
         "seen_s": seconds(row.silent_ms),
         "version": row.version,
+        "tags": [f"{name}={value}" for name, value in row.tags],
         "jobs": [
             {"queue": job.queue, "id": job.id, "name": job.name, "run_s": seconds(job.run_ms)} for job in row.jobs
         ],

@@ -90,6 +90,7 @@ def worker_row(worker: Json) -> dict[str, object]:
         "seen_at": worker["beat_at"],
         "seen_s": worker["silent_seconds"],
         "version": worker["version"],
+        "tags": [f"{name}={value}" for name, value in of(worker, "tags").items()],
         "jobs": [
             {"queue": job["queue"], "id": job["id"], "name": job["name"], "run_s": since(job["started_at"])}
             for job in items(worker, "jobs")

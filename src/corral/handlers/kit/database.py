@@ -161,7 +161,7 @@ class Database:
     async def _opened(self) -> AsyncEngine:
         if self._engine is None:
             raise ConfigError(
-                "the database is not open: database.attach(app) opens it with the worker, `async with database` at once",
+                "the database is not open: database.attach(app) opens it with the worker, `async with database` now",
                 key="database",
             )
         if len(self._ready) < len(self._schemas):  # somebody came with tables after it was opened

@@ -33,6 +33,7 @@ class Worker:
             "queues": {"email": {"slots": 5}}, "slots": 5, "busy": 5, "jobs": [],
             "started_at": "2026-11-20T05:13:25.000Z", "beat_at": "2026-11-23T05:13:24.000Z", "silent_seconds": 1.2,
             "version": "0.9.0", "rss_bytes": 220200960, "loop_lag_ms": 3, "handlers": ["email/welcome"],
+            "tags": {"zone": "eu-1"},
         }
     )  # fmt: skip
     id: str
@@ -54,6 +55,8 @@ class Worker:
     rss_bytes: int | None
     loop_lag_ms: int | None
     handlers: Sequence[str]
+    tags: Mapping[str, str]
+    """What it was started with: `--tag zone=eu-1`."""
     links: Mapping[str, str]
 
 
@@ -135,5 +138,6 @@ def worker_of(row: WorkerRow, base: str, queues: Sequence[str]) -> Worker:
         started_at=moment(row.started_at), beat_at=moment(row.seen_at), silent_seconds=row.silent_ms / 1000,
         version=row.version, rss_bytes=row.rss or None, loop_lag_ms=row.lag_ms,
         handlers=[one for one in row.handlers if one.partition("/")[0] in shown],
+        tags=dict(row.tags),
         links={"self": here, "quiet": f"{here}/quiet", "stop": f"{here}/stop"},
     )  # fmt: skip
