@@ -241,16 +241,21 @@ class TiedModel(Model):
             job.reason = None  # its wording is the adapter's
             self._finish(job, FAILED, now)
             return
-        spent = next((tie for tie in failed if tie.policy is ParentPolicy.CONTINUE), None)
-        if spent is not None:
-            spent.policy = ParentPolicy.IGNORE
+        if any(tie.policy is ParentPolicy.CONTINUE for tie in failed):
             self._let_go(job, now)
 
     def _look_at(self, job: Record, now: Millis) -> None:
         if job.state is PARKED and not job.pending:
             self._let_go(job, now)
 
+    def _spend(self, job: Record) -> None:
+        """Failures that have let a job go on do not do so again."""
+        for tie in job.ties.values():
+            if tie.state is FAILED and tie.policy is ParentPolicy.CONTINUE:
+                tie.policy = ParentPolicy.IGNORE
+
     def _let_go(self, job: Record, now: Millis) -> None:
+        self._spend(job)
         self._back(job, now + job.later if job.later else None)
         job.later = 0
         self.let_go.append(job)
@@ -265,6 +270,7 @@ class TiedModel(Model):
                 job.state, job.token = PARKED, None
                 self._hear(job, now)
             else:
+                self._spend(job)
                 self._back(job)
             return False
         if stopped or isinstance(outcome, Failed | Retried):

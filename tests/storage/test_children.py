@@ -334,3 +334,27 @@ async def test_thousands_of_lean_children_come_whole(storage: Storage) -> None:
     assert set(lean.completed.values()) == {""}
     assert len(lean.completed) + len(lean.pending) == 5_600
     assert len(lean.pending) == 28
+
+
+async def test_a_failure_that_let_its_parent_go_on_does_not_do_so_again(storage: Storage) -> None:
+    await storage.add(family("a", policy=ParentPolicy.CONTINUE), now=T0)
+    await end(storage, await start_one(storage, queue=KIDS), Failed("no"))
+    parent = await start_one(storage)
+    await storage.add([new_job("later", queue=KIDS, parent=ParentRef(QUEUE, "parent"))], now=T0 + 1)
+    await end(storage, parent, Parked(), now=T0 + 2)
+    assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
+    assert await run_through(storage, Completed(), queue=KIDS, now=T0 + 3) == "later"
+    assert await served(storage, now=T0 + 4) == ["parent"]
+
+
+async def test_failures_while_the_parent_ran_let_it_go_on_once(storage: Storage) -> None:
+    await storage.add(family("a", "b", policy=ParentPolicy.CONTINUE), now=T0)
+    first, second = await start(storage, 2, queue=KIDS)
+    await end(storage, first, Failed("no"))
+    parent = await start_one(storage)
+    await end(storage, second, Failed("no"))
+    await end(storage, parent, Parked(), now=T0 + 1)
+    again = await start_one(storage, now=T0 + 1)
+    await storage.add([new_job("later", queue=KIDS, parent=ParentRef(QUEUE, "parent"))], now=T0 + 2)
+    await end(storage, again, Parked(), now=T0 + 3)
+    assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN

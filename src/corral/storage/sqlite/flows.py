@@ -37,6 +37,7 @@ _TIE = "INSERT OR IGNORE INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?) RETURNIN
 
 
 #: What a failure meant may have been spent: it is what was asked for at first again.
+_SPENT = "UPDATE corral_child SET policy = 'ignore' WHERE parent = ? AND state = 5 AND policy = 'continue'"
 _AGAIN = (
     "UPDATE corral_child SET state = 0, value = NULL, policy = coalesce("
     "(SELECT policy FROM corral_after WHERE before = child AND job = parent), "
@@ -272,19 +273,22 @@ def _parked(unit: Unit, parent: int, now: Millis) -> list[_Fallout]:
     if row is None or row[0] != CHILDREN:
         return []
     sql = (
-        "SELECT child, id, policy, value FROM corral_child "
+        "SELECT id, policy, value FROM corral_child "
         "WHERE parent = ? AND state = 5 AND policy IN ('fail', 'continue') ORDER BY policy DESC LIMIT 1"
     )
     found = unit.row(sql, (parent,))
     if found is None:
         return []
-    child, child_id, policy, reason = found
+    child_id, policy, reason = found
     if policy == ParentPolicy.FAIL:
         return _fail_parent(unit, parent, f"child {child_id} failed: {reason}", now)
-    # Spent: or a parent that parks again for its other children would never rest.
-    unit.db.execute("UPDATE corral_child SET policy = 'ignore' WHERE parent = ? AND child = ?", (parent, child))
     release(unit, parent, now)
     return []
+
+
+def spend(unit: Unit, parent: int) -> None:
+    """A parent goes on: failures that let it do so count no more, or one that parks again would never rest."""
+    unit.db.execute(_SPENT, (parent,))
 
 
 def release(unit: Unit, parent: int, now: Millis) -> None:
@@ -292,6 +296,7 @@ def release(unit: Unit, parent: int, now: Millis) -> None:
     row = unit.row("SELECT queue, id, name, state, priority, later, gid FROM corral_job WHERE pk = ?", (parent,))
     if row is None or row[3] != CHILDREN:
         return
+    spend(unit, parent)
     queue = unit.by_pk(row[0])
     later = row[5]
     due = now if later is None else now + later if later >= 0 else -later

@@ -12,7 +12,7 @@ from corral.storage.sqlite import dedup
 from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import idle, retain, serving_order, to_front, to_later, unhold
 from corral.storage.sqlite.failures import note_failure
-from corral.storage.sqlite.flows import ended_badly, ended_well, parked_parent
+from corral.storage.sqlite.flows import ended_badly, ended_well, parked_parent, spend
 from corral.storage.sqlite.groups import ended as run_ended
 from corral.storage.sqlite.groups import lengthen
 from corral.storage.sqlite.limits import hold_on
@@ -271,6 +271,7 @@ def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
     queue.tell(EventType.WAITING_CHILDREN, now, _id(row), row[_NAME])
     # Asked again: a child may have ended in this very batch, after the rows were read.
     if not unit.number("SELECT pending FROM corral_job WHERE pk = ?", (row[_PK],)):
+        spend(unit, row[_PK])
         to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], 0, now)
         return
     unit.db.execute("UPDATE corral_job SET state = 3, k1 = ?, k2 = pk, token = NULL WHERE pk = ?", (now, row[_PK]))
