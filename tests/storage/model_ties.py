@@ -3,6 +3,7 @@
 Who waits for whom is kept on the one that waits: a table of `Tie`s by id. How many are pending is counted, not kept.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,9 @@ class TiedModel(Model):
         self.keys: dict[str, Key] = {}
         self.kinds: dict[str, Kind] = {}
         self.brings: list[NewJob] = []
+        self.news: deque[tuple[Record, Record]] = deque()  #: who is still to hear of whose end
+        self.telling = False
+        self.fallen: list[Record] = []  #: what retention drops for those that have failed
         self.kept: set[JobId] = set()  #: of those: what deduplication kept
         self.let_go: list[Record] = []  #: in this step
 
@@ -180,9 +184,16 @@ class TiedModel(Model):
         super()._finish(job, state, now, keep)
         dropped = [one for one in before if one.id not in self.jobs]
         self._free(job, now)
-        for other in self._waiting_for(job):
-            self._hear_of(other, job, now)
-        for one in dropped if state is FAILED else ():
+        self.news += [(other, job) for other in self._waiting_for(job)]
+        self.fallen += dropped if state is FAILED else []
+        if self.telling:
+            return  # those who hear of it at first hand come before those who hear of what it brings about
+        self.telling = True
+        while self.news:
+            self._hear_of(*self.news.popleft(), now)
+        self.telling = False
+        fallen, self.fallen = self.fallen, []
+        for one in fallen:
             self._dropped(one, now)
 
     def _hear_of(self, other: Record, job: Record, now: Millis) -> None:

@@ -358,3 +358,20 @@ async def test_failures_while_the_parent_ran_let_it_go_on_once(storage: Storage)
     await storage.add([new_job("later", queue=KIDS, parent=ParentRef(QUEUE, "parent"))], now=T0 + 2)
     await end(storage, again, Parked(), now=T0 + 3)
     assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
+
+
+async def test_those_who_wait_for_a_job_itself_hear_of_its_failure_before_those_who_wait_for_its_parent(
+    storage: Storage,
+) -> None:
+    parent = ParentRef(QUEUE, "parent", ParentPolicy.FAIL)
+    await storage.add([new_job("parent", children=1), new_job("kid", parent=parent)], now=T0)
+    await storage.add([new_job("other", delay_ms=10_000)], now=T0)
+    after = (
+        After(QUEUE, "other"),
+        After(QUEUE, "parent", ParentPolicy.CONTINUE),
+        After(QUEUE, "kid", ParentPolicy.FAIL),
+    )
+    await storage.add([new_job("last", after=after)], now=T0)
+    await end(storage, await start_one(storage), Failed("no"))
+    last = await the(storage, "last")
+    assert (last.state, last.failed_reason) == (JobState.FAILED, "child kid failed: no")
