@@ -7,13 +7,16 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop check format bench torture torture-sqlite torture-redis torture-rates power-cut docs clean venv
+.PHONY: help demo mission test interop check format bench torture torture-sqlite torture-redis torture-rates power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.has-demo ## run a platform on a SQLite file and watch it; ONCE=1 ends by itself; PLATFORM=teamspark
-	$(BIN)/python -m examples.$(PLATFORM).demo $(if $(ONCE),--once)
+demo: $(VENV)/.has-demo-$(PLATFORM) ## run a platform on a SQLite file (or CORRAL_URL) and watch it; ONCE=1 ends by itself; PLATFORM=teamspark
+	$(BIN)/python -m examples.demo $(PLATFORM) $(if $(ONCE),--once) $(ARGS)
+
+mission: $(VENV)/.has-test ## write docs/mission.md: what the platforms promise, and the tests that show it
+	$(BIN)/python -m tests.mission
 
 test: $(VENV)/.has-test ## every test but the torture; ARGS='tests/unit -k cron' narrows it
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -69,7 +72,8 @@ clean: ## remove what the commands above made, .venv included
 # -- the environment ---------------------------------------------------------------------------------------------------
 # One environment, and a stamp for each set of packages in it. A changed pyproject.toml brings them up to date.
 
-$(VENV)/.has-demo: EXTRAS := email
+# What a platform needs, its own pyproject.toml says.
+$(VENV)/.has-demo-$(PLATFORM): EXTRAS = $(shell sed -n 's/.*"corral\[\([a-z,]*\)\].*/\1/p' examples/$(PLATFORM)/pyproject.toml)
 $(VENV)/.has-test: EXTRAS := all,test
 $(VENV)/.has-interop: EXTRAS := interop
 $(VENV)/.has-dev: EXTRAS := dev

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from corral import Event, EventType, Job, JobState, connect
-from examples.teamspark.demo.transport import BUSY, GONE
-from examples.teamspark.demo.watch import windows
+from examples.demo.transport import BUSY, GONE
+from examples.demo.watch import windows
 
 # Two retries of a busy mailbox take 2 s and 4 s; nothing can make that shorter without making it untrue.
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ class Played(NamedTuple):
 
 
 def command(folder: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "examples.teamspark.demo", "--dir", str(folder), *more]
+    return [sys.executable, "-m", "examples.demo", "teamspark", "--dir", str(folder), *more]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -47,9 +47,7 @@ def environment(**more: str) -> dict[str, str]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """`make demo ONCE=1` with a smaller burst, in an environment that means other things by it."""
     folder = tmp_path_factory.mktemp("demo")
-    distracting = environment(
-        REDIS_URL="redis://localhost:1", CORRAL_URL="sqlite:///elsewhere.db", SMTP_HOST="localhost"
-    )
+    distracting = environment(REDIS_URL="redis://localhost:1", SMTP_HOST="localhost")
     run = subprocess.run(
         command(folder / "files", "--once", "--burst", str(BURST)),
         cwd=folder, env=distracting, capture_output=True, text=True, timeout=100, check=False,

@@ -15,12 +15,15 @@ from tests.outbox.postgres import programs, server
 from .databases import KINDS, fresh_postgres
 from .post_office import PostOffice, post_office
 
+#: How the variables of the families' settings begin.
+FAMILIES = ("SMTP_", "EMAIL_", "RESEND_", "CORRAL_", "CHECKINS_", "METRICS_", "NOTIFY_", "ALERTS_", "SLACK_", "VAPID_")
+
 
 @pytest.fixture(autouse=True)
 def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests may send a mail."""
     for name in list(os.environ):
-        if name.startswith(("SMTP_", "EMAIL_", "RESEND_", "CORRAL_")):
+        if name.startswith(FAMILIES):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

@@ -27,6 +27,7 @@ def fresh_postgres(place: str) -> str:
 
 async def differences(url: str, schema: Schema) -> list[object]:
     """How the tables that the migrations make differ from those that the code declares. Opens the database twice."""
+    found: list[object] = []
     for _ in range(2):  # the second time there is nothing left to do
         database = Database(url)
         database.needs(schema)

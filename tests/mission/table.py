@@ -21,8 +21,8 @@ _FINE = (0, 5)
 HEAD = """\
 # The mission
 
-Four platforms measure corral: [TeamSpark](guides/teamspark.md), GoLive, BizInsights and an AI backend, each described in a
-guide of its own and built under `examples/`. Each line of their descriptions stands here with the tests that show it.
+Four platforms measure corral: [TeamSpark](guides/teamspark.md), GoLive, BizInsights and an AI backend, each described
+in a guide of its own and built under `examples/`. Each line of their descriptions stands here with the tests that show it.
 
 ✓ under an engine: a test of the line runs there. – : the line is not about a store.
 

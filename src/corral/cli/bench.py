@@ -10,7 +10,7 @@ from corral.cli.failures import CHECK_FAILED, USAGE, Failure, fail
 from corral.cli.render import Printer
 from corral.cli.shared import command, reads
 from corral.cli.store import run
-from corral.cli.values import duration
+from corral.cli.values import duration, size
 from corral.errors import ConfigError
 
 _CLAIM = re.compile(r"\s*([a-z_0-9]+)\s*(<=|>=|<|>)\s*([\d.]+)\s*(ms|s)?\s*")

@@ -23,6 +23,7 @@ from corral.observe.outlook import SOCKET
 logger = logging.getLogger("corral.supervisor")
 
 INSTANCE = "CORRAL_INSTANCE"  #: tells a child that it is one, and which
+STARTS = "CORRAL_STARTS"  #: tells a child the how manieth it is
 STOP = b"stop\n"
 ABORT = b"abort\n"
 
@@ -46,6 +47,7 @@ class Plan:
     shutdown_timeout: float = 30.0
     sockets: str | None = None  #: folder in which children listen for what the supervisor asks them
     env: Mapping[str, str] = field(default_factory=dict)
+    inherited: Sequence[int] = ()  #: descriptors that children have too
 
 
 class Supervisor:
@@ -129,11 +131,13 @@ class Supervisor:
             first = False
 
     async def _run_one(self, index: int, changed: asyncio.Event) -> int:
-        env = {**os.environ, **self.plan.env, INSTANCE: str(index)}
+        self._started += 1
+        env = {**os.environ, **self.plan.env, INSTANCE: str(index), STARTS: str(self._started)}
         if self.plan.sockets is not None:
-            self._started += 1
             env[SOCKET] = self.sockets[index] = f"{self.plan.sockets}/{index}.{self._started}"
-        child = await asyncio.create_subprocess_exec(*self.plan.command, stdin=PIPE, env=env)
+        child = await asyncio.create_subprocess_exec(
+            *self.plan.command, stdin=PIPE, env=env, pass_fds=self.plan.inherited
+        )
         self._children[index] = child
         ended = asyncio.create_task(child.wait())
         try:

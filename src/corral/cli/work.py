@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import select
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 
@@ -43,7 +44,7 @@ ECHO_SECONDS = 0.1
 class Work(Struct, frozen=True, kw_only=True):
     """What a worker process is asked to do."""
 
-    target: str
+    target: str | None  #: None: nothing but the samples
     settings: Settings
     queues: dict[str, int | None] | None = None
     instance: str | None = None
@@ -51,6 +52,9 @@ class Work(Struct, frozen=True, kw_only=True):
     max_jobs: int | None = None
     max_time: float | None = None
     schedules: bool = True
+    demo: bool = False  #: bring sample queues and jobs
+    sock: socket.socket | None = None  #: serve the HTTP API here
+    show: bool = False  #: and open it in a browser
 
 
 def work(job: Work) -> int:
@@ -59,7 +63,7 @@ def work(job: Work) -> int:
     Raises:
         CorralError: the store cannot be opened, a queue does not exist, a setting cannot be meant.
     """
-    app = load_app(job.target)
+    app = application(job)
     own = app.url
     app.url = store_url(job.settings, app)
     if app.names_store and own != app.url:
@@ -80,6 +84,19 @@ def work(job: Work) -> int:
     with Probes(outlook, engine="sqlite" if app.url.startswith("sqlite:") else "redis") as probes:
         tell_ports(probes.ports)
         return _run(_work(app, job, probes.watch))
+
+
+def application(job: Work) -> Corral:
+    """The application, with the samples where they are wanted. Raises: UsageError."""
+    if not job.demo:
+        return load_app(job.target or "")
+    from corral.cli.sample import sample_app, take_in  # handlers that nobody else needs
+
+    if job.target is None:
+        return sample_app()
+    app = load_app(job.target)
+    take_in(app)
+    return app
 
 
 def _run(work: Coroutine[object, object, int]) -> int:
@@ -110,9 +127,26 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         bind(worker=worker.name, worker_id=worker.id)
         stack.callback(bind, worker=None, worker_id=None)
         introduce(app, worker, settings, alone=job.instance in (None, "0"))
-        await stack.enter_async_context(_alerting(app, alerts))
+        if job.demo:
+            await _seed(app)
+        await stack.enter_async_context(_company(app, alerts, job))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()
+
+
+async def _seed(app: Corral) -> None:
+    from corral.cli.sample import seed
+
+    await seed(app)
+
+
+def _company(app: Corral, alerts: AlertSettings | None, job: Work) -> AbstractAsyncContextManager[None]:
+    """What goes on beside the worker. The HTTP API sees to alerts too."""
+    if job.sock is None:
+        return _alerting(app, alerts)
+    from corral.cli.beside import beside  # FastAPI takes half a second: only for who wants it
+
+    return beside(app, job.sock, show=job.show)
 
 
 def _alerting(app: Corral, settings: AlertSettings | None) -> AbstractAsyncContextManager[None]:

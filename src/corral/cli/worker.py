@@ -1,8 +1,10 @@
 """`corral worker`: run an application's jobs until stopped."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -15,7 +17,7 @@ from corral.cli.render import Printer
 from corral.cli.settings import Settings
 from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
-from corral.cli.supervise import INSTANCE, Plan, Supervisor
+from corral.cli.supervise import INSTANCE, STARTS, Plan, Supervisor
 from corral.cli.values import duration, size, tags
 from corral.errors import ConfigError
 
@@ -23,6 +25,8 @@ FLAGS = (
     "queues", "concurrency", "name", "shutdown_timeout", "stats_interval", "health_port", "metrics_port", "listen",
     "health_file", "max_rss", "threads", "executor", "tags",
 )  # fmt: skip
+SEAT = "CORRAL_DEV_SOCKET"  #: tells a child which descriptor the HTTP API is served on
+SECRET = "CORRAL_API_SESSION_SECRET"  # noqa: S105 - the name of a variable
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -114,20 +118,36 @@ def worker(application: str | None, processes: int | None, reload: bool, **optio
     start(application, processes=processes, reload=reload, **options)
 
 
-def start(application: str | None, *, processes: int | None, reload: bool, **options: object) -> None:
+@dataclass(frozen=True)
+class Extras:
+    """What `corral dev` has beside a worker."""
+
+    sock: socket.socket | None = None  #: where the HTTP API is served
+    secret: str = ""  #: sessions are signed with it: they outlive a reload
+    show: bool = False  #: open a browser
+    demo: bool = False  #: bring sample queues and jobs
+
+
+NOTHING_MORE = Extras()
+
+
+def start(
+    application: str | None, *, processes: int | None, reload: bool, extras: Extras = NOTHING_MORE, **options: object
+) -> None:
     """Run the worker in this process, or children that do; ends the process with the exit code."""
     instance = os.environ.pop(INSTANCE, None)  # taken out, so that what a handler starts is no child of ours
+    first = os.environ.pop(STARTS, "1") == "1"
     flags = {key: options.get(key) for key in FLAGS}
     settings = current_settings(
         processes=processes, log_level=options["log_level"], log_format=options["log_format"], **flags
     )
     target = application or settings.app
-    if target is None:
+    if target is None and not extras.demo:
         raise click.UsageError("say which application: corral worker package.module:attribute (or CORRAL_APP)")
     set_up(settings.log_format, settings.log_level, env=settings.env, colour=Printer.current().colour)
     ctx = click.get_current_context()
     if instance is None and (reload or settings.processes > 1):
-        ctx.exit(_supervised(settings, reload, once=bool(options["burst"])))
+        ctx.exit(_supervised(settings, reload, extras, once=bool(options["burst"])))
     from corral.cli.work import Work, work  # the application's side of corral: not needed by a supervisor
 
     job = Work(
@@ -139,21 +159,29 @@ def start(application: str | None, *, processes: int | None, reload: bool, **opt
         max_jobs=cast(int | None, options["max_jobs"]),
         max_time=cast(float | None, options["max_time"]),
         schedules=bool(options["scheduler"]),
+        demo=extras.demo,
+        sock=extras.sock,
+        show=extras.show and first,
     )
     ctx.exit(work(job))
 
 
-def _supervised(settings: Settings, reload: bool, *, once: bool) -> int:
+def _supervised(settings: Settings, reload: bool, extras: Extras, *, once: bool) -> int:
     outlook = outlook_of(settings)
     if not outlook.wanted:
-        return run(_supervise(settings, reload, once=once))
+        return run(_supervise(settings, reload, extras, once=once))
     with TemporaryDirectory(prefix="corral-") as folder:  # only this user may look into it
-        return run(_supervise(settings, reload, once=once, sockets=folder))
+        return run(_supervise(settings, reload, extras, once=once, sockets=folder))
 
 
-async def _supervise(settings: Settings, reload: bool, *, once: bool, sockets: str | None = None) -> int:
+async def _supervise(
+    settings: Settings, reload: bool, extras: Extras, *, once: bool, sockets: str | None = None
+) -> int:
     words = click.get_current_context().meta[ARGUMENTS]
+    handed = () if extras.sock is None else (extras.sock.fileno(),)
     plan = Plan(
+        inherited=handed,
+        env={SEAT: str(handed[0]), SECRET: extras.secret} if handed else {},
         sockets=sockets,
         command=[sys.executable, "-m", "corral.cli", *words],
         processes=settings.processes,

@@ -1,13 +1,14 @@
 """The API as an ASGI application of its own, or as a router of somebody else's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -22,6 +23,7 @@ from corral.http.guard import REQUEST_ID
 from corral.http.home import Api, Authenticate, Authorize
 from corral.http.openapi import completed
 from corral.http.problems import Problem, respond
+from corral.http.reference import POLICY, page
 from corral.http.route import CorralRoute, bound
 from corral.http.routes import ROUTERS
 from corral.http.routes.health import health_router
@@ -75,6 +77,7 @@ def create_app(
     app.router.route_class = bound(home)
     app.router.routes.extend(_shared())
     _lay(app.router, [_document_route(app, home)], BASE)
+    _lay(app.router, [_reference_route(app, home)], "/api")
     app.add_middleware(Gate, home=home)
     return app
 
@@ -148,6 +151,20 @@ def _document_route(app: FastAPI, home: Api) -> APIRoute:
 
     rule = public() if home.settings.docs_public else known()
     return APIRoute("/openapi.json", document, dependencies=[rule], include_in_schema=False)
+
+
+def _reference_route(app: FastAPI, home: Api) -> APIRoute:
+    @lru_cache(maxsize=4)
+    def made(root: str) -> str:
+        return page(app.openapi(), address=f"{root}{BASE}/openapi.json")
+
+    async def reference(request: Request) -> Response:
+        root = request.scope.get("root_path", "").rstrip("/")
+        text = await asyncio.to_thread(made, root)  # the first time it takes two seconds: every answer has a schema
+        return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+
+    rule = public() if home.settings.docs_public else known()
+    return APIRoute("/docs", reference, dependencies=[rule], include_in_schema=False)
 
 
 def _living(home: Api) -> Callable[[object], AbstractAsyncContextManager[None]]:

@@ -1,4 +1,4 @@
-"""Insights: what in the check-ins wants a person's attention, said in words. Plain functions, nothing is stored here."""
+"""Insights: what in the check-ins wants a person's attention, said in words. Plain functions; nothing is stored."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -47,20 +47,24 @@ def about_person(person: str, replies: Sequence[Reply], last: date, settings: Ch
         if usual - mood >= settings.checkins_drop:
             yield found("drop", f"Mood fell to {mood:.1f} of 5; the four weeks before it was {usual:.1f}.")
         elif usual <= low and mood - usual >= settings.checkins_drop:
-            yield found("recovery", f"Mood is back at {mood:.1f} of 5, after {usual:.1f} in the four weeks before.", "info")
+            yield found(
+                "recovery", f"Mood is back at {mood:.1f} of 5, after {usual:.1f} in the four weeks before.", "info"
+            )
     quiet = settings.checkins_silence_days
     if replies and not within(replies, last, quiet):
         used_to = within(replies, last - timedelta(quiet), BASE_DAYS)
         if len(used_to) > least:
             since = (last - max(reply.day for reply in used_to)).days
-            yield found("silence", f"No check-in for {_of(since, 'day')}, after {len(used_to)} in the four weeks before.")
+            yield found(
+                "silence", f"No check-in for {_of(since, 'day')}, after {len(used_to)} in the four weeks before."
+            )
     planned, done = _goals(within(replies, last, 2 * WEEK))
     if planned >= 2 * least and done < planned * GOALS_SHARE:
         yield found("goals-missed", f"{done} of {planned} goals were reached in two weeks.", "info")
 
 
 def about_group(subject: str, replies: Sequence[Reply], last: date, settings: CheckinsSettings) -> Iterator[Finding]:
-    """What a team's check-ins say together: nothing, unless enough people answered for it to be nobody's in particular."""
+    """What a team's check-ins say together: nothing, unless so many answered that it is nobody's in particular."""
     week, base = within(replies, last), within(replies, last - timedelta(WEEK), BASE_DAYS)
     people = len({reply.person for reply in week})
     mood, usual = mean(week), mean(base)

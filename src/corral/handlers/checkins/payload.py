@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from corral.sensitive import Sensitive
+
 #: Whose, who, which team: what an application's own ids look like is its business, but they fit into a key.
 Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 
@@ -20,7 +22,7 @@ class Answer(Payload):
     """A question of the check-in, and what was answered."""
 
     question: str = Field(min_length=1, max_length=500)
-    answer: str = Field(max_length=2_000, repr=False)
+    answer: Annotated[str, Sensitive] = Field(max_length=2_000, repr=False)
 
 
 class ProcessCheckin(Payload):
@@ -34,7 +36,7 @@ class ProcessCheckin(Payload):
     goals_planned: int = Field(default=0, ge=0, le=100)
     goals_done: int = Field(default=0, ge=0, le=100)
     answers: tuple[Answer, ...] = Field(default=(), max_length=50, repr=False)
-    comment: str = Field(default="", max_length=2_000, repr=False)
+    comment: Annotated[str, Sensitive] = Field(default="", max_length=2_000, repr=False)
 
 
 class MoodTrends(Payload):

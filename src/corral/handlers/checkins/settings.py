@@ -27,7 +27,7 @@ class CheckinsSettings(FamilySettings):
     def _zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ValueError, OSError):  # a name that is no zone, or no name at all
+        except (KeyError, ValueError, OSError):  # no zone of this name, or no name at all
             raise ValueError(f"{value!r} is not a time zone such as Europe/Oslo") from None
         return value
 

@@ -83,9 +83,9 @@ def weeks(replies: Sequence[Reply], last: date, count: int, *, least: int) -> li
 
 
 def slope(moods: Sequence[float | None]) -> float | None:
-    """How much the mood moves from one to the next: the median of all pairs' slopes, so that one odd week counts little.
+    """How much the mood moves from one to the next; None of fewer than three.
 
-    None of fewer than three.
+    It is the median of the slopes between all pairs, so that one odd week counts little.
     """
     points = [(at, mood) for at, mood in enumerate(moods) if mood is not None]
     if len(points) < 3:

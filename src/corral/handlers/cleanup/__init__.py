@@ -1,4 +1,7 @@
-"""Ready-made clean-up jobs: old files, logs into an archive, and rows that have expired; see `docs/handlers/cleanup.md`."""
+"""Ready-made clean-up jobs: old files, logs into an archive, and rows that have expired.
+
+See `docs/handlers/cleanup.md`.
+"""
 
 from corral.handlers.kit.extra import need
 

@@ -20,6 +20,8 @@ from corral.handlers.cleanup.rules import FileRule
 #: Folders within folders. Each level holds a handle, of which a process has 1,024 as a rule.
 DEEPEST = 64
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: Not on Windows.
+_POSSIBLE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd and hasattr(os, "O_NOFOLLOW")
 
 
 class Order(NamedTuple):
@@ -49,7 +51,7 @@ def sweep(order: Order) -> Tally:
 
 
 def _open_root(rule: FileRule) -> int | None:
-    if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
+    if not _POSSIBLE:
         raise ConfigError(
             "files cannot be cleaned up safely on this system: it does not open them by folder", key="root"
         )

@@ -34,8 +34,8 @@ class FileRule:
         archive: a folder that gets a compressed copy of each file before it goes.
         limit: files in one run.
         folders: also remove folders that are old themselves and empty by then.
-        by: "modified" (mtime), or "changed": the later of mtime and ctime, for files that come with an old date, as from
-            an unpacked archive.
+        by: "modified" (mtime), or "changed": the later of mtime and ctime, for files that come with an old date, as
+            from an unpacked archive.
 
     Raises:
         ConfigError: a folder that must not be emptied, or an archive inside of it.
@@ -115,7 +115,7 @@ def checked_root(root: Path) -> Path:
     path = root.absolute()
     resolved = path.resolve()
     home, here = Path.home().resolve(), Path.cwd().resolve()
-    if resolved in SYSTEM or any(known == resolved or resolved in known.parents for known in (home, here)):
+    if {path, resolved} & SYSTEM or any(known == resolved or resolved in known.parents for known in (home, here)):
         raise ConfigError(f"{str(root)!r} is no folder to be emptied: name one that holds nothing else", key="root")
     if ".." in root.parts:
         raise ConfigError(f"{str(root)!r} must not climb with '..': write the folder out", key="root")

@@ -93,7 +93,7 @@ class Answer(Struct, frozen=True, kw_only=True):
         text = _CONTROLS.sub(" ", self.text[: 20 * _SAID]).strip()
         for secret in self.secrets:
             text = text.replace(secret, "…")
-        text = _BEARER.sub(r"\1 …", _NAMED.sub(r"\1…", text))
+        text = _NAMED.sub(r"\1…", _BEARER.sub("…", text))
         return text if len(text) <= _SAID else text[: _SAID - 1] + "…"
 
 

@@ -7,6 +7,7 @@ application can reach. So every address is checked, at every redirect and at eve
 
 import asyncio
 import json as json_text
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -56,6 +57,8 @@ _FAILED = (
 )  # fmt: skip
 #: Of the caller's headers, those another server may see. Keys travel under any name, so the list is of the harmless.
 _HARMLESS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"([\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?)?")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -222,7 +225,7 @@ class Web:
         if not isinstance(json, UnsetType):
             body = json_text.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
             sent["content-type"] = "application/json"
-        sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        sent |= {_header(name, value): value for name, value in (headers or {}).items()}
         if body or method.upper() in ("POST", "PUT", "PATCH"):
             sent["content-length"] = str(len(body))
         return _Asked(method.upper(), target, sent, body, trusted, _secrets(sent, params or {}))
@@ -289,6 +292,13 @@ def _trusted_origin(text: str) -> str:
         return origin(parse(text))
     except BlockedAddressError as error:
         raise ConfigError(f"trusted origin: {error}", key="trusted") from None
+
+
+def _header(name: str, value: str) -> str:
+    """The name of a header in lower case. Raises: RefusedError, without the value, which may be a key."""
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        raise RefusedError(f"the header {name!r} has a character in it that may not be sent")
+    return name.lower()
 
 
 def _onward(response: httpcore2.Response, asked: _Asked) -> httpx2.URL | None:

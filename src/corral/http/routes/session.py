@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corral.admin.rights import READING, Permission
@@ -12,6 +13,7 @@ from corral.http.deps import Rate, caller, known, public
 from corral.http.guard import address_of, home_of, network_of, permitted
 from corral.http.models.base import Time, moment, when
 from corral.http.openapi import PROBLEM_RESPONSE
+from corral.http.problems import problem
 from corral.timing import now_ms
 
 router = APIRouter(tags=["meta"])
@@ -98,6 +100,25 @@ async def login(request: Request, response: Response, given: Credentials) -> Log
         sub=session.sub, roles=["admin" if user is None else user.role], expires_at=moment(session.expires_at),
         token=text if given.bearer else None,
     )  # fmt: skip
+
+
+@router.get(
+    "/login", dependencies=[public(rate=Rate.WRITE)], summary="Log in by the printed address",
+    operation_id="login_by_address", status_code=303, include_in_schema=False,
+)  # fmt: skip
+async def login_by_address(request: Request, token: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Begin a session with the token of the address that `corral dev` prints, and go on to the reference.
+
+    The token is good for one login, so that it may stand in a browser's history. Nobody but this machine is served.
+    """
+    home = home_of(request)
+    if not home.local_only:
+        problem("login-failed", "Logging in by an address is for servers that nobody has configured.")
+    session, text = await home.login.by_token(token, request, network_of(address_of(request)))
+    root = request.scope.get("root_path", "").rstrip("/")
+    response = RedirectResponse(f"{root}/api/docs", status_code=303)
+    set_cookie(request, response, text, (session.expires_at - now_ms()) // 1000)
+    return response
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""What happens to the demo's jobs, read from the store: nothing here comes from the worker itself."""
+"""What happens to a demo's jobs, read from the store: nothing here comes from the worker itself."""
 
 import time
 from collections import deque
@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 from corral import Corral, Event, EventType, Job, JobState
 
-from .transport import GONE
-
-#: A job: its queue and its id.
-Ref = tuple[str, str]
+from .stage import Ref, Stage
 
 #: Where a queue's log of events ends at this moment.
 NOW = "$"
@@ -46,8 +43,9 @@ class Line:
 class Watch:
     """Looks at the store whenever asked. Knows every job that was added since `begin`."""
 
-    def __init__(self, app: Corral) -> None:
+    def __init__(self, app: Corral, stage: Stage) -> None:
         self._app = app
+        self._stage = stage
         self._cursors: dict[str, str] = {}
         self._before: dict[str, tuple[int, int]] = {}
         self.lines = {name: Line(str(name)) for name in app.queues}
@@ -106,9 +104,11 @@ class Watch:
         result = Result(retried=sum(count for ref, count in self.retries.items() if ref in self.added))
         for ref, job in zip(self.added, await self._jobs(), strict=True):
             state = self.ended.get(ref) if job is None else job.state  # None: retention was quicker
-            if state is JobState.COMPLETED:
+            if state is JobState.COMPLETED and self._meant(ref):
+                result.spared.append("/".join(ref))
+            elif state is JobState.COMPLETED:
                 result.completed += 1
-            elif state is JobState.FAILED and job is not None and GONE in job.data:
+            elif state is JobState.FAILED and self._meant(ref):
                 result.intended += 1
             elif state is JobState.FAILED:
                 result.failed.append(f"{ref[0]}/{ref[1]} {job.failed_reason if job else ''}")
@@ -117,6 +117,9 @@ class Watch:
             else:
                 result.pending.append("/".join(ref))
         return result
+
+    def _meant(self, ref: Ref) -> bool:
+        return ref in self._stage.meant or (ref[0], self.added[ref]) in self._stage.meant_names
 
     async def _jobs(self) -> list[Job | None]:
         storage = await self._app.open()
@@ -135,18 +138,19 @@ class Result:
     retried: int = 0  #: attempts that failed and were followed by another
     intended: int = 0  #: failed for good, and were meant to
     failed: list[str] = field(default_factory=list)  #: failed for good, and were not
+    spared: list[str] = field(default_factory=list)  #: were meant to fail, and did not
     pending: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)  #: nowhere to be found
 
 
-def windows(starts: Iterable[int]) -> list[int]:
-    """How many starts fell into each window of the limit: a second, which begins with its first start."""
+def windows(starts: Iterable[int], length_ms: int = 1_000) -> list[int]:
+    """How many starts fell into each window of a limit. A window begins with its first start."""
     counts: list[int] = []
     end = 0
     for at in starts:
         if at >= end:
             counts.append(0)
-            end = at + 1_000
+            end = at + length_ms
         counts[-1] += 1
     return counts
 

@@ -1,4 +1,7 @@
-"""What the demo adds: a platform's everyday jobs, two that get into trouble, and more mails than may leave at once."""
+"""TeamSpark's demo: a platform's everyday jobs, two that get into trouble, and more mails than may leave at once.
+
+`python -m examples.demo teamspark`; the stage it plays on is every platform's.
+"""
 
 import os
 import time
@@ -7,9 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from corral import Corral, CorralError, Cron, Priority
+from corral.handlers.email import EmailSettings
+from examples.demo.stage import Stage
+from examples.demo.transport import BUSY, GONE, note_attempt, unreliable_mail
 
-from ..build import add_job
-from ..payloads import (
+from .build import add_job, make_app
+from .payloads import (
     CalculateMetricsJobData,
     CleanupOldDataJobData,
     JobType,
@@ -17,8 +23,8 @@ from ..payloads import (
     SendEmailJobData,
     SendKudosNotificationJobData,
 )
-from ..schedules import ORGANIZATION
-from .transport import BUSY, GONE
+from .schedules import ORGANIZATION
+from .settings import Settings
 
 Note = Callable[[str], None]
 
@@ -27,13 +33,35 @@ REMINDER = 3
 UPDATE = {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]}
 
 
+def prepare(folder: Path) -> None:
+    """The samples are of the last days: begin with fresh ones."""
+    (folder / "team.db").unlink(missing_ok=True)
+
+
+async def build(stage: Stage) -> Corral:
+    """The platform, with mails that stay on this machine whatever the environment says."""
+    settings = Settings(url=stage.url, teamspark_home=stage.folder)
+    email = EmailSettings(email_transport="dry-run", email_from="TeamSpark <team@example.com>")
+    app = make_app(settings, email=email, transport=unreliable_mail(stage.mails))
+    app.middleware(note_attempt)
+    return app
+
+
+async def life(app: Corral, stage: Stage) -> None:
+    """A day at the platform."""
+    await add_mails(app, stage)
+    await add_others(app, stage.folder, stage.note)
+    await run_schedules(app, stage.note)
+
+
 def mail(to: str, subject: str, template: str, **data: object) -> SendEmailJobData:
     """A mail's payload."""
     return SendEmailJobData.model_validate({"to": to, "subject": subject, "template": template, "data": data})
 
 
-async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
-    """Add the mails; answers the ids of the burst."""
+async def add_mails(app: Corral, stage: Stage) -> None:
+    """Add the mails: what goes well, what does not, and the burst."""
+    burst, note = stage.burst, stage.note
     queue = app.queues[JobType.SEND_EMAIL]
     await add_job(queue, "welcome-email", mail("user@example.com", "Welcome to TeamSpark!", "welcome", name="John"))
     await add_job(queue, "team-update", mail("team@example.com", "Weekly Team Update", "team-update", **UPDATE))
@@ -45,7 +73,7 @@ async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
 
     await add_job(queue, "send-email", mail(BUSY, "To a busy mailbox", "notification", message="Third time lucky."))
     note("added a mail to a mailbox that will be busy twice: it is tried again after 2 s, then after 4 s")
-    await add_job(queue, "send-email", mail(GONE, "To nobody", "notification", message="Never read."))
+    stage.fails(await add_job(queue, "send-email", mail(GONE, "To nobody", "notification", message="Never read.")))
     note("added a mail to a mailbox that is gone: trying again cannot help, so it fails at once")
     try:
         await add_job(queue, "send-email", {"to": "user@example.com", "subject": "Typo", "template": "welcom"})
@@ -55,12 +83,11 @@ async def add_mails(app: Corral, burst: int, note: Note) -> set[str]:
     members = [
         mail(f"member-{n}@example.com", "Weekly Team Update", "team-update", **UPDATE) for n in range(1, burst + 1)
     ]
-    handles = await queue.definition("team-update").add_bulk(members, priority=Priority.LOW)
+    stage.many(await queue.definition("team-update").add_bulk(members, priority=Priority.LOW))
     note(f"added {burst} team updates in one step, with low priority: other mails overtake them; 10 a second may leave")
     urgent = mail("ops@example.com", "The site is down", "urgent", message="All hands, please.")
     await add_job(queue, "urgent", urgent, priority=1)
     note("added an urgent mail after all of them: it goes first")
-    return {handle.id for handle in handles}
 
 
 async def add_others(app: Corral, home: Path, note: Note) -> None:

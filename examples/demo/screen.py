@@ -15,6 +15,7 @@ from rich.text import Text
 
 from corral import Corral, Event, EventType
 
+from .stage import Ref
 from .watch import Watch, now_ms
 
 TOLD = {
@@ -48,8 +49,8 @@ class Screen(Protocol):
         """Say something."""
         ...
 
-    def show(self, watch: Watch, events: Sequence[Event], crowd: set[str]) -> None:
-        """Show how things stand. Mails whose ids are in `crowd` are too many to be told one by one."""
+    def show(self, watch: Watch, events: Sequence[Event], crowd: set[Ref]) -> None:
+        """Show how things stand. Jobs in `crowd` are too many to be told one by one."""
         ...
 
 
@@ -70,9 +71,9 @@ class Plain:
     def note(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
-    def show(self, watch: Watch, events: Sequence[Event], crowd: set[str]) -> None:
+    def show(self, watch: Watch, events: Sequence[Event], crowd: set[Ref]) -> None:
         for event in events:
-            if event.type in TOLD and event.job_id not in crowd:
+            if event.type in TOLD and (event.queue, event.job_id) not in crowd:
                 self.note(f"{event.queue}/{event.job_id} {event.name}: {TOLD[event.type][0]}: {gist(event)}")
         now = time.monotonic()
         if now - self._summed >= SUM_UP:
@@ -94,6 +95,7 @@ class Picture:
             for name, queue in app.queues.items()
         }
         self._news: deque[Text] = deque(maxlen=12)
+        self._crowded = 0
         self._began = time.monotonic()
         self._live = Live(console=console, auto_refresh=False)
 
@@ -117,10 +119,12 @@ class Picture:
         line.no_wrap, line.overflow = True, "ellipsis"
         self._news.append(line)
 
-    def show(self, watch: Watch, events: Sequence[Event], crowd: set[str]) -> None:
+    def show(self, watch: Watch, events: Sequence[Event], crowd: set[Ref]) -> None:
         for event in events:
             # On a screen that keeps only the latest lines, every tenth of the crowd is enough to see it move.
-            dull = event.job_id in crowd and event.type is EventType.COMPLETED and int(event.job_id or 0) % 10
+            crowded = (event.queue, event.job_id) in crowd and event.type is EventType.COMPLETED
+            self._crowded += crowded
+            dull = crowded and self._crowded % 10
             if event.type in TOLD and not dull:
                 said, style = TOLD[event.type]
                 name = Text(f"{event.queue}/{event.job_id} {event.name} ")

@@ -1,10 +1,11 @@
-"""A way for mail to leave that is as unreliable as the real ones: what makes the demo's jobs fail."""
+"""A way for mail to leave that is as unreliable as the real ones: what makes a demo's mails fail."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 
 from corral import JobContext
-from corral.handlers.email import DeliveryError, Message, Receipt, Refusal, Transport
+from corral.handlers.email import DeliveryError, DryRunTransport, Message, Receipt, Refusal, Transport
 
 #: This mailbox is busy twice, and takes its mail the third time.
 BUSY = "busy@example.com"
@@ -33,3 +34,8 @@ class Unreliable:
         if GONE in recipients:
             return Receipt(f"<{message.id}>", accepted=(), refused=(Refusal(GONE, 550, "no such mailbox"),))
         return await self.inner.send(message, recipients, key)
+
+
+def unreliable_mail(folder: Path) -> Unreliable:
+    """Mails into files, with those troubles. Needs the middleware `note_attempt`."""
+    return Unreliable(DryRunTransport(folder))

@@ -1,0 +1,1 @@
+"""The outputs of a report: HTML, PDF, XLSX, CSV and JSON."""

@@ -1,0 +1,159 @@
+"""How values read: the same words in every output."""
+
+import re
+import unicodedata
+from datetime import date, datetime
+from typing import NamedTuple
+
+from corral.handlers.reports.document import Cell, Column, Figure, Kind
+
+NOTHING = "–"
+_MINUS = "−"  # as wide as a plus, so that signed numbers stand under each other
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
+_WHOLE = {"JPY", "KRW", "VND", "CLP", "ISK"}  # currencies without a smaller coin
+# Control characters, halves of surrogate pairs, and the marks that make a text read in another order than it is written.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_SPACES = re.compile(r"[ \t\r\n\u2028\u2029]+")
+
+
+def clean(text: str) -> str:
+    """A text that can be shown: what no reader could see becomes the sign for a character that is not known."""
+    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n"))
+
+
+def line(text: str) -> str:
+    """A text in one line."""
+    return _SPACES.sub(" ", clean(text)).strip()
+
+
+def right_to_left(text: str) -> bool:
+    """Whether a text begins in a script that is written from right to left."""
+    if text.isascii():
+        return False
+    for character in text:
+        direction = unicodedata.bidirectional(character)
+        if direction in ("R", "AL"):
+            return True
+        if direction == "L":
+            return False
+    return False
+
+
+def show(value: Cell, kind: Kind = "text", unit: str = "") -> str:
+    """A value in words."""
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return show_number(value, kind, unit)
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}" if kind != "date" else f"{value:%Y-%m-%d}"
+        case date():
+            return value.isoformat()
+    return line(value)
+
+
+def show_cell(value: Cell, column: Column) -> str:
+    """A table's cell in words."""
+    return show(value, column.kind, column.unit)
+
+
+def show_number(value: float, kind: Kind = "number", unit: str = "") -> str:
+    """A number in words: thousands apart, no more places than say something."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return NOTHING
+    if kind == "seconds":
+        return show_seconds(value)
+    if kind == "money":
+        return _money(value, unit)
+    text = _places(value, 1 if kind == "percent" else 2)
+    if kind == "percent":
+        return f"{text}%"
+    return f"{text} {unit}" if unit else text
+
+
+def show_seconds(value: float) -> str:
+    """A duration: `0.4s`, `12s`, `5m 23s`, `1h 04m`."""
+    sign, value = (_MINUS, -value) if value < 0 else ("", value)
+    if value < 9.95:
+        return f"{sign}{_places(value, 1)}s"
+    whole = round(value)
+    if whole < 60:
+        return f"{sign}{whole}s"
+    if whole < 3_600:
+        return f"{sign}{whole // 60}m {whole % 60:02}s"
+    minutes = round(value / 60)
+    if minutes < 1_440:
+        return f"{sign}{minutes // 60}h {minutes % 60:02}m"
+    hours = round(value / 3_600)
+    return f"{sign}{hours // 24}d {hours % 24}h"
+
+
+class Change(NamedTuple):
+    """How a figure moved: in words, which way, and whether that is good."""
+
+    text: str
+    way: str  #: up, down or level
+    tone: str  #: good, bad or calm
+
+
+def change_of(figure: Figure) -> Change | None:
+    """How a figure compares with the period before; None when there is nothing to compare."""
+    value, before = figure.value, figure.before
+    if before is None or value is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    moved = value - before
+    way = "up" if moved > 0 else "down" if moved < 0 else "level"
+    then = show_number(before, figure.kind, figure.unit)
+    if way == "level":
+        return Change(f"as before ({then})", way, "calm")
+    tone = "calm" if figure.better is None else "good" if figure.better == way else "bad"
+    return Change(f"{_moved(figure, moved, before)} from {then}", way, tone)
+
+
+def _moved(figure: Figure, moved: float, before: float) -> str:
+    if figure.kind == "percent":
+        return f"{signed(moved, 1)} points"
+    # A share of a handful says less than the handful: "+1 from 2" and not "+50%".
+    if abs(before) >= 20 or figure.kind in ("money", "seconds"):
+        share = 100 * moved / abs(before) if before else 0.0
+        if before and abs(share) < 1_000:
+            return f"{signed(share, 0 if abs(share) >= 9.95 else 1)}%"
+    if figure.kind in ("money", "seconds"):
+        text = show_number(abs(moved), figure.kind, figure.unit)
+        return f"{'+' if moved > 0 else _MINUS}{text}"
+    return signed(moved, 2)
+
+
+def signed(value: float, places: int) -> str:
+    """A number with its sign."""
+    text = _places(abs(value), places)
+    return f"{'+' if value > 0 else _MINUS if value < 0 else '±'}{text}"
+
+
+def _places(value: float, places: int) -> str:
+    """Rounded, without noughts at the end, thousands apart."""
+    if isinstance(value, int):
+        text = f"{abs(value):,}"
+    else:
+        text = f"{abs(value):,.{places}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{_MINUS}{text}" if value < 0 and text.strip("0.,") else text
+
+
+def _money(value: float, unit: str) -> str:
+    code = unit.upper()
+    places = 0 if code in _WHOLE or abs(value) >= 100_000 else 2
+    text = f"{abs(value):,.{places}f}"
+    sign = _MINUS if value < 0 else ""
+    symbol = _SYMBOLS.get(code, unit if len(unit) == 1 else "")
+    if symbol:
+        return f"{sign}{symbol}{text}"
+    return f"{sign}{text} {unit}".rstrip()
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its noun."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

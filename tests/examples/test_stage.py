@@ -1,0 +1,124 @@
+"""The stage itself, with a platform of three jobs on it: what it shows, what it serves, and how it ends."""
+
+import asyncio
+import contextlib
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from corral import Corral, Discard
+from examples.demo.play import Wish, play
+from examples.demo.stage import Message, Stage, Web, load, platforms
+
+ONCE = Wish("tiny", once=True, plain=True, port=0)
+
+
+class Tiny:
+    """A platform with a job that works, one that gives up, and an API of one sentence."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+
+    def prepare(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+
+    async def build(self, stage: Stage) -> Corral:
+        app = Corral(stage.url)
+        queue = app.queue("tiny")
+
+        @queue.job("works")
+        async def works() -> str:
+            return "done"
+
+        @queue.job("gives-up")
+        async def gives_up() -> None:
+            raise Discard("not today")
+
+        return app
+
+    async def life(self, app: Corral, stage: Stage) -> None:
+        queue = app.queues["tiny"]
+        await queue.definition("works").add()
+        stage.fails(await queue.definition("gives-up").add())
+
+    def api(self, app: Corral, stage: Stage) -> Web:
+        async def web(
+            scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+        ) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+            await send({"type": "http.response.body", "body": b"hello"})
+
+        return web
+
+
+class Asking(Tiny):
+    """It asks its own API while it lives, and has a helper that must be gone afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.helper: list[str] = []
+
+    async def life(self, app: Corral, stage: Stage) -> None:
+        @contextlib.asynccontextmanager
+        async def helper() -> AsyncIterator[None]:
+            self.helper.append("there")
+            yield
+            self.helper.append("gone")
+
+        await stage.keep(helper())
+        assert stage.site is not None
+        self.answers.append(await asyncio.to_thread(ask, stage.site))
+        await super().life(app, stage)
+
+
+class Broken(Tiny):
+    """Its demo has a fault of its own."""
+
+    async def life(self, app: Corral, stage: Stage) -> None:
+        raise RuntimeError("nobody came")
+
+
+class Careless(Tiny):
+    """A job of it fails, and it does not say that it should."""
+
+    async def life(self, app: Corral, stage: Stage) -> None:
+        await app.queues["tiny"].definition("gives-up").add()
+
+
+def ask(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+@pytest.fixture
+def stage(platform_url: str, tmp_path: Path) -> Stage:
+    return Stage(tmp_path, platform_url)
+
+
+async def test_it_serves_the_platform_s_api_while_its_jobs_run(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    act = Asking()
+    assert await play(act, stage, ONCE) == 0
+    assert (act.answers, act.helper) == ([b"hello"], ["there", "gone"])
+    out = capsys.readouterr().out
+    assert f"the platform's API is at {stage.site}" in out
+    assert out.endswith("demo: 1 completed, 0 retried, 1 failed as intended, 0 lost\n")
+
+
+async def test_a_failure_nobody_meant_makes_the_exit_code_1(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await play(Careless(), stage, ONCE) == 1
+    assert "failed, and was not meant to: tiny/1 " in capsys.readouterr().out
+
+
+async def test_a_fault_in_the_demo_itself_is_not_hidden(stage: Stage) -> None:
+    with pytest.raises(RuntimeError, match="nobody came"):
+        await play(Broken(), stage, ONCE)
+
+
+@pytest.mark.parametrize("platform", platforms())
+def test_every_platform_s_demo_has_the_three_parts(platform: str) -> None:
+    act = load(platform)
+    assert [callable(getattr(act, name, None)) for name in ("prepare", "build", "life")] == [True, True, True]
