@@ -59,7 +59,7 @@ def test_m_ts_14_a_mistake_in_a_file_waits_for_its_correction(folder: Path, url:
 
 def test_m_ts_14_dev_reloads_too(folder: Path) -> None:
     write(folder, "bicycle")
-    with Command("dev", "shop", cwd=folder) as worker:
+    with Command("dev", "shop", "--port", "0", cwd=folder) as worker:
         worker.line(READY)
         write(folder, "airship")
         worker.line(READY)

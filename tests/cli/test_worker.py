@@ -233,7 +233,7 @@ def test_m_ts_16_a_fatal_error_ends_the_worker_with_its_code(
 
 
 def test_development_has_a_store_of_its_own_that_git_does_not_see(folder: Path) -> None:
-    with Command("dev", MAILER, "--no-reload", "--burst", cwd=folder) as worker:
+    with Command("dev", MAILER, "--no-reload", "--burst", "--port", "0", cwd=folder) as worker:
         assert worker.end() == 0
     assert any("corral --url sqlite:///.corral/dev.db add QUEUE NAME" in line for line in worker.lines)
     assert (folder / ".corral" / "dev.db").exists()

@@ -15,7 +15,7 @@ from corral.cli.text import visible
 from corral.errors import ConfigError
 from corral.http.app import create_app
 from corral.http.home import Api
-from corral.http.server import Server, check_exposed, listen, url_of
+from corral.http.server import Server, check_exposed, hush, listen, url_of
 from corral.http.settings import ApiSettings
 
 logger = logging.getLogger("corral.cli")
@@ -42,12 +42,12 @@ def seat(port: int | None) -> socket.socket:
     check_exposed(settings)
     if port is not None:
         return listen(settings)
-    for number in (*range(settings.port, min(settings.port + NEXT_PORTS, 65_536)), 0):
+    for number in range(settings.port, min(settings.port + NEXT_PORTS, 65_536)):
         try:
             return listen(_settings(number))
-        except ConfigError as error:
-            taken = error
-    raise taken
+        except ConfigError:  # taken: somebody else develops here, or the same person twice
+            continue
+    return listen(_settings(0))
 
 
 def _settings(port: int | None) -> ApiSettings:
@@ -66,6 +66,7 @@ async def beside(app: Corral, sock: socket.socket, *, show: bool) -> AsyncIterat
     api = create_app(app, settings=settings, alerts=read_alerts())
     home: Api = api.state.corral
     server = Guest(api, home)
+    hush()
     serving = asyncio.create_task(server.serve([sock]), name="corral-api")
     serving.add_done_callback(_tell_when_broken)
     address = address_of(home, url_of(settings, sock))

@@ -30,6 +30,19 @@ SECRET = "CORRAL_API_SESSION_SECRET"  # noqa: S105 - the name of a variable
 LEVELS = ("debug", "info", "warning", "error")
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What `corral dev` has beside a worker."""
+
+    sock: socket.socket | None = None  #: where the HTTP API is served
+    secret: str = ""  #: sessions are signed with it: they outlive a reload
+    show: bool = False  #: open a browser
+    demo: bool = False  #: bring sample queues and jobs
+
+
+NOTHING_MORE = Extras()
+
+
 def queue_slots(text: str) -> dict[str, int | None]:
     """`email,report=5`: the queues to serve, with slots where they are given.
 
@@ -115,25 +128,10 @@ def worker(application: str | None, processes: int | None, reload: bool, **optio
     The first SIGTERM or Ctrl-C lets running jobs finish, the second hands them back to the queue at once. Exit code 0
     after a clean stop, 9 when jobs had to be handed back.
     """
-    start(application, processes=processes, reload=reload, **options)
+    start(application, processes=processes, reload=reload, extras=NOTHING_MORE, **options)
 
 
-@dataclass(frozen=True)
-class Extras:
-    """What `corral dev` has beside a worker."""
-
-    sock: socket.socket | None = None  #: where the HTTP API is served
-    secret: str = ""  #: sessions are signed with it: they outlive a reload
-    show: bool = False  #: open a browser
-    demo: bool = False  #: bring sample queues and jobs
-
-
-NOTHING_MORE = Extras()
-
-
-def start(
-    application: str | None, *, processes: int | None, reload: bool, extras: Extras = NOTHING_MORE, **options: object
-) -> None:
+def start(application: str | None, *, processes: int | None, reload: bool, extras: Extras, **options: object) -> None:
     """Run the worker in this process, or children that do; ends the process with the exit code."""
     instance = os.environ.pop(INSTANCE, None)  # taken out, so that what a handler starts is no child of ours
     first = os.environ.pop(STARTS, "1") == "1"

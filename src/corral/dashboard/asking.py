@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import unquote, urlencode
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from starlette.types import Message, Scope
 
 from corral.http.guard import CALLER, RATE, ROUTE, RULE, TICKET
 from corral.http.problems import CATALOGUE, problem
+from corral.http.rawpath import CACHED
 
 #: What JSON decodes to.
 Value: TypeAlias = object
@@ -27,7 +28,7 @@ _PASSED_ON = frozenset(
     {b"accept-language", b"authorization", b"cookie", b"host", b"origin", b"sec-fetch-site", b"user-agent"}
 )
 #: What the scope of the page's own request holds, and the API must find out anew.
-_OWN = (CALLER, RATE, ROUTE, RULE, TICKET, "endpoint", "path_params", "route", "router")
+_OWN = (CALLER, RATE, ROUTE, RULE, TICKET, CACHED, "endpoint", "path_params", "route", "router")
 
 
 class Reply(Struct, frozen=True):
@@ -106,8 +107,6 @@ class Asker:
         return await _call(self._request, scope, text)
 
     def _scope(self, method: str, path: str, query: str) -> Scope:
-        from urllib.parse import unquote
-
         raw = f"{self.root}{BASE}{path}"
         scope = {name: value for name, value in self._request.scope.items() if name not in _OWN}
         return scope | {
@@ -117,11 +116,6 @@ class Asker:
             "query_string": query.encode(),
             "headers": [(name, value) for name, value in self._request.scope["headers"] if name in _PASSED_ON],
         }
-
-
-def part(text: object) -> str:
-    """A part of a path, escaped: names and ids may hold anything."""
-    return quote(str(text), safe="")
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
@@ -149,6 +143,5 @@ async def _call(request: Request, scope: Scope, body: bytes) -> Reply:
         elif message["type"] == "http.response.body":
             parts.append(message.get("body", b""))
 
-    scope.pop("corral.path", None)
     await request.app.router(scope, receive, send)
     return Reply(status=status, headers=headers, body=b"".join(parts))

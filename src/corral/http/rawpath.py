@@ -11,15 +11,16 @@ from starlette.types import Scope
 
 #: In a child scope: its path parameters still hold the two.
 RAW = "corral.raw"
-_CACHED = "corral.path"
+#: In a scope: what `raw_path` has found.
+CACHED = "corral.path"
 _KEPT = re.compile(r"%(2f|25)", re.IGNORECASE)
 
 
 def raw_path(scope: Scope) -> str | None:
     """The path with `%2F` and `%25` still encoded; None when it has neither, or what was sent is not known."""
-    if _CACHED not in scope:
-        scope[_CACHED] = _kept(scope)
-    found: str | None = scope[_CACHED]
+    if CACHED not in scope:
+        scope[CACHED] = _kept(scope)
+    found: str | None = scope[CACHED]
     return found
 
 

@@ -128,13 +128,18 @@ def url_of(settings: ApiSettings, sock: socket.socket) -> str:
     return f"http://{host}:{sock.getsockname()[1]}{settings.root_path.rstrip('/')}"
 
 
+def hush() -> None:
+    """Keep uvicorn from telling of every start and stop: ours say it already."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 async def serve(server: Server, sockets: Sequence[socket.socket]) -> None:
     """Serve until a signal or `server.stop()` ends it. For a process that ends then: its signals stay the server's."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn puts back what it has found; a late signal would then kill a process that has done all it had to.
         signal.signal(number, server.handle_exit)
-    for name in ("uvicorn", "uvicorn.error"):  # it tells of every start and stop; ours say it already
-        logging.getLogger(name).setLevel(logging.WARNING)
+    hush()
     try:
         await server.serve(list(sockets))
     finally:  # all is done: an impatient second Ctrl-C must not make a failure of it

@@ -18,6 +18,7 @@ from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxErr
 from jinja2.sandbox import SandboxedEnvironment
 
 from corral.errors import ConfigError, PayloadError, closest
+from corral.handlers.email.statuses import outcome, tone
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _PARTS = ("html", "txt")
@@ -69,7 +70,7 @@ class Templates:
             lstrip_blocks=True, keep_trailing_newline=False, autoescape=lambda name: not (name or "").endswith(".txt"),
         )  # fmt: skip
         self._environment.globals.clear()  # no lipsum, no cycler: templates see the data, and nothing else
-        self._environment.filters.update(link=_link, paragraphs=_paragraphs, shown=_shown)
+        self._environment.filters.update(link=_link, paragraphs=_paragraphs, shown=_shown, tone=tone, outcome=outcome)
         # No network and no files: a stylesheet is in the template or it is not there.
         self._inliner = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
         for name in own:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from statistics import fmean, median, pstdev
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -19,7 +18,7 @@ GOAL_PLANNED, GOAL_DONE = "goal-planned", "goal-done"
 _PASSIVE = frozenset({KUDOS_RECEIVED, GOAL_PLANNED})
 
 
-class Activity(NamedTuple):
+class Activity(Struct, frozen=True):
     """What somebody did on a day. `value` is the mean of the moods or scores that came with it, from 1 to 5."""
 
     person: str

@@ -63,15 +63,15 @@ class Bench:
     def __repr__(self) -> str:
         return f"<bench in {self.root}: {self.programs!r}>"
 
-    # -- checks when a job is added ----------------------------------------------------------------------------------
+    # -- checks when a job is added ------------------------------------------------------------------------------------
 
-    def check_command(self, argv: Sequence[str]) -> None:
-        """Raise PayloadError unless its program is allowed."""
-        self.programs.file(argv[0])
+    def check_command(self, argv: Sequence[str], values: Mapping[str, str]) -> None:
+        """Raise PayloadError unless its program is allowed, and no value in it would be an option."""
+        self.programs.file(texts.fill_command(argv, values)[0])
 
-    def check_work(self, work: Work, env: Mapping[str, str]) -> None:
+    def check_work(self, work: Work, env: Mapping[str, str], values: Mapping[str, str]) -> None:
         """Raise PayloadError unless it could be run here."""
-        self.check_command(work.run)
+        self.check_command(work.run, values)
         check_env({**env, **work.env}, self.settings)
         self.timeout(work)
 
@@ -147,7 +147,7 @@ class Bench:
         finally:
             os.close(handle)
 
-    # -- work ------------------------------------------------------------------------------------------------------------
+    # -- work ----------------------------------------------------------------------------------------------------------
 
     def output(self, ctx: JobContext, key: str, name: str) -> Output:
         """Where the output of one of its commands goes."""

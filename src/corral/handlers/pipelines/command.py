@@ -100,13 +100,7 @@ class Runner:
         pipe = PipeEnd(reading)
         warden = self._warden
         try:
-            try:
-                warden.start({"PATH": os.defpath})
-                process = Process(argv, env=env, output=writing, cwd=str(cwd))
-            except OSError as error:
-                raise CommandError(f"{os.path.basename(argv[0])} cannot be started: {error}") from None
-            finally:
-                os.close(writing)
+            process = self._start(argv, cwd, env, writing)
             warden.add(process.pid)
             process.exited.add_done_callback(lambda _: _close_later(pipe))
             try:
@@ -119,6 +113,15 @@ class Runner:
             if not self._held:
                 self._warden = Warden()  # a command that begins meanwhile gets a new one
                 await asyncio.shield(warden.close())
+
+    def _start(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], writing: int) -> Process:
+        try:
+            self._warden.start({"PATH": os.defpath})
+            return Process(argv, env=env, output=writing, cwd=str(cwd))
+        except OSError as error:
+            raise CommandError(f"{os.path.basename(argv[0])} cannot be started: {error}") from None
+        finally:
+            os.close(writing)
 
     async def _follow(self, process: Process, pipe: PipeEnd, output: Output) -> None:
         while (data := pipe.read()) != b"":

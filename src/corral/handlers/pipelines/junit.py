@@ -1,8 +1,8 @@
 """Test results as JUnit's XML has them, counted while they are read.
 
-Every test runner writes a dialect of it. What all have in common is enough: `<testcase>` with a `<failure>`, `<error>` or
-`<skipped>` in it. The file comes from programs that may be up to anything: a document type, with which files grow and
-read others, is refused, and so is more than is reasonable.
+Every test runner writes a dialect of it. What all have in common is enough: `<testcase>` with a `<failure>`, `<error>`
+or `<skipped>` in it. The file comes from programs that may be up to anything: a document type, with which files grow
+and read others, is refused, and so is more than is reasonable.
 """
 
 import os

@@ -23,7 +23,9 @@ def new_mark() -> str:
 def end_leftovers(mark: str, proc: Path = _PROC) -> int:
     """Kill every process with this mark; answers how many. Looks again as long as it finds some."""
     ended = 0
-    for _ in range(5):  # one that is about to fork may get a child away; a bomb that outruns five rounds is another matter
+    for _ in range(
+        5
+    ):  # one that is about to fork may get a child away; a bomb that outruns five rounds is another matter
         found = 0
         for pid in _marked(mark, proc):
             found += _kill(pid, mark, proc)

@@ -120,7 +120,9 @@ class Output:
             self._file.write(line + "\n")
             if self._left > 0:
                 self._left -= len(line.encode("utf-8", "replace")) + 1
-                self._waiting.append(line if self._left > 0 else f"{line}\n… the rest is in {Path(self._file.name).name}")
+                self._waiting.append(
+                    line if self._left > 0 else f"{line}\n… the rest is in {Path(self._file.name).name}"
+                )
                 self._come.set()
 
     async def _write_on(self) -> None:

@@ -64,8 +64,8 @@ class Programs:
             raise ConfigError(f"program {word!r} must be a plain name or an absolute path", key="pipeline_programs")
         if word in _OPENERS:
             raise ConfigError(
-                f"program {word!r} runs any other program by its arguments, so it would allow everything; allow a script "
-                "of your own, or give its absolute path if you mean it",
+                f"program {word!r} runs any other program by its arguments, so it would allow everything; allow a "
+                "script of your own, or give its absolute path if you mean it",
                 key="pipeline_programs",
             )
         file = shutil.which(word, path=self._path)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from corral.handlers.reports.document import Cell, Column, Figure, Kind
 
 NOTHING = "–"
-_MINUS = "−"  # as wide as a plus, so that signed numbers stand under each other
-_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
+MINUS = "−"  # as wide as a plus, so that signed numbers stand under each other
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
 _WHOLE = {"JPY", "KRW", "VND", "CLP", "ISK"}  # currencies without a smaller coin
 # Control characters, halves of surrogate pairs, and the marks that make a text read in another order than it is written.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
@@ -57,6 +57,8 @@ def show(value: Cell, kind: Kind = "text", unit: str = "") -> str:
 
 def show_cell(value: Cell, column: Column) -> str:
     """A table's cell in words."""
+    if isinstance(value, float) and column.kind == "percent":
+        return f"{value:.1f}%".replace("-", MINUS)  # as many places in each row, so that the points stand in line
     return show(value, column.kind, column.unit)
 
 
@@ -76,7 +78,7 @@ def show_number(value: float, kind: Kind = "number", unit: str = "") -> str:
 
 def show_seconds(value: float) -> str:
     """A duration: `0.4s`, `12s`, `5m 23s`, `1h 04m`."""
-    sign, value = (_MINUS, -value) if value < 0 else ("", value)
+    sign, value = (MINUS, -value) if value < 0 else ("", value)
     if value < 9.95:
         return f"{sign}{_places(value, 1)}s"
     whole = round(value)
@@ -123,14 +125,14 @@ def _moved(figure: Figure, moved: float, before: float) -> str:
             return f"{signed(share, 0 if abs(share) >= 9.95 else 1)}%"
     if figure.kind in ("money", "seconds"):
         text = show_number(abs(moved), figure.kind, figure.unit)
-        return f"{'+' if moved > 0 else _MINUS}{text}"
+        return f"{'+' if moved > 0 else MINUS}{text}"
     return signed(moved, 2)
 
 
 def signed(value: float, places: int) -> str:
     """A number with its sign."""
     text = _places(abs(value), places)
-    return f"{'+' if value > 0 else _MINUS if value < 0 else '±'}{text}"
+    return f"{'+' if value > 0 else MINUS if value < 0 else '±'}{text}"
 
 
 def _places(value: float, places: int) -> str:
@@ -140,15 +142,15 @@ def _places(value: float, places: int) -> str:
     else:
         text = f"{abs(value):,.{places}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{_MINUS}{text}" if value < 0 and text.strip("0.,") else text
+    return f"{MINUS}{text}" if value < 0 and text.strip("0.,") else text
 
 
 def _money(value: float, unit: str) -> str:
     code = unit.upper()
     places = 0 if code in _WHOLE or abs(value) >= 100_000 else 2
     text = f"{abs(value):,.{places}f}"
-    sign = _MINUS if value < 0 else ""
-    symbol = _SYMBOLS.get(code, unit if len(unit) == 1 else "")
+    sign = MINUS if value < 0 else ""
+    symbol = SYMBOLS.get(code, unit if len(unit) == 1 else "")
     if symbol:
         return f"{sign}{symbol}{text}"
     return f"{sign}{text} {unit}".rstrip()

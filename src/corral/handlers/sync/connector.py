@@ -98,6 +98,11 @@ class Connector(ABC):
         """How many objects to ask for at once."""
         return min(self.settings.sync_page_size or self.page_size, self.page_size)
 
+    def span(self, window: Window) -> tuple[str, str]:
+        """The first and the last day that a pass over figures of days asks for."""
+        since = window.since if window.since is not None else window.until - DAY * self.settings.sync_history_days
+        return day_of(since), day_of(window.until - 1)
+
     async def ask(
         self, method: str, url: str, kind: type[T], *, headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int | float | bool] | None = None, json: object = msgspec.UNSET,

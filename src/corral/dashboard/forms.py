@@ -1,0 +1,95 @@
+"""Forms: what a page's buttons send, made into requests to the API. They work without any script.
+
+A field's name says what its value is: `reason` is text, `for_s:n` a number, `children:b` a switch, `data:j` JSON, and
+`ids:l` a list of the fields of that name. Names that begin with an underscore are the form's own: `_method`, `_next`
+(where to go then), `_done` (what to say there), `_if` (the version that is meant to be changed), `_expect` (what has to be
+typed) and `_typed`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from corral.dashboard.visit import Visit
+from corral.http.problems import problem
+
+#: What a form may be, in bytes: payloads are edited in one.
+MOST = 8_000_000
+METHODS = ("POST", "PUT", "PATCH", "DELETE")
+Fields = Mapping[str, Sequence[str]]
+
+
+async def act(visit: Visit) -> Response:
+    """Do what a form says, and go on to where it says. Raises: Problem, that of the API."""
+    fields = await fields_of(visit.request)
+    method = first(fields, "_method", "POST")
+    if method not in METHODS:
+        problem("invalid-parameter", f"A form cannot send {method!r}.", parameter="_method")
+    expected = first(fields, "_expect")
+    if expected and first(fields, "_typed").strip() != expected:
+        problem("confirmation-required", f"Type {expected!r} to say that you mean it.")
+    version = first(fields, "_if")
+    path = visit.request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    path = path[path.index("/do/") + 3 :]
+    reply = await visit.api.send(
+        method, path, body=body_of(fields), headers={"if-match": version} if version else None
+    )  # fmt: skip
+    said = reply.must()
+    if reply.status == 202 and isinstance(said, dict) and "operation_id" in said:
+        return visit.go(f"/operations/{said['operation_id']}")
+    return visit.go(local(first(fields, "_next", "/")), done=first(fields, "_done")[:200])
+
+
+def body_of(fields: Fields) -> dict[str, object]:
+    """The JSON body that a form's fields stand for. An empty field is left out. Raises: Problem (400)."""
+    made: dict[str, object] = {}
+    for name, values in fields.items():
+        if name.startswith("_"):
+            continue
+        key, _, kind = name.partition(":")
+        if kind == "l":
+            made[key] = [value for value in values if value]
+        elif kind == "b":
+            made[key] = values[-1] in ("on", "true", "1")
+        elif values[-1] != "":
+            made[key] = _value(key, kind, values[-1])
+    return made
+
+
+def _value(name: str, kind: str, text: str) -> object:
+    try:
+        if kind == "n":
+            return int(text) if text.strip().lstrip("-").isdigit() else float(text)
+        return json.loads(text) if kind == "j" else text
+    except ValueError:
+        return problem("invalid-parameter", f"{name} cannot be read as {'a number' if kind == 'n' else 'JSON'}.")
+
+
+async def fields_of(request: Request) -> Fields:
+    """The fields of a form. Raises: Problem (413, 415)."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        problem("unsupported-media-type", "Send a form.")
+    read = bytearray()
+    async for piece in request.stream():
+        read += piece
+        if len(read) > MOST:
+            problem("payload-too-large", f"A form may have {MOST:,} bytes.", headers={"Connection": "close"})
+    try:
+        return parse_qs(read.decode(), keep_blank_values=True, max_num_fields=2_000)
+    except ValueError:
+        return problem("invalid-request", "The form cannot be read.")
+
+
+def first(fields: Fields, name: str, default: str = "") -> str:
+    """The value of a field."""
+    values = fields.get(name)
+    return values[0] if values else default
+
+
+def local(path: str) -> str:
+    """A page of the dashboard to go to; an address of anywhere else leads to the beginning."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path else "/"

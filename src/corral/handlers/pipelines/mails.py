@@ -1,0 +1,70 @@
+"""The mails about a run's end: templates of the e-mail handlers, and the data that they show."""
+
+from corral.handlers.kit.mail import Mail
+from corral.handlers.pipelines.payload import Deploy, RunPipeline, RunTests
+from corral.handlers.pipelines.records import DeploymentRun, PipelineRun, SuiteRun, duration
+
+_STATUS = {"passed": "SUCCESS", "deployed": "SUCCESS", "rolled-back": "ROLLED_BACK", "failed": "FAILED"}
+#: A mail tells some of what failed; all of it is in the job.
+MAX_TOLD = 10
+
+
+def pipeline_mail(data: RunPipeline, run: PipelineRun) -> Mail:
+    """How a pipeline ended."""
+    status = _STATUS[run.status]
+    shown: dict[str, object] = {
+        "pipelineName": run.pipeline_name,
+        "projectName": run.project_name,
+        "status": status,
+        "duration": duration(run.finished_at - run.started_at),
+        "steps": [
+            {"name": step.name, "status": step.status, "duration": duration(round(step.seconds * 1000))}
+            for step in run.steps
+        ],
+    }
+    shown |= _given(triggeredBy=run.triggered_by, pipelineUrl=data.pipeline_url, reason=run.reason)
+    subject = f"{run.pipeline_name}: {status.lower()}"
+    return Mail(to=data.notify, subject=subject, template="pipeline-complete", data=shown)
+
+
+def suite_mail(data: RunTests, run: SuiteRun) -> Mail:
+    """How a test suite ended."""
+    results = run.results
+    shown: dict[str, object] = {
+        "suiteName": run.suite_name,
+        "projectName": run.project_name,
+        "status": _STATUS[run.status],
+        "total": results.tests,
+        "passed": results.passed,
+        "failed": results.bad,
+        "skipped": results.skipped,
+        "duration": duration(round(run.seconds * 1000)),
+        "failures": [{"name": test.name, "message": test.message} for test in results.told[:MAX_TOLD]],
+    }
+    shown |= _given(triggeredBy=run.triggered_by, resultsUrl=data.suite_url)
+    subject = f"{run.suite_name}: {results.bad} of {results.tests} tests failed" if results.bad else (
+        f"{run.suite_name}: {results.passed} tests passed"
+    )  # fmt: skip
+    return Mail(to=data.notify, subject=subject, template="test-results", data=shown)
+
+
+def deployment_mail(data: Deploy, run: DeploymentRun) -> Mail:
+    """How a deployment ended."""
+    words = {"deployed": "deployed", "rolled-back": "rolled back", "failed": "failed"}
+    shown: dict[str, object] = {
+        "projectName": run.project_name,
+        "environment": run.environment,
+        "version": run.version,
+        "status": _STATUS[run.status],
+        "duration": duration(run.finished_at - run.started_at),
+    }
+    shown |= _given(
+        triggeredBy=run.triggered_by, previousVersion=run.previous_version, reason=run.reason,
+        deploymentUrl=data.deployment_url,
+    )  # fmt: skip
+    subject = f"{run.project_name} {run.version} on {run.environment}: {words[run.status]}"
+    return Mail(to=data.notify, subject=subject, template="deployment-notification", data=shown)
+
+
+def _given(**values: str | None) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value}

@@ -1,0 +1,142 @@
+"""PDF, set by typst. The template is ours, a report's texts are data to it: nothing in them is read as mark-up, no file
+is opened and nothing is fetched."""
+
+import json
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import to_builtins
+
+from corral.handlers.reports.document import Document
+from corral.handlers.reports.output.charts import Look
+from corral.handlers.reports.output.formats import has_charts, need_format
+from corral.handlers.reports.output.pictures import pictures
+from corral.handlers.reports.output.view import CellView, Facts, TableView, View, view_of
+from corral.handlers.reports.words import right_to_left
+
+_TEMPLATE = Path(__file__).with_name("templates") / "report.typ"
+_LOOK = Look(ink="#6a675f", family="'Libertinus Serif', 'DejaVu Sans'")
+#: A word longer than this does not fit a column: it may be broken where it has a joint, and else anywhere.
+_LONG = 22
+_JOINT = re.compile(r"(?<=[._/\\:@,;=&?#|-])|(?<=[a-z])(?=[A-Z])")
+_ANYWHERE = "\u200b"
+_RUNNING = 80  # what fits into the head of a page, beside the period
+
+
+def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fonts: Path | None = None) -> bytes:
+    """A document as PDF. Blocking; 5,000 rows take some seconds.
+
+    Args:
+        made_at: milliseconds since the epoch; part of the file, so that the same report is the same bytes.
+        max_rows: of each table.
+        fonts: a folder with fonts, for what the built-in ones and the system's lack.
+
+    Raises:
+        ConfigError: typst is missing.
+    """
+    need_format("pdf")
+    import typst
+
+    view = view_of(document, facts, pictures(document, _LOOK), max_rows=max_rows)
+    data = json.dumps(_data(view), ensure_ascii=False)
+    with tempfile.TemporaryDirectory(prefix="corral-report-") as nowhere:
+        made = typst.compile(
+            _TEMPLATE.read_bytes(),
+            root=nowhere,  # an empty folder: there is nothing that could be read
+            font_paths=[path for path in (fonts, _chart_fonts()) if path is not None],
+            sys_inputs={"view": data},
+            timestamp=datetime.fromtimestamp(made_at // 1000, UTC),
+        )
+    assert isinstance(made, bytes)
+    return made
+
+
+def _chart_fonts() -> Path | None:
+    """DejaVu Sans comes with matplotlib: it has the scripts that typst's own fonts lack, but for the East Asian ones."""
+    if not has_charts():
+        return None
+    import matplotlib as mpl
+
+    return Path(mpl.get_data_path()) / "fonts" / "ttf"
+
+
+def _data(view: View) -> dict[str, object]:
+    """What the template reads. A plain cell is a plain string: most are, and there may be many."""
+    data: dict[str, object] = to_builtins(view)
+    data["title"], data["subject"] = breakable(view.title), breakable(view.subject)
+    running = f"{view.title} – {view.subject}" if view.subject else view.title
+    data["running"] = running if len(running) <= _RUNNING else f"{running[: _RUNNING - 1]}…"
+    data["summary"] = [{"text": breakable(text), "rtl": right_to_left(text)} for text in view.summary]
+    data["notes"] = [breakable(note) for note in view.notes]
+    data["tables"] = [_table(table, len(view.tables)) for table in view.tables]
+    data["figures"] = [
+        {**to_builtins(one), "label": breakable(one.label, 18), "value": breakable(one.value, 14)} for one in view.figures
+    ]
+    data["charts"] = [
+        {**to_builtins(one), "table": None if one.table is None else _table(one.table, 1)} for one in view.charts
+    ]
+    return data
+
+
+def _table(table: TableView, many: int) -> dict[str, object]:
+    note = table.note
+    if table.left_out:
+        rest = f"The first {len(table.rows):,} rows; {table.left_out:,} more are in the spreadsheet."
+        note = f"{rest} {note}".strip()
+    widths = _widths(table)
+    columns = [
+        {"title": column.title, "right": column.right, "width": width}
+        for column, width in zip(table.columns, widths, strict=True)
+    ]
+    kinds = [column.kind for column in table.columns]
+    rows = [[_cell(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in table.rows]
+    return {
+        "title": table.title, "columns": columns, "rows": rows, "note": breakable(note), "empty": breakable(table.empty)
+    }  # fmt: skip
+
+
+def _cell(cell: CellView, kind: str) -> object:
+    if cell.tone:
+        return {"text": cell.text, "tone": cell.tone}
+    if cell.share is not None:
+        return {"text": cell.text, "share": cell.share}
+    text = breakable(cell.text)
+    if kind == "code":
+        return {"text": text, "code": True}
+    return {"text": text, "rtl": True} if cell.rtl else text
+
+
+def _widths(table: TableView) -> list[float]:
+    """Shares of the width for columns of text, 0 for those that take what they need.
+
+    typst would lay out every cell to find the widths; counting characters is as good, and makes long tables bearable.
+    """
+    widths = []
+    for number, column in enumerate(table.columns):
+        if column.kind in ("text", "code"):
+            lengths = sorted(len(row[number].text) for row in table.rows)
+            usual = lengths[int(len(lengths) * 0.9)] if lengths else 10
+            longest = lengths[-1] if lengths else 10
+            least = 24 if column.wide else 9
+            widths.append(float(min(max(usual, longest // 2, len(column.title), least), 46 if column.wide else 30)))
+        else:
+            widths.append(0.0)
+    return widths
+
+
+def breakable(text: str, longest: int = _LONG) -> str:
+    """A text whose long words may be broken, with a space of no width at each such place."""
+    if len(text) <= longest:
+        return text
+    return " ".join(_joints(word, longest) if len(word) > longest else word for word in text.split(" "))
+
+
+def _joints(word: str, longest: int) -> str:
+    parts = [
+        part[start : start + longest]
+        for part in _JOINT.split(word)
+        for start in range(0, max(len(part), 1), longest)
+    ]
+    return _ANYWHERE.join(parts)

@@ -1,0 +1,66 @@
+"""One document as one file."""
+
+from pathlib import Path
+
+from msgspec import Struct, to_builtins
+from msgspec.json import encode
+
+from corral.errors import ConfigError
+from corral.handlers.reports.document import Document
+from corral.handlers.reports.output.csv import to_csv
+from corral.handlers.reports.output.formats import FACTS, Format, need_format
+from corral.handlers.reports.output.view import Facts
+
+
+class Rendered(Struct, frozen=True):
+    """A document as a file."""
+
+    format: Format
+    content_type: str
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Rendered {self.format} of {len(self.body):,} bytes>"
+
+
+def render(
+    document: Document, format: Format, *, made_at: int, made: str = "", brand: str = "corral", pdf_rows: int = 1_000,
+    fonts: Path | None = None,
+) -> Rendered:  # fmt: skip
+    """Make a file of a document. Blocking: call it from a thread.
+
+    Args:
+        made_at: milliseconds since the epoch; `made` is the same in words, as the foot shows it.
+        pdf_rows: how many rows of each table a PDF shows.
+        fonts: a folder with fonts for PDF.
+
+    Raises:
+        ConfigError: a format that is not known, or that needs a package which is missing.
+    """
+    if format not in FACTS:
+        raise ConfigError(f"format {format!r} is not known; there are {', '.join(FACTS)}", key="format")
+    need_format(format)
+    facts = Facts(brand=brand, made=made)
+    body = _body(document, format, facts, made_at, pdf_rows, fonts)
+    return Rendered(format, FACTS[format].content_type, body)
+
+
+def _body(
+    document: Document, format: Format, facts: Facts, made_at: int, pdf_rows: int, fonts: Path | None
+) -> bytes:
+    # Each brings a library along: only what is asked for is loaded.
+    if format == "html":
+        from corral.handlers.reports.output.html import to_html
+
+        return to_html(document, facts)
+    if format == "pdf":
+        from corral.handlers.reports.output.pdf import to_pdf
+
+        return to_pdf(document, facts, made_at=made_at, max_rows=pdf_rows, fonts=fonts)
+    if format == "xlsx":
+        from corral.handlers.reports.output.xlsx import to_xlsx
+
+        return to_xlsx(document, facts, made_at=made_at)
+    if format == "csv":
+        return to_csv(document)
+    return encode({**to_builtins(document), "brand": facts.brand, "made": facts.made}) + b"\n"
