@@ -6,6 +6,8 @@ QUEUES = 200
 PAYLOAD = 3_000_000
 #: Failed jobs of the full run, and of a quick one.
 FAILED, FEW_FAILED = 1_000_000, 50_000
+#: Live streams at once, beside a single one.
+STREAMS = 50
 STORES = {"redis": "redis", "sqlite": ""}
 
 
@@ -20,8 +22,13 @@ def plan(quick: bool) -> list[Case]:
             _case("overview", name, store, False, queues=QUEUES, samples=samples),
             _case("payloads", name, store, False, size=PAYLOAD, samples=samples),
             _case("failed", name, store, True, jobs=jobs, samples=samples),
+            _streams(name, store, samples),
         )
     ]
+
+
+def _streams(name: str, store: str, seconds: int) -> Case:
+    return Case(f"web/streams/{name}", "streams", "streams", {"many": STREAMS, "seconds": seconds}, store=store)
 
 
 def _case(figure: str, name: str, store: str, once: bool, **parameters: Parameter) -> Case:

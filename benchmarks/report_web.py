@@ -1,12 +1,21 @@
 """What the page says about the read model and the HTTP API."""
 
-from benchmarks.plan_web import FAILED, FEW_FAILED, PAYLOAD, QUEUES, STORES
+from benchmarks.plan_web import FAILED, FEW_FAILED, PAYLOAD, QUEUES, STORES, STREAMS
 from benchmarks.report import Figures, Line, Runs, rows
 
 #: Milliseconds that each may take.
 MOST = {"overview": 150, "payloads": 100, "failed": 300}
 #: Kilobytes of a list, whatever its jobs carry.
 MOST_KB = 100
+#: What many streams may ask the store, as a multiple of what one asks.
+MOST_STREAMS = 1.2
+#: The figures of the streams: what, unit, digits, and whether it is the store's cost.
+_STREAMS = (
+    ("calls", "calls of the store", "/s", 1, True),
+    ("commands", "commands of the server", "/s", 0, True),
+    ("server_ms", "processor time of the server", " ms/s", 2, False),
+    ("cpu_ms", "processor time of the API", " ms/s", 2, False),
+)
 _TITLES = {"redis": "Redis", "sqlite": "SQLite"}
 
 
@@ -19,13 +28,31 @@ def table(runs: Runs, *, quick: bool) -> list[Line]:
         "payloads": f"50 jobs with payloads of {PAYLOAD / 1e6:g} MB",
         "failed": f"first page of {jobs:,} failed jobs",
     }
-    return [
+    lines = [
         line
         for store in STORES
         for figure in MOST
         if f"web/{figure}/{store}" in figures
         for line in _lines(figures, figure, store, what[figure])
     ]
+    return [*lines, *(line for store in STORES if f"web/streams/{store}" in figures for line in _live(figures, store))]
+
+
+def _live(figures: Figures, store: str) -> list[Line]:
+    """Many streams beside a single one."""
+    case, lines = f"web/streams/{store}", []
+    for name, what, unit, digits, goal in _STREAMS:
+        if name in ("commands", "server_ms") and store != "redis":
+            continue
+        one, many = figures(case, f"{name}_1"), figures(case, f"{name}_many")
+        lines.append(
+            Line(
+                f"{_TITLES[store]}: {STREAMS} live streams beside one: {what}", f"{many:,.{digits}f}{unit}",
+                f"{one:,.{digits}f}{unit} (one stream)", f"{many / one:.3g} ×" if one > 0 else "",
+                f"≤ {MOST_STREAMS} × one" if goal else "", many <= one * MOST_STREAMS if goal else None,
+            )
+        )  # fmt: skip
+    return lines
 
 
 def _lines(figures: Figures, figure: str, store: str, what: str) -> list[Line]:

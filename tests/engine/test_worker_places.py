@@ -5,10 +5,13 @@ import logging
 import os
 import threading
 import time
+from functools import partial
+from typing import Any
 
 import pytest
 
-from corral import Batch, Corral, JobHandle, SyncJobContext, WorkerOptions
+from corral import Batch, Corral, SyncJobContext, WorkerOptions
+from corral.app.definition import JobDefinition
 from corral.errors import ConfigError, JobFailedError, JobTimeoutError
 from corral.worker import worker as module
 from corral.worker.vitals import memory
@@ -21,19 +24,19 @@ MAIN = threading.main_thread().name
 async def _places(app: Corral, executor: str) -> dict[str, tuple[bool, str]]:
     """Of each handler: whether it ran in this process, and the kind of its thread."""
     queue = app.queue("places", concurrency=2)
-    jobs = {
+    jobs: dict[str, JobDefinition[None, Any]] = {
         "plain": queue.job("plain")(where),
         "async": queue.job("async")(where_async),
         "apart": queue.job("apart", process=True)(where),
         "apart-async": queue.job("apart-async", process=True)(where_async),
         "batch": queue.job("batch", batch=Batch(2))(where_many),
     }
-    handles: dict[str, JobHandle[object]] = {name: await job.add() for name, job in jobs.items()}
+    handles = {name: await job.add() for name, job in jobs.items()}
     await work_off(app, executor=executor)
     found = {}
     for name, handle in handles.items():
-        process, thread = await handle.result(timeout=GUARD)  # type: ignore[misc]  # a list of two
-        found[name] = process == os.getpid(), thread.rstrip("0123456789")
+        process, thread = await handle.result(timeout=GUARD)
+        found[name] = process == os.getpid(), str(thread).rstrip("0123456789")
     return found
 
 
@@ -108,7 +111,7 @@ async def test_threads_bounds_the_plain_handlers_of_all_queues_together(app: Cor
     jobs = []
     for name in ("one", "two"):
         queue = app.queue(name, concurrency=5)
-        jobs.append(queue.job("visit")(lambda: crowd.visit(0.01)))
+        jobs.append(queue.job("visit")(partial(crowd.visit, 0.01)))
     for job in jobs:
         await job.add_bulk([None] * 6)
     await work_off(app, threads=2)
@@ -119,12 +122,13 @@ async def test_the_wait_for_a_thread_is_not_charged_to_a_jobs_timeout(app: Corra
     queue = app.queue("one", concurrency=4)
 
     @queue.job("slow", timeout=2.0)
-    def slow() -> None:
+    def slow() -> str:
         time.sleep(0.6)
+        return "slowly"
 
     handles = await slow.add_bulk([None] * 4)  # one after another they take longer than the timeout of each
     await work_off(app, threads=1)
-    assert [await handle.result(timeout=GUARD) for handle in handles] == [None] * 4
+    assert [await handle.result(timeout=GUARD) for handle in handles] == ["slowly"] * 4
 
 
 async def test_a_job_that_has_its_thread_runs_out_of_time_as_ever(app: Corral) -> None:

@@ -11,18 +11,63 @@ from corral.errors import ConfigError, PayloadError
 from corral.handlers.email import Templates, preview
 from corral.handlers.email.templates import built_in
 
-SHIPPED = ("alert", "notification", "password-reset", "reminder", "report", "team-update", "urgent", "welcome")
 LEAST: dict[str, dict[str, object]] = {
+    "achievement": {"achievement": "Ten weeks in a row"},
     "alert": {"message": "Disk is full"},
+    "alert-notification": {"message": "Revenue is down"},
+    "custom": {"body": "Hello World"},
+    "deployment-notification": {"status": "SUCCESS", "projectName": "My App", "environment": "production"},
+    "kudos": {"senderName": "Alice", "message": "Thank you"},
     "notification": {"message": "Bob gave you kudos"},
     "password-reset": {"resetUrl": "https://example.org/reset/1"},
+    "pipeline-complete": {"status": "FAILED", "projectName": "My App", "pipelineName": "Production Deploy"},
     "reminder": {"message": "The check-in is open"},
     "report": {"title": "Weekly report"},
+    "report-delivery": {"title": "Monthly business report"},
+    "team-invitation": {"teamName": "Nordic Outdoor", "inviteUrl": "https://example.org/invitations/1"},
     "team-update": {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]},
+    "test-results": {"failed": 0, "passed": 12},
     "urgent": {"message": "Payments fail"},
+    "verification": {"verificationUrl": "https://example.org/verify/1"},
     "welcome": {"name": "Ann"},
 }
+SHIPPED = tuple(LEAST)
+URL = "https://example.org/d?a=1&b=2"
 MOST: dict[str, dict[str, object]] = {
+    "achievement": {
+        "name": "Ann", "message": "Only four came this far", "points": 250, "teamName": "Platform",
+        "reachedAt": "Monday", "achievementUrl": URL, "actionLabel": "All of them",
+    },
+    "alert-notification": {
+        "severity": "CRITICAL", "alertType": "DATA_ANOMALY", "title": "Half of it", "organizationName": "Nordic",
+        "name": "Dana", "occurredAt": "at eight", "metadata": {"Actual": 6000}, "recommendations": ["Look at it"],
+        "alertUrl": URL, "actionLabel": "Look now",
+    },
+    "custom": {"title": "Closed", "actionUrl": URL, "actionLabel": "Read on"},
+    "deployment-notification": {
+        "version": "2.4.1", "rolledBackTo": "2.4.0", "commit": "8f3a91c", "deployedBy": "John Doe",
+        "duration": "2m 41s", "changes": ["Invoices"], "message": "It took two tries", "deploymentUrl": URL,
+    },
+    "kudos": {"name": "Bob", "value": "Helping out", "teamName": "Platform", "givenAt": "Monday", "kudosUrl": URL},
+    "pipeline-complete": {
+        "message": "It is late", "branch": "main", "commit": "8f3a91c", "triggeredBy": "John Doe", "duration": "5m 23s",
+        "steps": [{"name": "Build", "status": "success", "duration": "1m"}], "pipelineUrl": URL,
+    },
+    "report-delivery": {
+        "reportType": "monthly", "organizationName": "Nordic", "name": "Dana", "summary": "Revenue grew",
+        "metrics": [{"label": "Revenue", "value": 5, "change": "+8 %"}], "highlights": ["The best day"],
+        "period": "October", "generatedAt": "1 November", "expiresAt": "1 December", "files": ["october.pdf"],
+        "reportUrl": URL,
+    },
+    "team-invitation": {
+        "inviterName": "Dana", "name": "Erik", "role": "Analyst", "message": "Look under Reports", "expiresIn": "7 days"
+    },
+    "test-results": {
+        "failed": 2, "skipped": 1, "coverage": "87.5 %", "duration": "3m", "suiteName": "API", "projectName": "My App",
+        "branch": "main", "commit": "8f3a91c", "message": "Nearly", "failures": [{"name": "test_a", "message": "no"}],
+        "resultsUrl": URL,
+    },
+    "verification": {"name": "Ann", "code": "417 902", "expiresIn": "24 hours"},
     "alert": {"severity": "MEDIUM", "alertType": "DATA_ANOMALY", "metadata": {"actual": 6000}, "title": "Revenue"},
     "notification": {"name": "Ann", "title": "Kudos", "details": {"From": "Bob"}, "actionUrl": "https://example.org"},
     "password-reset": {"name": "Ann", "expiresIn": "30 minutes"},
@@ -88,6 +133,65 @@ def test_m_ts_43_the_guides_welcome_and_team_update_are_rendered() -> None:
     assert "Kudos given: 25\n\nMost appreciated\n1. Alice\n2. Bob\n" in text
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "colour"),
+    [("SUCCESS", "Build succeeded", "#0a7355"), ("FAILED", "Build failed", "#b3261e"),
+     ("rolled_back", "Build was rolled back", "#9a5b00"), ("Timed-Out", "Build timed out", "#b3261e"),
+     ("running", "Build is running", "#2f4bc7"), ("on hold", "Build is on hold", "#2f4bc7")],
+)  # fmt: skip
+def test_a_status_is_said_in_words_and_shown_in_its_colour(status: str, said: str, colour: str) -> None:
+    html, text = preview("pipeline-complete", {"status": status, "projectName": "My App", "pipelineName": "Build"})
+
+    assert said in visible(html)
+    assert text.startswith(f"{said}\n")
+    assert re.search(rf'class="kicker ink-\w+" style="[^"]*{colour}', html)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [({"passed": 12, "failed": 0}, "All 12 tests passed"), ({"passed": 9, "failed": 3}, "3 of 12 tests failed"),
+     ({"passed": 9, "failed": 0, "skipped": 2}, "9 tests passed"), ({"passed": "9", "failed": "1"}, "1 of 10 tests")],
+)  # fmt: skip
+def test_results_are_summed_up_in_the_first_line(counts: dict[str, object], said: str) -> None:
+    html, text = preview("test-results", counts)
+
+    assert said in visible(html)
+    assert text.startswith(said)
+
+
+def test_an_address_is_confirmed_by_a_code_alone_or_by_a_link_alone() -> None:
+    coded = "".join(preview("verification", {"code": "417 902"}))
+    linked = "".join(preview("verification", {"verificationUrl": "https://example.org/v/1"}))
+
+    assert "417 902" in coded
+    assert "Confirm the address" not in coded
+    assert "https://example.org/v/1" in linked
+    assert "code" not in visible(linked)
+
+
+@pytest.mark.parametrize(
+    ("template", "data", "shown"),
+    [
+        ("welcome", {"username": "John Doe", "dashboardUrl": "https://app.golive.example/dashboard"}, "John Doe"),
+        (
+            "pipeline-complete",
+            {
+                "pipelineName": "Production Deploy", "projectName": "My App", "status": "SUCCESS", "duration": "5m 23s",
+                "triggeredBy": "John Doe", "pipelineUrl": "https://app.golive.example/pipelines/123",
+            },
+            "Production Deploy succeeded",
+        ),
+        ("custom", {"body": "Hello World"}, "Hello World"),
+        ("welcome", {"name": "John Doe"}, "Welcome, John Doe"),
+    ],
+)  # fmt: skip
+def test_the_guides_contexts_are_rendered(template: str, data: dict[str, object], shown: str) -> None:
+    html, text = preview(template, data)
+
+    assert shown in visible(html)
+    assert shown in text
+
+
 def test_styles_are_written_to_the_elements_and_the_rules_for_small_and_dark_screens_stay() -> None:
     html, _ = preview("welcome", {"name": "Ann"})
 
@@ -131,7 +235,8 @@ INJECTIONS = [
 def test_templates_and_markup_in_data_are_shown_as_text(name: str, injection: str) -> None:
     def filled(value: str) -> dict[str, object]:
         given: dict[str, object] = {key: value for key, one in LEAST[name].items() if isinstance(one, str)}
-        return {**LEAST[name], **given, "title": value, "topPerformers": [value], "resetUrl": "https://example.org/1"}
+        fixed = dict.fromkeys(("resetUrl", "inviteUrl", "verificationUrl"), "https://example.org/1")
+        return {**LEAST[name], **given, "title": value, "message": value, "topPerformers": [value], **fixed}
 
     harmless, _ = preview(name, filled("x"))
     html, text = preview(name, filled(injection), subject=injection, brand=injection)

@@ -31,6 +31,7 @@ COMMANDS = {
     "context": ("corral.cli.context:context", "Stores and APIs with a name."),
     "config": ("corral.cli.config:config", "Every setting, and where its value comes from."),
     "outbox": ("corral.cli.outbox:outbox", "Rows of an outbox that were set aside: look, carry after all, delete."),
+    "mail": ("corral.cli.mail:mail", "The mails that an application sends: look at them without sending any."),
     "move": ("corral.cli.move:move_command", "Carry an application from one store to another."),
     "bench": ("corral.cli.bench:bench", "Measure how fast this store is, with jobs that do nothing."),
     "completion": ("corral.cli.completion:completion", "A script for the shell's tab key."),

@@ -11,6 +11,7 @@ from typing import NoReturn, TypeAlias
 from urllib.parse import unquote, urlencode
 
 from msgspec import Struct
+from msgspec.json import encode
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
@@ -100,7 +101,7 @@ class Asker:
         where, _, query = path.partition("?")
         said = urlencode([pair for pair in _pairs(parameters or {})])
         scope = self._scope(method, where, "&".join(filter(None, (query, said))))
-        text = b"" if body is None else json.dumps(body).encode()
+        text = b"" if body is None else encode(body)
         if text:
             scope["headers"] += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
         scope["headers"] += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]

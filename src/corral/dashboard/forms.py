@@ -1,15 +1,16 @@
 """Forms: what a page's buttons send, made into requests to the API. They work without any script.
 
 A field's name says what its value is: `reason` is text, `for_s:n` a number, `children:b` a switch, `data:j` JSON, and
-`ids:l` a list of the fields of that name. Names that begin with an underscore are the form's own: `_method`, `_next`
+`ids:l` a list of the fields of that name. `reason` goes with the request as its reason. Names that begin with an underscore are the form's own: `_method`, `_next`
 (where to go then), `_done` (what to say there), `_if` (the version that is meant to be changed), `_expect` (what has to be
 typed) and `_typed`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
+from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,12 +35,15 @@ async def act(visit: Visit) -> Response:
     version = first(fields, "_if")
     path = visit.request.scope["raw_path"].decode("latin-1").partition("?")[0]
     path = path[path.index("/do/") + 3 :]
+    headers = {"if-match": version, "corral-reason": quote(first(fields, "reason")[:1_000])}
+    body = body_of(fields)
     reply = await visit.api.send(
-        method, path, body=body_of(fields), headers={"if-match": version} if version else None
+        method, path, body=body if body or method == "PATCH" else None,
+        headers={name: value for name, value in headers.items() if value},
     )  # fmt: skip
     said = reply.must()
-    if reply.status == 202 and isinstance(said, dict) and "operation_id" in said:
-        return visit.go(f"/operations/{said['operation_id']}")
+    if reply.status == 202 and isinstance(said, dict) and str(said.get("id", "")).startswith("op_"):
+        return visit.go(f"/operations/{said['id']}")
     return visit.go(local(first(fields, "_next", "/")), done=first(fields, "_done")[:200])
 
 
@@ -47,7 +51,7 @@ def body_of(fields: Fields) -> dict[str, object]:
     """The JSON body that a form's fields stand for. An empty field is left out. Raises: Problem (400)."""
     made: dict[str, object] = {}
     for name, values in fields.items():
-        if name.startswith("_"):
+        if name.startswith("_") or name == "reason":
             continue
         key, _, kind = name.partition(":")
         if kind == "l":
@@ -63,7 +67,10 @@ def _value(name: str, kind: str, text: str) -> object:
     try:
         if kind == "n":
             return int(text) if text.strip().lstrip("-").isdigit() else float(text)
-        return json.loads(text) if kind == "j" else text
+        if kind == "j":
+            json.loads(text)
+            return Raw(text.encode())  # as it was typed: 1.10 stays 1.10
+        return text
     except ValueError:
         return problem("invalid-parameter", f"{name} cannot be read as {'a number' if kind == 'n' else 'JSON'}.")
 

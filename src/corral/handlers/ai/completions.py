@@ -1,6 +1,6 @@
 """Answering messages."""
 
-import asyncio
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -10,7 +10,6 @@ from corral.handlers.ai.model import Completion, Model, OnText, Question, Said, 
 from corral.handlers.ai.payload import GenerateCompletion
 from corral.handlers.ai.settings import AiSettings
 from corral.handlers.ai.steer import steered
-from corral.naming import digest
 from corral.signals import Discard
 from corral.timing import Clock, now_ms
 from corral.worker.context import JobContext
@@ -121,12 +120,12 @@ class Completions:
             tokens=completion.tokens,
         )  # fmt: skip
         try:
-            # What was paid for is kept, also when the job is told to stop at this moment.
-            await asyncio.shield(self._conversations.add(data.conversation_id, data.user_id, answer))
+            await self._conversations.add(data.conversation_id, data.user_id, answer)
         except NotOwnerError as error:
             raise Discard(str(error)) from None
 
 
 def message_id(ctx: JobContext, role: str) -> str:
-    """The same in every attempt of a job, and in no other: an id may come again, when a job was added is another moment."""
-    return f"{role}-{digest(f'{ctx.queue}/{ctx.id}/{ctx.job.created_at}')}"
+    """The same in every attempt of a job and in no other: ids may come again, but not when their job was added."""
+    whose = hashlib.sha256(f"{ctx.queue}/{ctx.id}/{ctx.job.created_at}".encode("utf-8", "backslashreplace"))
+    return f"{role}-{whose.hexdigest()[:32]}"

@@ -47,7 +47,9 @@ class Conversations(Protocol):
         """
         ...
 
-    async def history(self, conversation: str, user: str, *, until: int | None = None, limit: int = 50) -> Sequence[Message]:
+    async def history(
+        self, conversation: str, user: str, *, until: int | None = None, limit: int = 50
+    ) -> Sequence[Message]:
         """The last messages, oldest first, up to number `until`. Raises: NotOwnerError."""
         ...
 
@@ -95,7 +97,11 @@ class SqlConversations:
         """The ids of somebody's conversations, the one that changed last first."""
         wanted = sa.select(conversations.c.id).where(conversations.c.owner == user)
         async with self._database.connect() as connection:
-            return (await connection.execute(wanted.order_by(conversations.c.changed_at.desc()).limit(limit))).scalars().all()
+            return (
+                (await connection.execute(wanted.order_by(conversations.c.changed_at.desc()).limit(limit)))
+                .scalars()
+                .all()
+            )
 
     async def remove(self, conversation: str, user: str) -> bool:
         """Remove a conversation with all that was said in it; False when there is none. Raises: NotOwnerError."""

@@ -1,7 +1,7 @@
 """Vectors: kept in the application's database, and searched by how alike they are.
 
-All numbers are looked at in plain Python, about 20,000 vectors of 1,536 numbers in a second: right for some ten thousand
-texts. For more, a database that has an index for it is.
+All numbers are looked at in plain Python, about 20,000 vectors of 1,536 numbers in a second: right for some ten
+thousand texts. For more, take a database that has an index for it.
 """
 
 import asyncio
@@ -80,9 +80,7 @@ class Vectors:
         """
         wanted = array("f", normal(vector))
         table = embeddings.c
-        query = sa.select(table.id, table.vector).where(
-            table.collection == collection, table.dimensions == len(wanted)
-        )
+        query = sa.select(table.id, table.vector).where(table.collection == collection, table.dimensions == len(wanted))
         if model is not None:
             query = query.where(table.model == model)
         best: list[tuple[float, str]] = []
@@ -98,7 +96,9 @@ class Vectors:
                 scored = await asyncio.to_thread(_scores, wanted, rows, minimum)
                 best = nlargest(limit, best + scored)
             texts = await connection.execute(
-                sa.select(table.id, table.text).where(table.collection == collection, table.id.in_([id for _, id in best]))
+                sa.select(table.id, table.text).where(
+                    table.collection == collection, table.id.in_([id for _, id in best])
+                )
             )
             text_of = {row.id: row.text for row in texts}
         return [Match(id, text_of[id], round(score, 6)) for score, id in best if id in text_of]
@@ -107,7 +107,9 @@ class Vectors:
         """Remove some vectors of a collection, or all; answers how many."""
         async with self._database.begin() as connection:
             if ids is None:
-                return (await connection.execute(sa.delete(embeddings).where(embeddings.c.collection == collection))).rowcount
+                return (
+                    await connection.execute(sa.delete(embeddings).where(embeddings.c.collection == collection))
+                ).rowcount
             removed = 0
             for some in _in_pages(ids):
                 chosen = sa.delete(embeddings).where(embeddings.c.collection == collection, embeddings.c.id.in_(some))
@@ -136,7 +138,7 @@ def normal(vector: Sequence[float]) -> list[float]:
     return [number / length for number in vector]
 
 
-def unpacked(content: bytes) -> array[float]:
+def unpacked(content: bytes) -> Sequence[float]:
     """A vector as it was stored."""
     numbers = array("f")
     numbers.frombytes(content)

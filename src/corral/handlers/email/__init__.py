@@ -14,6 +14,7 @@ from corral.handlers.email.mailer import Mailer, Sent  # noqa: E402
 from corral.handlers.email.message import Message  # noqa: E402
 from corral.handlers.email.payload import Attachment, SendEmail  # noqa: E402
 from corral.handlers.email.resend import ResendTransport  # noqa: E402
+from corral.handlers.email.samples import Sample, samples  # noqa: E402
 from corral.handlers.email.settings import EmailSettings, Security, load_settings  # noqa: E402
 from corral.handlers.email.smtp import SmtpTransport  # noqa: E402
 from corral.handlers.email.templates import Templates, preview  # noqa: E402
@@ -30,6 +31,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "ResendTransport",
+    "Sample",
     "Security",
     "SendEmail",
     "Sent",
@@ -39,5 +41,6 @@ __all__ = [
     "bundle",
     "load_settings",
     "preview",
+    "samples",
     "transport_for",
 ]

@@ -145,7 +145,7 @@ class Web:
     @asynccontextmanager
     async def lines(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, json: object | UnsetType = UNSET,
-        timeout: float | None = None, max_bytes: int | None = None,
+        content: bytes | None = None, timeout: float | None = None, max_bytes: int | None = None,
     ) -> AsyncIterator[tuple[Answer, AsyncIterator[str]]]:  # fmt: skip
         """Ask, and read the answer line by line while it comes (server-sent events): `head, lines`.
 
@@ -155,7 +155,7 @@ class Web:
             As `request`, also while lines are read.
         """
         limit = self._max_bytes if max_bytes is None else max_bytes
-        async with self._asked(method, url, headers, None, json, None, timeout, limit) as (head, body):
+        async with self._asked(method, url, headers, None, json, content, timeout, limit) as (head, body):
             if head.ok:
                 yield head, lines_of(body)
                 return

@@ -35,7 +35,7 @@ class RecordActivity(Payload):
     organization_id: Id
     person_id: Id
     team_id: Id | None = None
-    kind: Annotated[str, StringConstraints(pattern=r"[a-z][a-z0-9-]{0,39}")] = Field(
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = Field(
         description="check-in, survey, kudos-given, kudos-received, goal-planned, goal-done, or a word of your own"
     )
     day: date | None = Field(default=None, description="the day of the job when not given")

@@ -110,16 +110,17 @@ def access_to(platform: str, config: Mapping[str, str], sealed: str | None, sett
     """
     needs = needs_of(platform)
     time_zone = zone(config.get("timezone", "UTC"))
+    wanted = {name: field for name, field in (needs.target | needs.secrets).items() if name not in needs.optional}
     own = {name: value for name, value in config.items() if name in needs.target and value}
     if sealed is not None:
         secrets = vault.open(sealed)
-        _complete(platform, needs, own, secrets, "the integration's {}")
+        _complete(platform, {name: f"the integration's {name}" for name in wanted}, {*own, *secrets})
         return Access(target=own, secrets=secrets, time_zone=time_zone)
     target = {name: str(getattr(settings, field) or "") for name, field in needs.target.items()}
     target = {name: value for name, value in target.items() if value}
     found = {name: getattr(settings, field) for name, field in needs.secrets.items()}
     kept = {name: value for name, value in found.items() if isinstance(value, SecretStr)}
-    _complete(platform, needs, target | own, kept, "{}")
+    _complete(platform, {name: field.upper() for name, field in wanted.items()}, {*target, *own, *kept})
     if any(target.get(name) not in (None, value) for name, value in own.items()) or set(own) - set(target):
         raise ConfigError(
             f"the integration names its own {', '.join(own)} and has no credentials: save it with credentials",
@@ -128,14 +129,7 @@ def access_to(platform: str, config: Mapping[str, str], sealed: str | None, sett
     return Access(target=target, secrets=kept, time_zone=time_zone)
 
 
-def _complete(
-    platform: str, needs: _Needs, target: Mapping[str, str], secrets: Mapping[str, SecretStr], where: str
-) -> None:
-    missing = [
-        *(where.format(name) if "{}" != where else field.upper() for name, field in needs.target.items()
-          if name not in target and name not in needs.optional),
-        *(where.format(name) if "{}" != where else field.upper() for name, field in needs.secrets.items()
-          if name not in secrets),
-    ]  # fmt: skip
+def _complete(platform: str, labels: Mapping[str, str], found: Iterable[str]) -> None:
+    missing = [label for name, label in labels.items() if name not in set(found)]
     if missing:
         raise ConfigError(f"{platform} needs {' and '.join(missing)}", key=missing[0])

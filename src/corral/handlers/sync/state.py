@@ -1,7 +1,5 @@
 """What is known of an integration while it is synced: who is at it, how far each kind has got."""
 
-from collections.abc import Collection, Sequence
-
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
@@ -12,6 +10,7 @@ from corral.handlers.sync.connector import Page, Quota, Window, day_of
 from corral.handlers.sync.daily import count_again
 from corral.handlers.sync.integrations import Integration, integration_of, new_integration
 from corral.handlers.sync.tables import CURSORS, INTEGRATIONS, TABLES
+from corral.signals import Snooze
 from corral.timing import Clock, Millis
 
 #: How long a job that has died keeps others away: longer than any page takes.
@@ -23,8 +22,9 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
     watermark: Millis | None = None  #: everything changed before this is here
     position: object = None  #: where the pass that is under way goes on
-    run: str | None = None  #: whose pass that is
+    run: str | None = None  #: that pass: its job and its beginning
     since: Millis | None = None  #: what it asked for
+    until: Millis | None = None
     high: Millis | None = None  #: the newest that it saw
 
 
@@ -34,6 +34,12 @@ class Hold(Struct, frozen=True, kw_only=True):
     integration: Integration
     sealed: str | None  #: its credentials
     busy_until: Millis | None = None
+
+
+class Sweep(Struct, frozen=True, kw_only=True):
+    """A pass saw all there is: of these days, or at all."""
+
+    days: tuple[str, str] | None = None
 
 
 class State:
@@ -60,7 +66,8 @@ class State:
             if row.held_by not in (None, self._run) and (row.held_until or 0) > now:
                 return msgspec.structs.replace(held, busy_until=row.held_until)
             if held.integration.status != "paused":
-                await self._update(connection, held_by=self._run, held_until=now + HOLD)
+                mine = sa.update(INTEGRATIONS).where(INTEGRATIONS.c.id == self._id)
+                await connection.execute(mine.values(held_by=self._run, held_until=now + HOLD))
         return held
 
     async def release(self, **values: object) -> None:
@@ -70,16 +77,12 @@ class State:
 
     async def failed(self, reason: str, **values: object) -> None:
         """As `release`, after a run that did not succeed."""
-        await self.release(
-            last_error=reason, error_at=self._clock(), failures=INTEGRATIONS.c.failures + 1, **values
-        )
+        await self.release(last_error=reason, error_at=self._clock(), failures=INTEGRATIONS.c.failures + 1, **values)
 
-    async def _update(self, connection: AsyncConnection, **values: object) -> None:
-        # Whoever lost it to another job (this one hung for two minutes) says nothing about it any more.
-        mine = sa.or_(INTEGRATIONS.c.held_by.is_(None), INTEGRATIONS.c.held_by == self._run)
-        expired = INTEGRATIONS.c.held_until < self._clock()
-        query = sa.update(INTEGRATIONS).where(INTEGRATIONS.c.id == self._id, sa.or_(mine, expired))
-        await connection.execute(query.values(updated_at=self._clock(), **values))
+    async def _update(self, connection: AsyncConnection, **values: object) -> bool:
+        """Change the row, unless another job has taken the integration over, because this one hung for so long."""
+        query = sa.update(INTEGRATIONS).where(INTEGRATIONS.c.id == self._id, INTEGRATIONS.c.held_by == self._run)
+        return (await connection.execute(query.values(updated_at=self._clock(), **values))).rowcount == 1
 
     async def count_calls(self, calls: int, quota: Quota | None) -> None:
         """Add to today's requests, and note what the platform says is left."""
@@ -100,53 +103,50 @@ class State:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return Cursor()
-        return Cursor(watermark=row.watermark, position=row.position, run=row.run, since=row.since, high=row.high)
+        return Cursor(
+            watermark=row.watermark, position=row.position, run=row.run, since=row.since, until=row.until, high=row.high
+        )  # fmt: skip
 
-    async def drop_positions(self) -> None:
-        """Begin the next pass from its start: the platform does not know this position any more."""
+    async def end_passes(self) -> None:
+        """No pass is under way any more: the next run of whatever job begins anew."""
         async with self._database.begin() as connection:
             query = sa.update(CURSORS).where(CURSORS.c.integration_id == self._id)
-            await connection.execute(query.values(position=sa.null(), run=None))
+            await connection.execute(query.values(position=None, run=None))
 
-    async def write(self, organization_id: str, kind: str, page: Page, cursor: Cursor) -> None:
-        """A page, the figures of its days, and how far that is: all of it or nothing."""
-        table, days = TABLES[kind], {str(row["day"]) for row in page.rows}
+    async def write(
+        self, organization_id: str, kind: str, page: Page, cursor: Cursor, sweep: Sweep | None = None
+    ) -> int:
+        """A page, the figures of its days, and how far that is: all of it or nothing.
+
+        Args:
+            sweep: after the last page of a whole pass: delete what the pass did not see. Answers how much that was.
+
+        Raises:
+            Snooze: the integration is another job's by now.
+        """
+        table, days, gone = TABLES[kind], {str(row["day"]) for row in page.rows}, 0
         rows = [
-            {"integration_id": self._id, "organization_id": organization_id, "run": self._run, **row}
+            {"integration_id": self._id, "organization_id": organization_id, "run": cursor.run, **row}
             for row in page.rows
         ]
         async with self._database.begin() as connection:
             await self._database.upsert(connection, table, rows, key=["integration_id", "external_id"])
-            await self._count_again(connection, organization_id, kind, days)
+            if sweep is not None:
+                unseen = [table.c.integration_id == self._id, table.c.run != cursor.run]
+                if sweep.days is not None:
+                    unseen.append(table.c.day.between(*sweep.days))
+                days.update((await connection.scalars(sa.select(table.c.day).where(*unseen).distinct())).all())
+                gone = (await connection.execute(sa.delete(table).where(*unseen))).rowcount
+            await count_again(
+                self._database, connection, kind, days, integration_id=self._id, organization_id=organization_id
+            )
             await self._write_cursor(connection, kind, cursor)
-            await self._update(connection, held_until=self._clock() + HOLD)
-
-    async def sweep(self, organization_id: str, kind: str, days: tuple[str, str] | None) -> int:
-        """Delete what a whole pass did not see; answers how much that was.
-
-        Args:
-            days: of these days only; None: of all.
-        """
-        table = TABLES[kind]
-        gone = [table.c.integration_id == self._id, table.c.run != self._run]
-        if days is not None:
-            gone.append(table.c.day.between(*days))
-        async with self._database.begin() as connection:
-            touched: Sequence[str] = (await connection.scalars(sa.select(table.c.day).where(*gone).distinct())).all()
-            deleted = await connection.execute(sa.delete(table).where(*gone))
-            await self._count_again(connection, organization_id, kind, touched)
-        return deleted.rowcount
-
-    async def _count_again(
-        self, connection: AsyncConnection, organization_id: str, kind: str, days: Collection[str]
-    ) -> None:
-        await count_again(
-            self._database, connection, kind, days, integration_id=self._id, organization_id=organization_id
-        )
+            if not await self._update(connection, held_until=self._clock() + HOLD):
+                raise Snooze(HOLD / 1000, "another job has taken the integration over")
+        return gone
 
     async def _write_cursor(self, connection: AsyncConnection, kind: str, cursor: Cursor) -> None:
         row = {"integration_id": self._id, "kind": kind, "updated_at": self._clock(), **msgspec.structs.asdict(cursor)}
-        row["position"] = sa.null() if cursor.position is None else cursor.position
         await self._database.upsert(connection, CURSORS, [row], key=["integration_id", "kind"])
 
 

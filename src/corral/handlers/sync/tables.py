@@ -24,7 +24,7 @@ def _object(name: str, *columns: sa.Column[int] | sa.Column[str] | sa.Column[flo
         _id("external_id", key=True, length=200),
         _id("organization_id"),
         _id("day", length=10),  #: when it came to be, where the business is
-        _id("run", length=128),  #: the job that saw it last
+        _id("run", length=300),  #: the pass that saw it last
         *columns,
         sa.Index(f"{name}_by_day", "integration_id", "day"),
     )
@@ -43,10 +43,10 @@ INTEGRATIONS = sa.Table(
     _whole("error_at", null=True),
     _whole("synced_at", null=True),
     _whole("failures"),  #: runs in a row that did not succeed
-    sa.Column("quota", sa.JSON),
+    sa.Column("quota", sa.JSON(none_as_null=True)),
     _whole("calls"),  #: on `calls_day`
     _id("calls_day", length=10),
-    sa.Column("held_by", sa.String(128)),  #: the job that is at it
+    sa.Column("held_by", sa.String(300)),  #: the job that is at it
     _whole("held_until", null=True),
     _whole("created_at"),
     _whole("updated_at"),
@@ -60,9 +60,10 @@ CURSORS = sa.Table(
     _id("integration_id", key=True),
     _id("kind", key=True, length=40),
     _whole("watermark", null=True),  #: everything changed before this is here
-    sa.Column("position", sa.JSON),  #: where the pass that is under way goes on
-    sa.Column("run", sa.String(128)),  #: whose pass that is
+    sa.Column("position", sa.JSON(none_as_null=True)),  #: where the pass that is under way goes on
+    sa.Column("run", sa.String(300)),  #: that pass: its job and its beginning
     _whole("since", null=True),  #: what it asked for
+    _whole("until", null=True),
     _whole("high", null=True),  #: the newest that it saw
     _whole("updated_at"),
 )

@@ -189,7 +189,7 @@ def _event(
     event = WebhookEvent(
         platform=scheme.platform,
         event_type=kind,
-        payload=payload,  # type: ignore[arg-type]  # it was JSON a moment ago
+        payload=payload,
         signature=proof.signature[:2_000],
         organization_id=source.organization_id,
         integration_id=source.integration_id,

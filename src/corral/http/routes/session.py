@@ -113,7 +113,7 @@ async def login_by_address(request: Request, token: Annotated[str, Query(max_len
     """
     home = home_of(request)
     if not home.local_only:
-        problem("login-failed", "Logging in by an address is for servers that nobody has configured.")
+        problem("not-found", "Only servers that nobody has configured print an address to log in by.")
     session, text = await home.login.by_token(token, request, network_of(address_of(request)))
     root = request.scope.get("root_path", "").rstrip("/")
     response = RedirectResponse(f"{root}/api/docs", status_code=303)

@@ -1,0 +1,21 @@
+"""The pages: for each method and path, the function that makes it."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.responses import Response
+
+from corral.dashboard.forms import act
+from corral.dashboard.pages import jobs, overview, queues, session
+from corral.dashboard.visit import Visit
+
+Page: TypeAlias = Callable[[Visit], Awaitable[Response]]
+
+#: In the order in which they are matched.
+PAGES: tuple[tuple[str, str, Page], ...] = (
+    *session.PAGES,
+    *overview.PAGES,
+    *queues.PAGES,
+    *jobs.PAGES,
+    ("POST", "/do/{path:path}", act),
+)

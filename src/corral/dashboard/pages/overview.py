@@ -1,0 +1,63 @@
+"""The first page: is anything wrong, and what is to be done about it?"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from starlette.responses import Response
+
+from corral.dashboard.spark import filled
+from corral.dashboard.visit import Visit
+from corral.dashboard.words import moment
+
+#: The charts above the queues: the last hour, minute by minute.
+MINUTES = 60
+MINUTE_MS = 60_000
+CHARTS = ("throughput", "failure_ratio", "wait_ms", "run_ms")
+
+
+async def overview(visit: Visit) -> Response:
+    """What wants attention, how busy everything is, the queues."""
+    api = visit.api
+    findings, queues, stats, marks, schedules, *charts = await asyncio.gather(
+        api.get("/attention", limit=20),
+        api.get("/queues", limit=100),
+        api.send("GET", "/stats?window=15m"),
+        api.send("GET", "/marks?limit=500"),
+        api.send("GET", "/schedules?limit=100"),
+        *(api.send("GET", f"/metrics/series?metric={one}&from=1h&step=1m&agg=p95") for one in CHARTS),
+    )
+    drawn = {
+        name: values_of(cast(Mapping[str, object], reply.json))
+        for name, reply in zip(CHARTS, charts, strict=True)
+        if reply.status < 400
+    }
+    return await visit.page(
+        "overview.html", title="Overview", active="overview", findings=findings, queues=queues,
+        numbers=stats.json if stats.status < 400 else None, charts=drawn,
+        marks=_newest(marks.json) if marks.status < 400 else [],
+        upcoming=_upcoming(schedules.json) if schedules.status < 400 else [],
+    )  # fmt: skip
+
+
+def values_of(chart: Mapping[str, object]) -> list[list[float | None]]:
+    """Each line of a chart, a value for each minute of the last hour."""
+    until = int(moment(str(chart["until"])).timestamp() * 1000)
+    since = (until // MINUTE_MS - MINUTES + 1) * MINUTE_MS
+    lines = cast("Sequence[Mapping[str, Sequence[Sequence[float | None]]]]", chart["series"])
+    return [filled(line["points"], since, MINUTE_MS, MINUTES) for line in lines]
+
+
+def _newest(marks: object) -> list[Mapping[str, object]]:
+    found = cast("Mapping[str, list[Mapping[str, object]]]", marks)["items"]
+    return found[-1:]
+
+
+def _upcoming(schedules: object) -> list[Mapping[str, object]]:
+    """The next few runs of all schedules."""
+    found = cast("Mapping[str, list[Mapping[str, object]]]", schedules)["items"]
+    due = [one for one in found if one["next_at"] and one["state"] in ("active", "overdue")]
+    return sorted(due, key=lambda one: str(one["next_at"]))[:4]
+
+
+PAGES = (("GET", "/", overview),)

@@ -1,0 +1,1 @@
+"""Sources: what makes a document of facts, and of the files that other tools write."""
