@@ -22,7 +22,7 @@ def plan(quick: bool) -> list[Case]:
             _case("overview", name, store, False, queues=QUEUES, samples=samples),
             _case("payloads", name, store, False, size=PAYLOAD, samples=samples),
             _case("failed", name, store, True, jobs=jobs, samples=samples),
-            _streams(name, store, samples),
+            _streams(name, store, 20 if quick else 30),
         )
     ]
 

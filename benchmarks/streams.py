@@ -38,7 +38,7 @@ class _Counted:
         self._inner = inner
         self.calls = 0
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         found = getattr(self._inner, name)
         if not asyncio.iscoroutinefunction(found):
             return found

@@ -45,12 +45,14 @@ MOST: dict[str, dict[str, object]] = {
     },
     "custom": {"title": "Closed", "actionUrl": URL, "actionLabel": "Read on"},
     "deployment-notification": {
-        "version": "2.4.1", "rolledBackTo": "2.4.0", "commit": "8f3a91c", "deployedBy": "John Doe",
+        "version": "2.4.1", "previousVersion": "2.4.0", "rolledBackTo": "2.3.9", "commit": "8f3a91c",
+        "deployedBy": "John Doe", "reason": "502 for a minute",
         "duration": "2m 41s", "changes": ["Invoices"], "message": "It took two tries", "deploymentUrl": URL,
     },
     "kudos": {"name": "Bob", "value": "Helping out", "teamName": "Platform", "givenAt": "Monday", "kudosUrl": URL},
     "pipeline-complete": {
-        "message": "It is late", "branch": "main", "commit": "8f3a91c", "triggeredBy": "John Doe", "duration": "5m 23s",
+        "message": "It is late", "reason": "no space left", "branch": "main", "commit": "8f3a91c",
+        "triggeredBy": "John Doe", "duration": "5m 23s",
         "steps": [{"name": "Build", "status": "success", "duration": "1m"}], "pipelineUrl": URL,
     },
     "report-delivery": {
@@ -63,7 +65,8 @@ MOST: dict[str, dict[str, object]] = {
         "inviterName": "Dana", "name": "Erik", "role": "Analyst", "message": "Look under Reports", "expiresIn": "7 days"
     },
     "test-results": {
-        "failed": 2, "skipped": 1, "coverage": "87.5 %", "duration": "3m", "suiteName": "API", "projectName": "My App",
+        "failed": 2, "skipped": 1, "total": 15, "triggeredBy": "John Doe", "coverage": "87.5 %", "duration": "3m",
+        "suiteName": "API", "projectName": "My App",
         "branch": "main", "commit": "8f3a91c", "message": "Nearly", "failures": [{"name": "test_a", "message": "no"}],
         "resultsUrl": URL,
     },

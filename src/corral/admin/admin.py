@@ -14,6 +14,7 @@ from corral.admin.objects import Actor, AuditPage
 from corral.admin.operations import Operations
 from corral.admin.queues import QueueVerbs
 from corral.admin.schedules import ScheduleVerbs
+from corral.admin.searching import SearchVerbs
 from corral.admin.tokens import TokenVerbs
 from corral.admin.workers import WorkerVerbs
 from corral.app.app import Corral
@@ -25,7 +26,7 @@ from corral.timing import Millis
 
 class Desk(
     JobVerbs, AddVerbs, QueueVerbs, AboutVerbs, ScheduleVerbs, FailureVerbs, FlowVerbs, WorkerVerbs, MarkVerbs,
-    TokenVerbs,
+    SearchVerbs, TokenVerbs,
 ):  # fmt: skip
     """What one person may ask for; who they are and why they do it stands in the audit log with each change.
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.admin.objects import Actor, Operation
+from corral.admin.objects import SEARCH, Actor, Operation
 from corral.errors import StorageVersionError
 from corral.job import Job, JobId
 from corral.monitor.objects import JobRow
@@ -25,6 +25,8 @@ log = logging.getLogger("corral.operations")
 KIND, OPEN, PAGES = "operation", "operation-open", "operation-jobs"
 #: Operations that are remembered, and for how long; a page stays at most this long too.
 KEEP, TTL_MS = 1_000, 90 * 86_400_000
+#: How long what a search has found is kept.
+FOUND_MS: Millis = 86_400_000
 #: A list entry whose operation was never written is dropped after this.
 ORPHAN_MS: Millis = 600_000
 #: Entries written by one call: with ids of 256 characters a page of 500 jobs is 200 KB.
@@ -121,8 +123,9 @@ class Ledger:
         return written
 
     async def close(self, task: Task, *, now: Millis | None) -> None:
-        """Put away what an operation that has ended needs no longer."""
-        ids = [_page_id(number) for number in range(task.pages)]
+        """Put away what an operation that has ended needs no longer. What a search has found goes by itself."""
+        pages = 0 if task.shown.action == SEARCH else task.pages
+        ids = [_page_id(number) for number in range(pages)]
         for begin in range(0, len(ids), 256):
             gone = [EntryChange(id=one, text=None) for one in ids[begin : begin + 256]]
             await self._storage.write_entries(f"{PAGES}:{task.shown.id}", gone, now=now)
@@ -152,18 +155,27 @@ class Ledger:
 
     async def page(self, task: Task, number: int, *, now: Millis | None) -> list[Choice]:
         """The jobs of a page; a page that is gone has none."""
-        found = await self._storage.entries(f"{PAGES}:{task.shown.id}", ids=[_page_id(number)], now=now)
-        return _decode_page(found[0].text) if found else []
+        return next(iter(await self.some_pages(task, number, now=now, most=1)), [])
+
+    async def some_pages(
+        self, task: Task, first: int, *, now: Millis | None, most: int = TOGETHER
+    ) -> list[list[Choice]]:  # fmt: skip
+        """The jobs of this page and some that follow it; those that are gone are left out."""
+        ids = [_page_id(number) for number in range(first, min(first + most, task.pages))]
+        found = await self._storage.entries(f"{PAGES}:{task.shown.id}", ids=ids, now=now) if ids else []
+        return [_decode_page(one.text) for one in found]
 
     async def add_page(self, task: Task, choices: Sequence[Choice], *, now: Millis | None) -> None:
         """Write the next page; once more, when whoever wrote it died before they could say so."""
-        await self._write_pages(task.shown.id, task.pages, [choices], now)
+        ttl_ms = FOUND_MS if task.shown.action == SEARCH else TTL_MS
+        await self._write_pages(task.shown.id, task.pages, [choices], now, ttl_ms)
 
     async def _write_pages(
-        self, operation_id: str, first: int, pages: Sequence[Sequence[Choice]], now: Millis | None
-    ) -> None:
+        self, operation_id: str, first: int, pages: Sequence[Sequence[Choice]], now: Millis | None,
+        ttl_ms: Millis = TTL_MS,
+    ) -> None:  # fmt: skip
         changes = [
-            EntryChange(id=_page_id(first + number), text=msgspec.json.encode(page).decode(), ttl_ms=TTL_MS)
+            EntryChange(id=_page_id(first + number), text=msgspec.json.encode(page).decode(), ttl_ms=ttl_ms)
             for number, page in enumerate(pages)
         ]
         await self._storage.write_entries(f"{PAGES}:{operation_id}", changes, now=now)

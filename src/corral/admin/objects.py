@@ -43,15 +43,19 @@ class JobProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
 
 
+#: The operation that changes nothing: a search too long for one request.
+SEARCH = "search"
+
+
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A change to many jobs, carried out in the background.
+    """A change to many jobs, or a search for them, carried out in the background.
 
     `failed` jobs could not be acted on (`errors` names the first hundred), `skipped` ones changed after they had been
     chosen and are left alone.
     """
 
     id: str
-    action: str  #: retry | promote | cancel | remove | edit_priority
+    action: str  #: retry | promote | cancel | remove | edit_priority | search
     state: str  #: pending | collecting | running | done | aborted | failed
     query: str | None = None  #: with what is sensitive hidden; None: the jobs were named one by one
     queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it goes over
@@ -60,6 +64,9 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: int = 0
     skipped: int = 0
     unread: int = 0  #: payloads too large to be searched: those jobs were not chosen
+    examined: int = 0  #: jobs that the search has looked at …
+    candidates: int | None = None  #: … of about so many
+    capped: bool = False  #: it found as many as it may and looked no further
     errors: tuple[JobProblem, ...] = ()
     by: str = ""
     reason: str = ""
@@ -74,6 +81,16 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.state in ("done", "aborted", "failed")
+
+
+class Results(Struct, frozen=True, kw_only=True):
+    """Jobs that a search in the background has found, newest first in each state; a stretch of them."""
+
+    refs: tuple[tuple[str, JobId], ...]  #: (queue, id); some may be gone by now
+    total: int  #: so many have been found so far
+    complete: bool  #: whether the search has ended by itself, and missed none
+    expired: bool = False  #: they are not kept any longer
+    reveal: bool = False  #: whoever searched might see what is sensitive, and may have searched by it
 
 
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,7 +22,7 @@ from corral.admin.acting import act, booked
 from corral.admin.base import Ground
 from corral.admin.hiding import kept
 from corral.admin.ledger import Choice, Ledger, Task, stamp_of
-from corral.admin.objects import AuditEntry, Operation
+from corral.admin.objects import SEARCH, AuditEntry, Operation
 from corral.admin.problems import code_of
 from corral.errors import (
     CorralError,
@@ -246,7 +246,7 @@ class Operations:
         try:
             if not task.collected:
                 return await self._collect(held)
-            if task.page < task.pages:
+            if task.page < task.pages and task.shown.action != SEARCH:
                 return await self._act(held)
         except StorageError:
             raise
@@ -271,6 +271,10 @@ class Operations:
         if through and task.expect is not None:
             check_expected(task.expect, count)
         seen = task.seen(total=count, unread=task.shown.unread + found.scan.unread)
+        seen = seen.seen(examined=found.scan.examined, candidates=found.scan.candidates)
+        if task.shown.action == SEARCH:
+            more = found.scan.cursor is not None or len(found.items) > room
+            seen = seen.seen(done=count, capped=through and more, eta_ms=self._search_eta(seen))
         after = replace(seen, cursor=found.scan.cursor, pages=task.pages + bool(choices), collected=through)
         return await self._save(after.seen(state=_state(after)), held.version)
 
@@ -284,6 +288,12 @@ class Operations:
         )  # fmt: skip
         after = booked(task, acted)
         return await self._save(after.seen(eta_ms=self._eta(after.shown)), held.version)
+
+    def _search_eta(self, task: Task) -> int | None:
+        shown = task.shown
+        if not shown.examined or shown.candidates is None or shown.started_at is None:
+            return None
+        return (self._ground.at() - shown.started_at) * max(0, shown.candidates - shown.examined) // shown.examined
 
     def _eta(self, shown: Operation) -> int | None:
         through = shown.done + shown.failed + shown.skipped

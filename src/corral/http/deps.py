@@ -13,7 +13,7 @@ from fastapi.params import Depends as Dependency
 from corral.admin.admin import Desk
 from corral.admin.objects import Actor
 from corral.admin.rights import Permission, Principal
-from corral.http.guard import CALLER, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend
+from corral.http.guard import CALLER, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend, spend_one
 from corral.http.home import Api
 from corral.http.limits import Rate
 from corral.http.problems import problem
@@ -33,6 +33,7 @@ __all__ = [
     "public",
     "reveal",
     "spend",
+    "spend_one",
 ]
 
 #: The longest reason that is kept.

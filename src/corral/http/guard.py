@@ -179,6 +179,11 @@ async def spend(request: Request, count: int, queue: str | None = None) -> None:
         _count_queue(home, who, name, count)
 
 
+def spend_one(request: Request, kind: Rate) -> None:
+    """Count a request in another rate too, when its body made it a dearer one. Raises: Problem (429)."""
+    _count(home_of(request), request, kind, cast(Principal, request.scope[CALLER]))
+
+
 def refuse(verdict: Verdict, policy: str, count: int, seconds: int) -> None:
     """End the request: too many. Raises: Problem (429)."""
     wait = max(1, round(verdict.retry_after + 0.5))

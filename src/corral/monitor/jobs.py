@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from corral.errors import ConfigError, JobNotFoundError
+from corral.flow.read import get_all
 from corral.job import JobId, JobState
 from corral.monitor.base import MonitorBase
 from corral.monitor.completion import Completion, Vocabulary, completions
 from corral.monitor.grammar import parse
-from corral.monitor.objects import JobDetail, Jobs
+from corral.monitor.lean import LeanStorage
+from corral.monitor.match import Ref
+from corral.monitor.objects import JobDetail, JobRow, Jobs
 from corral.monitor.preview import job_row
 from corral.monitor.search import Search
 from corral.queue.explain import gather
@@ -59,6 +62,14 @@ class JobVerbs(MonitorBase):
             found = await search.run([queue] if seen else [], cursor, around=around)
         self._words.note(found.items)
         return found
+
+    async def rows(self, refs: Sequence[Ref], *, reveal: bool = False) -> list[JobRow | None]:
+        """These jobs as a list shows them, in order; None for those that are gone."""
+        at = self.at()
+        return [
+            None if job is None else job_row(job, at, reveal=reveal, sensitive=self._sensitive)
+            for job in await get_all(LeanStorage(self.storage), refs)
+        ]
 
     async def job(self, queue: str, job_id: JobId, *, reveal: bool = False) -> JobDetail:
         """One job; texts of more than 64 KB are left out. Raises: JobNotFoundError."""

@@ -130,7 +130,7 @@ def refusing(status: int, text: str = "no", code: str | None = None, after: str 
 
 def direction(text: str) -> list[float]:
     """A vector by the words of a text: texts with words in common point the same way."""
-    numbers = [0.0] * 32
+    numbers = [0.0] * 256
     for word in text.lower().split():
-        numbers[hashlib.sha256(word.encode()).digest()[0] % 32] += 1.0
+        numbers[hashlib.sha256(word.encode()).digest()[0]] += 1.0
     return numbers

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ from corral.handlers.ai.tables import embeddings, messages
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.web import WebError
 from corral.signals import Discard, Retry
-from corral.testing import Recorded, app_in_memory, drain, run_job
+from corral.testing import FakeClock, Recorded, app_in_memory, drain, run_job
 
 from .fake_openai import KEY, FakeOpenAi, refusing
 
@@ -181,8 +182,9 @@ async def test_lifecycle_lines_are_logged_without_the_message(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(401, "invalid_api_key"), (403, None), (400, "context_length_exceeded"), (404, "model_not_found")]
-)  # fmt: skip
+    ("status", "code"),
+    [(401, "invalid_api_key"), (403, None), (400, "context_length_exceeded"), (404, "model_not_found")],
+)
 async def test_what_trying_again_cannot_help_fails_at_once(
     openai: FakeOpenAi, settings: AiSettings, database: Database, status: int, code: str | None
 ) -> None:
@@ -207,12 +209,12 @@ async def test_429_rests_the_group_of_the_job_and_no_other(
     app = Corral("sqlite:///:memory:")
     queue = app.include(bundle(settings, database=database))
     openai.plans = [refusing(429, "slow down", after="20")]
-    async with app_in_memory(app):
+    async with app_in_memory(app, clock=FakeClock(datetime(2026, 11, 23, tzinfo=UTC))):
         first = await queue.definition("generate-completion").add(ASKED, group="workspace-1")
         await queue.definition("generate-completion").add({**ASKED, "conversationId": "c-2"}, group="workspace-2")
         drained = await drain(app)
         assert (drained.completed, (await first.get()).attempts_made) == (2, 1)
-        assert drained.seconds >= 20
+        assert drained.seconds == 20
 
 
 async def test_errors_that_pass_are_tried_again(openai: FakeOpenAi, settings: AiSettings, database: Database) -> None:
@@ -275,13 +277,13 @@ async def test_texts_are_made_comparable_and_found_again(
     assert isinstance(ids, list)
     assert ids[1] == "dog"
     assert result == {
-        "collection": "default", "model": "text-embedding-3-small", "stored": 3, "unchanged": 0, "dimensions": 32,
+        "collection": "default", "model": "text-embedding-3-small", "stored": 3, "unchanged": 0, "dimensions": 256,
         "tokens": 13,
     }  # fmt: skip
     assert [len(asked["input"]) for asked in openai.asked] == [2, 1]
     assert recorded.progress == [66, 100]
     search = Embeddings(settings, model_for(settings), Vectors(database))
-    found = await search.search("where does the dog run", limit=1)
+    found = await search.search("which dog runs", limit=1)
     assert [(one.id, one.text) for one in found] == [("dog", "a dog runs")]
 
 
@@ -326,7 +328,10 @@ async def test_nonsense_instead_of_vectors_stores_nothing(
     ("name", "data", "wrong"),
     [
         ("generate-completion", {}, ["userId", "conversationId", "message"]),
-        ("generate-completion", {**ASKED, "message": "", "temperature": 3, "maxTokens": 0}, ["message", "maxTokens", "temperature"]),
+        (
+            "generate-completion", {**ASKED, "message": "", "temperature": 3, "maxTokens": 0},
+            ["message", "maxTokens", "temperature"],
+        ),
         ("generate-completion", {**ASKED, "model": "../models", "role": "system"}, ["model", "role"]),
         ("generate-embeddings", {"texts": []}, ["texts"]),
         ("generate-embeddings", {"texts": ["x"] * 2_001}, ["texts"]),

@@ -1,7 +1,7 @@
 """What a payload may say, and what comes of it when it says something else: nothing is run that nobody allowed.
 
-Every text here would do harm if a shell, git or the file system got hold of it in the wrong place. Each of them is tried
-in every place where a payload has texts: it is refused when the job is added, or it arrives as the very text it is.
+Every text here would do harm if a shell, git or the file system got hold of it in the wrong place. Each of them is
+tried in every place where a payload has texts: it is refused when the job is added, or it arrives as the very text it is.
 """
 
 import json
@@ -22,45 +22,50 @@ from corral.handlers.pipelines.programs import check_env
 
 #: `@` stands for the file that must not be there at the end.
 SHELL = [
-    "; touch @", "& touch @", "&& touch @", "|| touch @", "| touch @", "`touch @`", "$(touch @)", "${touch @}", "$((touch @))",
-    "> @", ">> @", "2> @", "< /dev/null > @", "<(touch @)", ">(touch @)", "\ntouch @\n", "\rtouch @", "x\ntouch @", "'; touch @; '",
-    '"; touch @; "', "'$(touch @)'", '"`touch @`"', "\\; touch @", "a;touch${IFS}@", "{touch,@}", "!touch @", "~/../../..@",
-    "$IFS;touch$IFS@", "%0atouch %20@", "{{7*7}}", "{% touch @ %}", "#{touch @}", "<%= `touch @` %>", "() { :;}; touch @",
-    "x' OR '1'='1", "$PATH", "${PATH}", "*", "/etc/p*", "[a-z]*", "\x1b]0;touch @\x07", "a\x00touch @", "\u202etouch @", "ünï; touch @",
+    "; touch @", "& touch @", "&& touch @", "|| touch @", "| touch @", "`touch @`", "$(touch @)", "${touch @}",
+    "$((touch @))", "> @", ">> @", "2> @", "< /dev/null > @", "<(touch @)", ">(touch @)", "\ntouch @\n", "\rtouch @",
+    "x\ntouch @", "'; touch @; '", '"; touch @; "', "'$(touch @)'", '"`touch @`"', "\\; touch @", "a;touch${IFS}@",
+    "{touch,@}", "!touch @", "~/../../..@", "$IFS;touch$IFS@", "%0atouch %20@", "{{7*7}}", "{% touch @ %}",
+    "#{touch @}", "<%= `touch @` %>", "() { :;}; touch @", "x' OR '1'='1", "$PATH", "${PATH}", "*", "/etc/p*",
+    "[a-z]*", "\x1b]0;touch @\x07", "a\x00touch @", "\u202etouch @", "ünï; touch @",
 ]  # fmt: skip
 OPTIONS = [
-    "-c", "-rf", "--", "-", "--exec=touch @", "-oProxyCommand=touch @", "--upload-pack=touch @", "-u touch @", "--output=@", "-o@",
-    "--config=core.pager=touch @", "-Ccore.sshCommand=touch @", "--eval=$(shell touch @)", "-f/etc/passwd", "@file",
+    "-c", "-rf", "--", "-", "--exec=touch @", "-oProxyCommand=touch @", "--upload-pack=touch @", "-u touch @",
+    "--output=@", "-o@", "--config=core.pager=touch @", "-Ccore.sshCommand=touch @", "--eval=$(shell touch @)",
+    "-f/etc/passwd", "@file",
 ]  # fmt: skip
 PATHS = [
-    "../@", "../../etc/passwd", "/etc/passwd", "a/../../@", "./../@", "..", ".", "", "a//b", "~root/@", "a/./b", "a\x00b", "-rf/x",
-    "C:\\windows", "\\\\host\\share", "a/" * 30 + "b", "x" * 600,
+    "../@", "../../etc/passwd", "/etc/passwd", "a/../../@", "./../@", "..", ".", "", "a//b", "~root/@", "a/./b",
+    "a\x00b", "-rf/x", "C:\\windows", "\\\\host\\share", "a/" * 30 + "b", "x" * 600,
 ]  # fmt: skip
 GIT_URLS = [
-    "ext::sh -c touch% @", "ext::touch @", "fd::17", "file:///etc", "file://localhost/etc/passwd", "/etc", "../repository", ".",
-    "--upload-pack=touch @", "-u", "--", "-oProxyCommand=touch @", "ssh://-oProxyCommand=touch @/x", "ssh://-oProxyCommand=x@github.com/x",
-    "-oProxyCommand=touch @:x/y", "git@-oProxyCommand=touch @:x", "http://github.com/a/b", "git://github.com/a/b", "ftp://github.com/a/b",
+    "ext::sh -c touch% @", "ext::touch @", "fd::17", "file:///etc", "file://localhost/etc/passwd", "/etc",
+    "../repository", ".", "--upload-pack=touch @", "-u", "--", "-oProxyCommand=touch @",
+    "ssh://-oProxyCommand=touch @/x", "ssh://-oProxyCommand=x@github.com/x", "-oProxyCommand=touch @:x/y",
+    "git@-oProxyCommand=touch @:x", "http://github.com/a/b", "git://github.com/a/b", "ftp://github.com/a/b",
     "https://user:password@github.com/a/b", "https://token@github.com/a/b", "https://evil.example/a/b",
     "https://github.com.evil.example/a/b", "https://github.com@evil.example/a/b", "https://github.com:8080/a/b",
     "https://github.com/a/b?x=1", "https://github.com/a/b#x", "https://github.com/a/../../b", "https://github.com/a b",
-    "https://github.com/$(touch @)", "https://github.com/;touch @", "https://github.com/\ntouch @", "https://github.com/",
-    "https://github.com", "https:///a/b", "https://127.0.0.1/a/b", "https://[::1]/a/b", "https://localhost/a", "ssh://evil.example/a/b",
-    "git@evil.example:a/b", "git@github.com:/etc/passwd", "git@github.com:a/../../b", "transport::https://github.com/a/b",
-    "https::ext::touch @", "GITHUB.COM:x", "https://github.com\\@evil.example/a", "https://github.com%2eevil.example/a",
+    "https://github.com/$(touch @)", "https://github.com/;touch @", "https://github.com/\ntouch @",
+    "https://github.com/", "https://github.com", "https:///a/b", "https://127.0.0.1/a/b", "https://[::1]/a/b",
+    "https://localhost/a", "ssh://evil.example/a/b", "git@evil.example:a/b", "git@github.com:/etc/passwd",
+    "git@github.com:a/../../b", "transport::https://github.com/a/b", "https::ext::touch @", "GITHUB.COM:x",
+    "https://github.com\\@evil.example/a", "https://github.com%2eevil.example/a",
 ]  # fmt: skip
 REFS = [
-    "--upload-pack=touch @", "-b", "--", "a..b", "a b", "a;touch @", "$(touch @)", "a\nb", "a\x00b", "", "HEAD:", "a^{commit}", "a~1",
-    "refs/heads/*", "+refs/heads/*:refs/*", "a:b", "@{-1}", "a/", "/a", "a//b", "a.lock", "a/.b", "a/-b", "x" * 201, "ref\\x",
+    "--upload-pack=touch @", "-b", "--", "a..b", "a b", "a;touch @", "$(touch @)", "a\nb", "a\x00b", "", "HEAD:",
+    "a^{commit}", "a~1", "refs/heads/*", "+refs/heads/*:refs/*", "a:b", "@{-1}", "a/", "/a", "a//b", "a.lock", "a/.b",
+    "a/-b", "x" * 201, "ref\\x",
 ]  # fmt: skip
 PROGRAMS = [
-    "sh", "bash", "/bin/sh", "../teller", "./teller", "teller;touch @", "teller touch @", "$(touch @)", "${who}", "-c", "", "tell er",
-    "te\x00ller", "/usr/bin/env", "git", "nonexistent", "TELLER", "teller\n", "..", ".",
+    "sh", "bash", "/bin/sh", "../teller", "./teller", "teller;touch @", "teller touch @", "$(touch @)", "${who}", "-c",
+    "", "tell er", "te\x00ller", "/usr/bin/env", "git", "nonexistent", "TELLER", "teller\n", "..", ".",
 ]  # fmt: skip
 ENV_NAMES = [
-    "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PATH", "HOME", "IFS", "ENV", "BASH_ENV", "BASH_FUNC_x%%", "GIT_SSH_COMMAND",
-    "GIT_ALLOW_PROTOCOL", "GIT_CONFIG_COUNT", "PYTHONSTARTUP", "PYTHONPATH", "NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "MAKEFLAGS", "CC",
-    "EDITOR", "PAGER", "PROMPT_COMMAND", "SSH_ASKPASS", "JAVA_TOOL_OPTIONS", "CORRAL_COMMAND", "TMPDIR", "APP", "app_mode", "APP_MODE=x",
-    "APP_\nX", "", "A" * 70,
+    "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PATH", "HOME", "IFS", "ENV", "BASH_ENV",
+    "BASH_FUNC_x%%", "GIT_SSH_COMMAND", "GIT_ALLOW_PROTOCOL", "GIT_CONFIG_COUNT", "PYTHONSTARTUP", "PYTHONPATH",
+    "NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "MAKEFLAGS", "CC", "EDITOR", "PAGER", "PROMPT_COMMAND", "SSH_ASKPASS",
+    "JAVA_TOOL_OPTIONS", "CORRAL_COMMAND", "TMPDIR", "APP", "app_mode", "APP_MODE=x", "APP_\nX", "", "A" * 70,
 ]  # fmt: skip
 
 

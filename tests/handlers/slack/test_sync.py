@@ -179,7 +179,9 @@ async def test_every_page_of_messages_is_handed_on_once_it_is_kept(
     workspace.channel("C1")
     for number in range(3):
         workspace.say("C1", number)
-    await Desk.of(memory, bundle(settings, database=database, on_messages=hear)).send(asked("messages"), "sync-messages")
+    await Desk.of(memory, bundle(settings, database=database, on_messages=hear)).send(
+        asked("messages"), "sync-messages"
+    )
     assert heard == [(WS, 2, 2), (WS, 1, 3)]
 
 
@@ -197,7 +199,6 @@ async def test_a_run_that_broke_off_is_gone_on_with_at_the_next_page(
     with pytest.raises(SlackError, match="502"):
         await desk.run(ctx)
     assert await texts(store) == ["2", "3", "4", "5"]
-    workspace.say("C1", 8, "8")
     workspace.asked.clear()
     assert (await desk.run(await desk.retry(ctx)))["items"] == 2
     [(_, page)] = [one for one in workspace.asked if one[0] == "conversations.history"]

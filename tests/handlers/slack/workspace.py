@@ -49,7 +49,9 @@ class Workspace:
         self.messages.setdefault(id, [])
 
     def say(self, channel: str, number: int, text: str = "hello", **facts: Any) -> str:
-        self.messages.setdefault(channel, []).append({"type": "message", "ts": ts(number), "user": "U1", "text": text, **facts})
+        self.messages.setdefault(channel, []).append(
+            {"type": "message", "ts": ts(number), "user": "U1", "text": text, **facts}
+        )
         return ts(number)
 
     def reply(self, channel: str, parent: str, number: int) -> None:

@@ -10,7 +10,7 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from heapq import nlargest
+from heapq import nsmallest
 from operator import mul
 
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ class Vectors:
         query = sa.select(table.id, table.vector).where(table.collection == collection, table.dimensions == len(wanted))
         if model is not None:
             query = query.where(table.model == model)
-        best: list[tuple[float, str]] = []
+        best: list[tuple[float, str]] = []  # the nearest first, and of equally near ones the lower id
         after = ""
         async with self._database.connect() as connection:
             while True:
@@ -94,14 +94,14 @@ class Vectors:
                 after = rows[-1][0]
                 # In a thread: a thousand vectors are 50 ms, in which the worker must go on renewing leases.
                 scored = await asyncio.to_thread(_scores, wanted, rows, minimum)
-                best = nlargest(limit, best + scored)
+                best = nsmallest(limit, best + scored)
             texts = await connection.execute(
                 sa.select(table.id, table.text).where(
                     table.collection == collection, table.id.in_([id for _, id in best])
                 )
             )
             text_of = {row.id: row.text for row in texts}
-        return [Match(id, text_of[id], round(score, 6)) for score, id in best if id in text_of]
+        return [Match(id, text_of[id], round(-distance, 6)) for distance, id in best if id in text_of]
 
     async def remove(self, collection: str, ids: Sequence[str] | None = None) -> int:
         """Remove some vectors of a collection, or all; answers how many."""
@@ -149,7 +149,7 @@ def unpacked(content: bytes) -> Sequence[float]:
 
 def _scores(wanted: Sequence[float], rows: Sequence[tuple[str, bytes]], minimum: float) -> list[tuple[float, str]]:
     scored = ((sum(map(mul, wanted, unpacked(content))), id) for id, content in rows)
-    return [(score, id) for score, id in scored if score >= minimum]
+    return [(-score, id) for score, id in scored if score >= minimum]
 
 
 def _in_pages(ids: Sequence[str]) -> Iterable[Sequence[str]]:

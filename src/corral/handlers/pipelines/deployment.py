@@ -11,7 +11,7 @@ from corral.handlers.kit.mail import SendMail
 from corral.handlers.pipelines.artifacts import Artifact, ArtifactError
 from corral.handlers.pipelines.bench import Bench
 from corral.handlers.pipelines.command import CommandError
-from corral.handlers.pipelines.mails import deployment_mail
+from corral.handlers.pipelines.mails import deployment_mail, notify
 from corral.handlers.pipelines.output import Output
 from corral.handlers.pipelines.payload import Deploy, HealthCheck
 from corral.handlers.pipelines.records import DeploymentEnded, DeploymentRun
@@ -88,7 +88,7 @@ class Deployments:
         if self._ended is not None:
             await self._ended(ctx.id, run)
         if self._send is not None and data.notify:
-            await self._send(f"deployment-{run.key}", deployment_mail(data, run))
+            await notify(ctx, self._send, run.key, deployment_mail(data, run))
         await ctx.progress(100)
         if run.status != "deployed":
             reason = f"deployment of {data.version!r} to {data.environment!r} failed: {run.reason}"

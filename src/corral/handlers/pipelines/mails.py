@@ -1,12 +1,22 @@
 """The mails about a run's end: templates of the e-mail handlers, and the data that they show."""
 
-from corral.handlers.kit.mail import Mail
+from corral.errors import PayloadError
+from corral.handlers.kit.mail import Mail, SendMail
 from corral.handlers.pipelines.payload import Deploy, RunPipeline, RunTests
 from corral.handlers.pipelines.records import DeploymentRun, PipelineRun, SuiteRun, duration
+from corral.worker.context import JobContext
 
 _STATUS = {"passed": "SUCCESS", "deployed": "SUCCESS", "rolled-back": "ROLLED_BACK", "failed": "FAILED"}
 #: A mail tells some of what failed; all of it is in the job.
 MAX_TOLD = 10
+
+
+async def notify(ctx: JobContext, send: SendMail, key: str, mail: Mail) -> None:
+    """Hand a mail in, under an id made of the job's. One that is refused does not undo what the job has done: its log says so."""
+    try:
+        await send(f"{mail.template}-{key}", mail)
+    except PayloadError as error:
+        await ctx.log(f"nobody is notified: {error}")
 
 
 def pipeline_mail(data: RunPipeline, run: PipelineRun) -> Mail:
@@ -22,7 +32,9 @@ def pipeline_mail(data: RunPipeline, run: PipelineRun) -> Mail:
             for step in run.steps
         ],
     }
-    shown |= _given(triggeredBy=run.triggered_by, pipelineUrl=data.pipeline_url, reason=run.reason)
+    shown |= _given(
+        triggeredBy=run.triggered_by, pipelineUrl=data.pipeline_url, message=run.reason, commit=run.commit[:12]
+    )  # fmt: skip
     subject = f"{run.pipeline_name}: {status.lower()}"
     return Mail(to=data.notify, subject=subject, template="pipeline-complete", data=shown)
 
@@ -34,14 +46,13 @@ def suite_mail(data: RunTests, run: SuiteRun) -> Mail:
         "suiteName": run.suite_name,
         "projectName": run.project_name,
         "status": _STATUS[run.status],
-        "total": results.tests,
         "passed": results.passed,
         "failed": results.bad,
         "skipped": results.skipped,
         "duration": duration(round(run.seconds * 1000)),
         "failures": [{"name": test.name, "message": test.message} for test in results.told[:MAX_TOLD]],
     }
-    shown |= _given(triggeredBy=run.triggered_by, resultsUrl=data.suite_url)
+    shown |= _given(triggeredBy=run.triggered_by, resultsUrl=data.suite_url, commit=run.commit[:12])
     subject = f"{run.suite_name}: {results.bad} of {results.tests} tests failed" if results.bad else (
         f"{run.suite_name}: {results.passed} tests passed"
     )  # fmt: skip
@@ -59,8 +70,8 @@ def deployment_mail(data: Deploy, run: DeploymentRun) -> Mail:
         "duration": duration(run.finished_at - run.started_at),
     }
     shown |= _given(
-        triggeredBy=run.triggered_by, previousVersion=run.previous_version, reason=run.reason,
-        deploymentUrl=data.deployment_url,
+        deployedBy=run.triggered_by, message=run.reason, deploymentUrl=data.deployment_url, commit=run.commit[:12],
+        rolledBackTo=run.previous_version if run.status == "rolled-back" else None,
     )  # fmt: skip
     subject = f"{run.project_name} {run.version} on {run.environment}: {words[run.status]}"
     return Mail(to=data.notify, subject=subject, template="deployment-notification", data=shown)

@@ -13,7 +13,7 @@ from corral.handlers.pipelines.artifacts import Artifact, ArtifactError
 from corral.handlers.pipelines.bench import Bench
 from corral.handlers.pipelines.command import Ended
 from corral.handlers.pipelines.junit import Results, ResultsError
-from corral.handlers.pipelines.mails import pipeline_mail
+from corral.handlers.pipelines.mails import notify, pipeline_mail
 from corral.handlers.pipelines.payload import RunPipeline, RunStep, Step
 from corral.handlers.pipelines.records import PipelineEnded, PipelineRun, StepRun
 from corral.job import After
@@ -71,7 +71,7 @@ class Pipelines:
             raise WaitForChildren
         runs = await asyncio.to_thread(self._read, data, key, ids, children)
         run = self._record(data, key, began, commit, runs)
-        await self._tell(ctx.id, data, run)
+        await self._tell(ctx, data, run)
         await ctx.progress(100)
         if run.status == "failed":
             raise Discard(f"pipeline {data.pipeline_name!r} failed: {run.reason}")
@@ -144,11 +144,11 @@ class Pipelines:
             steps=runs,
         )  # fmt: skip
 
-    async def _tell(self, job_id: str, data: RunPipeline, run: PipelineRun) -> None:
+    async def _tell(self, ctx: JobContext, data: RunPipeline, run: PipelineRun) -> None:
         if self._ended is not None:
-            await self._ended(job_id, run)
+            await self._ended(ctx.id, run)
         if self._send is not None and data.notify:
-            await self._send(f"pipeline-{run.key}", pipeline_mail(data, run))
+            await notify(ctx, self._send, run.key, pipeline_mail(data, run))
 
     # -- a step --------------------------------------------------------------------------------------------------------
 

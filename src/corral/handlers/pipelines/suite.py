@@ -7,7 +7,7 @@ from corral.handlers.pipelines.artifacts import ArtifactError
 from corral.handlers.pipelines.bench import Bench
 from corral.handlers.pipelines.command import Ended
 from corral.handlers.pipelines.junit import Results, ResultsError
-from corral.handlers.pipelines.mails import suite_mail
+from corral.handlers.pipelines.mails import notify, suite_mail
 from corral.handlers.pipelines.payload import RunTests
 from corral.handlers.pipelines.records import SuiteEnded, SuiteRun
 from corral.handlers.pipelines.rounds import current_round, end_round
@@ -45,7 +45,7 @@ class Suites:
         if self._ended is not None:
             await self._ended(ctx.id, run)
         if self._send is not None and data.notify:
-            await self._send(f"tests-{key}", suite_mail(data, run))
+            await notify(ctx, self._send, key, suite_mail(data, run))
         await asyncio.to_thread(self.bench.clear, key)
         await ctx.progress(100)
         if run.results.bad and data.fail_job:

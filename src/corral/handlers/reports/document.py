@@ -69,13 +69,14 @@ class Column(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """Rows under columns. An `empty` text stands in for rows where there are none."""
+    """Rows under columns. An `empty` text stands in for rows where there are none. The `main` one is what CSV holds."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     empty: str = "Nothing in this period."
+    main: bool = False
 
     def __post_init__(self) -> None:
         width = len(self.columns)
@@ -97,3 +98,8 @@ class Document(Struct, frozen=True, kw_only=True):
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> Table | None:
+        """The table for other programs: the one that says so, else the first."""
+        return next((table for table in self.tables if table.main), self.tables[0] if self.tables else None)

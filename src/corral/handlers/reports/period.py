@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from corral.errors import PayloadError
+from corral.handlers.reports.words import MONTHS
 
 #: Longer than any report needs, short enough that a slip of the keyboard does not read the whole database.
 MAX_DAYS = 400
@@ -17,8 +18,6 @@ _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 _MONTH = re.compile(r"(\d{4})-(\d\d)")
 _QUARTER = re.compile(r"(\d{4})-Q([1-4])")
 _WEEK = re.compile(r"(\d{4})-W(\d\d)")
-#: By number and not by locale: a report reads the same on every machine.
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 Rhythm = Literal["weekly", "monthly", "quarterly"]
 
@@ -66,12 +65,12 @@ class Period(Struct, frozen=True):
     def words(self) -> str:
         """As people write it: `6–12 Oct 2025`."""
         first, last = self.first, self.last
-        end = f"{last.day} {_MONTHS[last.month - 1]} {last.year}"
+        end = f"{last.day} {MONTHS[last.month - 1]} {last.year}"
         if first == last:
             return end
         if (first.year, first.month) == (last.year, last.month):
             return f"{first.day}–{end}"
-        begin = f"{first.day} {_MONTHS[first.month - 1]}"
+        begin = f"{first.day} {MONTHS[first.month - 1]}"
         return f"{begin} – {end}" if first.year == last.year else f"{begin} {first.year} – {end}"
 
 

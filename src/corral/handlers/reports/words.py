@@ -8,6 +8,8 @@ from typing import NamedTuple
 from corral.handlers.reports.document import Cell, Column, Figure, Kind
 
 NOTHING = "–"
+#: By number and not by locale: a report reads the same on every machine.
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 MINUS = "−"  # as wide as a plus, so that signed numbers stand under each other
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
 _WHOLE = {"JPY", "KRW", "VND", "CLP", "ISK"}  # currencies without a smaller coin

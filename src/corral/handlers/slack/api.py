@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import math
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -20,6 +21,7 @@ _AUTH = frozenset(
 )
 _BUSY = frozenset({"ratelimited", "rate_limited"})
 _PASSING = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
+_CODE = re.compile(r"[a-z0-9_]{1,60}")
 #: Without a header to say it: the windows of Slack's limits are a minute long.
 _PAUSE = 60.0
 _LONGEST_PAUSE = 3_600.0
@@ -67,8 +69,11 @@ class SlackApi:
     def _call(self, method: str, parameters: dict[str, object]) -> Mapping[str, object]:
         try:
             nested = any(isinstance(value, list | dict) for value in parameters.values())
-            body = {"json": parameters} if nested else {"params": parameters}
-            answer = self._client.api_call(method, **body)
+            # Only methods that write take JSON; every method takes a form.
+            if nested:
+                answer = self._client.api_call(method, json=parameters)
+            else:
+                answer = self._client.api_call(method, params=parameters)
         except SlackApiError as error:
             raise _told(method, error) from None
         except (SlackClientError, http.client.HTTPException, OSError, ValueError) as error:
@@ -84,8 +89,8 @@ def _told(method: str, error: SlackApiError) -> SlackError:
     response = error.response
     status = getattr(response, "status_code", None) or response.get("status") or 0
     body = response.get("error")
-    code = body if isinstance(body, str) else ""
-    text = f"{method} answered {status} {code[:80]}".rstrip()
+    code = body if isinstance(body, str) and _CODE.fullmatch(body) else ""  # else it is what came instead of JSON
+    text = f"{method} answered {status} {code}".rstrip()
     if status == 429 or code in _BUSY:
         return SlackBusyError(text, after=_pause(getattr(response, "headers", {})))
     if code in _AUTH or status in (401, 403):

@@ -22,12 +22,12 @@ _FAILED = frozenset({1, 2})
 _BOUGHT = "purchase", "omni_purchase", "offsite_conversion.fb_pixel_purchase"
 
 
-class _Action(Struct):
+class _Action(Struct, frozen=True):
     action_type: str
     value: str = "0"
 
 
-class _Line(Struct):
+class _Line(Struct, frozen=True):
     campaign_id: str
     date_start: str
     account_currency: str
@@ -39,30 +39,30 @@ class _Line(Struct):
     action_values: list[_Action] = []
 
 
-class _Cursors(Struct):
+class _Cursors(Struct, frozen=True):
     after: str | None = None
 
 
-class _Paging(Struct):
+class _Paging(Struct, frozen=True):
     cursors: _Cursors = _Cursors()
     next: str | None = None
 
 
-class _List(Struct):
+class _List(Struct, frozen=True):
     data: list[_Line]
     paging: _Paging = _Paging()
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     code: int = 0
     type: str = ""
 
 
-class _Failure(Struct):
+class _Failure(Struct, frozen=True):
     error: _Error
 
 
-class _Usage(Struct):
+class _Usage(Struct, frozen=True):
     """How much is used, in per cent of three kinds."""
 
     call_count: float = 0

@@ -22,7 +22,7 @@ _METRICS = (
 _PROPERTY = re.compile(r"\d{1,20}")
 
 
-class ServiceAccount(Struct):
+class ServiceAccount(Struct, frozen=True):
     """What is needed of a service account's JSON file."""
 
     client_email: str
@@ -33,46 +33,46 @@ class ServiceAccount(Struct):
         return f"<service account {self.client_email}>"
 
 
-class _Token(Struct):
+class _Token(Struct, frozen=True):
     access_token: str
     expires_in: int = 3_600
 
 
-class _Value(Struct):
+class _Value(Struct, frozen=True):
     value: str = ""
 
 
-class _Line(Struct, rename="camel"):
+class _Line(Struct, frozen=True, rename="camel"):
     dimension_values: list[_Value]
     metric_values: list[_Value]
 
 
-class _Left(Struct):
+class _Left(Struct, frozen=True):
     consumed: int = 0
     remaining: int = 0
 
 
-class _Quotas(Struct, rename="camel"):
+class _Quotas(Struct, frozen=True, rename="camel"):
     tokens_per_day: _Left = _Left()
 
 
-class _Meta(Struct, rename="camel"):
+class _Meta(Struct, frozen=True, rename="camel"):
     currency_code: str = ""
 
 
-class _Report(Struct, rename="camel"):
+class _Report(Struct, frozen=True, rename="camel"):
     rows: list[_Line] = []
     row_count: int = 0
     metadata: _Meta = _Meta()
     property_quota: _Quotas | None = None
 
 
-class _Status(Struct):
+class _Status(Struct, frozen=True):
     status: str = ""
     message: str = ""
 
 
-class _Failure(Struct):
+class _Failure(Struct, frozen=True):
     error: _Status | str = ""
 
 

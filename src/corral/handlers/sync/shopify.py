@@ -28,7 +28,7 @@ _FIELDS = {
 }
 
 
-class _Money(Struct, rename="camel"):
+class _Money(Struct, frozen=True, rename="camel"):
     amount: str
     currency_code: str
 
@@ -37,15 +37,15 @@ class _Money(Struct, rename="camel"):
         return minor(self.amount, self.currency_code)
 
 
-class _ShopMoney(Struct, rename="camel"):
+class _ShopMoney(Struct, frozen=True, rename="camel"):
     shop_money: _Money
 
 
-class _Ref(Struct):
+class _Ref(Struct, frozen=True):
     id: str
 
 
-class _Order(Struct, rename="camel"):
+class _Order(Struct, frozen=True, rename="camel"):
     id: str
     name: str
     created_at: str
@@ -58,11 +58,11 @@ class _Order(Struct, rename="camel"):
     customer: _Ref | None = None
 
 
-class _Range(Struct, rename="camel"):
+class _Range(Struct, frozen=True, rename="camel"):
     min_variant_price: _Money
 
 
-class _Product(Struct, rename="camel"):
+class _Product(Struct, frozen=True, rename="camel"):
     id: str
     title: str
     status: str
@@ -72,7 +72,7 @@ class _Product(Struct, rename="camel"):
     total_inventory: int | None = None
 
 
-class _Customer(Struct, rename="camel"):
+class _Customer(Struct, frozen=True, rename="camel"):
     id: str
     created_at: str
     updated_at: str
@@ -80,57 +80,57 @@ class _Customer(Struct, rename="camel"):
     number_of_orders: str | int = 0
 
 
-class _PageInfo(Struct, rename="camel"):
+class _PageInfo(Struct, frozen=True, rename="camel"):
     has_next_page: bool
     end_cursor: str | None = None
 
 
-class _Orders(Struct, rename="camel"):
+class _Orders(Struct, frozen=True, rename="camel"):
     nodes: list[_Order]
     page_info: _PageInfo
 
 
-class _Products(Struct, rename="camel"):
+class _Products(Struct, frozen=True, rename="camel"):
     nodes: list[_Product]
     page_info: _PageInfo
 
 
-class _Customers(Struct, rename="camel"):
+class _Customers(Struct, frozen=True, rename="camel"):
     nodes: list[_Customer]
     page_info: _PageInfo
 
 
-class _Data(Struct):
+class _Data(Struct, frozen=True):
     orders: _Orders | None = None
     products: _Products | None = None
     customers: _Customers | None = None
 
 
-class _Code(Struct):
+class _Code(Struct, frozen=True):
     code: str = ""
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     message: str = ""
     extensions: _Code = _Code()
 
 
-class _Throttle(Struct, rename="camel"):
+class _Throttle(Struct, frozen=True, rename="camel"):
     maximum_available: float
     currently_available: float
     restore_rate: float
 
 
-class _Cost(Struct, rename="camel"):
+class _Cost(Struct, frozen=True, rename="camel"):
     requested_query_cost: float
     throttle_status: _Throttle
 
 
-class _Extensions(Struct):
+class _Extensions(Struct, frozen=True):
     cost: _Cost | None = None
 
 
-class _Reply(Struct):
+class _Reply(Struct, frozen=True):
     data: _Data | None = None
     errors: list[_Error] | str = []
     extensions: _Extensions = _Extensions()

@@ -10,7 +10,7 @@ from corral.timing import Millis
 T = TypeVar("T")
 
 
-class _Charge(Struct):
+class _Charge(Struct, frozen=True):
     id: str
     amount: int
     currency: str
@@ -19,7 +19,7 @@ class _Charge(Struct):
     customer: str | None = None
 
 
-class _Refund(Struct):
+class _Refund(Struct, frozen=True):
     id: str
     amount: int
     currency: str
@@ -27,23 +27,23 @@ class _Refund(Struct):
     status: str | None = None
 
 
-class _Customer(Struct):
+class _Customer(Struct, frozen=True):
     id: str
     created: int
     currency: str | None = None
 
 
-class _Charges(Struct):
+class _Charges(Struct, frozen=True):
     data: list[_Charge]
     has_more: bool = False
 
 
-class _Refunds(Struct):
+class _Refunds(Struct, frozen=True):
     data: list[_Refund]
     has_more: bool = False
 
 
-class _Customers(Struct):
+class _Customers(Struct, frozen=True):
     data: list[_Customer]
     has_more: bool = False
 

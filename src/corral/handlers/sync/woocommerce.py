@@ -18,15 +18,15 @@ T = TypeVar("T")
 Parameters = dict[str, str | int | float | bool]
 
 
-class _Refund(Struct):
+class _Refund(Struct, frozen=True):
     total: str = "0"
 
 
-class _Item(Struct):
+class _Item(Struct, frozen=True):
     quantity: int = 0
 
 
-class _Order(Struct):
+class _Order(Struct, frozen=True):
     id: int
     number: str
     status: str
@@ -39,7 +39,7 @@ class _Order(Struct):
     line_items: list[_Item] = []
 
 
-class _Product(Struct):
+class _Product(Struct, frozen=True):
     id: int
     name: str
     status: str
@@ -49,13 +49,13 @@ class _Product(Struct):
     stock_quantity: float | None = None
 
 
-class _Customer(Struct):
+class _Customer(Struct, frozen=True):
     id: int
     date_created_gmt: str
     date_modified_gmt: str | None = None
 
 
-class _Position(Struct):
+class _Position(Struct, frozen=True):
     """Where a pass goes on: after this change, at this page of what comes then."""
 
     page: int = 1

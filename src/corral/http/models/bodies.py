@@ -92,3 +92,8 @@ class SearchBody(Body):
     q: str = Field(default="", max_length=2_000)
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = Field(default=None, max_length=4_096)
+    background: bool = False
+    """Look through everything that is there, as an operation."""
+    max: int = Field(default=20_000, ge=1, le=20_000)
+    """Of a search in the background: it ends when it has found so many."""
+    reason: str = Field(default="", max_length=1_000)

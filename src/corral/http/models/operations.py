@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime, Field
 
+from corral.admin.objects import SEARCH
 from corral.admin.objects import AuditEntry as AuditRow
 from corral.admin.objects import Operation as OperationRow
 from corral.admin.objects import Token as TokenRow
@@ -15,12 +16,12 @@ from corral.http.models.links import part
 
 @dataclass(frozen=True, kw_only=True)
 class OperationInfo:
-    """A change to many jobs, carried out in the background."""
+    """A change to many jobs, or a search for them, carried out in the background."""
 
     __pydantic_config__ = config(
         {
             "id": "op_01jd8m3x5y6z7a8b9c0d1e2f3g", "action": "retry", "query": "fingerprint:9f31c2", "state": "running",
-            "total": 409, "done": 120, "failed": 2, "skipped": 0,
+            "total": 409, "done": 120, "failed": 2, "skipped": 0, "examined": 5000, "candidates": 812000,
             "errors": [{"queue": "email", "id": "9", "problem": {"code": "duplicate-active"}}], "by": "ana",
             "reason": "SMTP back", "created_at": "2026-11-23T05:13:25.000Z", "finished_at": None, "eta_seconds": 4.0,
             "links": {"self": "/api/v1/operations/op_01jd8m3x5y6z7a8b9c0d1e2f3g"},
@@ -38,6 +39,13 @@ class OperationInfo:
     skipped: int
     """Jobs that changed after they had been chosen, and were left alone."""
     unread: int
+    """Payloads too large to be searched."""
+    examined: int
+    """Jobs that its search has looked at …"""
+    candidates: int | None
+    """… of about so many."""
+    capped: bool
+    """A search found as many as it may and looked no further."""
     errors: Sequence[Refused]
     by: str
     reason: str
@@ -132,13 +140,17 @@ class TokenBody(Body):
 def operation_of(row: OperationRow, base: str) -> OperationInfo:
     """An operation as it is shown."""
     here = f"{base}/operations/{part(row.id)}"
+    links = {"self": here, "abort": f"{here}/abort"}
+    if row.action == SEARCH:
+        links["results"] = f"{here}/results"
     return OperationInfo(
         id=row.id, action=row.action, query=row.query, state=row.state, total=row.total, done=row.done,
         failed=row.failed, skipped=row.skipped, unread=row.unread,
+        examined=row.examined, candidates=row.candidates, capped=row.capped,
         errors=[Refused(queue=one.queue, id=one.id, problem={"code": one.code}) for one in row.errors],
         by=row.by, reason=row.reason, created_at=moment(row.created_at), started_at=when(row.started_at),
         finished_at=when(row.finished_at), eta_seconds=seconds(row.eta_ms), problem=row.problem or None,
-        aborting=row.aborting, links={"self": here, "abort": f"{here}/abort"},
+        aborting=row.aborting, links=links,
     )  # fmt: skip
 
 

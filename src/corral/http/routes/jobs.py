@@ -11,8 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from corral.admin.rights import Permission
 from corral.errors import JobNotFoundError, QueryError
 from corral.http.bodies import refused
-from corral.http.deps import Rate, allow, problem
+from corral.http.deps import Rate, allow, need, problem, spend_one
 from corral.http.etags import etag_of, unchanged
+from corral.http.idempotency import once
 from corral.http.models.base import NULL, Listing, ScanInfo
 from corral.http.models.bodies import NoteBody, SearchBody
 from corral.http.models.defaults import effective
@@ -29,6 +30,7 @@ from corral.http.models.job_views import (
     why_of,
 )
 from corral.http.models.jobs import Attempt, FlowNode, Job, JobStateInfo, JobSummary, Logged, LogLine, Logs, Result, Why
+from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.paging import Ask, Asked, listing
 from corral.http.rendering import Form, answer, form_of, lines
 from corral.http.routes.base import Called, Caller, Router, told
@@ -67,13 +69,33 @@ async def search_jobs(
 
 @router.post(
     "/jobs/search", operation_id="search_jobs_by_body", response_model=shown(Listing[JobSummary]),
-    responses=told("invalid-query", "invalid-cursor", "redacted-field"),
+    responses=told("invalid-query", "invalid-cursor", "redacted-field", "forbidden")
+    | {202: {"model": shown(OperationInfo), "description": "With `background`: see `links.results`"}},
     dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ)],
 )  # fmt: skip
 async def search_by_body(call: Called, body: SearchBody) -> Response:
-    """The same, for searches too long for an address."""
+    """The same, for searches too long for an address, or, in the background, for one request."""
+    if body.background:
+        return await _in_background(call, body)
     asked = Ask(call.request, body.limit, body.cursor, (), form_of(call.request))
     return await _jobs(call, asked, body.q)
+
+
+async def _in_background(call: Caller, body: SearchBody) -> Response:
+    await need(call.request, Permission.QUEUE_READ)  # without it they could not look at the operation
+    if body.cursor is not None:
+        refused("/cursor", "a search in the background begins at the beginning")
+    spend_one(call.request, Rate.BULK)
+    desk = await call.desk(body.reason)
+
+    async def work() -> Response:
+        started = await desk.search(
+            call.own(body.q), most=body.max, visible=call.globs, reveal=await call.reveal()
+        )  # fmt: skip
+        made = operation_of(started, call.base)
+        return answer(made, status=202, headers={"Location": made.links["self"]})
+
+    return await once(call.request, call.api, call.who, work)
 
 
 @router.get(

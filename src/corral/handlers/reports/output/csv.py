@@ -12,8 +12,8 @@ FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def to_csv(document: Document) -> bytes:
-    """A document's first table; without one, its figures. UTF-8 with a mark by which spreadsheets know it."""
-    table = document.tables[0] if document.tables else figures_table(document)
+    """A document's main table; without one, its figures. UTF-8 with a mark by which spreadsheets know it."""
+    table = document.main or figures_table(document)
     out = StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([_text(column.title) for column in table.columns])

@@ -1,0 +1,46 @@
+// What the pages gain from a script; none of them needs one.
+import { live } from "./live.js";
+import { dialogs } from "./dialogs.js";
+import { selection } from "./selection.js";
+import { shortcuts } from "./shortcuts.js";
+
+const theme = document.querySelector("[data-theme-form]");
+theme?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  const next = dark ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  fetch(theme.action, { method: "POST", body: new URLSearchParams({ theme: next, _next: "/" }), redirect: "manual" });
+});
+
+for (const select of document.querySelectorAll("select[data-submit]")) {
+  select.addEventListener("change", () => select.form.requestSubmit());
+}
+
+for (const shown of document.querySelectorAll("[data-copy]")) {
+  shown.title = "Click to copy";
+  shown.addEventListener("click", () => copy(shown.dataset.copy));
+}
+
+export function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = Object.assign(document.createElement("textarea"), { value: text }); // a page over plain http has no clipboard
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+// A word about what was done stays in the address only until it has been read.
+if (new URLSearchParams(location.search).has("done")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+}
+
+if (matchMedia("(max-width: 767px)").matches) document.querySelector(".fold")?.removeAttribute("open");
+
+selection();
+dialogs();
+shortcuts();
+live();
