@@ -16,6 +16,7 @@ from .helpers import carried_out, completed_job, entries, failed_jobs, failed_ma
 # -- what it does ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-GL-71")
 async def test_two_thousand_failed_jobs_are_run_again_page_by_page(desk: Desk, admin: Admin, storage: Storage) -> None:
     ids = await failed_many(storage, 2_000)
     operation = await desk.start("retry", query=f"queue:{QUEUE} error:~timed")
@@ -72,6 +73,7 @@ async def test_nothing_is_left_beside_an_operation_that_has_ended(desk: Desk, ad
         ("edit_priority", 2, ["failed", "completed", "waiting", "delayed", "active"]),
     ],
 )
+@pytest.mark.mission("M-GL-71")
 async def test_a_search_without_states_means_the_jobs_in_which_it_can_be_done(
     desk: Desk, admin: Admin, storage: Storage, action: str, reached: int, states_after: list[str | None]
 ) -> None:

@@ -182,6 +182,7 @@ async def test_nobody_is_told_of_a_muted_finding(storage: Storage, clock: Clock)
     assert [one.rule for one in told] == ["oldest-waiting"]
 
 
+@pytest.mark.mission("M-GL-77", "M-BI-44", "M-TS-53")
 async def test_the_guides_numbers_raise_an_alert(storage: Storage, clock: Clock) -> None:
     """waiting > 1000, as the platform guides ask."""
     told: list[Alert] = []

@@ -131,6 +131,7 @@ def test_waiting_for_a_job_that_nobody_runs_times_out_with_7(url: str) -> None:
     assert "timed out after 0.05 s" in result.stderr
 
 
+@pytest.mark.mission("M-TS-35")
 def test_m_ts_35_jobs_are_numbered_from_one(url: str) -> None:
     lines = [succeed("add", "send-email", "welcome-email", "--url", url) for _ in range(3)]
     assert lines == ["send-email/1 added\n", "send-email/2 added\n", "send-email/3 added\n"]

@@ -9,6 +9,7 @@ from .helpers import FAILED, HOUR, call, finish, put, succeed, told
 DAY = 24 * HOUR
 
 
+@pytest.mark.mission("M-TS-37")
 def test_m_ts_37_the_output_is_the_guides_to_the_character(url: str) -> None:
     finish(url, "send-email", 150, ago=DAY + HOUR)
     finish(url, "send-email", 3, FAILED, ago=DAY + HOUR)
@@ -20,6 +21,7 @@ def test_m_ts_37_the_output_is_the_guides_to_the_character(url: str) -> None:
     )
 
 
+@pytest.mark.mission("M-TS-36")
 def test_m_ts_36_old_finished_jobs_of_every_queue_are_cleaned_and_no_others(url: str) -> None:
     finish(url, "send-email", 2, ago=2 * DAY)
     finish(url, "send-email", 1, ago=HOUR)
@@ -35,11 +37,13 @@ def test_m_ts_36_old_finished_jobs_of_every_queue_are_cleaned_and_no_others(url:
     ]
 
 
+@pytest.mark.mission("M-TS-36")
 def test_m_ts_36_the_guides_own_spelling_works_too(url: str) -> None:
     finish(url, "send-email", 1, ago=2 * DAY)
     assert "✅ Cleaned 1 completed jobs from send-email" in succeed("jobs:clean", "--url", url)
 
 
+@pytest.mark.mission("M-TS-57")
 def test_m_ts_57_how_old_is_old_comes_from_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(url, "send-email", 1, ago=3 * HOUR)
     assert "✅" not in succeed("jobs", "clean", "--url", url)

@@ -24,6 +24,7 @@ def test_a_job_is_added_shown_and_counted(storage_url: str) -> None:
     assert (row["queue"], row["waiting"]) == ("send-email", 1)
 
 
+@pytest.mark.mission("M-TS-37", "M-TS-36")
 def test_m_ts_37_old_jobs_are_cleaned(storage_url: str) -> None:
     finish(storage_url, "send-email", 5, ago=25 * HOUR)
     finish(storage_url, "send-email", 2, FAILED, ago=25 * HOUR)
@@ -80,6 +81,7 @@ def test_schedules_are_listed_paused_and_run_now(storage_url: str, folder: Path)
     assert told("jobs", "list", "--queue", "generate-report", "--url", storage_url)
 
 
+@pytest.mark.mission("M-TS-61", "M-BI-41")
 def test_m_ts_61_the_doctor_looks_at_the_store_and_its_queues(storage_url: str) -> None:
     put(storage_url, NewJob(queue="send-email", name="waits"))
     result = call("doctor", "--url", storage_url, "-o", "ndjson")

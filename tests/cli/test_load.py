@@ -58,6 +58,7 @@ def test_a_package_that_the_application_misses_is_named() -> None:
         load_app(f"{APPS}.needs_more")
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_an_application_that_cannot_be_loaded_ends_the_worker_with_2() -> None:
     result = call("worker", f"{APPS}.broken:app")
     assert result.exit_code == 2

@@ -71,6 +71,7 @@ def running_job() -> Iterator[None]:
 # -- the guides' lines -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-32")
 def test_m_ts_32_an_added_job_is_logged_as_in_the_guide() -> None:
     extra = {"event": "job.added", "queue": "send-email", "job": "welcome-email", "jobId": "123"}
     assert written("guide", "Job added to queue", extra) == (
@@ -79,6 +80,7 @@ def test_m_ts_32_an_added_job_is_logged_as_in_the_guide() -> None:
 
 
 @pytest.mark.usefixtures("running_job")
+@pytest.mark.mission("M-TS-33")
 def test_m_ts_33_a_handlers_own_line_carries_the_id_of_its_job() -> None:
     assert written("guide", "Processing email job", {"to": "user@example.com"}) == (
         "2025-06-19 10:30:45 info: Processing email job jobId=123 to=user@example.com"
@@ -86,6 +88,7 @@ def test_m_ts_33_a_handlers_own_line_carries_the_id_of_its_job() -> None:
 
 
 @pytest.mark.usefixtures("running_job")
+@pytest.mark.mission("M-TS-34")
 def test_m_ts_34_a_handlers_line_without_fields_carries_the_id_alone() -> None:
     assert written("guide", "Email sent successfully") == (
         "2025-06-19 10:30:45 info: Email sent successfully jobId=123"

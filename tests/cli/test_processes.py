@@ -50,6 +50,7 @@ def children(url: str) -> dict[str, int]:
     return {str(row["name"]): int(str(row["pid"])) for row in told("workers", "list", "--url", url)}
 
 
+@pytest.mark.mission("M-TS-19")
 def test_m_ts_19_processes_of_one_parent_share_a_queue_and_run_no_job_twice(folder: Path, url: str) -> None:
     put(url, *writing(folder))
     with two(url, folder, "--burst", "--name", "mailer") as worker:
@@ -59,6 +60,7 @@ def test_m_ts_19_processes_of_one_parent_share_a_queue_and_run_no_job_twice(fold
     assert stopped == {"mailer.0", "mailer.1"}
 
 
+@pytest.mark.mission("M-TS-19")
 def test_m_ts_19_instances_of_a_process_manager_share_a_queue_and_run_no_job_twice(folder: Path, url: str) -> None:
     put(url, *writing(folder))
     with ExitStack() as stack:
@@ -138,6 +140,7 @@ def test_children_stop_well_when_their_parent_is_killed(folder: Path, url: str) 
     assert sum("worker stopped" in line for line in worker.lines) == 2
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_what_cannot_start_is_not_started_again_and_again(folder: Path, url: str) -> None:
     with Command("worker", "tests.cli.apps.broken", "--processes", "2", "--url", url, cwd=folder) as worker:
         assert worker.end() == 2

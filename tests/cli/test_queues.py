@@ -25,6 +25,7 @@ def beat(url: str, *queues: str) -> None:
     with_store(url, work)
 
 
+@pytest.mark.mission("M-TS-50")
 def test_m_ts_50_rates_and_means_of_a_queue(url: str) -> None:
     finish(url, "send-email", 12, ago=MINUTE, waited=2_000, ran=500)
     finish(url, "send-email", 4, FAILED, ago=MINUTE, waited=4_000, ran=1_500)
@@ -36,6 +37,7 @@ def test_m_ts_50_rates_and_means_of_a_queue(url: str) -> None:
     assert (row["done_per_min"], row["failed_per_min"], row["failed_rate"]) == (1.2, 0.4, 0.25)
 
 
+@pytest.mark.mission("M-TS-63")
 def test_m_ts_63_the_time_in_the_queue_and_the_time_of_the_handler_are_told_apart(url: str) -> None:
     finish(url, "send-email", 12, ago=MINUTE, waited=2_000, ran=500)
     finish(url, "send-email", 4, Retried(HOUR, "busy"), ago=MINUTE, waited=4_000, ran=1_500)

@@ -30,6 +30,7 @@ def write(folder: Path, carrier: str) -> None:
     (folder / "shop.py").write_text(APP.format(carrier=carrier))
 
 
+@pytest.mark.mission("M-TS-14")
 def test_m_ts_14_a_changed_file_starts_the_worker_again_with_the_new_code(folder: Path, url: str) -> None:
     write(folder, "bicycle")
     with Command("worker", "shop", "--reload", "--url", url, cwd=folder) as worker:
@@ -46,6 +47,7 @@ def test_m_ts_14_a_changed_file_starts_the_worker_again_with_the_new_code(folder
         assert worker.end() == 0
 
 
+@pytest.mark.mission("M-TS-14")
 def test_m_ts_14_a_mistake_in_a_file_waits_for_its_correction(folder: Path, url: str) -> None:
     (folder / "shop.py").write_text("def broken(")
     with Command("worker", "shop", "--reload", "--url", url, cwd=folder) as worker:
@@ -57,6 +59,7 @@ def test_m_ts_14_a_mistake_in_a_file_waits_for_its_correction(folder: Path, url:
         assert worker.end() == 0
 
 
+@pytest.mark.mission("M-TS-14")
 def test_m_ts_14_dev_reloads_too(folder: Path) -> None:
     write(folder, "bicycle")
     with Command("dev", "shop", "--port", "0", cwd=folder) as worker:

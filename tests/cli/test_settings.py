@@ -21,6 +21,7 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert (settings.concurrency, settings.retention_hours, settings.log_format) == (None, None, "console")
 
 
+@pytest.mark.mission("M-TS-56")
 def test_m_ts_56_worker_concurrency_is_read_and_each_source_beats_the_next(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,6 +36,7 @@ def test_m_ts_56_worker_concurrency_is_read_and_each_source_beats_the_next(
     assert load_settings(concurrency=7).concurrency == 7
 
 
+@pytest.mark.mission("M-TS-57")
 def test_m_ts_57_job_retention_hours_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOB_RETENTION_HOURS", "24")
     assert load_settings().retention_hours == 24
@@ -42,6 +44,7 @@ def test_m_ts_57_job_retention_hours_is_read(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().retention_hours == 0.5
 
 
+@pytest.mark.mission("M-TS-58")
 def test_m_ts_58_production_is_named_as_node_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not load_settings().production
     monkeypatch.setenv("NODE_ENV", "production")
@@ -125,6 +128,7 @@ def test_the_store_is_named_by_the_nearest_source(folder: Path, monkeypatch: pyt
         ),
     ],
 )
+@pytest.mark.mission("M-TS-55", "M-AI-01", "M-GL-79")
 def test_m_ts_55_redis_of_the_environment_is_the_store_where_nothing_else_is_named(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
 ) -> None:
@@ -134,6 +138,7 @@ def test_m_ts_55_redis_of_the_environment_is_the_store_where_nothing_else_is_nam
     assert "p@ss" not in repr(load_settings())
 
 
+@pytest.mark.mission("M-TS-55")
 def test_m_ts_55_somebody_elses_redis_does_not_move_an_application_that_names_its_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -37,6 +37,7 @@ def the(url: str, job_id: str, queue: str = MAIL) -> Job:
     return job
 
 
+@pytest.mark.mission("M-TS-15", "M-BI-49")
 def test_m_ts_15_a_worker_says_what_it_serves_and_runs_its_jobs(folder: Path, url: str) -> None:
     [job_id] = put(url, mail(to="user@example.com"))
     with Command("worker", MAILER, "--url", url, "--log-format", "guide", cwd=folder) as worker:
@@ -54,6 +55,7 @@ def test_m_ts_15_a_worker_says_what_it_serves_and_runs_its_jobs(folder: Path, ur
     assert the(url, job_id).result == '{"sentTo":"user@example.com"}'
 
 
+@pytest.mark.mission("M-TS-32", "M-TS-33", "M-TS-34")
 def test_m_ts_32_33_34_a_workers_lines_are_the_guides(folder: Path, url: str) -> None:
     put(url, mail("add-another"))
     with Command("worker", MAILER, "--url", url, "--burst", "--log-format", "guide", cwd=folder) as worker:
@@ -65,6 +67,7 @@ def test_m_ts_32_33_34_a_workers_lines_are_the_guides(folder: Path, url: str) ->
     ]  # fmt: skip
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_sigterm_lets_the_running_job_finish_and_exits_0(folder: Path, url: str) -> None:
     [job_id] = put(url, hold(folder))
     with Command("worker", MAILER, "--url", url, cwd=folder) as worker:
@@ -77,6 +80,7 @@ def test_m_ts_16_sigterm_lets_the_running_job_finish_and_exits_0(folder: Path, u
     assert the(url, job_id).state == "completed"
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_a_second_sigterm_hands_the_job_back_and_exits_9(folder: Path, url: str) -> None:
     [job_id] = put(url, hold(folder))
     with Command("worker", MAILER, "--url", url, cwd=folder) as worker:
@@ -127,6 +131,7 @@ def test_only_the_named_queues_are_served_with_their_slots(folder: Path, url: st
     assert waiting == {MAIL: 0, "generate-report": 1}
 
 
+@pytest.mark.mission("M-TS-56")
 def test_m_ts_56_worker_concurrency_sets_the_slots(folder: Path, url: str) -> None:
     environment = {"WORKER_CONCURRENCY": "7", "CORRAL_URL": url}
     with Command("worker", MAILER, "--burst", cwd=folder, env=environment) as worker:
@@ -135,6 +140,7 @@ def test_m_ts_56_worker_concurrency_sets_the_slots(folder: Path, url: str) -> No
     assert slots == ["7", "7"]
 
 
+@pytest.mark.mission("M-TS-57")
 def test_m_ts_57_job_retention_hours_holds_for_finished_jobs_of_a_worker(folder: Path, url: str) -> None:
     put(url, mail(to="a@example.com"))
     finish(url, MAIL, 1, ago=3 * HOUR)
@@ -193,6 +199,7 @@ def test_whatever_level_is_logged_the_worker_says_that_it_runs(folder: Path, url
     assert worker.lines[-1] == READY
 
 
+@pytest.mark.mission("M-TS-19")
 def test_m_ts_19_an_instance_is_named_after_its_number(folder: Path, url: str) -> None:
     environment = {"NODE_APP_INSTANCE": "2"}
     with Command("worker", MAILER, "--url", url, "--burst", "--name", "mailer", cwd=folder, env=environment) as worker:
@@ -224,6 +231,7 @@ def test_an_applications_own_store_is_used(folder: Path) -> None:
         ((MAILER, "--url", "sqlite:////proc/nowhere/x.db"), 3, "Error: "),
     ],
 )
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_a_fatal_error_ends_the_worker_with_its_code(
     folder: Path, words: tuple[str, ...], code: int, complaint: str
 ) -> None:
@@ -240,6 +248,7 @@ def test_development_has_a_store_of_its_own_that_git_does_not_see(folder: Path) 
     assert (folder / ".corral" / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.mission("M-TS-58")
 def test_m_ts_58_there_is_no_development_in_production(folder: Path) -> None:
     with Command("dev", MAILER, cwd=folder, env={"NODE_ENV": "production"}) as worker:
         assert worker.end() == 2

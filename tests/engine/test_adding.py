@@ -25,6 +25,7 @@ from tests.engine.helpers import ids, on_clock, past, working
 # -- what add answers --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-20")
 async def test_m_ts_20_adding_a_job_returns_its_id(app: Corral) -> None:
     queue = await app.queue("send-email").open()
     handle = await queue.add("welcome-email", {"to": "ann@example.com"})
@@ -35,12 +36,14 @@ async def test_m_ts_20_adding_a_job_returns_its_id(app: Corral) -> None:
     assert job.state is JobState.WAITING
 
 
+@pytest.mark.mission("M-TS-35")
 async def test_m_ts_35_ids_count_up_from_one_in_each_queue(app: Corral) -> None:
     one, two = await app.queue("one").open(), await app.queue("two").open()
     assert [(await one.add("work")).id for _ in range(3)] == ["1", "2", "3"]
     assert (await two.add("work")).id == "1"
 
 
+@pytest.mark.mission("M-TS-32")
 async def test_m_ts_32_adding_is_logged_with_queue_and_id(app: Corral, caplog: pytest.LogCaptureFixture) -> None:
     queue = await app.queue("send-email").open()
     with caplog.at_level(logging.INFO, "corral.queue"):
@@ -51,6 +54,7 @@ async def test_m_ts_32_adding_is_logged_with_queue_and_id(app: Corral, caplog: p
     assert (facts["queue"], facts["jobId"], facts["job"]) == ("send-email", handle.id, "welcome-email")
 
 
+@pytest.mark.mission("M-TS-21", "M-GL-36", "M-AI-18")
 async def test_m_ts_21_a_delayed_job_runs_not_before_its_time(local_url: str) -> None:
     app = Corral(local_url)
     queue = app.queue("send-email")
@@ -80,12 +84,14 @@ async def test_a_delay_is_seconds_or_a_timedelta_and_never_rounded_down(app: Cor
 
 
 @pytest.mark.parametrize("at", [datetime(2040, 1, 1, tzinfo=UTC), 2_208_988_800, 2_208_988_800.0])
+@pytest.mark.mission("M-GL-37")
 async def test_a_point_in_time_is_a_datetime_or_epoch_seconds(app: Corral, at: Any) -> None:
     job = await (await (await app.queue("work").open()).add("work", None, at=at)).get()
     assert (job.state, job.run_at) == (JobState.DELAYED, 2_208_988_800_000)
 
 
 @pytest.mark.parametrize("options", [{"delay": 0}, {"at": datetime(2020, 1, 1, tzinfo=UTC)}, {"at": 0}])
+@pytest.mark.mission("M-GL-37")
 async def test_what_is_due_already_does_not_wait(app: Corral, options: Any) -> None:
     job = await (await (await app.queue("work").open()).add("work", None, **options)).get()
     assert (job.state, job.run_at) == (JobState.WAITING, None)

@@ -36,6 +36,7 @@ async def stored(app: Corral) -> list[Schedule]:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-24")
 async def test_m_ts_24_a_schedule_is_a_key_a_timing_a_job_and_its_data(local_url: str) -> None:
     app, engagement, _ = metrics(local_url)
     app.schedule("hourly", Cron("0 * * * *"), engagement, {"organizationId": "all"}, attempts=4, priority=2)
@@ -48,6 +49,7 @@ async def test_m_ts_24_a_schedule_is_a_key_a_timing_a_job_and_its_data(local_url
     assert (schedule.options.attempts, schedule.priority, schedule.owner) == (4, 2, "app")
 
 
+@pytest.mark.mission("M-TS-25")
 async def test_m_ts_25_the_daily_metrics_come_at_one_every_night(local_url: str) -> None:
     app, engagement, seen = metrics(local_url)
     app.schedule("daily-engagement-metrics", Cron("0 1 * * *"), engagement, {"period": "daily"})
@@ -60,6 +62,7 @@ async def test_m_ts_25_the_daily_metrics_come_at_one_every_night(local_url: str)
     assert seen == [(START + timedelta(days=day, hours=1), {"period": "daily"}) for day in range(3)]
 
 
+@pytest.mark.mission("M-TS-26", "M-AI-34")
 async def test_m_ts_26_the_weekly_reports_come_on_monday_at_nine_in_the_zone_of_the_schedule(local_url: str) -> None:
     app, report, seen = metrics(local_url)
     app.schedule("weekly-team-reports", Cron("0 9 * * 1", tz="Europe/Oslo"), report, {})
@@ -75,6 +78,7 @@ async def test_m_ts_26_the_weekly_reports_come_on_monday_at_nine_in_the_zone_of_
     ]
 
 
+@pytest.mark.mission("M-TS-27", "M-BI-24")
 async def test_m_ts_27_registering_the_table_at_every_boot_is_idempotent_replaces_and_prunes(url: str) -> None:
     async def boot(table: dict[str, str], **keywords: Any) -> dict[str, Schedule]:
         app, engagement, _ = metrics(url)
@@ -141,6 +145,7 @@ async def test_a_worker_that_runs_no_schedules_leaves_the_table_alone(app: Corra
 # -- what becomes of a slot --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-37")
 async def test_a_computed_payload_is_made_anew_for_each_run(local_url: str) -> None:
     app, engagement, seen = metrics(local_url)
     numbers = iter(range(10))

@@ -16,6 +16,7 @@ from tests.engine.helpers import GUARD, answers, elsewhere, ending, next_event, 
 QUICK = 0.4
 
 
+@pytest.mark.mission("M-AI-49")
 async def test_a_waiting_and_a_delayed_job_fail_at_once(app: Corral) -> None:
     queue = await app.queue("work").open()
     waiting = await queue.add("work")
@@ -76,6 +77,7 @@ async def from_another_process(url: str, handle: JobHandle[Any]) -> None:
 
 
 @pytest.mark.parametrize("cancel", [from_here, from_another_application, from_another_process])
+@pytest.mark.mission("M-AI-49")
 async def test_a_running_async_handler_is_stopped_from_anywhere_and_not_tried_again(
     url: str, cancel: Callable[[str, JobHandle[Any]], Awaitable[None]]
 ) -> None:

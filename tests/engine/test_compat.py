@@ -20,6 +20,7 @@ async def queue(app: Corral) -> AsyncIterator[BullQueue]:
         yield queue
 
 
+@pytest.mark.mission("M-AI-08", "M-AI-10", "M-AI-19", "M-AI-60")
 async def test_a_job_of_the_ai_backends_guide_from_add_to_result(app: Corral, queue: BullQueue) -> None:
     async def complete(job: BullJob) -> dict[str, Any]:
         await job.progress(10)  # type: ignore[misc]
@@ -53,6 +54,7 @@ async def test_a_plain_function_may_process_too(app: Corral, queue: BullQueue) -
         assert await job.waitUntilFinished(None, GUARD * 1000) == 8
 
 
+@pytest.mark.mission("M-BI-20")
 async def test_jobs_without_a_name_and_a_queue_on_a_store_alone(url: str) -> None:
     async with connect(url) as storage, BullQueue("data-sync", storage) as queue:
 
@@ -71,6 +73,7 @@ async def test_jobs_without_a_name_and_a_queue_on_a_store_alone(url: str) -> Non
         queue.process("a", "b", sync)
 
 
+@pytest.mark.mission("M-AI-39", "M-AI-40", "M-AI-41", "M-AI-42", "M-AI-43", "M-BI-34", "M-BI-35", "M-BI-36")
 async def test_counts_lists_and_cleaning(app: Corral, queue: BullQueue) -> None:
     async def work(job: BullJob) -> None:
         if job.data == {"fail": True}:
@@ -130,6 +133,7 @@ async def test_a_waiting_job_is_removed_and_a_running_one_is_cancelled(app: Corr
             await running.finished(GUARD * 1000)
 
 
+@pytest.mark.mission("M-AI-25", "M-AI-26", "M-AI-27", "M-AI-29", "M-AI-32", "M-AI-33")
 async def test_local_and_global_events_arrive_wherever_somebody_listens(app: Corral, queue: BullQueue) -> None:
     told: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
     queue.on("completed", lambda job, result: told.put_nowait(("completed", job.id, result)))
@@ -164,6 +168,7 @@ async def test_local_and_global_events_arrive_wherever_somebody_listens(app: Cor
         queue.on("complete", print)
 
 
+@pytest.mark.mission("M-AI-34", "M-AI-36", "M-AI-38")
 async def test_repeatable_jobs_are_schedules(app: Corral, queue: BullQueue) -> None:
     options = {"repeat": {"cron": "0 3 * * *", "tz": "America/New_York"}, "attempts": 4}
     first = await queue.add("daily-report", {"a": 1}, options)
@@ -198,6 +203,27 @@ async def test_a_queues_default_job_options_count_for_every_job(app: Corral) -> 
     assert (stored.options.attempts, stored.priority) == (4, 2)
 
 
+@pytest.mark.mission(
+    "M-GL-34",
+    "M-GL-36",
+    "M-GL-37",
+    "M-GL-38",
+    "M-GL-40",
+    "M-GL-57",
+    "M-GL-58",
+    "M-GL-59",
+    "M-GL-60",
+    "M-GL-61",
+    "M-GL-62",
+    "M-GL-63",
+    "M-GL-64",
+    "M-BI-02",
+    "M-BI-20",
+    "M-BI-24",
+    "M-BI-29",
+    "M-BI-35",
+    "M-BI-36",
+)
 async def test_the_managers_of_golives_and_bizinsights_guides(app: Corral) -> None:
     manager = BullQueues(app)
     done: list[str] = []

@@ -17,6 +17,7 @@ from corral.worker.upkeep import Recovery
 from tests.engine.helpers import GUARD, next_event, on_clock, work_off, working
 
 
+@pytest.mark.mission("M-GL-85")
 async def test_failures_are_grouped_by_their_kind_with_counts_and_the_last_job(app: Corral) -> None:
     queue = app.queue("work", attempts=2, backoff=0, concurrency=1)
 

@@ -30,6 +30,7 @@ class Completions:
         return f"{len(data)} at {clock.now()}"
 
 
+@pytest.mark.mission("M-AI-12", "M-AI-04")
 async def test_m_ai_12_methods_of_a_class_handle_jobs_on_an_object_with_its_services(app: Corral) -> None:
     class Mine(Completions):
         pass
@@ -47,6 +48,7 @@ async def test_m_ai_12_methods_of_a_class_handle_jobs_on_an_object_with_its_serv
         await Completions.generate.add("the base class is on no queue")
 
 
+@pytest.mark.mission("M-AI-16")
 async def test_m_ai_16_a_class_may_be_included_and_have_an_object_for_each_job(app: Corral) -> None:
     class Mine(Completions):
         pass

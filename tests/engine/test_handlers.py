@@ -95,6 +95,7 @@ def test_a_handler_without_a_usable_signature_is_refused_at_registration(functio
 # -- what the context says ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-47")
 async def test_m_ts_47_the_id_stays_while_attempts_and_fence_grow(app: Corral) -> None:
     seen: list[tuple[object, ...]] = []
     queue = app.queue("work", attempts=3)
@@ -117,6 +118,7 @@ async def test_m_ts_47_the_id_stays_while_attempts_and_fence_grow(app: Corral) -
 
 
 @pytest.mark.parametrize("mode", ["async", "thread"])
+@pytest.mark.mission("M-TS-47")
 async def test_m_ts_47_a_later_attempt_finds_what_an_earlier_one_noted(app: Corral, mode: str) -> None:
     sent: list[str] = []
     queue = app.queue("work", attempts=2)
@@ -144,6 +146,7 @@ async def test_m_ts_47_a_later_attempt_finds_what_an_earlier_one_noted(app: Corr
     assert sorted(sent) == [handle.id, other.id]  # each once
 
 
+@pytest.mark.mission("M-AI-37")
 async def test_scheduled_for_is_none_for_an_ordinary_job_and_the_slot_for_a_scheduled_one(app: Corral) -> None:
     from corral.job import NewJob
 
@@ -383,6 +386,7 @@ async def test_a_handler_may_add_jobs_and_await_them(app: Corral) -> None:
         assert await (await parent.add()).result() == 20
 
 
+@pytest.mark.mission("M-GL-69")
 async def test_a_discarded_job_fails_for_good_and_keep_false_leaves_nothing(app: Corral) -> None:
     queue = app.queue("work", attempts=5, keep_failed=Keep(count=0))
 

@@ -33,6 +33,7 @@ def flaky(app: Corral) -> Any:
 # -- hooks -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-25", "M-AI-26", "M-AI-52")
 async def test_hooks_hear_completed_and_failed_once_and_each_retry(app: Corral) -> None:
     work = flaky(app)
     heard: list[tuple[str, str | None, str | None]] = []
@@ -128,6 +129,7 @@ async def test_a_hook_may_add_a_job(app: Corral) -> None:
     assert ran == [f"after {handle.id}"]
 
 
+@pytest.mark.mission("M-BI-40", "M-AI-28", "M-AI-63")
 async def test_a_dead_workers_job_is_recovered_and_the_stalled_hook_hears_it(app: Corral) -> None:
     queue = app.queue("work", attempts=3)
     heard: list[tuple[str, str]] = []

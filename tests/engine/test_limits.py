@@ -21,6 +21,7 @@ def most_within(starts: Sequence[int], period_ms: int) -> int:
 # -- concurrency -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-11")
 async def test_m_ts_11_a_worker_runs_five_jobs_at_once_and_never_more(app: Corral) -> None:
     queue = app.queue("send-email", concurrency=5)
     meter = Meter()
@@ -64,6 +65,7 @@ async def test_max_active_holds_over_two_workers(url: str) -> None:
     assert len(ran) == 2
 
 
+@pytest.mark.mission("M-GL-41", "M-GL-81", "M-GL-82")
 async def test_a_cap_on_one_name_holds_over_two_workers_and_leaves_the_others_alone(url: str) -> None:
     capped, others = Meter(), Meter()
     others.full_at = 4
@@ -98,6 +100,7 @@ async def test_a_cap_on_one_name_holds_over_two_workers_and_leaves_the_others_al
 # -- rate --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-12")
 async def test_m_ts_12_the_rate_limit_is_a_total_over_two_worker_processes(url: str) -> None:
     count, period = 5, 0.3
     async with connect(url) as store:
@@ -154,6 +157,7 @@ async def test_two_windows_may_meet_but_never_bring_more_than_twice_the_limit(lo
     assert most_within(starts, 1000) == 19
 
 
+@pytest.mark.mission("M-TS-13")
 async def test_m_ts_13_workers_that_disagree_about_the_limit_warn_and_the_latest_one_holds(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -196,6 +200,7 @@ async def test_lifting_a_limit_takes_effect_at_once(app: Corral) -> None:
 # -- pausing -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-GL-64", "M-BI-35", "M-AI-39")
 async def test_a_paused_queue_starts_nothing_and_lets_running_jobs_finish(app: Corral) -> None:
     queue = app.queue("work", concurrency=1)
     running, release = asyncio.Event(), asyncio.Event()
@@ -282,6 +287,7 @@ async def served(app: Corral) -> list[str]:
     return [str(event.name) for event in await past(queue, EventType.ACTIVE)]
 
 
+@pytest.mark.mission("M-TS-22")
 async def test_m_ts_22_a_job_with_priority_one_runs_before_ordinary_jobs(app: Corral) -> None:
     queue = app.queue("work")
 
@@ -295,6 +301,7 @@ async def test_m_ts_22_a_job_with_priority_one_runs_before_ordinary_jobs(app: Co
         assert await served(app) == ["urgent", "reminder", "reminder"]
 
 
+@pytest.mark.mission("M-GL-35", "M-AI-17", "M-AI-69")
 async def test_lower_numbers_go_first_ordinary_jobs_between_and_equals_in_order(app: Corral) -> None:
     queue = app.queue("work")
 

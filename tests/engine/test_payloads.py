@@ -171,6 +171,7 @@ NOT_JSON: dict[str, object] = {
 
 
 @pytest.mark.parametrize("what", NOT_JSON)
+@pytest.mark.mission("M-GL-73")
 async def test_what_is_not_json_or_too_large_is_refused_and_nothing_is_written(app: Corral, what: str) -> None:
     job = take(app, dict[str, Any], [])
     queue = await app.open_queue("work")
@@ -194,6 +195,7 @@ async def test_a_payload_of_exactly_the_limit_goes_through(app: Corral) -> None:
 
 
 @pytest.mark.parametrize("kind", BAD)
+@pytest.mark.mission("M-AI-58")
 async def test_a_stored_payload_that_is_refused_fails_at_once_with_every_complaint(app: Corral, kind: str) -> None:
     annotation, value, complaints = BAD[kind]
     seen: list[object] = []

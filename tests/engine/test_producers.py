@@ -13,6 +13,7 @@ class NotAllowed(Exception):
     """An application's own refusal."""
 
 
+@pytest.mark.mission("M-TS-51")
 async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(url: str) -> None:
     app = Corral(url)
     mail = app.queue("send-email")
@@ -35,6 +36,7 @@ async def test_m_ts_51_an_application_may_refuse_a_job_before_it_is_added(url: s
     assert asked == ["welcome-email"] * 3
 
 
+@pytest.mark.mission("M-TS-52")
 async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(url: str) -> None:
     app = Corral(url)
     mail = app.queue("send-email", add_limit=RateLimit(2, per=3600))
@@ -51,6 +53,7 @@ async def test_m_ts_52_producers_have_a_rate_limit_of_their_own(url: str) -> Non
         assert (await (await mail.open()).counts()).completed_total == 2
 
 
+@pytest.mark.mission("M-TS-62")
 async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "corral")  # pytest would keep every line
     app = Corral(url)
@@ -74,6 +77,7 @@ async def test_m_ts_62_memory_does_not_grow_with_the_number_of_jobs(url: str, ca
     assert after - before < 1_000, f"{after - before} objects more after 4,000 jobs"
 
 
+@pytest.mark.mission("M-TS-10")
 async def test_m_ts_10_a_worker_is_bound_to_a_queue_with_a_handler_that_receives_the_job(url: str) -> None:
     seen: list[tuple[str, object]] = []
 

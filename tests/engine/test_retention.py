@@ -24,6 +24,7 @@ def finishing(app: Corral, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(True, 8), (Keep(), 8), (3, 3), (Keep(count=2), 2), (0, 0), (False, 0)])
+@pytest.mark.mission("M-GL-10", "M-GL-48")
 async def test_the_newest_finished_jobs_stay_and_all_are_counted(app: Corral, keep: Any, kept: int) -> None:
     work = finishing(app, keep_completed=keep, keep_failed=keep, concurrency=1)
     for _ in range(8):
@@ -37,6 +38,7 @@ async def test_the_newest_finished_jobs_stay_and_all_are_counted(app: Corral, ke
     assert sorted(ids((await queue.page(JobState.COMPLETED)).items), key=str) == sorted(newest)
 
 
+@pytest.mark.mission("M-GL-87", "M-AI-20", "M-AI-64")
 async def test_one_job_may_be_kept_differently(app: Corral) -> None:
     work = finishing(app, keep_completed=0)
     kept, gone = await work.add("good", keep_completed=True), await work.add("good")
@@ -60,6 +62,7 @@ async def test_finished_jobs_older_than_their_age_go_when_another_one_finishes(l
         assert old.id != new.id
 
 
+@pytest.mark.mission("M-BI-33")
 async def test_a_day_of_completed_and_a_week_of_failed_jobs_stay_when_nothing_is_said(local_url: str) -> None:
     assert Keep(age=86_400, count=1_000) == KEEP_COMPLETED
     assert Keep(age=7 * 86_400, count=5_000) == KEEP_FAILED
@@ -80,6 +83,7 @@ async def test_a_day_of_completed_and_a_week_of_failed_jobs_stay_when_nothing_is
         assert ((await queue.counts()).completed, (await queue.counts()).failed) == (1, 2)
 
 
+@pytest.mark.mission("M-TS-45")
 async def test_m_ts_45_failed_jobs_are_swept_by_age_on_an_idle_queue_too(app: Corral) -> None:
     work = finishing(app, keep_failed=Keep(age=0.2))
     handle = await work.add("bad")
@@ -103,6 +107,7 @@ async def test_the_sweeper_keeps_an_idle_queue_to_its_count(app: Corral) -> None
     assert (await queue.counts()).completed == 2
 
 
+@pytest.mark.mission("M-BI-34", "M-GL-63", "M-GL-86", "M-AI-41")
 async def test_cleaning_by_hand_takes_what_ended_long_enough_ago(local_url: str) -> None:
     app = Corral(local_url)
     work = finishing(app)
@@ -119,6 +124,7 @@ async def test_cleaning_by_hand_takes_what_ended_long_enough_ago(local_url: str)
         assert await queue.clean() == []
 
 
+@pytest.mark.mission("M-BI-36", "M-AI-40")
 async def test_draining_deletes_what_waits_and_spares_what_runs_and_ended(app: Corral) -> None:
     work = finishing(app)
     await work.add("good")

@@ -86,6 +86,7 @@ async def test_a_job_that_succeeds_later_keeps_the_reason_of_its_last_failure(ap
     assert len(job.traces) == 2
 
 
+@pytest.mark.mission("M-GL-68", "M-AI-19")
 async def test_options_of_one_add_win_over_the_handlers_and_those_over_the_queues(app: Corral) -> None:
     queue = app.queue("work", attempts=2)
 
@@ -105,6 +106,7 @@ async def test_options_of_one_add_win_over_the_handlers_and_those_over_the_queue
 # -- how soon ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-44", "M-GL-67", "M-BI-32", "M-BI-52")
 async def test_m_ts_44_three_attempts_with_two_and_four_seconds_between_them_never_earlier(local_url: str) -> None:
     app = Corral(local_url)
     fail = failing(app, attempts=3, backoff=Exponential(2))
@@ -126,6 +128,7 @@ async def test_m_ts_44_three_attempts_with_two_and_four_seconds_between_them_nev
     (Fixed(10, jitter=1), 3, [(10, 20)] * 2),
     (lambda attempt, error: attempt * 7, 4, [(7, 7), (14, 14), (21, 21)]),
 ])  # fmt: skip
+@pytest.mark.mission("M-AI-22")
 async def test_the_back_off_decides_how_long_a_retry_waits(
     local_url: str, backoff: Any, attempts: int, bounds: list[tuple[float, float]]
 ) -> None:
@@ -198,6 +201,7 @@ async def test_retries_wait_in_the_store_and_not_in_the_worker(app: Corral) -> N
     ({"retry_if": lambda error: False}, 1),
     ({"retry_if": lambda error: 1 / 0}, 3),
 ])  # fmt: skip
+@pytest.mark.mission("M-GL-70")
 async def test_only_errors_that_are_worth_it_are_tried_again(app: Corral, options: Any, attempts: int) -> None:
     handle = await failing(app, attempts=3, **options).add()
     async with working(app):
@@ -250,6 +254,7 @@ def steer(name: str) -> None:
     ("discard", JobState.FAILED, 1, "never"),
 ])  # fmt: skip
 @pytest.mark.parametrize("mode", ["async", "thread", "process"])
+@pytest.mark.mission("M-GL-69")
 async def test_signals_steer_from_any_depth_and_in_every_kind_of_handler(
     app: Corral, mode: str, name: str, state: JobState, attempts_made: int, failed_reason: str | None
 ) -> None:

@@ -42,6 +42,7 @@ def teamspark(url: str, **options: Any) -> Corral:
 # -- queues and job types ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-01")
 async def test_m_ts_01_retries_schedules_priorities_progress_and_many_workers_work_together(url: str) -> None:
     done: list[tuple[str, int]] = []
 
@@ -70,6 +71,7 @@ async def test_m_ts_01_retries_schedules_priorities_progress_and_many_workers_wo
 
 
 @pytest.mark.parametrize("number", [f"{number:02}" for number in range(2, 9)])
+@pytest.mark.mission("M-TS-02", "M-TS-03", "M-TS-04", "M-TS-05", "M-TS-06", "M-TS-07", "M-TS-08")
 async def test_m_ts_02_to_08_each_of_the_seven_queues_takes_and_runs_its_jobs(local_url: str, number: str) -> None:
     job_type = list(JobType)[int(number) - 2]
     app = teamspark(local_url)
@@ -87,6 +89,7 @@ async def test_m_ts_02_to_08_each_of_the_seven_queues_takes_and_runs_its_jobs(lo
 @pytest.mark.parametrize(("queue_name", "job_name"), [
     (JobType.SEND_EMAIL, JobType.SEND_EMAIL), (OldJobType.SEND_EMAIL, OldJobType.WELCOME),
 ])  # fmt: skip
+@pytest.mark.mission("M-TS-09")
 async def test_m_ts_09_members_of_an_enum_are_names_of_queues_and_handlers(
     local_url: str, queue_name: Any, job_name: Any
 ) -> None:
@@ -106,6 +109,7 @@ async def test_m_ts_09_members_of_an_enum_are_names_of_queues_and_handlers(
         assert (await (await app.open_queue("send-email")).counts()).completed == 3
 
 
+@pytest.mark.mission("M-TS-23")
 async def test_m_ts_23_the_guides_job_names_are_job_names(local_url: str) -> None:
     names = ["welcome-email", "reminder", "urgent", "team-update", "sync-users", "monthly-report", "engagement-metrics"]
     app = teamspark(local_url)
@@ -171,6 +175,7 @@ GUIDE: dict[str, tuple[type[BaseModel], dict[str, Any], dict[str, Any], int]] = 
 
 
 @pytest.mark.parametrize("line", GUIDE)
+@pytest.mark.mission("M-TS-38", "M-TS-39", "M-TS-40", "M-TS-41")
 async def test_m_ts_38_to_41_the_guides_payloads_are_checked_and_arrive_typed(local_url: str, line: str) -> None:
     model, good, bad, complaints = GUIDE[line]
     app = Corral(local_url)
@@ -194,6 +199,7 @@ async def test_m_ts_38_to_41_the_guides_payloads_are_checked_and_arrive_typed(lo
 # -- defaults, errors and logs -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-44")
 async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_one_job(local_url: str) -> None:
     app = teamspark(local_url)
 
@@ -209,6 +215,7 @@ async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_o
     assert 6 <= done.seconds <= 6.6
 
 
+@pytest.mark.mission("M-TS-46")
 async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(
     local_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -233,6 +240,7 @@ async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(
     assert "in welcome" in vars(caplog.records[-1])["stack"]
 
 
+@pytest.mark.mission("M-TS-33", "M-TS-34")
 async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(
     local_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,6 +272,7 @@ async def test_m_ts_33_and_34_what_a_handler_logs_can_be_told_apart_by_job(
     ) == 2
 
 
+@pytest.mark.mission("M-TS-39")
 async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_was_added(local_url: str) -> None:
     app = teamspark(local_url)
     ran: list[object] = []
@@ -282,6 +291,7 @@ async def test_m_ts_39_a_refused_payload_does_not_reach_its_handler_however_it_w
     assert ran == []
 
 
+@pytest.mark.mission("M-TS-29", "M-TS-30")
 async def test_m_ts_29_and_30_the_six_counts_are_there_and_paused_means_held(local_url: str) -> None:
     app = teamspark(local_url, rate_limit=RateLimit(10, per=1))
     queue = app.queues["send-email"]

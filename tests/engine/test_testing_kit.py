@@ -54,6 +54,7 @@ class Order(BaseModel):
 
 
 @pytest.mark.parametrize("mode", ["async", "thread"])
+@pytest.mark.mission("M-AI-59", "M-AI-61")
 async def test_a_handler_runs_alone_and_what_it_tells_its_context_is_kept(mode: str) -> None:
     queue = Corral().queue("work", attempts=3)
 

@@ -27,6 +27,7 @@ def alive(pid: int) -> bool:
 # -- async handlers ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-BI-30", "M-AI-21")
 async def test_an_async_handler_is_cancelled_when_its_time_is_up(app: Corral) -> None:
     queue = app.queue("work")
     left: list[str] = []
@@ -43,6 +44,7 @@ async def test_an_async_handler_is_cancelled_when_its_time_is_up(app: Corral) ->
     assert left == ["cleaned up"]
 
 
+@pytest.mark.mission("M-BI-30")
 async def test_running_out_of_time_uses_up_an_attempt(app: Corral) -> None:
     queue = app.queue("work", attempts=3)
 
@@ -248,6 +250,7 @@ async def test_a_process_that_runs_out_of_time_is_killed(app: Corral, handler: A
 # -- too late to start -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-24")
 async def test_a_job_that_is_not_started_within_its_lifespan_expires(local_url: str) -> None:
     app = Corral(local_url)
     queue = app.queue("work", lifespan=60)

@@ -28,6 +28,7 @@ from tests.engine.helpers import (
 
 
 @pytest.mark.parametrize("mode", ["async", "thread"])
+@pytest.mark.mission("M-TS-48", "M-GL-43", "M-AI-27")
 async def test_m_ts_48_progress_is_seen_by_others_while_the_job_runs(url: str, mode: str) -> None:
     app = Corral(url)
     queue = app.queue("work")
@@ -91,6 +92,7 @@ async def test_people_may_write_into_a_jobs_log_too(app: Corral) -> None:
 # -- results -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-GL-44", "M-AI-60")
 async def test_a_result_is_awaited_in_another_process(url: str) -> None:
     app = Corral(url)
     queue = app.queue("work")
@@ -187,6 +189,7 @@ async def test_a_wait_that_is_given_up_leaves_the_others_waiting(app: Corral) ->
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-30")
 async def test_events_arrive_in_another_process_in_order(url: str) -> None:
     app = Corral(url)
     queue = app.queue("work")
@@ -208,6 +211,7 @@ async def test_events_arrive_in_another_process_in_order(url: str) -> None:
             ]  # fmt: skip
 
 
+@pytest.mark.mission("M-BI-51")
 async def test_a_job_tells_its_whole_life(app: Corral) -> None:
     queue = app.queue("work", attempts=2)
 
@@ -261,6 +265,7 @@ async def test_from_now_on_means_from_the_first_look(app: Corral) -> None:
     assert seen == ["later"]
 
 
+@pytest.mark.mission("M-TS-50", "M-AI-62")
 async def test_m_ts_50_health_numbers_can_be_had_per_queue(app: Corral) -> None:
     queue = app.queue("work")
 
@@ -279,6 +284,7 @@ async def test_m_ts_50_health_numbers_can_be_had_per_queue(app: Corral) -> None:
     assert (sum(one.completed for one in buckets), sum(one.failed for one in buckets)) == (15, 5)
 
 
+@pytest.mark.mission("M-TS-63", "M-AI-62")
 async def test_m_ts_63_waiting_time_and_running_time_are_told_apart(app: Corral) -> None:
     queue = app.queue("work")
     clock = FakeClock()

@@ -37,6 +37,7 @@ from tests.engine.helpers import (
 # -- sharing -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-19")
 async def test_m_ts_19_workers_in_several_processes_share_a_queue_without_running_a_job_twice(url: str) -> None:
     async with connect(url) as store:
         queue = Queue("work", store)
@@ -55,6 +56,7 @@ async def test_m_ts_19_workers_in_several_processes_share_a_queue_without_runnin
         assert (await queue.counts()).completed_total == 200
 
 
+@pytest.mark.mission("M-TS-60", "M-BI-05")
 async def test_m_ts_60_one_worker_serves_several_queues_with_the_slots_it_is_given(app: Corral) -> None:
     meters = {name: Meter() for name in ("one", "two", "three")}
 
@@ -148,6 +150,7 @@ async def test_max_time_ends_the_worker_after_so_long(app: Corral) -> None:
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-49", "M-BI-07", "M-AI-71")
 async def test_m_ts_49_sigterm_finishes_what_runs_takes_nothing_more_and_exits_with_0(url: str) -> None:
     async with connect(url) as store:
         queue = Queue("work", store)
@@ -244,6 +247,7 @@ async def test_a_handler_that_ignores_the_order_to_stop_does_not_hold_up_the_wor
 # -- names nobody knows ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-GL-42")
 async def test_a_job_of_an_unknown_name_is_put_back_five_times_and_then_fails(local_url: str) -> None:
     app = Corral(local_url)
     queue = app.queue("send-email", attempts=3)
@@ -412,6 +416,7 @@ async def test_settings_that_nobody_declared_are_left_open(app: Corral) -> None:
     assert (settings.rate_limit, settings.concurrency, settings.paused) == (UNSET, UNSET, UNSET)
 
 
+@pytest.mark.mission("M-AI-31")
 async def test_the_idle_event_comes_when_the_last_job_has_ended(app: Corral) -> None:
     queue = app.queue("work")
 

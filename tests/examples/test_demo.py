@@ -88,6 +88,7 @@ def starts(played: Played) -> Iterator[Event]:
     return (event for event in stored(played.folder)[0] if event.type is EventType.ACTIVE)
 
 
+@pytest.mark.mission("M-TS-12")
 def test_m_ts_12_ten_mails_a_second_are_started_and_no_more(played: Played) -> None:
     times = [event.at for event in starts(played)]
     assert (
@@ -104,6 +105,7 @@ def test_m_ts_12_ten_mails_a_second_are_started_and_no_more(played: Played) -> N
     assert crowded == []
 
 
+@pytest.mark.mission("M-TS-21")
 def test_m_ts_21_the_reminder_waits_for_its_time(played: Played) -> None:
     _, jobs = stored(played.folder)
     [reminder] = [job for job in jobs.values() if job.name == "reminder"]
@@ -111,12 +113,14 @@ def test_m_ts_21_the_reminder_waits_for_its_time(played: Played) -> None:
     assert reminder.started_at - reminder.created_at >= 3_000
 
 
+@pytest.mark.mission("M-TS-22")
 def test_m_ts_22_the_urgent_mail_goes_before_a_burst_that_was_added_earlier(played: Played) -> None:
     order = [event.name for event in starts(played)]
     # What the worker took while all this was being added is ahead of it: a window's worth, or two on a busy machine.
     assert order.index("urgent") <= 20
 
 
+@pytest.mark.mission("M-TS-44")
 def test_m_ts_44_a_busy_mailbox_is_tried_again_after_two_and_four_seconds(played: Played) -> None:
     events, jobs = stored(played.folder)
     [busy] = [job for job in jobs.values() if BUSY in job.data]
@@ -135,6 +139,7 @@ def test_a_mailbox_that_is_gone_fails_the_job_at_once(played: Played) -> None:
     assert "550 no such mailbox" in (gone.failed_reason or "")
 
 
+@pytest.mark.mission("M-TS-32", "M-TS-33", "M-TS-34")
 def test_m_ts_32_33_34_the_log_has_the_lines_people_look_for(played: Played) -> None:
     log = (played.folder / "files" / "demo.log").read_text()
     stamp = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info: "

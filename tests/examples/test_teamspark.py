@@ -85,6 +85,7 @@ def text_of(mail: EmailMessage) -> str:
 # -- queues ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-02")
 async def test_m_ts_02_send_email_delivers_a_transactional_mail(app: Corral, tmp_path: Path) -> None:
     await add_job(app.queues["send-email"], "welcome-email", WELCOME)
     assert (await drain(app)).completed == 1
@@ -97,6 +98,7 @@ async def test_m_ts_03_sync_slack_is_there_and_says_that_no_handler_serves_it_ye
 
 
 @pytest.mark.parametrize("kind", ["weekly", "monthly", "quarterly"])
+@pytest.mark.mission("M-TS-04")
 async def test_m_ts_04_generate_report_mails_a_report_to_each_reader(app: Corral, tmp_path: Path, kind: str) -> None:
     data = {"organizationId": "org-123", "reportType": kind, "recipientIds": ["user-1", "user-2", "nobody"]}
     job = await add_job(app.queues["generate-report"], f"{kind}-report", data)
@@ -106,6 +108,7 @@ async def test_m_ts_04_generate_report_mails_a_report_to_each_reader(app: Corral
     assert {mail["Subject"] for mail in mails(tmp_path)} == {f"{kind.capitalize()} team report"}
 
 
+@pytest.mark.mission("M-TS-04")
 async def test_m_ts_04_a_report_that_runs_again_is_not_mailed_again(app: Corral, tmp_path: Path) -> None:
     data = {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-1"]}
     job = await add_job(app.queues["generate-report"], "weekly-report", data)
@@ -115,6 +118,7 @@ async def test_m_ts_04_a_report_that_runs_again_is_not_mailed_again(app: Corral,
     assert (again.completed, len(mails(tmp_path))) == (1, 1)
 
 
+@pytest.mark.mission("M-TS-04")
 async def test_m_ts_04_a_report_for_nobody_fails_at_once(app: Corral) -> None:
     data = {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-99"]}
     await add_job(app.queues["generate-report"], "weekly-report", data)
@@ -123,6 +127,7 @@ async def test_m_ts_04_a_report_for_nobody_fails_at_once(app: Corral) -> None:
     assert drained.reasons == ("generate-report/weekly-report 1: nobody has one of the ids user-99",)
 
 
+@pytest.mark.mission("M-TS-05")
 async def test_m_ts_05_cleanup_deletes_old_temporary_files_and_nothing_else(app: Corral, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     (folder / "kept-folder").mkdir(parents=True)
@@ -140,6 +145,7 @@ async def test_m_ts_05_cleanup_deletes_old_temporary_files_and_nothing_else(app:
     assert (tmp_path / "elsewhere.txt").exists()
 
 
+@pytest.mark.mission("M-TS-06")
 async def test_m_ts_06_kudos_are_noted_and_mailed_once_however_often_the_job_runs(app: Corral, tmp_path: Path) -> None:
     data = {"organizationId": "org-123", "senderId": "user-1", "recipientId": "user-2", "message": "Well done!"}
     job = await add_job(app.queues["send-kudos-notification"], "kudos", data)
@@ -153,6 +159,7 @@ async def test_m_ts_06_kudos_are_noted_and_mailed_once_however_often_the_job_run
     assert Team(tmp_path / "team.db").summary(Span(today, today + timedelta(1))).kudos == 1
 
 
+@pytest.mark.mission("M-TS-07")
 async def test_m_ts_07_a_checkin_is_stored_and_compared_with_the_week_before(app: Corral) -> None:
     queue = app.queues["process-checkin"]
     first = date(2030, 5, 1)
@@ -171,6 +178,7 @@ async def test_m_ts_07_a_checkin_is_stored_and_compared_with_the_week_before(app
 
 
 @pytest.mark.parametrize(("kind", "value"), [("engagement", 0.8), ("performance", 0.781), ("satisfaction", 3.78)])
+@pytest.mark.mission("M-TS-08")
 async def test_m_ts_08_metrics_are_calculated_from_the_team_s_data(tmp_path: Path, kind: str, value: float) -> None:
     job = platform(tmp_path).definition("calculate-metrics", f"{kind}-metrics")
     data = {"organizationId": "org-123", "metricType": kind, "period": "weekly"}
@@ -178,6 +186,7 @@ async def test_m_ts_08_metrics_are_calculated_from_the_team_s_data(tmp_path: Pat
     assert (result["value"], result["checkins"], result["metricType"]) == (value, 9, kind)
 
 
+@pytest.mark.mission("M-TS-09")
 async def test_m_ts_09_job_types_are_the_names_of_the_queues(app: Corral) -> None:
     assert set(app.queues) == set(JobType)
     job = await add_job(app.queues[JobType.SEND_EMAIL], "welcome-email", WELCOME)
@@ -187,22 +196,26 @@ async def test_m_ts_09_job_types_are_the_names_of_the_queues(app: Corral) -> Non
 # -- workers and jobs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-11", "M-TS-12")
 def test_m_ts_11_and_12_send_email_has_five_slots_and_starts_ten_a_second(tmp_path: Path) -> None:
     queue = platform(tmp_path).queues[JobType.SEND_EMAIL]
     assert (queue.concurrency, queue.rate_limit) == (5, RateLimit(10, per=1))
 
 
+@pytest.mark.mission("M-TS-20")
 async def test_m_ts_20_add_job_answers_a_job_with_an_id(app: Corral) -> None:
     job = await add_job(app.queues["send-email"], "welcome-email", WELCOME)
     assert (await job.get()).id == job.id == "1"
 
 
+@pytest.mark.mission("M-TS-21")
 async def test_m_ts_21_a_delay_of_a_minute_is_kept(app: Corral) -> None:
     reminder = {**WELCOME, "template": "reminder", "data": {"message": "It takes a minute."}}
     await add_job(app.queues["send-email"], "reminder", reminder, delay=60)
     assert (await drain(app)).seconds == 60
 
 
+@pytest.mark.mission("M-TS-22")
 async def test_m_ts_22_priority_1_goes_before_jobs_that_were_added_earlier(app: Corral) -> None:
     started: list[str] = []
 
@@ -220,6 +233,7 @@ async def test_m_ts_22_priority_1_goes_before_jobs_that_were_added_earlier(app: 
     assert started == ["urgent", "team-update", "team-update", "team-update"]
 
 
+@pytest.mark.mission("M-TS-23")
 def test_m_ts_23_the_jobs_have_the_names_that_callers_use(tmp_path: Path) -> None:
     app = platform(tmp_path)
     assert {"welcome-email", "reminder", "urgent", "team-update"} <= app.queues["send-email"].definitions.keys()
@@ -230,12 +244,14 @@ def test_m_ts_23_the_jobs_have_the_names_that_callers_use(tmp_path: Path) -> Non
 # -- schedules ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-24")
 def test_m_ts_24_the_table_of_schedules_has_a_name_a_queue_a_pattern_and_data_in_each_line(tmp_path: Path) -> None:
     stored = platform(tmp_path).schedules.declared()
     assert [(item.key, item.queue) for item in stored] == [(entry.name, entry.queue) for entry in TABLE]
     assert [item.timing for item in stored] == [Cron(entry.pattern) for entry in TABLE]
 
 
+@pytest.mark.mission("M-TS-25")
 async def test_m_ts_25_engagement_is_calculated_at_one_every_night(tmp_path: Path) -> None:
     clock = FakeClock(SUNDAY)
     async with app_in_memory(platform(tmp_path), clock=clock) as app:
@@ -248,6 +264,7 @@ async def test_m_ts_25_engagement_is_calculated_at_one_every_night(tmp_path: Pat
     )
 
 
+@pytest.mark.mission("M-TS-26")
 async def test_m_ts_26_the_weekly_report_goes_out_on_monday_at_nine(tmp_path: Path) -> None:
     clock = FakeClock(MONDAY_AT_NINE - timedelta(seconds=1))
     async with app_in_memory(platform(tmp_path), clock=clock) as app:
@@ -258,6 +275,7 @@ async def test_m_ts_26_the_weekly_report_goes_out_on_monday_at_nine(tmp_path: Pa
     assert {mail["Subject"] for mail in mails(tmp_path)} == {"Weekly team report"}
 
 
+@pytest.mark.mission("M-TS-27")
 async def test_m_ts_27_registering_the_table_again_changes_nothing(app: Corral) -> None:
     storage = await app.open()
     before = (await storage.schedules()).items
@@ -276,16 +294,19 @@ async def refused(app: Corral, queue: JobType, name: str, data: Mapping[str, obj
     return caught.value.errors
 
 
+@pytest.mark.mission("M-TS-38")
 async def test_m_ts_38_a_mail_carries_to_subject_template_and_data(app: Corral) -> None:
     await add_job(app.queues["send-email"], "team-update", TEAM_UPDATE)
     await assert_added(app, "team-update", data=TEAM_UPDATE)
 
 
+@pytest.mark.mission("M-TS-38")
 async def test_m_ts_38_a_mail_without_them_is_refused_with_every_complaint(app: Corral) -> None:
     errors = await refused(app, JobType.SEND_EMAIL, "team-update", {"to": "no address", "data": []})
     assert [error.partition(":")[0] for error in errors] == ["to", "subject", "template", "data"]
 
 
+@pytest.mark.mission("M-TS-39")
 def test_m_ts_39_a_slack_sync_is_about_users_channels_or_messages() -> None:
     for kind in ("users", "channels", "messages"):
         data = SyncSlackJobData.model_validate({"workspaceId": "workspace-123", "syncType": kind})
@@ -294,12 +315,14 @@ def test_m_ts_39_a_slack_sync_is_about_users_channels_or_messages() -> None:
         SyncSlackJobData.model_validate({"workspaceId": "workspace-123", "syncType": "emoji"})
 
 
+@pytest.mark.mission("M-TS-40")
 async def test_m_ts_40_a_report_is_weekly_monthly_or_quarterly_and_has_readers(app: Corral) -> None:
     data = {"organizationId": "org-123", "reportType": "yearly", "recipientIds": []}
     errors = await refused(app, JobType.GENERATE_REPORT, "weekly-report", data)
     assert [error.partition(":")[0] for error in errors] == ["reportType", "recipientIds"]
 
 
+@pytest.mark.mission("M-TS-41")
 async def test_m_ts_41_a_metric_has_one_of_three_types_and_three_periods(app: Corral) -> None:
     data = {"organizationId": "org-123", "metricType": "happiness", "period": "hourly"}
     errors = await refused(app, JobType.CALCULATE_METRICS, "engagement-metrics", data)
@@ -317,12 +340,14 @@ async def test_m_ts_41_a_metric_has_one_of_three_types_and_three_periods(app: Co
         ),
     ],
 )  # fmt: skip
+@pytest.mark.mission("M-TS-42")
 async def test_m_ts_42_cleanup_kudos_and_checkins_have_payloads_that_are_checked(
     app: Corral, queue: JobType, name: str, data: dict[str, object], wrong: list[str]
 ) -> None:
     assert [error.partition(":")[0] for error in await refused(app, queue, name, data)] == wrong
 
 
+@pytest.mark.mission("M-TS-43")
 async def test_m_ts_43_templates_are_filled_with_the_data_of_the_job(app: Corral, tmp_path: Path) -> None:
     await add_job(app.queues["send-email"], "welcome-email", WELCOME)
     await add_job(app.queues["send-email"], "team-update", TEAM_UPDATE)
@@ -336,22 +361,26 @@ async def test_m_ts_43_templates_are_filled_with_the_data_of_the_job(app: Corral
 # -- errors, retention, settings ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-44")
 async def test_m_ts_44_every_job_has_three_attempts_with_two_and_four_seconds_between(app: Corral) -> None:
     for queue in app.queues.values():
         for definition in queue.definitions.values():
             assert (definition.handler.options.attempts, definition.handler.options.backoff) == (3, Exponential(2))
 
 
+@pytest.mark.mission("M-TS-44")
 async def test_m_ts_44_a_job_may_ask_for_more_attempts(app: Corral) -> None:
     await add_job(app.queues["send-email"], "welcome-email", WELCOME, attempts=7)
     await assert_added(app, "welcome-email", attempts=7)
 
 
+@pytest.mark.mission("M-TS-45")
 def test_m_ts_45_failed_jobs_are_kept_for_a_day(tmp_path: Path) -> None:
     app = platform(tmp_path)
     assert {queue.settings().keep_failed for queue in app.queues.values()} == {Keep(age=86_400)}
 
 
+@pytest.mark.mission("M-TS-47")
 async def test_m_ts_47_a_mail_that_was_sent_is_not_sent_again_when_its_job_runs_again(
     app: Corral, tmp_path: Path
 ) -> None:
@@ -366,6 +395,7 @@ async def test_m_ts_47_a_mail_that_was_sent_is_not_sent_again_when_its_job_runs_
     assert len(mails(tmp_path)) == 1
 
 
+@pytest.mark.mission("M-TS-55")
 def test_m_ts_55_redis_url_names_the_store_unless_corral_url_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CORRAL_URL", raising=False)
     monkeypatch.setenv("REDIS_URL", "redis://localhost:6379")
@@ -374,6 +404,7 @@ def test_m_ts_55_redis_url_names_the_store_unless_corral_url_does(monkeypatch: p
     assert make_app(Settings()).url == "sqlite:///named.db"
 
 
+@pytest.mark.mission("M-TS-55")
 async def test_m_ts_55_the_platform_serves_the_redis_of_its_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -394,11 +425,13 @@ async def test_m_ts_55_the_platform_serves_the_redis_of_its_environment(
     assert [mail["To"] for mail in mails(tmp_path / "teamspark-data")] == ["user@example.com"]
 
 
+@pytest.mark.mission("M-TS-56")
 def test_m_ts_56_worker_concurrency_sets_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_CONCURRENCY", "12")
     assert {queue.concurrency for queue in make_app(Settings()).queues.values()} == {12}
 
 
+@pytest.mark.mission("M-TS-57")
 def test_m_ts_57_job_retention_hours_sets_how_long_finished_jobs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOB_RETENTION_HOURS", "2")
     settings = [queue.settings() for queue in make_app(Settings()).queues.values()]

@@ -20,6 +20,7 @@ from .post_office import parsed
 WELCOME = {"to": "user@example.com", "subject": "Welcome!", "template": "welcome", "data": {"name": "John"}}
 
 
+@pytest.mark.mission("M-TS-02")
 def test_m_ts_02_the_queue_and_the_names_are_the_guides() -> None:
     made = bundle()
 

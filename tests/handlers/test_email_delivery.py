@@ -73,6 +73,7 @@ async def test_a_text_of_ones_own_replaces_the_templates(desk: Desk, office: Pos
     assert office.letters[0].text == "By hand: {{ name }}\n"
 
 
+@pytest.mark.mission("M-TS-33", "M-TS-34")
 async def test_m_ts_33_and_34_the_log_lines_are_the_guides(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="corral.handlers.email")
 
@@ -105,6 +106,7 @@ async def test_logs_name_nobody_but_the_first_recipient_and_show_no_content(
 # -- M-TS-47: once -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-47")
 async def test_m_ts_47_an_attempt_after_a_sent_mail_sends_nothing(desk: Desk, office: PostOffice) -> None:
     ctx = await desk.begin(WELCOME)
     first = await desk.run(ctx)

@@ -73,6 +73,7 @@ async def test_a_burst_leaves_at_ten_a_second(app: Corral, office: PostOffice, c
     assert (clock.now - began).total_seconds() >= 2
 
 
+@pytest.mark.mission("M-TS-32", "M-TS-33", "M-TS-34")
 async def test_m_ts_32_to_34_the_three_log_lines_of_a_mail(app: Corral, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     job = await app.definition("send-email", "welcome-email").add(WELCOME)

@@ -28,6 +28,7 @@ def complaints(**changes: object) -> list[str]:
     return list(caught.value.errors)
 
 
+@pytest.mark.mission("M-TS-38")
 def test_m_ts_38_the_guides_payload_is_carried_as_it_is() -> None:
     stored = declared().decode(declared().encode(GUIDE))
 
@@ -153,6 +154,7 @@ def test_an_attachment_is_a_plain_file_and_nothing_else(attachment: dict[str, st
     assert complaint in found
 
 
+@pytest.mark.mission("M-TS-54")
 def test_m_ts_54_data_text_and_attachments_stay_out_of_the_representation() -> None:
     email = SendEmail.model_validate(
         {

@@ -127,6 +127,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
         preview(name, {})
 
 
+@pytest.mark.mission("M-TS-43")
 def test_m_ts_43_the_guides_welcome_and_team_update_are_rendered() -> None:
     welcome, _ = preview("welcome", {"name": "John"})
     update, text = preview("team-update", {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]})

@@ -84,6 +84,7 @@ async def test_it_shows_data_result_progress_and_logs_of_a_completed_job(page: P
     await expect(page.get_by_text("read the address book")).to_be_visible()
 
 
+@pytest.mark.mission("M-GL-88")
 async def test_it_lists_failed_jobs_with_their_reasons(page: Page, address: str) -> None:
     await page.goto(f"{address}queue/mail?status=failed")
     await expect(page.get_by_text("550 mailbox unavailable").first).to_be_visible()
@@ -91,6 +92,7 @@ async def test_it_lists_failed_jobs_with_their_reasons(page: Page, address: str)
         await expect(page.get_by_text(job_id, exact=True)).to_be_visible()
 
 
+@pytest.mark.mission("M-GL-88")
 async def test_it_retries_failed_jobs_which_then_run_here(page: Page, address: str, mail: Queue) -> None:
     await page.goto(f"{address}queue/mail?status=failed")
     await confirm(page, "Retry all")

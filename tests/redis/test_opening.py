@@ -67,6 +67,7 @@ async def test_the_policy_is_read_from_the_configuration_where_info_does_not_tel
         assert "volatile-lru" in caplog.text
 
 
+@pytest.mark.mission("M-BI-37")
 async def test_nobody_there_is_an_error_naming_host_and_port() -> None:
     port = free_port()
     said = await refused(f"redis://bob:s3cret@127.0.0.1:{port}", rf"127\.0\.0\.1:{port} for 1 s.*connect")

@@ -84,6 +84,7 @@ def shown(line: str, tz: str, after: str, count: int) -> list[str]:
         ("@daily", SANTIAGO, "2026-09-05T12:00", ["06 01:00-0300", "07 00:00-0300"]),
     ],
 )
+@pytest.mark.mission("M-AI-34")
 def test_a_run_near_a_clock_change(line: str, tz: str, after: str, expected: list[str]) -> None:
     assert shown(line, tz, after, len(expected)) == expected
 

@@ -64,6 +64,7 @@ def worker_command(words: list[str]) -> list[str]:
 # -- PM2 ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_pm2_runs_the_worker_itself_in_the_foreground() -> None:
     app = pm2_app()
     assert (app["interpreter"], app["exec_mode"]) == ("none", "fork")
@@ -71,12 +72,14 @@ def test_m_ts_16_pm2_runs_the_worker_itself_in_the_foreground() -> None:
     assert shlex.split(str(app["args"]))[0] == "worker"
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_pm2_restarts_a_crash_but_not_a_broken_command() -> None:
     app = pm2_app()
     assert app["autorestart"] is True
     assert app["stop_exit_codes"] == [0, 2]
 
 
+@pytest.mark.mission("M-TS-16")
 def test_m_ts_16_pm2_waits_for_running_jobs_and_leaves_their_processes_to_the_worker() -> None:
     app = pm2_app()
     assert isinstance(app["kill_timeout"], int)
@@ -84,6 +87,7 @@ def test_m_ts_16_pm2_waits_for_running_jobs_and_leaves_their_processes_to_the_wo
     assert app["treekill"] is False
 
 
+@pytest.mark.mission("M-TS-19")
 def test_m_ts_19_pm2_starts_several_instances() -> None:
     assert pm2_app()["instances"] == 3
 
@@ -91,6 +95,7 @@ def test_m_ts_19_pm2_starts_several_instances() -> None:
 # -- Docker ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-17")
 def test_m_ts_17_compose_up_worker_runs_the_worker_and_restarts_it_unless_stopped() -> None:
     worker = compose_worker()
     command = worker["command"]
@@ -99,12 +104,14 @@ def test_m_ts_17_compose_up_worker_runs_the_worker_and_restarts_it_unless_stoppe
     assert worker["restart"] == "unless-stopped"
 
 
+@pytest.mark.mission("M-TS-17")
 def test_m_ts_17_compose_gives_running_jobs_their_grace() -> None:
     seconds = re.fullmatch(r"(\d+)s", str(compose_worker()["stop_grace_period"]))
     assert seconds is not None
     assert int(seconds[1]) > GRACE_SECONDS
 
 
+@pytest.mark.mission("M-TS-17")
 def test_m_ts_17_the_store_outlives_the_container() -> None:
     worker = compose_worker()
     settings = worker["environment"]
@@ -114,6 +121,7 @@ def test_m_ts_17_the_store_outlives_the_container() -> None:
     assert worker["read_only"] is True
 
 
+@pytest.mark.mission("M-TS-59")
 def test_m_ts_59_compose_builds_the_image_from_the_repository() -> None:
     build = compose_worker()["build"]
     assert isinstance(build, dict)
@@ -125,6 +133,7 @@ def test_m_ts_59_compose_builds_the_image_from_the_repository() -> None:
     assert [source for source in copied if not (context / source).exists()] == []
 
 
+@pytest.mark.mission("M-TS-59")
 def test_m_ts_59_the_build_sees_every_file_that_the_image_copies() -> None:
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
     admitted = {line[1:] for line in lines if line.startswith("!")}
@@ -134,6 +143,7 @@ def test_m_ts_59_the_build_sees_every_file_that_the_image_copies() -> None:
     assert {source.removeprefix("./") for source in copied} == admitted
 
 
+@pytest.mark.mission("M-TS-59")
 def test_m_ts_59_the_image_is_built_in_two_stages_and_runs_without_root() -> None:
     verbs = [verb for verb, _ in dockerfile()]
     assert verbs.count("FROM") == 2
@@ -141,6 +151,7 @@ def test_m_ts_59_the_image_is_built_in_two_stages_and_runs_without_root() -> Non
     assert ("USER", "worker") in last_stage
 
 
+@pytest.mark.mission("M-TS-59")
 def test_m_ts_59_signals_reach_the_worker_because_no_shell_stands_between() -> None:
     instructions = dict(dockerfile())
     assert json.loads(instructions["ENTRYPOINT"]) == ["corral"]
@@ -152,6 +163,7 @@ def test_m_ts_59_signals_reach_the_worker_because_no_shell_stands_between() -> N
 
 
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.mission("M-TS-18")
 def test_m_ts_18_systemd_runs_the_worker_in_the_foreground(name: str) -> None:
     service = unit(name)
     assert service["Type"] == "exec"
@@ -161,6 +173,7 @@ def test_m_ts_18_systemd_runs_the_worker_in_the_foreground(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.mission("M-TS-18")
 def test_m_ts_18_systemd_restarts_a_crash_but_not_a_broken_command(name: str) -> None:
     service = unit(name)
     assert service["Restart"] == "on-failure"
@@ -168,6 +181,7 @@ def test_m_ts_18_systemd_restarts_a_crash_but_not_a_broken_command(name: str) ->
 
 
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.mission("M-TS-18")
 def test_m_ts_18_systemctl_stop_lets_running_jobs_finish(name: str) -> None:
     service = unit(name)
     assert (service["KillSignal"], service["KillMode"]) == ("SIGTERM", "mixed")
@@ -175,6 +189,7 @@ def test_m_ts_18_systemctl_stop_lets_running_jobs_finish(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.mission("M-TS-18")
 def test_m_ts_18_the_worker_has_no_privileges_and_writes_only_where_its_store_is(name: str) -> None:
     service = unit(name)
     assert service["User"] != "root"
@@ -184,6 +199,7 @@ def test_m_ts_18_the_worker_has_no_privileges_and_writes_only_where_its_store_is
     assert environment(name)["CORRAL_URL"] == f"sqlite:////var/lib/{service['StateDirectory']}/corral.db"
 
 
+@pytest.mark.mission("M-TS-19")
 def test_m_ts_19_each_instance_of_the_template_has_settings_of_its_own() -> None:
     text = (DEPLOY / "corral-worker@.service").read_text()
     assert environment("corral-worker@.service")["CORRAL_NAME"] == "worker-%i"
@@ -191,6 +207,7 @@ def test_m_ts_19_each_instance_of_the_template_has_settings_of_its_own() -> None
     assert "EnvironmentFile=-/etc/corral/worker-%i.env" in text
 
 
+@pytest.mark.mission("M-TS-18")
 def test_m_ts_18_the_unit_and_the_template_differ_only_in_whom_they_serve() -> None:
     ignored = {"User", "Group", "WorkingDirectory", "Environment", "EnvironmentFile", "ExecStart", "StateDirectory"}
     plain, template = ({key: value for key, value in unit(name).items() if key not in ignored} for name in UNITS)
@@ -217,11 +234,13 @@ def every_environment() -> list[dict[str, object]]:
     return [compose, pm2, *(dict(environment(name)) for name in UNITS)]
 
 
+@pytest.mark.mission("M-TS-56", "M-TS-57")
 def test_m_ts_56_and_57_concurrency_and_retention_come_from_the_environment() -> None:
     for settings in every_environment()[:3]:
         assert (settings["WORKER_CONCURRENCY"], settings["JOB_RETENTION_HOURS"]) == ("5", "24")
 
 
+@pytest.mark.mission("M-TS-58")
 def test_m_ts_58_every_template_says_that_this_is_production() -> None:
     assert [settings["CORRAL_ENV"] for settings in every_environment()] == ["production"] * 4
 

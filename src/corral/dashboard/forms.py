@@ -38,7 +38,7 @@ async def act(visit: Visit) -> Response:
     headers = {"if-match": version, "corral-reason": quote(first(fields, "reason")[:1_000])}
     body = body_of(fields)
     reply = await visit.api.send(
-        method, path, body=body if body or method == "PATCH" else None,
+        method, path, body=None if method == "DELETE" else body,
         headers={name: value for name, value in headers.items() if value},
     )  # fmt: skip
     said = reply.must()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from urllib.parse import quote, urlencode
 
@@ -74,7 +74,7 @@ class Visit:
         text = environment().get_template(template).render(
             **data, visit=self, title=title, active=active, me=me, stats=stats, attention=attention, flash=flash,
             theme=self.theme, label=self.home.settings.env_label, now=self.now,
-            engine=self.home.url.partition(":")[0] or "store", may=_Rights(me),
+            engine=self.home.url.partition(":")[0] or "store", may=_Rights(me), hour=timedelta(hours=1),
         )  # fmt: skip
         return self._html(text, status)
 

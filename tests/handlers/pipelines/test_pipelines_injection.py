@@ -1,7 +1,8 @@
 """What a payload may say, and what comes of it when it says something else: nothing is run that nobody allowed.
 
 Every text here would do harm if a shell, git or the file system got hold of it in the wrong place. Each of them is
-tried in every place where a payload has texts: it is refused when the job is added, or it arrives as the very text it is.
+tried in every place where a payload has texts: it is refused when the job is added, or it arrives as the very text it
+is.
 """
 
 import json

@@ -38,15 +38,17 @@ class Fake:
     """What they have in common."""
 
     def __init__(self, server: HTTPServer, path: str) -> None:
-        self.troubles: list[Response | Callable[[], Response] | None] = []
+        self.troubles: list[Response | Callable[[], None] | None] = []
         self.asked: list[Object] = []
         self.url = server.url_for("").rstrip("/")
         server.expect_request(re.compile(path)).respond_with_handler(self._respond)
 
     def _respond(self, request: Request) -> Response:
         trouble = self.troubles.pop(0) if self.troubles else None
+        if isinstance(trouble, Response):
+            return trouble
         if trouble is not None:
-            return trouble if isinstance(trouble, Response) else trouble()
+            trouble()  # something happens while they think about it
         return self.respond(request)
 
     def respond(self, request: Request) -> Response:

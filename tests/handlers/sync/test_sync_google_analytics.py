@@ -1,8 +1,10 @@
 """Google Analytics: signed in as a service account, figures of days that change afterwards."""
 
-import json
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from corral.signals import Discard, Snooze
 from tests.handlers.sync.fakes import FakeGoogle, answer
@@ -95,9 +97,6 @@ async def test_a_property_that_is_not_ours_ends_the_integration(desk: Office, go
 
 
 async def test_a_key_that_google_does_not_know_ends_the_integration(desk: Office, google: FakeGoogle) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     other = rsa.generate_private_key(public_exponent=65_537, key_size=2048).public_key()
     form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     google.public_key = other.public_bytes(*form).decode()
@@ -126,8 +125,7 @@ async def test_credentials_that_are_none_are_not_shown(desk: Office, credentials
 
 
 async def test_the_credentials_may_be_in_a_file(desk: Office, google: FakeGoogle, service_account: str) -> None:
-    with open("account.json", "w") as file:
-        json.dump(json.loads(service_account), file)
+    Path("account.json").write_text(service_account)
     desk.open("google-analytics", google_analytics_property="properties/1234",
               google_analytics_credentials="account.json", google_analytics_url=google.url)  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from starlette.responses import Response
 
 from corral.dashboard.forms import act
-from corral.dashboard.pages import jobs, overview, queues, session
+from corral.dashboard.pages import failures, flows, jobs, looking, making, overview, queues, schedules, session, workers
 from corral.dashboard.visit import Visit
 
 Page: TypeAlias = Callable[[Visit], Awaitable[Response]]
@@ -17,5 +17,11 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     *overview.PAGES,
     *queues.PAGES,
     *jobs.PAGES,
+    *making.PAGES,
+    *failures.PAGES,
+    *schedules.PAGES,
+    *flows.PAGES,
+    *workers.PAGES,
+    *looking.PAGES,
     ("POST", "/do/{path:path}", act),
 )

@@ -46,8 +46,8 @@ def bundle(
         ConfigError: settings that cannot be meant, a name without a payload, or a format that cannot be made here.
     """
     settings = ReportSettings.load() if settings is None else settings
-    for format in settings.reports_formats:
-        need_format(format)
+    for form in settings.reports_formats:
+        need_format(form)
     _say_what_lacks(settings)
     shelf = shelf_for(settings, database, clock=clock) if shelf is None else shelf
     maker = ReportMaker(settings, shelf, send=send, addresses=addresses, template=template, clock=clock)
@@ -71,7 +71,9 @@ def shelf_for(settings: ReportSettings, database: Database | None, *, clock: Clo
         ConfigError: no database.
     """
     if database is None:
-        raise ConfigError("reports need a database, or a shelf of your own: bundle(…, database=Database())", key="database")
+        raise ConfigError(
+            "reports need a database, or a shelf of your own: bundle(…, database=Database())", key="database"
+        )
     links = None
     if settings.links and settings.reports_url is not None:
         links = Links(settings.secrets, settings.reports_url)
@@ -103,4 +105,6 @@ def _say_what_lacks(settings: ReportSettings) -> None:
     if not settings.reports_formats and "pdf" not in available():
         logger.warning("%s; reports are made as HTML", why_not("pdf"))
     if not has_charts():
-        logger.warning("charts need an extra: pip install 'corral[reports]' (missing: matplotlib); they are shown as tables")
+        logger.warning(
+            "charts need an extra: pip install 'corral[reports]' (missing: matplotlib); they are shown as tables"
+        )

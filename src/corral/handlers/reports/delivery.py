@@ -32,7 +32,9 @@ def report_mail(
     """The mail to one reader."""
     best = sorted(stored, key=lambda one: _BEST.index(one.format))
     link = links.get(best[0].id) if best else None
-    attached = () if delivery.mode == "link" or (delivery.mode == "auto" and link) else _attached(delivery, best, rendered)
+    attached = (
+        () if delivery.mode == "link" or (delivery.mode == "auto" and link) else _attached(delivery, best, rendered)
+    )
     data: dict[str, object] = {
         "title": line(document.title),
         "period": document.period,

@@ -29,10 +29,11 @@ class Figure(Struct, frozen=True, kw_only=True):
 
 
 class Series(Struct, frozen=True, kw_only=True):
-    """One line of a chart, or one colour of its bars. None is a gap."""
+    """One line of a chart, or one colour of its bars. None is a gap. With a tone its colour means something."""
 
     name: str
     values: tuple[float | None, ...]
+    tone: Literal["good", "warn", "bad", "worst", "calm"] | None = None
 
 
 class Chart(Struct, frozen=True, kw_only=True):

@@ -112,8 +112,8 @@ class ReportMaker:
 
     def _formats(self, payload: ReportPayload) -> tuple[Format, ...]:
         formats = payload.formats or self._settings.usual_formats(available())
-        for format in formats:
-            if lacking := why_not(format):
+        for form in formats:
+            if lacking := why_not(form):
                 raise Discard(lacking)
         return formats
 
@@ -135,7 +135,9 @@ class ReportMaker:
             ids = [payload.user_id]  # whoever asked for it
         found = await self._addresses(ids) if ids and self._addresses is not None else {}
         unknown = [id for id in ids if id not in found]
-        people = {_key(address): address for address in (*payload.recipient_emails, *(found[id] for id in ids if id in found))}
+        people = {
+            _key(address): address for address in (*payload.recipient_emails, *(found[id] for id in ids if id in found))
+        }
         if unknown and not people and payload.recipient_ids and self._addresses is not None:
             raise Discard(f"nobody has one of the ids {', '.join(unknown[:10])}")
         return list(people.values()), unknown
@@ -157,10 +159,10 @@ class ReportMaker:
         made = datetime.fromtimestamp(now / 1000, ZoneInfo(settings.reports_timezone))
         return [
             render(
-                document, format, made_at=now, made=f"{made:%Y-%m-%d %H:%M} {made.tzname() or ''}".strip(),
+                document, form, made_at=now, made=f"{made:%Y-%m-%d %H:%M} {made.tzname() or ''}".strip(),
                 brand=settings.reports_brand, pdf_rows=settings.reports_pdf_rows, fonts=settings.reports_fonts,
             )
-            for format in formats
+            for form in formats
         ]  # fmt: skip
 
     def _entry(self, ctx: JobContext, request: Request[ReportPayload], document: Document, one: Rendered) -> Entry:
@@ -224,10 +226,10 @@ def run_of(job: Job) -> str:
     return hashlib.sha256(f"{job.queue}\n{job.id}\n{job.created_at}".encode()).hexdigest()[:40]
 
 
-def filename(kind: str, period: Period, format: Format) -> str:
+def filename(kind: str, period: Period, form: Format) -> str:
     """The name a document is saved under: made of the job's name and the days, in letters that suit any system."""
     slug = re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-")[:60] or "report"
-    return f"{slug}-{period.first:%Y%m%d}-{period.last:%Y%m%d}.{format}"
+    return f"{slug}-{period.first:%Y%m%d}-{period.last:%Y%m%d}.{form}"
 
 
 def _report_id(ctx: JobContext, payload: ReportPayload) -> str:

@@ -175,7 +175,6 @@ class ExpiredReports(BaseModel):
     dry_run: bool = False
 
 
-
 #: The payloads of the names that corral knows.
 PAYLOADS: dict[str, type[ReportPayload]] = {
     "weekly-report": TeamReport,

@@ -23,7 +23,9 @@ class ReportSettings(FamilySettings):
 
     reports_folder: Path = Path("reports")
     reports_keep_days: float = Field(default=30, gt=0, le=3_650)
-    reports_formats: Annotated[tuple[Format, ...], NoDecode] = Field(default=(), description="html,pdf where it can be made")
+    reports_formats: Annotated[tuple[Format, ...], NoDecode] = Field(
+        default=(), description="html,pdf where it can be made"
+    )
     reports_brand: str = Field(default="corral", min_length=1, max_length=80)
     reports_timezone: str = "UTC"
     reports_fonts: Path | None = None  #: a folder with fonts for PDF, for scripts that the built-in ones lack
@@ -97,4 +99,4 @@ class ReportSettings(FamilySettings):
         """What a report is made as when its job does not say."""
         if self.reports_formats:
             return self.reports_formats
-        return tuple(format for format in FORMATS if format in ("html", "pdf") and format in can)
+        return tuple(form for form in FORMATS if form in ("html", "pdf") and form in can)

@@ -174,7 +174,9 @@ class FolderShelf:
         return Swept(len(expired), sum(one.bytes for one in expired), len(orphans), dry_run)
 
     async def _forget(self, ids: Sequence[str]) -> None:
-        for start in range(0, len(ids), 500):  # SQLite takes 32,766 values in a statement, and one after the other is as fast
+        for start in range(
+            0, len(ids), 500
+        ):  # SQLite takes 32,766 values in a statement, and one after the other is as fast
             async with self._database.begin() as connection:
                 await connection.execute(sa.delete(documents).where(documents.c.id.in_(ids[start : start + 500])))
 
@@ -184,17 +186,19 @@ class FolderShelf:
         for start in range(0, len(old), 500):
             some = [path.name.partition(".")[0] for path in old[start : start + 500]]
             async with self._database.connect() as connection:
-                known |= set((await connection.execute(sa.select(documents.c.id).where(documents.c.id.in_(some)))).scalars())
+                known |= set(
+                    (await connection.execute(sa.select(documents.c.id).where(documents.c.id.in_(some)))).scalars()
+                )
         return [path for path in old if path.name.partition(".")[0] not in known]
 
     async def _rows(self, query: sa.Select[tuple[object, ...]]) -> list[Stored]:
         async with self._database.connect() as connection:
             return [Stored(**row) for row in (await connection.execute(query)).mappings()]
 
-    def _path(self, id: str, format: Format) -> Path:
+    def _path(self, id: str, form: Format) -> Path:
         assert ID.fullmatch(id)
-        assert format in FORMATS
-        return self.folder / id[:2] / f"{id}.{format}"
+        assert form in FORMATS
+        return self.folder / id[:2] / f"{id}.{form}"
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -244,7 +248,11 @@ def _old_files(folder: Path, before: Millis, limit: int) -> list[Path]:
         for entry in os.scandir(shelf):
             name, _, rest = entry.name.partition(".")
             ours = ID.fullmatch(name) and (rest in FORMATS or rest.endswith(".part"))
-            if ours and entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime * 1000 < before:
+            if (
+                ours
+                and entry.is_file(follow_symlinks=False)
+                and entry.stat(follow_symlinks=False).st_mtime * 1000 < before
+            ):
                 found.append(Path(entry.path))
                 if len(found) >= limit:
                     return found

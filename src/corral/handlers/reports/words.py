@@ -152,10 +152,15 @@ def _money(value: float, unit: str) -> str:
     places = 0 if code in _WHOLE or abs(value) >= 100_000 else 2
     text = f"{abs(value):,.{places}f}"
     sign = MINUS if value < 0 else ""
-    symbol = SYMBOLS.get(code, unit if len(unit) == 1 else "")
+    symbol = symbol_of(unit)
     if symbol:
         return f"{sign}{symbol}{text}"
     return f"{sign}{text} {unit}".rstrip()
+
+
+def symbol_of(currency: str) -> str:
+    """The sign of a currency: `$` for USD; empty when it has none that everybody knows."""
+    return SYMBOLS.get(currency.upper(), currency if currency in SYMBOLS.values() else "")
 
 
 def plural(count: int, one: str, many: str = "") -> str:

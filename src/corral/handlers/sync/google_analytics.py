@@ -150,15 +150,16 @@ class GoogleAnalytics(Connector):
         if self._token is not None and self._token[1] > self.clock():
             return self._token[0]
         account = read_account(self.access.secret("credentials"))
+        url = self._token_url(account)
         now = self.clock() // 1000
-        claims = {"iss": account.client_email, "scope": SCOPE, "aud": account.token_uri, "iat": now, "exp": now + 3_600}
+        claims = {"iss": account.client_email, "scope": SCOPE, "aud": url, "iat": now, "exp": now + 3_600}
         try:
             signed = jwt.encode(claims, account.private_key, algorithm="RS256")
         except (ValueError, TypeError, jwt.PyJWTError):
             raise AuthError("Google Analytics: the service account's private key cannot be used") from None
         form = urlencode({"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": signed})
         token, _ = await self.ask(
-            "POST", self._token_url(account), _Token, content=form.encode(),
+            "POST", url, _Token, content=form.encode(),
             headers={"content-type": "application/x-www-form-urlencoded"},
         )  # fmt: skip
         self._token = token.access_token, self.clock() + 1000 * (token.expires_in - 60)

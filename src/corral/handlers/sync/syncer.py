@@ -193,11 +193,18 @@ class Syncer:
             return  # an earlier turn of this job is through with it
         if not resumed:
             cursor = self._new_pass(run, cursor)
-        assert cursor.until is not None
-        window = Window(since=cursor.since, until=cursor.until)
         totals = run.totals
         while True:
-            page = await run.connector.page(kind, window, cursor.position)
+            assert cursor.until is not None
+            window = Window(since=cursor.since, until=cursor.until)
+            try:
+                page = await run.connector.page(kind, window, cursor.position)
+            except RefusedError:
+                if not resumed:
+                    raise
+                resumed, cursor = False, self._new_pass(run, cursor)  # it may have forgotten the position
+                continue
+            resumed = False
             high = max((at for at in (cursor.high, page.high) if at is not None), default=None)
             last = page.next is None
             mark = _watermark(cursor, high, run.data) if last else cursor.watermark

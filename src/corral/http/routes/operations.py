@@ -76,7 +76,7 @@ async def get_operation(call: Called, id: str) -> Response:
 @router.get(
     "/operations/{id}/results", operation_id="operation_results", response_model=shown(Listing[JobSummary]),
     responses=told("operation-not-found", "invalid-cursor", "forbidden"),
-    dependencies=[allow(Permission.JOB_READ, queue=None)],
+    dependencies=[allow(Permission.QUEUE_READ, queue=None)],
 )  # fmt: skip
 async def operation_results(call: Called, asked: Asked, id: str) -> Response:
     """Jobs that a search in the background has found, also while it goes on.
@@ -84,7 +84,7 @@ async def operation_results(call: Called, asked: Asked, id: str) -> Response:
     They are shown as they are now; those that have gone since are left out. `total` counts all that were found: `gte`
     when the search has not ended, or found as many as it may. Results are kept for a day.
     """
-    await need(call.request, Permission.QUEUE_READ)
+    await need(call.request, Permission.JOB_READ)
     await _found(call, id)
     begin = 0 if asked.cursor is None else _place(asked.cursor, id)
     try:

@@ -4,7 +4,6 @@ import math
 import threading
 from collections.abc import Sequence
 from io import StringIO
-from itertools import cycle
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,12 +11,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from corral.handlers.reports.document import Chart
+from corral.handlers.reports.document import Chart, Series
 from corral.handlers.reports.output.stand_ins import INK, Texts
 from corral.handlers.reports.words import show_number, show_seconds
 
 #: Six colours that people who see fewer of them can tell apart, on white and on black.
 COLOURS = ("#4a66e0", "#d97a1f", "#128a68", "#c8463c", "#8a68d6", "#6b8299")
+_TONES = {"good": "#128a68", "warn": "#e0a52c", "bad": "#d2603a", "worst": "#a3243b", "calm": "#8fa0b0"}
 _HALF, _WIDE = (4.2, 2.2), (8.6, 2.3)  # inches; a wide one takes the room of two
 _SIZE = 9
 _ROW = 0.2  # the height of one horizontal bar
@@ -72,8 +72,8 @@ def _over_time(axes: Axes, chart: Chart, texts: Texts, wide: bool) -> None:
 
 
 def _lines(axes: Axes, chart: Chart, texts: Texts, places: list[int]) -> None:
-    for series, colour in zip(chart.series, cycle(COLOURS), strict=False):
-        values = _gaps(series.values)
+    for number, series in enumerate(chart.series):
+        values, colour = _gaps(series.values), colour_of(series, number)
         name = texts.place(series.name)
         # A value between two gaps is no line: it is seen by its dot.
         dots = range(len(places)) if len(places) <= 16 else _alone(series.values)
@@ -99,12 +99,12 @@ def _bars(axes: Axes, chart: Chart, texts: Texts, places: list[int]) -> None:
     below = [0.0] * len(places)
     many = len(chart.series) if chart.kind == "bar" else 1
     width = 0.74 / many
-    for number, (series, colour) in enumerate(zip(chart.series, cycle(COLOURS), strict=False)):
+    for number, series in enumerate(chart.series):
         values = [value or 0.0 for value in series.values]
         beside = (number - (many - 1) / 2) * width if chart.kind == "bar" else 0.0
         axes.bar(
             [place + beside for place in places], values, width, bottom=below if chart.kind == "stacked" else 0.0,
-            color=colour, label=texts.place(series.name), linewidth=0,
+            color=colour_of(series, number), label=texts.place(series.name), linewidth=0,
         )  # fmt: skip
         if chart.kind == "stacked":
             below = [one + value for one, value in zip(below, values, strict=True)]
@@ -144,6 +144,11 @@ def _legend(axes: Axes, count: int) -> None:
         loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=min(count, 4), frameon=False, labelcolor=INK,
         handlelength=1.1, handleheight=0.7, columnspacing=1.3, handletextpad=0.5, borderaxespad=0.1, fontsize=_SIZE,
     )  # fmt: skip
+
+
+def colour_of(series: Series, number: int) -> str:
+    """The colour of a series: that of its tone, else the next one."""
+    return _TONES[series.tone] if series.tone else COLOURS[number % len(COLOURS)]
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:

@@ -25,27 +25,27 @@ FACTS: dict[Format, Facts] = {
 }
 
 
-def missing(format: Format) -> tuple[str, ...]:
+def missing(form: Format) -> tuple[str, ...]:
     """The packages that a format lacks here."""
-    return tuple(name for name in FACTS[format].needs if find_spec(name) is None)
+    return tuple(name for name in FACTS[form].needs if find_spec(name) is None)
 
 
 def available() -> tuple[Format, ...]:
     """The formats that can be made here."""
-    return tuple(format for format in FORMATS if not missing(format))
+    return tuple(form for form in FORMATS if not missing(form))
 
 
-def why_not(format: Format) -> str:
+def why_not(form: Format) -> str:
     """What to do about a format that cannot be made here; empty when it can."""
-    lacking = missing(format)
+    lacking = missing(form)
     if not lacking:
         return ""
-    return f"format {format!r} needs an extra: pip install 'corral[reports]' (missing: {', '.join(lacking)})"
+    return f"format {form!r} needs an extra: pip install 'corral[reports]' (missing: {', '.join(lacking)})"
 
 
-def need_format(format: Format) -> None:
+def need_format(form: Format) -> None:
     """Raise ConfigError, which names the extra, unless a format can be made here."""
-    if lacking := why_not(format):
+    if lacking := why_not(form):
         raise ConfigError(lacking, key="reports")
 
 

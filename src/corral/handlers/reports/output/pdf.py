@@ -72,7 +72,8 @@ def _data(view: View) -> dict[str, object]:
     data["notes"] = [breakable(note) for note in view.notes]
     data["tables"] = [_table(table, len(view.tables)) for table in view.tables]
     data["figures"] = [
-        {**to_builtins(one), "label": breakable(one.label, 18), "value": breakable(one.value, 14)} for one in view.figures
+        {**to_builtins(one), "label": breakable(one.label, 18), "value": breakable(one.value, 14)}
+        for one in view.figures
     ]
     data["charts"] = [
         {**to_builtins(one), "table": None if one.table is None else _table(one.table, 1)} for one in view.charts
@@ -135,8 +136,6 @@ def breakable(text: str, longest: int = _LONG) -> str:
 
 def _joints(word: str, longest: int) -> str:
     parts = [
-        part[start : start + longest]
-        for part in _JOINT.split(word)
-        for start in range(0, max(len(part), 1), longest)
+        part[start : start + longest] for part in _JOINT.split(word) for start in range(0, max(len(part), 1), longest)
     ]
     return _ANYWHERE.join(parts)

@@ -24,7 +24,7 @@ class Rendered(Struct, frozen=True):
 
 
 def render(
-    document: Document, format: Format, *, made_at: int, made: str = "", brand: str = "corral", pdf_rows: int = 1_000,
+    document: Document, form: Format, *, made_at: int, made: str = "", brand: str = "corral", pdf_rows: int = 1_000,
     fonts: Path | None = None,
 ) -> Rendered:  # fmt: skip
     """Make a file of a document. Blocking: call it from a thread.
@@ -37,30 +37,28 @@ def render(
     Raises:
         ConfigError: a format that is not known, or that needs a package which is missing.
     """
-    if format not in FACTS:
-        raise ConfigError(f"format {format!r} is not known; there are {', '.join(FACTS)}", key="format")
-    need_format(format)
+    if form not in FACTS:
+        raise ConfigError(f"format {form!r} is not known; there are {', '.join(FACTS)}", key="format")
+    need_format(form)
     facts = Facts(brand=brand, made=made)
-    body = _body(document, format, facts, made_at, pdf_rows, fonts)
-    return Rendered(format, FACTS[format].content_type, body)
+    body = _body(document, form, facts, made_at, pdf_rows, fonts)
+    return Rendered(form, FACTS[form].content_type, body)
 
 
-def _body(
-    document: Document, format: Format, facts: Facts, made_at: int, pdf_rows: int, fonts: Path | None
-) -> bytes:
+def _body(document: Document, form: Format, facts: Facts, made_at: int, pdf_rows: int, fonts: Path | None) -> bytes:
     # Each brings a library along: only what is asked for is loaded.
-    if format == "html":
+    if form == "html":
         from corral.handlers.reports.output.html import to_html
 
         return to_html(document, facts)
-    if format == "pdf":
+    if form == "pdf":
         from corral.handlers.reports.output.pdf import to_pdf
 
         return to_pdf(document, facts, made_at=made_at, max_rows=pdf_rows, fonts=fonts)
-    if format == "xlsx":
+    if form == "xlsx":
         from corral.handlers.reports.output.xlsx import to_xlsx
 
         return to_xlsx(document, facts, made_at=made_at)
-    if format == "csv":
+    if form == "csv":
         return to_csv(document)
     return encode({**to_builtins(document), "brand": facts.brand, "made": facts.made}) + b"\n"

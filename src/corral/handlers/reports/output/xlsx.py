@@ -146,7 +146,9 @@ class _Book:
         # The title is given as a place too: as a text, one that begins with = would be read as a reference.
         drawn.set_title({"name": [sheet.name, row, 0], "name_font": {"size": 12}})
         drawn.set_legend({"position": "bottom"} if len(chart.series) > 1 else {"none": True})
-        drawn.set_y_axis({"reverse": True} if kind == "bar" else {"major_gridlines": {"visible": True, "line": {"color": "#E5E3DB"}}})
+        drawn.set_y_axis(
+            {"reverse": True} if kind == "bar" else {"major_gridlines": {"visible": True, "line": {"color": "#E5E3DB"}}}
+        )
         drawn.show_na_as_empty_cell()
         drawn.set_size({"width": 620, "height": 320})
         sheet.insert_chart(row, len(chart.series) + 2, drawn)
@@ -167,7 +169,9 @@ class _Book:
                 else:
                     sheet.write_string(row, place, show_cell(cell, column), self._format(align="right"))
             case datetime():
-                sheet.write_datetime(row, place, cell.replace(tzinfo=None), self._format(num_format="yyyy-mm-dd hh:mm:ss"))
+                sheet.write_datetime(
+                    row, place, cell.replace(tzinfo=None), self._format(num_format="yyyy-mm-dd hh:mm:ss")
+                )
             case date():
                 sheet.write_datetime(row, place, cell, self._format(num_format="yyyy-mm-dd"))
             case str():

@@ -1,6 +1,5 @@
 """Coverage files: Cobertura (coverage.py's XML is one), coverage.py's JSON, LCOV and JaCoCo."""
 
-
 from collections.abc import Callable, Iterable
 from xml.etree.ElementTree import Element
 
@@ -98,7 +97,9 @@ def _cobertura(file: InputFile, root: Element) -> Coverage:
 def _class_lines(found: Element) -> Iterable[Element]:
     """The lines of a class stand below it; those of its methods repeat them."""
     own = [child for child in found if local(child.tag) == "lines"]
-    return (line for lines in own for line in lines) if own else (one for one in found.iter() if local(one.tag) == "line")
+    return (
+        (line for lines in own for line in lines) if own else (one for one in found.iter() if local(one.tag) == "line")
+    )
 
 
 def _condition(text: str) -> tuple[int, int]:

@@ -51,7 +51,9 @@ class CoverageSource:
             period=base.period,
             summary=_summary(now, before),
             figures=_figures(now, before),
-            charts=_charts(request, [(file, data) for file, data in measured if file.at >= request.period.begin_ms], now),
+            charts=_charts(
+                request, [(file, data) for file, data in measured if file.at >= request.period.begin_ms], now
+            ),
             tables=(_files(now, before), _folders(now, before)),
             notes=(f"From {newest.name} ({now.tool}).", *notes),
         )
@@ -73,19 +75,32 @@ def _summary(now: Coverage, before: Coverage | None) -> tuple[str, ...]:
         moved = now.percent - before.percent
         text += f", {signed(moved, 1)} points since the period before" if abs(moved) >= 0.05 else ", as many as before"
     bare = [one for one in now.files if one.lines and not one.covered]
-    return (f"{text}.", f"{plural(len(bare), 'file')} of {len(now.files):,} {'is' if len(bare) == 1 else 'are'} not run at all.")
+    return (
+        f"{text}.",
+        f"{plural(len(bare), 'file')} of {len(now.files):,} {'is' if len(bare) == 1 else 'are'} not run at all.",
+    )
 
 
 def _figures(now: Coverage, before: Coverage | None) -> tuple[Figure, ...]:
     figures = [
-        Figure(label="Lines covered", value=now.percent, kind="percent", better="up", before=before.percent if before else None),
+        Figure(
+            label="Lines covered",
+            value=now.percent,
+            kind="percent",
+            better="up",
+            before=before.percent if before else None,
+        ),
     ]
     if now.branch_percent is not None:
         then = before.branch_percent if before else None
-        figures.append(Figure(label="Branches covered", value=now.branch_percent, kind="percent", better="up", before=then))
+        figures.append(
+            Figure(label="Branches covered", value=now.branch_percent, kind="percent", better="up", before=then)
+        )
     missed = now.lines - now.covered
     figures += [
-        Figure(label="Lines not run", value=missed, better="down", before=before.lines - before.covered if before else None),
+        Figure(
+            label="Lines not run", value=missed, better="down", before=before.lines - before.covered if before else None
+        ),
         Figure(label="Lines in all", value=now.lines, before=before.lines if before else None),
     ]
     return tuple(figures)

@@ -19,13 +19,13 @@ class Buckets(NamedTuple):
 
     labels: tuple[str, ...]
     each: str  #: day, week or month
-    _place: dict[date, int]
+    place: dict[date, int]  #: the stretch of each day
 
     def add_up(self, values: Iterable[tuple[date, float]]) -> tuple[float, ...]:
         """The sum of each stretch."""
         sums = [0.0] * len(self.labels)
         for day, value in values:
-            if (place := self._place.get(day)) is not None:
+            if (place := self.place.get(day)) is not None:
                 sums[place] += value
         return tuple(sums)
 
@@ -33,7 +33,7 @@ class Buckets(NamedTuple):
         """The mean of each stretch; None where there is nothing."""
         found: list[list[float]] = [[] for _ in self.labels]
         for day, value in values:
-            if value is not None and (place := self._place.get(day)) is not None:
+            if value is not None and (place := self.place.get(day)) is not None:
                 found[place].append(value)
         return tuple(sum(some) / len(some) if some else None for some in found)
 
@@ -41,7 +41,7 @@ class Buckets(NamedTuple):
         """The last value of each stretch."""
         found: list[float | None] = [None] * len(self.labels)
         for day, value in sorted(values):
-            if (place := self._place.get(day)) is not None:
+            if (place := self.place.get(day)) is not None:
                 found[place] = value
         return tuple(found)
 

@@ -51,7 +51,17 @@ def severity_of(word: str | None, default: str = "info") -> str:
 
 def severity_of_score(score: float) -> str:
     """The severity of a CVSS score."""
-    return "critical" if score >= 9 else "high" if score >= 7 else "medium" if score >= 4 else "low" if score > 0 else "info"
+    return (
+        "critical"
+        if score >= 9
+        else "high"
+        if score >= 7
+        else "medium"
+        if score >= 4
+        else "low"
+        if score > 0
+        else "info"
+    )
 
 
 def read_scan(file: InputFile) -> Scan:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from corral.handlers.reports.document import Cell, Chart, Column, Document, Figure, Series, Table
 from corral.handlers.reports.payload import ReportPayload
@@ -13,6 +14,7 @@ from corral.handlers.reports.sources.findings import SEVERITIES, Finding, Scan, 
 from corral.handlers.reports.words import plural
 
 _TOP = 8
+_TONES: tuple[Literal["worst", "bad", "warn", "calm"], ...] = ("worst", "bad", "warn", "calm")
 _COLUMNS = (
     Column("Severity", "severity"), Column("Rule", "code"), Column("Where", "code", wide=True),
     Column("What", wide=True), Column("Fixed in"), Column("State", "text"), Column("Tool"),
@@ -57,7 +59,9 @@ class SecuritySource:
             tables.append(_gone(gone))
         sources = ", ".join(sorted({f"{file.name} ({scan.tool})" for file, scan in _newest(scans)}))
         suppressed = sum(scan.suppressed for _, scan in _newest(scans))
-        hidden = (f"{plural(suppressed, 'finding')} suppressed in the code, and not counted here.",) if suppressed else ()
+        hidden = (
+            (f"{plural(suppressed, 'finding')} suppressed in the code, and not counted here.",) if suppressed else ()
+        )
         return Document(
             title=base.title,
             subject=base.subject,
@@ -100,7 +104,11 @@ def _summary(now: Sequence[Finding], new: int, gone: int, *, compared: bool) -> 
         text = f"{plural(urgent, 'finding')} of {len(now):,} {'is' if urgent == 1 else 'are'} critical or high."
     else:
         text = f"{plural(len(now), 'finding')}, none of them critical or high."
-    change = f" {plural(new, 'is', 'are')} new and {plural(gone, 'is', 'are')} gone since the scan before." if compared else ""
+    change = (
+        f" {plural(new, 'is', 'are')} new and {plural(gone, 'is', 'are')} gone since the scan before."
+        if compared
+        else ""
+    )
     fixable = sum(bool(one.fix) for one in now)
     more = f"For {plural(fixable, 'finding')} a newer version or a remedy is known." if fixable else ""
     return (text + change, more)
@@ -127,7 +135,7 @@ def _charts(request: Request[ReportPayload], scans: Measured, now: Sequence[Find
     if len({day for day, _ in inside}) > 1:
         tools = {scan.tool for _, scan in inside}
         series = []
-        for severity in SEVERITIES[:4]:
+        for severity, tone in zip(SEVERITIES, _TONES, strict=False):
             totals = [0.0] * len(stretches.labels)
             for tool in tools:
                 # What a scan found stays so until the tool's next one.
@@ -136,14 +144,21 @@ def _charts(request: Request[ReportPayload], scans: Measured, now: Sequence[Find
                 for place, value in enumerate(stretches.last(found)):
                     level = level if value is None else value
                     totals[place] += level
-            series.append(Series(name=severity.capitalize(), values=tuple(totals)))
+            series.append(Series(name=severity.capitalize(), values=tuple(totals), tone=tone))
         charts.append(Chart(title="Findings over time", labels=stretches.labels, series=tuple(series), kind="stacked"))
     places = Counter(one.package or one.where.rpartition(":")[0] or one.where for one in now)
     if len(places) > 1:
         top = places.most_common(_TOP)
         values = tuple(float(count) for _, count in top)
         labels = tuple(place or "–" for place, _ in top)
-        charts.append(Chart(title="Where most is found", labels=labels, series=(Series(name="Findings", values=values),), kind="rank"))
+        charts.append(
+            Chart(
+                title="Where most is found",
+                labels=labels,
+                series=(Series(name="Findings", values=values),),
+                kind="rank",
+            )
+        )
     return tuple(charts)
 
 

@@ -73,7 +73,12 @@ class TestSource:
             summary=_summary(tests, len(inside)),
             figures=_figures(tests, earlier[-1] if earlier else None),
             charts=_charts(request, inside),
-            tables=(_failures(tests, [tests for _, tests in runs]), _suites(tests), _slowest(tests), _unreliable(inside)),
+            tables=(
+                _failures(tests, [tests for _, tests in runs]),
+                _suites(tests),
+                _slowest(tests),
+                _unreliable(inside),
+            ),
             notes=(f"From {newest.name}.", *notes),
         )
 
@@ -146,7 +151,9 @@ def _summary(tests: Sequence[TestRun], runs: int) -> tuple[str, ...]:
         return ("The last run had no tests.",)
     verdict = "all passed" if not count["failed"] else f"{plural(count['failed'], 'failed', 'failed')}"
     skipped = f", {count['skipped']:,} skipped" if count["skipped"] else ""
-    return (f"Of {plural(len(tests), 'test')} in the last run {verdict}{skipped}. {plural(runs, 'run')} in this period.",)
+    return (
+        f"Of {plural(len(tests), 'test')} in the last run {verdict}{skipped}. {plural(runs, 'run')} in this period.",
+    )
 
 
 def _figures(tests: Sequence[TestRun], before: Sequence[TestRun] | None) -> tuple[Figure, ...]:
@@ -249,5 +256,8 @@ def _unreliable(runs: Sequence[tuple[InputFile, list[TestRun]]]) -> Table:
         Column("Test", "code", wide=True), Column("Changes", "number"), Column("Runs", "number"), Column("Passed", "percent"),
     )  # fmt: skip
     return Table(
-        title="Unreliable tests", columns=columns, rows=rows, empty="No test went back and forth between passing and failing."
+        title="Unreliable tests",
+        columns=columns,
+        rows=rows,
+        empty="No test went back and forth between passing and failing.",
     )
