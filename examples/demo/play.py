@@ -53,7 +53,10 @@ async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish) -> None:
     """Serve the platform's API until the demo is over, where it has one."""
     api = api_of(act)
     if api is not None:
-        sock = listening(wish.port)
+        try:
+            sock = listening(wish.port)
+        except OSError as error:
+            raise SystemExit(f"demo: port {wish.port} cannot be used: {error.strerror}") from None
         stage.site = site_of(sock)
         await stage.keep(served(api(app, stage), sock))
         stage.note(f"the platform's API is at {stage.site}")

@@ -20,7 +20,7 @@ async def queue(app: Corral) -> AsyncIterator[BullQueue]:
         yield queue
 
 
-@pytest.mark.mission("M-AI-08", "M-AI-10", "M-AI-19", "M-AI-60")
+@pytest.mark.mission("M-AI-08", "M-AI-10", "M-AI-19", "M-AI-60", "M-AI-51")
 async def test_a_job_of_the_ai_backends_guide_from_add_to_result(app: Corral, queue: BullQueue) -> None:
     async def complete(job: BullJob) -> dict[str, Any]:
         await job.progress(10)  # type: ignore[misc]

@@ -60,6 +60,7 @@ async def test_keys_of_one_queue_are_not_those_of_another_unless_the_scope_is_th
 
 
 @pytest.mark.slow  # a snooze of a second
+@pytest.mark.mission("M-GL-78")
 async def test_the_second_of_two_at_once_is_snoozed_and_gets_the_result(app: Corral) -> None:
     queue = app.queue("work", concurrency=2)
     begun, go = asyncio.Event(), asyncio.Event()

@@ -173,6 +173,7 @@ async def test_limits_change_at_run_time_and_what_is_left_out_stays(queue: Queue
     assert (dict(info.name_limits), dict(info.name_concurrency)) == ({}, {"other": 7})
 
 
+@pytest.mark.mission("M-AI-23")
 async def test_a_job_s_own_limit_counts_its_name_or_key_alone(app: Corral) -> None:
     async with on_clock(app) as app:
         mail = app.queue("mail")

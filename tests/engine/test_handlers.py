@@ -95,7 +95,7 @@ def test_a_handler_without_a_usable_signature_is_refused_at_registration(functio
 # -- what the context says ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.mission("M-TS-47")
+@pytest.mark.mission("M-TS-47", "M-AI-51")
 async def test_m_ts_47_the_id_stays_while_attempts_and_fence_grow(app: Corral) -> None:
     seen: list[tuple[object, ...]] = []
     queue = app.queue("work", attempts=3)

@@ -215,7 +215,7 @@ async def test_m_ts_44_the_default_options_of_the_queues_can_be_overridden_for_o
     assert 6 <= done.seconds <= 6.6
 
 
-@pytest.mark.mission("M-TS-46")
+@pytest.mark.mission("M-TS-46", "M-GL-75", "M-AI-57")
 async def test_m_ts_46_a_handler_that_throws_is_logged_and_tried_again(
     local_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -56,6 +56,7 @@ async def test_the_statistics_tell_what_waits_runs_and_was_done(app: Corral, cap
     ]
 
 
+@pytest.mark.mission("M-BI-50")
 async def test_a_line_of_statistics_comes_every_so_often(app: Corral, caplog: pytest.LogCaptureFixture) -> None:
     app.queue("send-email")
     app.queue("sync-slack")

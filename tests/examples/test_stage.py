@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -116,6 +117,21 @@ async def test_a_failure_nobody_meant_makes_the_exit_code_1(stage: Stage, capsys
 async def test_a_fault_in_the_demo_itself_is_not_hidden(stage: Stage) -> None:
     with pytest.raises(RuntimeError, match="nobody came"):
         await play(Broken(), stage, ONCE)
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line(stage: Stage) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wish = ONCE._replace(port=taken.getsockname()[1])
+        with pytest.raises(SystemExit, match=f"demo: port {wish.port} cannot be used: "):
+            await play(Tiny(), stage, wish)
+
+
+@pytest.mark.parametrize("platform", platforms())
+def test_a_platform_with_an_api_shows_it(platform: str) -> None:
+    has_api = (Path(__file__).parents[2] / "examples" / platform / "api.py").exists()
+    assert callable(getattr(load(platform), "api", None)) is has_api
 
 
 @pytest.mark.parametrize("platform", platforms())

@@ -18,7 +18,7 @@ from .post_office import PostOffice, post_office
 #: How the variables of the families' settings begin.
 FAMILIES = (
     "SMTP_", "EMAIL_", "RESEND_", "CORRAL_", "CHECKINS_", "METRICS_", "NOTIFY_", "ALERTS_", "SLACK_", "VAPID_",
-    "AI_", "OPENAI_", "CLEANUP_", "BACKUP_", "HEALTH_",
+    "AI_", "OPENAI_", "CLEANUP_", "BACKUP_", "HEALTH_", "REPORTS_",
 )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ async def test_logs_name_nobody_but_the_first_recipient_and_show_no_content(
 # -- M-TS-47: once -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.mission("M-TS-47")
+@pytest.mark.mission("M-TS-47", "M-AI-55")
 async def test_m_ts_47_an_attempt_after_a_sent_mail_sends_nothing(desk: Desk, office: PostOffice) -> None:
     ctx = await desk.begin(WELCOME)
     first = await desk.run(ctx)

@@ -169,7 +169,7 @@ GOLIVE = """
 69+ "do not retry" is a failure, at once
 70+ retry only what is transient
 71+ retry or remove many failed jobs by a filter
-72 one queue with every job name is pointed out
+72 each purpose has a queue of its own
 73 a payload has a limit, and a way around it
 74+ progress 0, 33, 66, 100
 75 started, completed and failed stand in the log

@@ -127,6 +127,7 @@ async def test_a_lane_whose_call_got_no_answer_is_not_used_again(own: RedisServe
         assert await insisting(lambda: server.run(who, "q", b"")) != before
 
 
+@pytest.mark.mission("M-AI-65")
 async def test_a_crowd_that_lost_its_connection_comes_back_through_one(proxy: Proxy, behind: Server) -> None:
     await behind.run(ECHO, "q", b"")
     accepted = proxy.accepted

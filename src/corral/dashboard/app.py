@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from corral.alerts.settings import AlertSettings
 from corral.app.app import Corral
@@ -18,8 +19,6 @@ from corral.http.rawpath import decoded, raw_path
 from corral.http.settings import ApiSettings
 from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.storage.port import Storage
-from starlette.routing import Match
-from starlette.types import Scope
 
 Page = Callable[[Visit], Awaitable[Response]]
 

@@ -43,9 +43,9 @@ def chart(answer: Mapping[str, object], marks: Mapping[str, object]) -> Chart:
     is_bars = unit == "jobs"
     drawn += _stack(values, top) if is_bars else [_line(line, top, place) for place, line in enumerate(values)]
     label = f"{answer['metric']}: {', '.join(names)}"
-    svg = Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>'
-    ).format(WIDTH, HEIGHT, label, label, Markup("").join(drawn))
+    svg = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>').format(
+        WIDTH, HEIGHT, label, label, Markup("").join(drawn)
+    )
     return Chart(svg, names, _table(values, since, step, unit), str(answer["source"]), not any(points))
 
 
@@ -57,7 +57,7 @@ def _round_up(value: float) -> float:
     """The end of the axis: 1, 2 or 5 times a power of ten."""
     if value <= 0:
         return 1.0
-    power: float = 10.0 ** len(str(int(value))) / 10 if value >= 1 else 10.0 ** -3
+    power: float = 10.0 ** len(str(int(value))) / 10 if value >= 1 else 10.0**-3
     while True:
         for factor in (1, 2, 5):
             if power * factor >= value:
@@ -94,7 +94,9 @@ def _times(since: int, step: int, count: int) -> Markup:
     for part in range(6):
         place = count * part // 6
         at = datetime.fromtimestamp((since + place * step) / 1000, UTC)
-        shown.append(Markup('<text class="x" x="{:.0f}" y="{}">{}</text>').format(_x(place, count), HEIGHT - 6, f"{at:{form}}"))
+        shown.append(
+            Markup('<text class="x" x="{:.0f}" y="{}">{}</text>').format(_x(place, count), HEIGHT - 6, f"{at:{form}}")
+        )
     return Markup('<g class="times">{}</g>').format(Markup("").join(shown))
 
 
@@ -105,9 +107,9 @@ def _marks(marks: Mapping[str, object], since: int, until: int) -> Markup:
         if since <= at <= until:
             x = LEFT + (WIDTH - LEFT - 4) * (at - since) / max(until - since, 1)
             drawn.append(
-                Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"><title>{3}</title></line>').format(
-                    x, TOP, HEIGHT - BOTTOM, mark["label"]
-                )
+                Markup(
+                    '<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"><title>{3}</title></line>'
+                ).format(x, TOP, HEIGHT - BOTTOM, mark["label"])
             )
     return Markup("").join(drawn)
 

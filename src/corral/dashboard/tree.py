@@ -1,7 +1,7 @@
 """A payload as a tree that folds: made from the stored text, numbers as they were written, keys in their order."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from markupsafe import Markup
 
@@ -47,7 +47,9 @@ def _node(value: object, depth: int, left: list[int]) -> Markup:
 def _member(pair: object, depth: int, left: list[int]) -> Markup:
     assert isinstance(pair, tuple)
     name, value = pair
-    return Markup('<span class="key">{}</span>: {}').format(json.dumps(name, ensure_ascii=False), _node(value, depth + 1, left))
+    return Markup('<span class="key">{}</span>: {}').format(
+        json.dumps(name, ensure_ascii=False), _node(value, depth + 1, left)
+    )
 
 
 def _nest(
@@ -77,13 +79,13 @@ def _leaf(value: object) -> Markup:
     return Markup('<span class="word">{}</span>').format(json.dumps(value))
 
 
-def lines(text: str) -> Iterable[str]:
-    """Pretty-printed lines of JSON text, for two panes side by side; numbers as they were written."""
+def pretty(text: str) -> str:
+    """JSON text, a member a line; numbers as they were written."""
     try:
         value = json.loads(text, parse_int=_Number, parse_float=_Number, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
-        return text.splitlines()
-    return _pretty(value, 0).splitlines()
+        return text
+    return _pretty(value, 0)
 
 
 def _pretty(value: object, depth: int) -> str:

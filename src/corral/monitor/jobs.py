@@ -51,8 +51,9 @@ class JobVerbs(MonitorBase):
         parts.append(f"state:{','.join(dict.fromkeys(str(state) for state in states))}" if states else "")
         query = parse(" ".join(part for part in parts if part), now=at)
         search = Search(
-            self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds
-        )
+            self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds,
+            store_now=self.store_now(),
+        )  # fmt: skip
         if queue is None:
             found = await search.run(await self._visible(visible), cursor)
         else:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from corral.job import Job, JobId, JobState
 from corral.monitor.deep import Deep, flow_of
 from corral.monitor.gather import ALIVE_MS
 from corral.monitor.grammar import Query, Text
+from corral.monitor.index import asked, coverages, look_up
 from corral.monitor.lean import LeanStorage
 from corral.monitor.match import Known, Ref, fits
 from corral.monitor.objects import Jobs, Scan
@@ -72,6 +73,15 @@ class Course(Struct):
             self.last, self.last_at, self.beside = job.id, at, self.beside + 1 if at == self.last_at else 1
 
 
+class Indexed(Struct, frozen=True):
+    """What an index has of the jobs that a search looks for."""
+
+    field: str
+    until: dict[str, Millis]  #: by queue: of jobs that had ended by then it has all
+    refs: tuple[Ref, ...]
+    mark: str  #: of this index: another one has its jobs at other places
+
+
 class Found(Struct):
     """What a request has got so far."""
 
@@ -92,7 +102,7 @@ class Search:
 
     def __init__(
         self, storage: Storage, query: Query, *, now: Millis, limit: int = 50, reveal: bool = False,
-        sensitive: Sequence[str] = (), clock: Callable[[], float] = time.monotonic,
+        sensitive: Sequence[str] = (), clock: Callable[[], float] = time.monotonic, store_now: Millis | None = None,
     ) -> None:  # fmt: skip
         if not reveal:
             check_paths(query, sensitive)
@@ -101,6 +111,7 @@ class Search:
         self._deep = Deep(storage, query, reveal=reveal, sensitive=sensitive)
         self._sensitive = tuple(sensitive)
         self._now = now
+        self._store_now = store_now  #: of the records; None: as the store's own clock says
         self._known = Known(now=now)
         self._limit = limit
         self._reveal = reveal
@@ -132,16 +143,20 @@ class Search:
             answer = self._answer("flow", found, len(members), None, before + found.examined)
             return answer if whole else replace(answer, scan=replace(answer.scan, complete=False))
         counts = {one.queue: one for one in await self._storage.counts(plan.queues)}
-        total = sum(_size(counts[queue], state) for queue in plan.queues for state in plan.states)
-        for way in _ways(plan, spot):
-            if not _size(counts[way[0]], way[1]):
-                continue
-            if found.examined and self._spent(found):  # whatever it takes, each request gets on
-                found.spot = Spot(self._mark, 0, *way, 0)
-            else:
-                await self._walk(found, plan, way, spot)
-            if found.spot is not None:
-                break
+        index = await self._indexed(plan)
+        total = sum(
+            _size(counts[queue], state)
+            for queue in plan.queues
+            for state in plan.states
+            if index is None or queue not in index.until or not state.finished
+        )
+        if index is None or spot is None or spot.queue or spot.after != index.mark:
+            await self._over(found, plan, counts, None if spot is not None and not spot.queue else spot, index)
+            spot = None
+        if index is not None:
+            if found.spot is None:
+                await self._from_index(found, plan, index, 0 if spot is None else spot.offset)
+            return self._answer(f"index:{index.field}", found, total + len(index.refs), None, before + found.examined)
         if plan.filtered:
             return self._answer("scan", found, total, None, before + found.examined)
         return self._answer("list", found, total, total, before + found.examined)
@@ -160,6 +175,22 @@ class Search:
         )
         members = dict.fromkeys(ref for name in plan.flows for ref in flows[name][0] if ref[0] in plan.queues)
         return list(members), all(whole for _, whole in flows.values())
+
+    async def _indexed(self, plan: Plan) -> Indexed | None:
+        """What an index has, where there is one that helps."""
+        wanted = asked(self._query)
+        if wanted is None or not any(state.finished for state in plan.states):
+            return None
+        covered = await coverages(self._storage, plan.queues, now=self._store_now)
+        if not covered:
+            return None
+        refs: list[Ref] = []
+        for queue, coverage in covered.items():
+            ids = await look_up(self._storage, queue, coverage, wanted, now=self._store_now)
+            refs += [(queue, job_id) for job_id in ids]
+        made = "\n".join(f"{queue} {coverage.made}" for queue, coverage in covered.items())
+        until = {queue: coverage.at for queue, coverage in covered.items()}
+        return Indexed(wanted.field, until, tuple(refs), sha256(made.encode("utf-8", "replace")).hexdigest()[:16])
 
     def _walked(self) -> bool:
         return self._took_ms() >= FLOW_MS
@@ -182,6 +213,34 @@ class Search:
         return (self._clock() - self._began) * 1000
 
     # -- looking ---------------------------------------------------------------------------------------------------
+
+    async def _over(
+        self, found: Found, plan: Plan, counts: Mapping[str, QueueCounts], spot: Spot | None, index: Indexed | None
+    ) -> None:  # fmt: skip
+        """Look through all states of all queues; of jobs that an index has only at what it cannot know."""
+        for way in _ways(plan, spot):
+            if not _size(counts[way[0]], way[1]):
+                continue
+            if found.examined and self._spent(found):  # whatever it takes, each request gets on
+                found.spot = Spot(self._mark, 0, *way, 0)
+            else:
+                since = None if index is None or way[0] not in index.until else index.until[way[0]] + 1
+                await self._walk(found, plan if since is None else _ended_after(plan, since), way, spot)
+            if found.spot is not None:
+                return
+
+    async def _from_index(self, found: Found, plan: Plan, index: Indexed, begin: int) -> None:
+        """Look at the jobs that an index has; whatever has happened to one since, it was found by walking."""
+        lean = LeanStorage(self._storage)
+        while begin < len(index.refs):
+            if found.examined and self._spent(found):
+                found.spot = Spot(self._mark, 0, "", JobState.COMPLETED, begin, index.mark)
+                return
+            some = index.refs[begin : begin + SLICE]
+            jobs = [job for job in await get_all(lean, some) if job is not None and job.state in plan.states]
+            still = [job for job in jobs if job.state.finished and (job.finished_at or 0) <= index.until[job.queue]]
+            looked = await self._look(found, still)
+            begin += len(some) if looked == len(still) else some.index((still[looked].queue, still[looked].id))
 
     async def _by_id(self, found: Found, plan: Plan) -> None:
         for queue in plan.queues:
@@ -320,6 +379,11 @@ def _size(counts: QueueCounts, state: JobState) -> int:
         case JobState.COMPLETED:
             return counts.completed
     return counts.failed
+
+
+def _ended_after(plan: Plan, instant: float) -> Plan:
+    low = plan.finished_after
+    return replace(plan, finished_after=instant if low is None else max(low, instant))
 
 
 def _is_before(job: Job, instant: float | None) -> bool:

@@ -101,7 +101,7 @@ async def test_a_deployment_that_is_well_stays(yard: Yard) -> None:
 async def test_a_deployment_that_is_not_well_is_rolled_back(yard: Yard) -> None:
     check = health(run=["runner", f"assert 'back' in open({str(yard.live)!r}).read()"])
 
-    with pytest.raises(JobFailedError, match="rolled back to 1.9"):
+    with pytest.raises(JobFailedError, match=r"rolled back to 1\.9"):
         await yard.run(healthCheck=check)
 
     assert yard.lines == ["deployed 2.0 to production", "back to 1.9"]
@@ -111,14 +111,14 @@ async def test_a_deployment_that_is_not_well_is_rolled_back(yard: Yard) -> None:
 
 
 async def test_a_command_that_fails_is_rolled_back_without_a_look(yard: Yard) -> None:
-    with pytest.raises(JobFailedError, match="false exited with status 1; rolled back to 1.9"):
+    with pytest.raises(JobFailedError, match=r"false exited with status 1; rolled back to 1\.9"):
         await yard.run(run=["false"])
 
     assert yard.lines == ["back to 1.9"]
 
 
 async def test_a_command_that_takes_too_long_is_rolled_back(yard: Yard) -> None:
-    with pytest.raises(JobFailedError, match="sleep ran longer than 1 s; rolled back to 1.9"):
+    with pytest.raises(JobFailedError, match=r"sleep ran longer than 1 s; rolled back to 1\.9"):
         await yard.run(run=["sleep", "600"], rollback=["true"], timeoutSeconds=1)
 
 
@@ -180,9 +180,13 @@ async def test_an_address_that_is_not_well_is_told(
         await yard.run(
             rollback=None,
             healthCheck={
-                "url": httpserver.url_for("/health"), "attempts": 2, "intervalSeconds": 0, "timeoutSeconds": 30, **check,
+                "url": httpserver.url_for("/health"),
+                "attempts": 2,
+                "intervalSeconds": 0,
+                "timeoutSeconds": 30,
+                **check,
             },
-        )  # fmt: skip
+        )
 
 
 async def test_an_address_that_nobody_trusts_is_not_asked(yard: Yard) -> None:

@@ -16,7 +16,13 @@ async def failures(visit: Visit) -> Response:
         cursor=visit.parameter("cursor") or None,
     )  # fmt: skip
     return await visit.page(
-        "failures.html", title="Failures", active="failures", failures=found, window=window, windows=WINDOWS, queue=queue
+        "failures.html",
+        title="Failures",
+        active="failures",
+        failures=found,
+        window=window,
+        windows=WINDOWS,
+        queue=queue,
     )
 
 
@@ -30,7 +36,9 @@ async def ask(visit: Visit) -> Response:
     """Run all jobs of one kind again, or delete them: how many, and how fast."""
     found = await visit.api.get(f"/failures/{part(visit.part('fp'))}")
     what = "remove" if visit.part("what") == "remove" else "retry"
-    return await visit.page(f"ask/failure_{what}.html", title=f"{what.capitalize()} all", active="failures", failure=found)
+    return await visit.page(
+        f"ask/failure_{what}.html", title=f"{what.capitalize()} all", active="failures", failure=found
+    )
 
 
 PAGES = (

@@ -1,6 +1,5 @@
 """Jobs: found anywhere, and one with everything that is known of it."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import unquote
@@ -8,6 +7,7 @@ from urllib.parse import unquote
 from starlette.responses import Response
 
 from corral.dashboard.forms import fields_of, first, local
+from corral.dashboard.tree import pretty
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
 from corral.http.problems import Problem, problem
@@ -109,6 +109,8 @@ async def ask(visit: Visit) -> Response:
     reply = await visit.api.send("GET", at)
     shown = cast(Mapping[str, object], reply.must())
     data = await _text(visit, f"{at}/payload") if what in ("rerun", "edit") else {}
+    if data:
+        data["pretty"] = pretty(str(data["text"]))
     title = {"rerun": "Edit and run again", "edit": "Edit", "remove": "Remove", "cancel": "Cancel"}[what]
     return await visit.page(
         f"ask/job_{what}.html", title=f"{title}: {shown['name']} #{id}", active="jobs", job=shown,
@@ -142,9 +144,7 @@ async def bulk(visit: Visit) -> Response:
     said = cast(Mapping[str, object], reply.must())
     if reply.status == 202:
         return visit.go(f"/operations/{part(str(said['id']))}")
-    return await visit.page(
-        "bulk_done.html", title="Done", active="jobs", action=action, outcome=said, target=target
-    )
+    return await visit.page("bulk_done.html", title="Done", active="jobs", action=action, outcome=said, target=target)
 
 
 def _refs(chosen: list[list[str]]) -> list[dict[str, str]]:

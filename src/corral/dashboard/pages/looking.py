@@ -64,7 +64,10 @@ async def audit(visit: Visit) -> Response:
 async def system(visit: Visit) -> Response:
     """The store, what keeps jobs from running, settings, tokens."""
     about, doctor, storage, config = await asyncio.gather(
-        visit.api.get("/system"), visit.api.get("/system/doctor"), visit.api.get("/system/storage"), visit.api.get("/config")
+        visit.api.get("/system"),
+        visit.api.get("/system/doctor"),
+        visit.api.get("/system/storage"),
+        visit.api.get("/config"),
     )
     tokens = await visit.api.send("GET", "/tokens")
     return await visit.page(

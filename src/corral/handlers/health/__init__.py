@@ -1,11 +1,11 @@
-"""Ready-made health checks: databases, the store, queues, addresses and disks, looked at by a job that tells what is news.
+"""Ready-made health checks: databases, the store, queues, addresses and disks, and who is told what is news.
 
 See `docs/handlers/health.md`.
 """
 
 from corral.handlers.kit.extra import need
 
-need("db", "sqlalchemy", "aiosqlite", "alembic", "httpx2")  # before anything below imports what the extra brings
+need("health", "sqlalchemy", "aiosqlite", "alembic", "httpx2")  # before anything below imports what the extra brings
 
 from corral.handlers.health.bundle import JOBS, Alert, Doctor, bundle, by_mail  # noqa: E402
 from corral.handlers.health.checks import (  # noqa: E402

@@ -1,14 +1,17 @@
 """The bundle: the health checks as an application takes them in."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from corral.app.bundle import Bundle
 from corral.error_text import describe
-from corral.errors import ConfigError
+from corral.errors import ConfigError, StorageError
 from corral.handlers.health.checks import Check, DiskCheck, UrlCheck
 from corral.handlers.health.found import WHOLE, Change, Health, Look, worst
 from corral.handlers.health.payload import CheckHealth
@@ -57,7 +60,9 @@ def bundle(
                 f"two health checks are called {check.name!r}: give one of them another name", key="checks"
             )
     remind_ms = round(settings.health_remind_hours * 3_600_000)
-    states = database and States(database, after=settings.health_after, remind_ms=remind_ms, clock=clock)
+    states = None
+    if database is not None:
+        states = States(database, after=settings.health_after, remind_ms=remind_ms, clock=clock)
     alerts = [alert] if alert is not None else []
     if send is not None and settings.alert_to:
         alerts.append(by_mail(send, settings.alert_to))
@@ -126,21 +131,28 @@ class Doctor:
         return Look(name=check.name, status=found.status, text=found.text[:500], ms=ms)
 
     async def _tell(self, ctx: JobContext, looks: Sequence[Look]) -> list[str]:
-        if self._states is None:
-            now = self._clock()
-            changes = [
-                Change(name=look.name, status=look.status, text=look.text, since=now, kind="trouble")
-                for look in looks
-                if look.status != "ok"
-            ]
-        else:
-            changes = await self._states.note(looks, f"{ctx.queue}/{ctx.id}/{ctx.job.created_at}")
+        job = f"{ctx.queue}/{ctx.id}/{ctx.job.created_at}"
+        changes, kept = await self._news(looks, job)
         for change in changes:
             for alert in self._alerts:
-                await alert(f"health.{ctx.queue}.{ctx.id}.{ctx.job.created_at}.{_plain(change.name)}", change)
-        if self._states is not None:
+                await alert(_id(job, change), change)
+        if kept and self._states is not None:
             await self._states.told(changes)
         return [change.name for change in changes] if self._alerts else []
+
+    async def _news(self, looks: Sequence[Look], job: str) -> tuple[list[Change], bool]:
+        """What is to be told, and whether it is kept what was found."""
+        if self._states is not None:
+            try:
+                return await self._states.note(looks, job), True
+            except (SQLAlchemyError, StorageError, OSError) as error:
+                # The database may be what is in trouble: then it is told without knowing what was told before.
+                logger.warning("health cannot be kept: %s", describe(error))
+        now = self._clock()
+        bad = [look for look in looks if look.status != "ok"]
+        return [
+            Change(name=one.name, status=one.status, text=one.text, since=now, kind="trouble") for one in bad
+        ], False
 
 
 def by_mail(send: SendMail, to: Sequence[str]) -> Alert:
@@ -161,6 +173,8 @@ def by_mail(send: SendMail, to: Sequence[str]) -> Alert:
     return alert
 
 
-def _plain(name: str) -> str:
-    """A check's name as a part of an id: ids have no colons, and a length."""
-    return "".join(letter if letter.isalnum() else "-" for letter in name)[:80]
+def _id(job: str, change: Change) -> str:
+    """The same in every attempt of a job. Ids have no colons, and a length."""
+    return (
+        "health-" + hashlib.sha256(f"{job}/{change.name}/{change.kind}".encode("utf-8", "backslashreplace")).hexdigest()
+    )

@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 
 class CheckHealth(BaseModel):
-    """A look at everything, or at the checks that are named. What there is to look at is configured, never said here."""
+    """A look at everything, or at the checks that are named. What there is to look at is configured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from corral.errors import PayloadError
-from corral.handlers.kit.web import BlockedAddressError, RefusedError, Web, check
+from corral.handlers.kit.web import BlockedAddressError, Web, check
 from corral.handlers.notifications.payload import Subscription, Urgency
 from corral.handlers.notifications.webpush import MAX_PLAIN, Browser, Vapid, encrypt
 from corral.timing import Clock, now_ms
@@ -54,13 +54,13 @@ class Pusher:
 
 def plain(content: Mapping[str, object]) -> bytes:
     """What the browser's service worker gets: JSON, its `body` cut to what a push may carry."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(text) <= MAX_PLAIN:
-        return text
-    message = str(content.get("body", "")).encode()
-    room = max(0, len(message) - (len(text) - MAX_PLAIN) - 200)  # what escapes take, and the mark
-    shorter = message[: room or None].decode("utf-8", "ignore") + "…" if room else ""
-    cut = json.dumps({**content, "body": shorter}, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(cut) > MAX_PLAIN:
-        raise RefusedError(f"a push has {MAX_PLAIN:,} bytes at most")
-    return cut
+    text, body = _json(content), str(content.get("body", ""))
+    while len(text) > MAX_PLAIN and body:
+        body = body[: len(body) * 3 // 4]
+        text = _json({**content, "body": f"{body}…" if body else ""})
+    # A title always has room; where it leads may have none.
+    return text if len(text) <= MAX_PLAIN else _json({"title": content.get("title", ""), "body": ""})
+
+
+def _json(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

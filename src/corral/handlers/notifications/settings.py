@@ -20,11 +20,12 @@ SCHEMAS = frozenset(
 
 
 class NotificationSettings(FamilySettings):
-    """How people are reached. Every field has a variable of the same name; keys and addresses of services do not show."""
+    """How people are reached. Every field has a variable of the same name; keys and services' addresses do not show."""
 
     table: ClassVar[str] = "notify"
 
     notify_time_zone: str = "UTC"  #: in which kudos have their day
+    notify_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")  #: what a path leads to in a mail
     notify_urls: Annotated[dict[str, tuple[SecretStr, ...]], NoDecode] = Field(default_factory=dict)
     notify_schemas: Annotated[frozenset[str], NoDecode] = SCHEMAS
     vapid_private_key: SecretStr | None = None

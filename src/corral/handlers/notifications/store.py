@@ -147,14 +147,14 @@ class KudosBook:
 
     async def kudos(self, organization: str, first: date, last: date) -> list[Praise]:
         """The kudos of some days, both included."""
-        wanted = sa.select(kudos).where(
-            kudos.c.organization == organization, kudos.c.day >= first, kudos.c.day <= last
-        )
+        wanted = sa.select(kudos).where(kudos.c.organization == organization, kudos.c.day >= first, kudos.c.day <= last)
         async with self.database.connect() as connection:
             rows = await connection.execute(wanted.order_by(kudos.c.day, kudos.c.created_at, kudos.c.id))
             return [Praise(row.id, row.sender, row.recipient, row.message, row.value, row.day) for row in rows]
 
-    async def most_praised(self, organization: str, first: date, last: date, *, limit: int = 3) -> list[tuple[str, int]]:
+    async def most_praised(
+        self, organization: str, first: date, last: date, *, limit: int = 3
+    ) -> list[tuple[str, int]]:
         """Who got the most kudos in some days: ids and counts."""
         count = sa.func.count()
         wanted = (

@@ -95,9 +95,7 @@ class Vapid:
         self._key = _load(private_key.get_secret_value())
         self._subject = subject
         #: What a browser is given as `applicationServerKey` when it subscribes.
-        self.public_key = base64url(
-            self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        )
+        self.public_key = base64url(self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
 
     def __repr__(self) -> str:
         return f"<Vapid {self.public_key}>"
@@ -131,6 +129,7 @@ def _load(text: str) -> ec.EllipticCurvePrivateKey:
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigError(
-            "VAPID_PRIVATE_KEY must be a P-256 key: 32 bytes in base64url, or PEM; new_vapid_key() makes one", key="notify"
+            "VAPID_PRIVATE_KEY must be a P-256 key: 32 bytes in base64url, or PEM; new_vapid_key() makes one",
+            key="notify",
         )
     return key

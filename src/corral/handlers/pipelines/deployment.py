@@ -48,6 +48,12 @@ class Checked(Struct, frozen=True, rename="camel"):
     looks: int = 0
 
 
+class Kept(Struct, frozen=True):
+    """What a deployment's command left behind."""
+
+    artifacts: tuple[Artifact, ...] = ()
+
+
 class Deployments:
     """The handler."""
 
@@ -103,7 +109,7 @@ class Deployments:
         await ctx.progress(20)
         values = self._values(data, commit)
         reason = await ctx.step(Step("deploy", number), self._command, ctx, data, key, data.run, values, "deploy")
-        artifacts = await ctx.step(Step("artifacts", number), self._keep, data, key)
+        kept = await ctx.step(Step("artifacts", number), self._keep, data, key)
         checked = Checked(reason)
         if not reason:
             await ctx.progress(50)
@@ -113,7 +119,7 @@ class Deployments:
             status, why = await self._take_back(ctx, data, key, values, why, number)
         await asyncio.to_thread(self.bench.clear, key)
         return await ctx.step(
-            Step("end", number), self._record, data, key, began, commit, status, why, checked.looks, artifacts
+            Step("end", number), self._record, data, key, began, commit, status, why, checked.looks, kept
         )
 
     async def _take_back(
@@ -165,11 +171,11 @@ class Deployments:
                 return str(error)
         return "" if ended.ok else ended.reason
 
-    async def _keep(self, data: Deploy, key: str) -> tuple[Artifact, ...]:
+    async def _keep(self, data: Deploy, key: str) -> Kept:
         try:
-            return await self.bench.keep(key, "deploy", data.artifacts)
+            return Kept(await self.bench.keep(key, "deploy", data.artifacts))
         except ArtifactError:  # what is deployed is deployed; its files are not a reason to take it back
-            return ()
+            return Kept()
 
     async def _look(self, ctx: JobContext, data: Deploy, key: str, values: Mapping[str, str]) -> Checked:
         """Look until it is well so many times in a row, or until there are no looks left."""
@@ -214,13 +220,13 @@ class Deployments:
 
     def _record(
         self, data: Deploy, key: str, began: int, commit: str, status: str, reason: str, looks: int,
-        artifacts: tuple[Artifact, ...],
+        kept: Kept,
     ) -> DeploymentRun:  # fmt: skip
         return DeploymentRun(
             deployment_id=data.deployment_id, project_name=data.project_name, project_id=data.project_id,
             environment=data.environment, version=data.version, previous_version=data.previous_version, status=status,
             reason=reason, started_at=began, finished_at=self._clock(), commit=commit, triggered_by=data.triggered_by,
-            key=key, health_checks=looks, artifacts=artifacts,
+            key=key, health_checks=looks, artifacts=kept.artifacts,
         )  # fmt: skip
 
 

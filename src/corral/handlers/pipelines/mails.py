@@ -12,7 +12,7 @@ MAX_TOLD = 10
 
 
 async def notify(ctx: JobContext, send: SendMail, key: str, mail: Mail) -> None:
-    """Hand a mail in, under an id made of the job's. One that is refused does not undo what the job has done: its log says so."""
+    """Hand a mail in, once for each job. One that is refused undoes nothing of what was done: the log says so."""
     try:
         await send(f"{mail.template}-{key}", mail)
     except PayloadError as error:

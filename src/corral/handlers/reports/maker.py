@@ -197,8 +197,8 @@ class ReportMaker:
         return len(people)
 
     def _result(
-        self, ctx: JobContext, request: Request[ReportPayload], document: Document, stored: Sequence[Stored], mails: int,
-        began: int,
+        self, ctx: JobContext, request: Request[ReportPayload], document: Document, stored: Sequence[Stored],
+        mails: int, began: int,
     ) -> ReportResult:  # fmt: skip
         seconds = round((self._clock() - began) / 1000, 3)
         expected = EXPECTED_SECONDS.get(ctx.name)

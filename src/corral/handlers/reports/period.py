@@ -111,7 +111,7 @@ def parse_period(text: str, today: date, tz: str = "UTC") -> Period:
     except ValueError:  # a month 13, a week 54
         pass
     raise PayloadError(
-        f"period {text[:40]!r} is not one; write 7d, 12w, 3m, 1y (at most {MAX_DAYS} days), 2025-10, 2025-Q3 or 2025-W43"
+        f"period {text[:40]!r} is none; write 7d, 12w, 3m, 1y (at most {MAX_DAYS} days), 2025-10, 2025-Q3 or 2025-W43"
     )
 
 

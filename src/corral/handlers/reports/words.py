@@ -13,7 +13,7 @@ MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 MINUS = "−"  # as wide as a plus, so that signed numbers stand under each other
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
 _WHOLE = {"JPY", "KRW", "VND", "CLP", "ISK"}  # currencies without a smaller coin
-# Control characters, halves of surrogate pairs, and the marks that make a text read in another order than it is written.
+# Control characters, halves of surrogate pairs, and the marks that turn the direction of what follows.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _SPACES = re.compile(r"[ \t\r\n\u2028\u2029]+")
 

@@ -7,7 +7,6 @@ from io import StringIO
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -29,9 +28,19 @@ _ALONE = threading.Lock()
 
 def svg_of(chart: Chart, texts: Texts, *, wide: bool, salt: str) -> str:
     """Draw a chart."""
-    settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "DejaVu Sans", "font.size": _SIZE}
-    settings |= {"text.usetex": False, "text.parse_math": False}
-    with _ALONE, mpl.rc_context(settings):
+    with (
+        _ALONE,
+        mpl.rc_context(
+            {
+                "svg.fonttype": "none",
+                "svg.hashsalt": salt,
+                "font.family": "DejaVu Sans",
+                "font.size": _SIZE,
+                "text.usetex": False,
+                "text.parse_math": False,
+            }
+        ),
+    ):
         width, height = _WIDE if wide else _HALF
         if chart.kind == "rank":
             height = 0.3 + _ROW * max(3, min(len(chart.labels), _RANKS))
@@ -44,7 +53,7 @@ def svg_of(chart: Chart, texts: Texts, *, wide: bool, salt: str) -> str:
             _over_time(axes, chart, texts, wide)
         out = StringIO()
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        FigureCanvasSVG(figure).print_svg(out, metadata=nothing)
+        figure.savefig(out, format="svg", metadata=nothing, transparent=True)
     return out.getvalue()
 
 

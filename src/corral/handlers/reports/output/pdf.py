@@ -3,7 +3,6 @@ is opened and nothing is fetched."""
 
 import json
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,21 +39,19 @@ def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fon
     import typst
 
     view = view_of(document, facts, pictures(document, _LOOK), max_rows=max_rows)
-    data = json.dumps(_data(view), ensure_ascii=False)
-    with tempfile.TemporaryDirectory(prefix="corral-report-") as nowhere:
-        made = typst.compile(
-            _TEMPLATE.read_bytes(),
-            root=nowhere,  # an empty folder: there is nothing that could be read
-            font_paths=[path for path in (fonts, _chart_fonts()) if path is not None],
-            sys_inputs={"view": data},
-            timestamp=datetime.fromtimestamp(made_at // 1000, UTC),
-        )
+    made = typst.compile(
+        _TEMPLATE,
+        root=_TEMPLATE.parent,  # the templates: nothing else could be read, if one of them wanted to
+        font_paths=[path for path in (fonts, _chart_fonts()) if path is not None],
+        sys_inputs={"view": json.dumps(_data(view), ensure_ascii=False)},
+        timestamp=datetime.fromtimestamp(made_at // 1000, UTC),
+    )
     assert isinstance(made, bytes)
     return made
 
 
 def _chart_fonts() -> Path | None:
-    """DejaVu Sans comes with matplotlib: it has the scripts that typst's own fonts lack, but for the East Asian ones."""
+    """DejaVu Sans comes with matplotlib: it has what typst's own fonts lack, but for East Asian scripts."""
     if not has_charts():
         return None
     import matplotlib as mpl

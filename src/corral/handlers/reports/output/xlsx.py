@@ -23,7 +23,7 @@ _CHART_ROWS = 18
 
 
 def to_xlsx(document: Document, facts: Facts, *, made_at: int) -> bytes:
-    """A document as a workbook. Texts are written as texts, whatever they begin with: none becomes a formula or a link."""
+    """A document as a workbook. Texts are written as texts, whatever they begin with: no formulas, no links."""
     out = BytesIO()
     safe = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
     workbook = Workbook(out, {**safe, "nan_inf_to_errors": True})

@@ -150,34 +150,48 @@ def _figures(now: BusinessFacts, before: BusinessFacts | None) -> tuple[Figure, 
     unit = now.currency
     figures = [
         Figure(
-            label="Revenue", value=now.revenue, kind="money", unit=unit, better="up",
+            label="Revenue",
+            value=now.revenue,
+            kind="money",
+            unit=unit,
+            better="up",
             before=before.revenue if before else None,
         ),
         Figure(label="Orders", value=now.orders, better="up", before=before.orders if before else None),
         Figure(
-            label="Order value", value=now.order_value, kind="money", unit=unit, better="up",
+            label="Order value",
+            value=now.order_value,
+            kind="money",
+            unit=unit,
+            better="up",
             before=before.order_value if before else None,
         ),
         Figure(label="New customers", value=now.customers, better="up", before=before.customers if before else None),
-    ]  # fmt: skip
+    ]
     if now.visits or (before and before.visits):
         figures += [
             Figure(label="Visits", value=now.visits, better="up", before=before.visits if before else None),
             Figure(
-                label="Visits that bought", value=now.conversion, kind="percent", better="up",
+                label="Visits that bought",
+                value=now.conversion,
+                kind="percent",
+                better="up",
                 before=before.conversion if before else None,
             ),
-        ]  # fmt: skip
+        ]
     if now.spend or (before and before.spend):
         figures += [
             Figure(
                 label="Advertising", value=now.spend, kind="money", unit=unit, before=before.spend if before else None
             ),
             Figure(
-                label="Revenue per ad spend", value=now.return_on_ads, better="up", unit="×",
+                label="Revenue per ad spend",
+                value=now.return_on_ads,
+                better="up",
+                unit="×",
                 before=before.return_on_ads if before else None,
             ),
-        ]  # fmt: skip
+        ]
     return tuple(figures)
 
 
@@ -223,9 +237,11 @@ def _products(now: BusinessFacts) -> Table | None:
         (one.name, one.units, float(one.revenue), 100 * one.revenue / total if total else None) for one in best
     )
     columns = (
-        Column("Product", wide=True), Column("Sold", "number"), Column("Revenue", "money", now.currency),
+        Column("Product", wide=True),
+        Column("Sold", "number"),
+        Column("Revenue", "money", now.currency),
         Column("Of all", "percent"),
-    )  # fmt: skip
+    )
     left = len(now.products) - len(best)
     return Table(title="Products", columns=columns, rows=rows, note=f"{left:,} others sold less." if left else "")
 
@@ -235,15 +251,25 @@ def _channels(now: BusinessFacts) -> Table | None:
         return None
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
-            one.name, one.visits, one.orders, 100 * one.orders / one.visits if one.visits else None, float(one.revenue),
-            float(one.spend), one.revenue / one.spend if one.spend else None,
+            one.name,
+            one.visits,
+            one.orders,
+            100 * one.orders / one.visits if one.visits else None,
+            float(one.revenue),
+            float(one.spend),
+            one.revenue / one.spend if one.spend else None,
         )
         for one in sorted(now.channels, key=lambda one: (-one.revenue, one.name))
-    )  # fmt: skip
+    )
     columns = (
-        Column("Channel", wide=True), Column("Visits", "number"), Column("Orders", "number"), Column("Bought", "percent"),
-        Column("Revenue", "money", now.currency), Column("Spent", "money", now.currency), Column("Return", "number", "×"),
-    )  # fmt: skip
+        Column("Channel", wide=True),
+        Column("Visits", "number"),
+        Column("Orders", "number"),
+        Column("Bought", "percent"),
+        Column("Revenue", "money", now.currency),
+        Column("Spent", "money", now.currency),
+        Column("Return", "number", "×"),
+    )
     return Table(title="Channels", columns=columns, rows=rows)
 
 
@@ -253,7 +279,11 @@ def _days(now: BusinessFacts) -> Table:
         for one in sorted(now.days, key=lambda one: one.day)
     )
     columns = (
-        Column("Day", "date"), Column("Revenue", "money", now.currency), Column("Orders", "number"),
-        Column("New customers", "number"), Column("Visits", "number"), Column("Advertising", "money", now.currency),
-    )  # fmt: skip
+        Column("Day", "date"),
+        Column("Revenue", "money", now.currency),
+        Column("Orders", "number"),
+        Column("New customers", "number"),
+        Column("Visits", "number"),
+        Column("Advertising", "money", now.currency),
+    )
     return Table(title="Day by day", columns=columns, rows=rows, main=True)

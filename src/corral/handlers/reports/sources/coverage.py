@@ -141,7 +141,7 @@ def _jacoco(file: InputFile, root: Element) -> Coverage:
     return Coverage(tool="JaCoCo", files=tuple(files))
 
 
-# -- coverage.py's JSON --------------------------------------------------------------------------------------------------
+# -- coverage.py's JSON ------------------------------------------------------------------------------------------------
 
 
 class _Summary(Struct):

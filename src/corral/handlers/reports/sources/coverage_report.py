@@ -61,10 +61,14 @@ class CoverageSource:
 
 def _nothing(base: Document) -> Document:
     return Document(
-        title=base.title, subject=base.subject, period=base.period,
+        title=base.title,
+        subject=base.subject,
+        period=base.period,
         summary=("No coverage was measured up to the end of this period.",),
-        tables=(Table(title="Files", columns=(Column("File", "code", wide=True), Column("Coverage", "percent")), rows=()),),
-    )  # fmt: skip
+        tables=(
+            Table(title="Files", columns=(Column("File", "code", wide=True), Column("Coverage", "percent")), rows=()),
+        ),
+    )
 
 
 def _summary(now: Coverage, before: Coverage | None) -> tuple[str, ...]:
@@ -139,9 +143,13 @@ def _files(now: Coverage, before: Coverage | None) -> Table:
         change = "" if moved is None or abs(moved) < 0.05 else f"{signed(moved, 1)} points"
         rows.append((one.path, one.percent, change, one.lines - one.covered, one.lines, ranges(one.missing)))
     columns = (
-        Column("File", "code", wide=True), Column("Coverage", "percent"), Column("Change"), Column("Not run", "number"),
-        Column("Lines", "number"), Column("Lines not run", "code"),
-    )  # fmt: skip
+        Column("File", "code", wide=True),
+        Column("Coverage", "percent"),
+        Column("Change"),
+        Column("Not run", "number"),
+        Column("Lines", "number"),
+        Column("Lines not run", "code"),
+    )
     return Table(title="Files", columns=columns, rows=tuple(rows), main=True)
 
 
@@ -159,9 +167,12 @@ def _folders(now: Coverage, before: Coverage | None) -> Table:
         old = share(then[folder][1], then[folder][0]) if folder in then else None
         rows.append((folder, share(covered, lines), old, lines - covered, lines))
     columns = (
-        Column("Folder", "code", wide=True), Column("Coverage", "percent"), Column("Before", "percent"),
-        Column("Not run", "number"), Column("Lines", "number"),
-    )  # fmt: skip
+        Column("Folder", "code", wide=True),
+        Column("Coverage", "percent"),
+        Column("Before", "percent"),
+        Column("Not run", "number"),
+        Column("Lines", "number"),
+    )
     return Table(title="Folders", columns=columns, rows=tuple(rows))
 
 

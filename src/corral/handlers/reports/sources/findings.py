@@ -200,9 +200,13 @@ def _sarif_finding(tool: str, result: _Result, rule: _Rule) -> Finding:
     described = rule.short_description or rule.full_description or _Text()
     text = result.message.text or result.message.markdown or described.text or rule.name or ""
     return Finding(
-        tool=line(tool), rule=line(result.rule_id or rule.id), where=_place(result), text=line(text)[:_TEXT],
-        severity=severity_of_score(score) if score >= 0 else _LEVELS.get(level, "medium"), url=line(rule.help_uri or ""),
-    )  # fmt: skip
+        tool=line(tool),
+        rule=line(result.rule_id or rule.id),
+        where=_place(result),
+        text=line(text)[:_TEXT],
+        severity=severity_of_score(score) if score >= 0 else _LEVELS.get(level, "medium"),
+        url=line(rule.help_uri or ""),
+    )
 
 
 def _place(result: _Result) -> str:
@@ -292,10 +296,15 @@ def _npm_findings(found: _NpmAudit) -> Iterator[Finding]:
             if not isinstance(via, str):
                 rule = (via.url or "").rstrip("/").rpartition("/")[2] or str(via.source or "?")
                 yield Finding(
-                    tool="npm audit", rule=line(rule), severity=severity_of(via.severity or package.severity, "medium"),
-                    where=line(f"{package.name} {via.range or package.range or ''}"), package=line(package.name),
-                    text=line(via.title or "")[:_TEXT], fix=answer, url=line(via.url or ""),
-                )  # fmt: skip
+                    tool="npm audit",
+                    rule=line(rule),
+                    severity=severity_of(via.severity or package.severity, "medium"),
+                    where=line(f"{package.name} {via.range or package.range or ''}"),
+                    package=line(package.name),
+                    text=line(via.title or "")[:_TEXT],
+                    fix=answer,
+                    url=line(via.url or ""),
+                )
 
 
 # -- Trivy -------------------------------------------------------------------------------------------------------------
@@ -346,19 +355,31 @@ def _trivy_findings(found: _Trivy) -> Iterator[Finding]:
     for result in found.results or ():
         for one in result.vulnerabilities or ():
             yield Finding(
-                tool="Trivy", rule=line(one.vulnerability_id), severity=severity_of(one.severity), url=line(one.primary_url),
-                where=line(f"{one.pkg_name} {one.installed_version} in {result.target}"), text=line(one.title)[:_TEXT],
-                fix=line(one.fixed_version), package=line(f"{result.target} {one.pkg_name}"),
-            )  # fmt: skip
+                tool="Trivy",
+                rule=line(one.vulnerability_id),
+                severity=severity_of(one.severity),
+                url=line(one.primary_url),
+                where=line(f"{one.pkg_name} {one.installed_version} in {result.target}"),
+                text=line(one.title)[:_TEXT],
+                fix=line(one.fixed_version),
+                package=line(f"{result.target} {one.pkg_name}"),
+            )
         for check in result.misconfigurations or ():
             if check.status == "FAIL":
                 yield Finding(
-                    tool="Trivy", rule=line(check.id), severity=severity_of(check.severity), where=line(result.target),
-                    text=line(check.message or check.title)[:_TEXT], fix=line(check.resolution)[:_TEXT],
-                )  # fmt: skip
+                    tool="Trivy",
+                    rule=line(check.id),
+                    severity=severity_of(check.severity),
+                    where=line(result.target),
+                    text=line(check.message or check.title)[:_TEXT],
+                    fix=line(check.resolution)[:_TEXT],
+                )
         for secret in result.secrets or ():
             # What was found is a secret: only where it stands goes into the report.
             yield Finding(
-                tool="Trivy", rule=line(secret.rule_id), severity=severity_of(secret.severity, "high"),
-                where=f"{line(result.target)}:{secret.start_line}", text=line(secret.title)[:_TEXT],
-            )  # fmt: skip
+                tool="Trivy",
+                rule=line(secret.rule_id),
+                severity=severity_of(secret.severity, "high"),
+                where=f"{line(result.target)}:{secret.start_line}",
+                text=line(secret.title)[:_TEXT],
+            )

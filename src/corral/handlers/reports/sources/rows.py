@@ -48,7 +48,9 @@ class AuditSource:
         before = await self._events(request, request.previous)
         actors, actions = Counter(one.actor for one in events), Counter(one.action for one in events)
         refused, then = (sum(_refused(one) for one in some) for some in (events, before))
-        text = f"{plural(len(events), 'event')} by {plural(len(actors), 'actor')}, {plural(refused, 'of them', 'of them')} refused or failed."
+        text = (
+            f"{plural(len(events), 'event')} by {plural(len(actors), 'actor')}, {refused:,} of them refused or failed."
+        )
         stretches = buckets(request.period)
         days = [(request.period.day_of(one.at), 1.0) for one in events]
         return Document(
@@ -63,7 +65,9 @@ class AuditSource:
             ),
             charts=(
                 Chart(
-                    title=f"Events by {stretches.each}", labels=stretches.labels, kind="bar",
+                    title=f"Events by {stretches.each}",
+                    labels=stretches.labels,
+                    kind="bar",
                     series=(Series(name="Events", values=stretches.add_up(days)),),
                 ),
                 _ranked("Most active", actors),
@@ -71,7 +75,7 @@ class AuditSource:
             ),
             tables=(_log(request.period, events),),
             notes=(f"Times are in {request.period.tz}.",),
-        )  # fmt: skip
+        )
 
 
 def _refused(event: AuditEvent) -> bool:
@@ -88,16 +92,26 @@ def _ranked(title: str, counts: Counter[str]) -> Chart:
 
 def _log(period: Period, events: Sequence[AuditEvent]) -> Table:
     columns = (
-        Column("When", "time"), Column("Who"), Column("What", "code"), Column("To what", wide=True),
-        Column("Outcome", "status"), Column("From"), Column("Details", wide=True),
-    )  # fmt: skip
+        Column("When", "time"),
+        Column("Who"),
+        Column("What", "code"),
+        Column("To what", wide=True),
+        Column("Outcome", "status"),
+        Column("From"),
+        Column("Details", wide=True),
+    )
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
-            datetime.fromtimestamp(one.at // 1000, period.zone), one.actor, one.action, one.target, one.outcome or None,
-            one.address, one.details,
+            datetime.fromtimestamp(one.at // 1000, period.zone),
+            one.actor,
+            one.action,
+            one.target,
+            one.outcome or None,
+            one.address,
+            one.details,
         )
         for one in events
-    )  # fmt: skip
+    )
     return Table(title="Events", columns=columns, rows=rows, main=True)
 
 
@@ -174,9 +188,13 @@ def _measure_figure(one: Measure, before: float | None) -> Figure:
     value = one.value
     whole = value is not None and value == int(value)
     return Figure(
-        label=one.name, value=int(value) if whole and value is not None else value, kind=kind,
-        unit="" if kind in ("percent", "seconds") else one.unit, before=before, better=one.better,
-    )  # fmt: skip
+        label=one.name,
+        value=int(value) if whole and value is not None else value,
+        kind=kind,
+        unit="" if kind in ("percent", "seconds") else one.unit,
+        before=before,
+        better=one.better,
+    )
 
 
 def _measure_chart(one: Measure, stretches: Buckets) -> Chart:
@@ -209,7 +227,7 @@ FindRows: TypeAlias = Callable[[Request[ReportPayload]], Awaitable[Sequence[Mapp
 
 
 class RowsSource:
-    """A table of rows, such as a query's. Columns are those that are named, else the rows' keys in the order they come."""
+    """A table of rows, such as a query's. Columns are those that are named, else the rows' keys in their order."""
 
     def __init__(self, title: str, rows: FindRows, *, columns: Mapping[str, Column] | None = None) -> None:
         self._title = title
@@ -222,9 +240,12 @@ class RowsSource:
         columns = dict(self._columns) if self._columns is not None else _columns_of(rows)
         cells = tuple(tuple(row.get(key) for key in columns) for row in rows)
         return Document(
-            title=self._title, subject=request.about, period=request.period.words, summary=(f"{plural(len(rows), 'row')}.",),
+            title=self._title,
+            subject=request.about,
+            period=request.period.words,
+            summary=(f"{plural(len(rows), 'row')}.",),
             tables=(Table(title=self._title, columns=tuple(columns.values()), rows=cells, main=True),),
-        )  # fmt: skip
+        )
 
 
 def _columns_of(rows: Sequence[Mapping[str, Cell]]) -> dict[str, Column]:

@@ -95,19 +95,31 @@ def _figures(runs: Sequence[PipelineRun], before: Sequence[PipelineRun]) -> tupl
         Figure(label="Runs", value=len(runs), before=len(before) if before else None),
         Figure(label="Succeeded", value=rate(runs), kind="percent", better="up", before=rate(before)),
         Figure(
-            label="Failed", value=failed, better="down",
+            label="Failed",
+            value=failed,
+            better="down",
             before=sum(one.status == "failed" for one in before) if before else None,
         ),
         Figure(
-            label="Usual time", value=median(times) if times else None, kind="seconds", better="down",
-            before=median(old) if old else None, hint="half take less",
+            label="Usual time",
+            value=median(times) if times else None,
+            kind="seconds",
+            better="down",
+            before=median(old) if old else None,
+            hint="half take less",
         ),
         Figure(
-            label="Long time", value=_high(times), kind="seconds", better="down", before=_high(old),
+            label="Long time",
+            value=_high(times),
+            kind="seconds",
+            better="down",
+            before=_high(old),
             hint="19 of 20 take less",
         ),
-        Figure(label="Repaired after", value=repair_time(runs), kind="seconds", better="down", before=repair_time(before)),
-    )  # fmt: skip
+        Figure(
+            label="Repaired after", value=repair_time(runs), kind="seconds", better="down", before=repair_time(before)
+        ),
+    )
 
 
 def repair_time(runs: Sequence[PipelineRun]) -> float | None:
@@ -127,8 +139,10 @@ def _charts(period: Period, runs: Sequence[PipelineRun]) -> tuple[Chart, ...]:
     stretches = buckets(period)
     days = [(period.day_of(one.started_at), one) for one in runs]
     tones: tuple[tuple[str, str, Literal["good", "bad", "calm"]], ...] = (
-        ("Success", "success", "good"), ("Failed", "failed", "bad"), ("Cancelled", "cancelled", "calm"),
-    )  # fmt: skip
+        ("Success", "success", "good"),
+        ("Failed", "failed", "bad"),
+        ("Cancelled", "cancelled", "calm"),
+    )
     series = [
         Series(name=name, values=stretches.add_up((day, 1.0) for day, one in days if one.status == status), tone=tone)
         for name, status, tone in tones
@@ -162,22 +176,38 @@ def _tables(period: Period, runs: Sequence[PipelineRun]) -> tuple[Table, ...]:
             failures.append((at, one.pipeline, one.id, one.failed_step, one.branch, one.trigger, one.seconds))
     time, run = Column("Started", "time"), Column("Run", "code")
     failed = Table(
-        title="Failures", rows=tuple(failures), empty="No run failed.",
+        title="Failures",
+        rows=tuple(failures),
+        empty="No run failed.",
         columns=(
-            time, Column("Pipeline", wide=True), run, Column("Step"), Column("Branch"), Column("By"), Column("Time", "seconds")
+            time,
+            Column("Pipeline", wide=True),
+            run,
+            Column("Step"),
+            Column("Branch"),
+            Column("By"),
+            Column("Time", "seconds"),
         ),
-    )  # fmt: skip
+    )
     tables = [failed]
     names = sorted({one.pipeline for one in runs})
     if len(names) > 1:
         tables.append(_by_pipeline(names, runs))
     whole = Table(
-        title="All runs", rows=tuple(every), main=True,
+        title="All runs",
+        rows=tuple(every),
+        main=True,
         columns=(
-            time, Column("Pipeline", wide=True), run, Column("Status", "status"), Column("Time", "seconds"), Column("Branch"),
-            Column("By"), Column("Failed step"),
+            time,
+            Column("Pipeline", wide=True),
+            run,
+            Column("Status", "status"),
+            Column("Time", "seconds"),
+            Column("Branch"),
+            Column("By"),
+            Column("Failed step"),
         ),
-    )  # fmt: skip
+    )
     return (*tables, whole)
 
 
@@ -189,7 +219,10 @@ def _by_pipeline(names: Sequence[str], runs: Sequence[PipelineRun]) -> Table:
         failed = sum(one.status == "failed" for one in some)
         rows.append((name, len(some), rate(some), failed, median(times) if times else None))
     columns = (
-        Column("Pipeline", wide=True), Column("Runs", "number"), Column("Succeeded", "percent"), Column("Failed", "number"),
+        Column("Pipeline", wide=True),
+        Column("Runs", "number"),
+        Column("Succeeded", "percent"),
+        Column("Failed", "number"),
         Column("Usual time", "seconds"),
-    )  # fmt: skip
+    )
     return Table(title="Pipelines", columns=columns, rows=tuple(rows))

@@ -16,9 +16,14 @@ from corral.handlers.reports.words import plural
 _TOP = 8
 _TONES: tuple[Literal["worst", "bad", "warn", "calm"], ...] = ("worst", "bad", "warn", "calm")
 _COLUMNS = (
-    Column("Severity", "severity"), Column("Rule", "code"), Column("Where", "code", wide=True),
-    Column("What", wide=True), Column("Fixed in"), Column("State", "text"), Column("Tool"),
-)  # fmt: skip
+    Column("Severity", "severity"),
+    Column("Rule", "code"),
+    Column("Where", "code", wide=True),
+    Column("What", wide=True),
+    Column("Fixed in"),
+    Column("State", "text"),
+    Column("Tool"),
+)
 
 
 class SecuritySource:
@@ -46,10 +51,12 @@ class SecuritySource:
         base = Document(title=self._title, subject=request.about, period=request.period.words)
         if not scans:
             return Document(
-                title=base.title, subject=base.subject, period=base.period,
+                title=base.title,
+                subject=base.subject,
+                period=base.period,
                 summary=("No scan was made up to the end of this period.",),
                 tables=(Table(title="Findings", columns=_COLUMNS, rows=()),),
-            )  # fmt: skip
+            )
         now, before, compared = _pairs(scans, request.period.begin_ms)
         known, present = {one.key for one in before}, {one.key for one in now}
         new = {one.key for one in now if one.key not in known} if compared else set()
@@ -118,11 +125,13 @@ def _figures(now: Sequence[Finding], before: Sequence[Finding] | None, new: int,
     count, then = Counter(one.severity for one in now), Counter(one.severity for one in before or ())
     figures = [
         Figure(
-            label=severity.capitalize(), value=count[severity], better="down",
+            label=severity.capitalize(),
+            value=count[severity],
+            better="down",
             before=None if before is None else then[severity],
         )
         for severity in SEVERITIES[:4]
-    ]  # fmt: skip
+    ]
     if before is not None:
         figures += [Figure(label="New", value=new), Figure(label="Gone", value=gone)]
     return tuple(figures)
@@ -176,7 +185,10 @@ def _findings(now: Sequence[Finding], new: set[tuple[str, str, str]]) -> Table:
 def _gone(gone: Sequence[Finding]) -> Table:
     rows: tuple[tuple[Cell, ...], ...] = tuple((one.severity, one.rule, one.where, one.text, one.tool) for one in gone)
     columns = (
-        Column("Severity", "severity"), Column("Rule", "code"), Column("Where", "code", wide=True),
-        Column("What", wide=True), Column("Tool"),
-    )  # fmt: skip
+        Column("Severity", "severity"),
+        Column("Rule", "code"),
+        Column("Where", "code", wide=True),
+        Column("What", wide=True),
+        Column("Tool"),
+    )
     return Table(title="Gone since the scan before", columns=columns, rows=rows, empty="Nothing.")

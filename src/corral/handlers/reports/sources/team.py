@@ -89,7 +89,7 @@ FindTeam: TypeAlias = Callable[[str, Period], Awaitable[TeamFacts | None]]
 
 
 class TeamSource:
-    """Makes the weekly, monthly and quarterly team report of facts, which are asked for the period and the one before."""
+    """Makes the weekly, monthly and quarterly team report of facts, asked for the period and the one before."""
 
     def __init__(self, facts: FindTeam) -> None:
         self._facts = facts
@@ -121,8 +121,8 @@ def _summary(now: TeamFacts, before: TeamFacts | None) -> tuple[str, ...]:
     if not now.checkins and not now.kudos:
         return ("Nobody checked in and no kudos were given in this period.", *now.highlights)
     first = (
-        f"{now.active:,} of {plural(now.people, 'person', 'people')} took part, with {plural(now.checkins, 'check-in')} "
-        f"and {plural(now.kudos, 'kudos', 'kudos')}."
+        f"{now.active:,} of {plural(now.people, 'person', 'people')} took part, "
+        f"with {plural(now.checkins, 'check-in')} and {plural(now.kudos, 'kudos', 'kudos')}."
     )
     said = [part for part in (_mood_in_words(now, before), _goals_in_words(now)) if part]
     stars = most_appreciated(now.members)
@@ -153,20 +153,29 @@ def _goals_in_words(now: TeamFacts) -> str:
 def _figures(now: TeamFacts, before: TeamFacts | None) -> tuple[Figure, ...]:
     return (
         Figure(
-            label="Active people", value=now.active, better="up", before=before.active if before else None,
+            label="Active people",
+            value=now.active,
+            better="up",
+            before=before.active if before else None,
             hint=f"of {now.people:,}",
         ),
         Figure(label="Check-ins", value=now.checkins, better="up", before=before.checkins if before else None),
         Figure(label="Kudos", value=now.kudos, better="up", before=before.kudos if before else None),
         Figure(
-            label="Mood", value=None if now.mood is None else round(now.mood, 1), better="up", hint="from 1 to 5",
+            label="Mood",
+            value=None if now.mood is None else round(now.mood, 1),
+            better="up",
+            hint="from 1 to 5",
             before=None if before is None or before.mood is None else round(before.mood, 1),
         ),
         Figure(
-            label="Goals reached", value=now.reached, kind="percent", better="up",
+            label="Goals reached",
+            value=now.reached,
+            kind="percent",
+            better="up",
             before=before.reached if before else None,
         ),
-    )  # fmt: skip
+    )
 
 
 def _charts(now: TeamFacts, stretches: Buckets) -> tuple[Chart, ...]:
@@ -193,10 +202,11 @@ def _charts(now: TeamFacts, stretches: Buckets) -> tuple[Chart, ...]:
         series = (
             Series(name="Reached", values=done, tone="good"),
             Series(
-                name="Not reached", tone="calm",
-                values=tuple(max(0.0, all - some) for all, some in zip(planned, done, strict=True)),
+                name="Not reached",
+                tone="calm",
+                values=tuple(max(0.0, wanted - had) for wanted, had in zip(planned, done, strict=True)),
             ),
-        )  # fmt: skip
+        )
         charts.append(Chart(title=f"Goals by {stretches.each}", labels=stretches.labels, series=series, kind="stacked"))
     if stars := most_appreciated(now.members):
         labels = tuple(one.name for one in stars)
@@ -220,7 +230,12 @@ def _people(members: Sequence[Member]) -> Table:
         mood = None if one.mood is None else round(one.mood, 1)
         rows.append((one.name, one.checkins, one.kudos_given, one.kudos_received, mood, one.goals_planned, reached))
     columns = (
-        Column("Person", wide=True), Column("Check-ins", "number"), Column("Kudos given", "number"),
-        Column("Kudos received", "number"), Column("Mood", "number"), Column("Goals", "number"), Column("Reached", "percent"),
-    )  # fmt: skip
+        Column("Person", wide=True),
+        Column("Check-ins", "number"),
+        Column("Kudos given", "number"),
+        Column("Kudos received", "number"),
+        Column("Mood", "number"),
+        Column("Goals", "number"),
+        Column("Reached", "percent"),
+    )
     return Table(title="People", columns=columns, rows=tuple(rows), main=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import quantiles
 from xml.etree.ElementTree import Element, SubElement
 
@@ -61,9 +62,13 @@ class TestSource:
         base = Document(title=self._title, subject=request.about, period=request.period.words)
         if not inside:
             return Document(
-                title=base.title, subject=base.subject, period=base.period, summary=("No test run ended in this period.",),
-                tables=(_failures([], []),), notes=tuple(notes),
-            )  # fmt: skip
+                title=base.title,
+                subject=base.subject,
+                period=base.period,
+                summary=("No test run ended in this period.",),
+                tables=(_failures([], []),),
+                notes=tuple(notes),
+            )
         newest, tests = inside[-1]
         earlier = [tests for file, tests in runs if file.at < newest.at]
         return Document(
@@ -96,7 +101,7 @@ def read_tests(file: InputFile) -> list[TestRun]:
     if local(root.tag) not in ("testsuites", "testsuite"):
         raise InputFileError(file.name, f"<{local(root.tag)[:40]}> is not JUnit XML")
     try:
-        parsed = JUnitXml.fromroot(_suites_of(root))
+        parsed = JUnitXml.fromroot(_suites_of(root))  # type: ignore[arg-type]  # any tree of elements will do
         found = []
         for suite in parsed:
             for case in suite:
@@ -111,10 +116,13 @@ def read_tests(file: InputFile) -> list[TestRun]:
                 name = ".".join(filter(None, (case.classname, case.name)))
                 found.append(
                     TestRun(
-                        name=line(name) or "?", suite=line(suite.name or ""), outcome=outcome, seconds=case.time or 0.0,
+                        name=line(name) or "?",
+                        suite=line(suite.name or ""),
+                        outcome=outcome,
+                        seconds=case.time or 0.0,
                         message=_first(said),
                     )
-                )  # fmt: skip
+                )
     except (JUnitXmlError, ValueError, TypeError) as error:
         raise InputFileError(file.name, f"not JUnit XML ({line(str(error))[:120]})") from None
     return found
@@ -168,10 +176,13 @@ def _figures(tests: Sequence[TestRun], before: Sequence[TestRun] | None) -> tupl
         Figure(label="Failed", value=count["failed"], better="down", before=old(then["failed"])),
         Figure(label="Skipped", value=count["skipped"], better="down", before=old(then["skipped"])),
         Figure(
-            label="Time", value=sum(one.seconds for one in tests), kind="seconds", better="down",
+            label="Time",
+            value=sum(one.seconds for one in tests),
+            kind="seconds",
+            better="down",
             before=old(sum(one.seconds for one in before or ())),
         ),
-    )  # fmt: skip
+    )
 
 
 def _charts(request: Request[ReportPayload], runs: Sequence[tuple[InputFile, list[TestRun]]]) -> tuple[Chart, ...]:
@@ -183,13 +194,17 @@ def _charts(request: Request[ReportPayload], runs: Sequence[tuple[InputFile, lis
     failed = stretches.add_up((day, float(_count(tests)["failed"])) for day, tests in days)
     time = stretches.mean((day, sum(one.seconds for one in tests)) for day, tests in days)
     return (
-        Chart(title="Passed, in percent", labels=stretches.labels, series=(Series(name="Passed", values=rate),), unit="%"),
         Chart(
-            title=f"Failures by {stretches.each}", labels=stretches.labels, series=(Series(name="Failed", values=failed),),
+            title="Passed, in percent", labels=stretches.labels, series=(Series(name="Passed", values=rate),), unit="%"
+        ),
+        Chart(
+            title=f"Failures by {stretches.each}",
+            labels=stretches.labels,
+            series=(Series(name="Failed", values=failed),),
             kind="bar",
         ),
         Chart(title="Time of a run", labels=stretches.labels, series=(Series(name="Time", values=time),), unit="s"),
-    )  # fmt: skip
+    )
 
 
 def _failures(tests: Sequence[TestRun], runs: Sequence[Sequence[TestRun]]) -> Table:
@@ -205,9 +220,12 @@ def _failures(tests: Sequence[TestRun], runs: Sequence[Sequence[TestRun]]) -> Ta
                 streak += 1
             rows.append((one.name, one.outcome, streak, one.message, one.seconds))
     columns = (
-        Column("Test", "code", wide=True), Column("Outcome", "status"), Column("Runs in a row", "number"),
-        Column("Message", wide=True), Column("Time", "seconds"),
-    )  # fmt: skip
+        Column("Test", "code", wide=True),
+        Column("Outcome", "status"),
+        Column("Runs in a row", "number"),
+        Column("Message", wide=True),
+        Column("Time", "seconds"),
+    )
     return Table(title="Failures", columns=columns, rows=tuple(rows), empty="No test failed.", main=True)
 
 
@@ -221,9 +239,13 @@ def _suites(tests: Sequence[TestRun]) -> Table:
         time = sum(one.seconds for one in some)
         rows.append((name, len(some), _rate(some), count["failed"], count["skipped"], time))
     columns = (
-        Column("Suite", wide=True), Column("Tests", "number"), Column("Passed", "percent"), Column("Failed", "number"),
-        Column("Skipped", "number"), Column("Time", "seconds"),
-    )  # fmt: skip
+        Column("Suite", wide=True),
+        Column("Tests", "number"),
+        Column("Passed", "percent"),
+        Column("Failed", "number"),
+        Column("Skipped", "number"),
+        Column("Time", "seconds"),
+    )
     return Table(title="Suites", columns=columns, rows=tuple(rows))
 
 
@@ -248,13 +270,16 @@ def _unreliable(runs: Sequence[tuple[InputFile, list[TestRun]]]) -> Table:
                 seen.setdefault(one.name, []).append(one.outcome == "passed")
     found = []
     for name, passed in seen.items():
-        changes = sum(one != other for one, other in zip(passed, passed[1:], strict=False))
+        changes = sum(one != other for one, other in pairwise(passed))
         if changes >= 2:  # once it broke, or was repaired
             found.append((name, changes, len(passed), 100 * sum(passed) / len(passed)))
     rows = tuple(sorted(found, key=lambda row: (-row[1], row[0]))[:_FLAKY])
     columns = (
-        Column("Test", "code", wide=True), Column("Changes", "number"), Column("Runs", "number"), Column("Passed", "percent"),
-    )  # fmt: skip
+        Column("Test", "code", wide=True),
+        Column("Changes", "number"),
+        Column("Runs", "number"),
+        Column("Passed", "percent"),
+    )
     return Table(
         title="Unreliable tests",
         columns=columns,
