@@ -8,7 +8,6 @@ from typing import NamedTuple
 from corral import BaseWorker, Corral, WorkerOptions
 
 from .screen import Screen, screen_for
-from .serving import listening, served, site_of
 from .stage import Act, Stage, api_of
 from .watch import Result, Watch, windows
 
@@ -53,6 +52,8 @@ async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish) -> None:
     """Serve the platform's API until the demo is over, where it has one."""
     api = api_of(act)
     if api is not None:
+        from .serving import listening, served, site_of  # uvicorn comes with corral[web]: only who has an API needs it
+
         try:
             sock = listening(wish.port)
         except OSError as error:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.admin.objects import SEARCH, Actor, Operation
+from corral.admin.objects import INDEX, SEARCH, Actor, Operation
 from corral.errors import StorageVersionError
 from corral.job import Job, JobId
 from corral.monitor.objects import JobRow
@@ -70,6 +70,9 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     page: int = 0  #: how many pages are through
     acting_at: Millis | None = None  #: when the first page was acted on
     sent: int = 0  #: jobs put back so far: with `every_ms` each one later than the one before
+    queues: tuple[str, ...] = ()  #: of an index: those that are gone through, one after the other
+    jobs: int = 0  #: of an index: jobs of the queue that is under way …
+    entries: int = 0  #: … and the tags and traces that they have
     owner: str = ""  #: who works on it; "" is nobody
 
     def seen(self, **changes: object) -> "Task":
@@ -124,7 +127,7 @@ class Ledger:
 
     async def close(self, task: Task, *, now: Millis | None) -> None:
         """Put away what an operation that has ended needs no longer. What a search has found goes by itself."""
-        pages = 0 if task.shown.action == SEARCH else task.pages
+        pages = 0 if task.shown.action in (SEARCH, INDEX) else task.pages
         ids = [_page_id(number) for number in range(pages)]
         for begin in range(0, len(ids), 256):
             gone = [EntryChange(id=one, text=None) for one in ids[begin : begin + 256]]

@@ -43,8 +43,8 @@ class JobProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
 
 
-#: The operation that changes nothing: a search too long for one request.
-SEARCH = "search"
+#: The operations that change no job: a search too long for one request, and making the index of tags and traces.
+SEARCH, INDEX = "search", "index"
 
 
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,12 +55,12 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    action: str  #: retry | promote | cancel | remove | edit_priority | search
+    action: str  #: retry | promote | cancel | remove | edit_priority | search | index
     state: str  #: pending | collecting | running | done | aborted | failed
     query: str | None = None  #: with what is sensitive hidden; None: the jobs were named one by one
     queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it goes over
     total: int | None = None  #: None: they are not counted yet
-    done: int = 0
+    done: int = 0  #: of an index: queues that are through, of `total`
     failed: int = 0
     skipped: int = 0
     unread: int = 0  #: payloads too large to be searched: those jobs were not chosen

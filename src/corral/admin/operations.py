@@ -21,8 +21,9 @@ from corral.admin import audit
 from corral.admin.acting import act, booked
 from corral.admin.base import Ground
 from corral.admin.hiding import kept
+from corral.admin.indexing import index_step
 from corral.admin.ledger import Choice, Ledger, Task, stamp_of
-from corral.admin.objects import SEARCH, AuditEntry, Operation
+from corral.admin.objects import INDEX, SEARCH, AuditEntry, Operation
 from corral.admin.problems import code_of
 from corral.errors import (
     CorralError,
@@ -244,9 +245,11 @@ class Operations:
         if task.shown.aborting:
             return await self._end(held, "aborted")
         try:
+            if task.shown.action == INDEX and task.shown.done < len(task.queues):
+                return await self._index(held)
             if not task.collected:
                 return await self._collect(held)
-            if task.page < task.pages and task.shown.action != SEARCH:
+            if task.page < task.pages and task.shown.action not in (SEARCH, INDEX):
                 return await self._act(held)
         except StorageError:
             raise
@@ -288,6 +291,10 @@ class Operations:
         )  # fmt: skip
         after = booked(task, acted)
         return await self._save(after.seen(eta_ms=self._eta(after.shown)), held.version)
+
+    async def _index(self, held: Held) -> Held:
+        after = await index_step(self._ground, held.task)
+        return await self._save(after.seen(eta_ms=self._search_eta(after)), held.version)
 
     def _search_eta(self, task: Task) -> int | None:
         shown = task.shown

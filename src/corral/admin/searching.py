@@ -1,18 +1,22 @@
-"""The write model's verbs about searches in the background: their results stand in the store for a day."""
+"""The write model's verbs about searches: in the background, and the index that makes some of them quick."""
 
 from corral.admin.bulk import BulkVerbs
-from corral.admin.ledger import TOGETHER, Choice
-from corral.admin.objects import SEARCH, Operation, Results
+from corral.admin.ledger import TOGETHER, Choice, Task
+from corral.admin.objects import INDEX, SEARCH, Operation, Results
 from corral.admin.operations import PAGE
 from corral.errors import ConfigError, RecordNotFoundError
 from corral.job import JobState
+from corral.naming import sortable_id
 
 #: Jobs that one search may find: 40 pages of 500.
 MOST_FOUND = 20_000
 
 
 class SearchVerbs(BulkVerbs):
-    """A search for which one request would take too long: it goes over everything, as an operation."""
+    """A search for which one request would take too long goes over everything, as an operation.
+
+    What it has found stands in the store for a day.
+    """
 
     async def search(
         self, query: str, *, most: int = MOST_FOUND, visible: tuple[str, ...] = ("*",), reveal: bool = False
@@ -64,3 +68,27 @@ class SearchVerbs(BulkVerbs):
             expired=read < min(number, task.pages),
             reveal=task.reveal,
         )
+
+    async def rebuild_index(self, queue: str | None = None) -> Operation:
+        """Begin to make the index anew, of one queue or of all; the old one serves until the new one is complete.
+
+        Raises:
+            QueueNotFoundError: no such queue.
+        """
+        async with self._noting("index.rebuild", queue=queue) as note:
+            if queue is not None:
+                await self.ground.known(queue)
+            queues = sorted([one.name for one in await self.storage.queues()] if queue is None else [queue])
+            counts = await self.storage.counts(queues)
+            at = self.ground.at()
+            operation = Operation(
+                id=f"op_{sortable_id(at)}", action=INDEX, state="pending", queues=("*",) if queue is None else (queue,),
+                by=self.actor.sub, reason=self.reason, created_at=at, total=len(queues),
+                candidates=sum(one.completed + one.failed for one in counts),
+            )  # fmt: skip
+            task = Task(shown=operation, actor=self.actor, queues=tuple(queues), collected=True)
+            await self.runner.ledger.open(task, (), PAGE, now=self.ground.store_now())
+            note.target["operation"] = operation.id
+            note.count = len(queues)
+            self.runner.wake(operation.id)
+            return operation

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -63,6 +64,8 @@ class _PageRoute(Route):
 def _visited(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         visit = Visit(request)
+        if visit.is_for_api:
+            raise HTTPException(404)
         try:
             return await page(visit)
         except Problem as found:

@@ -37,6 +37,11 @@ class Visit:
         """The API's own parts."""
         return cast(Api, self.request.app.state.corral)
 
+    @property
+    def is_for_api(self) -> bool:
+        """Whether the address is one of the API's, which has none like it."""
+        return self._path().startswith("/api/")
+
     def parameter(self, name: str, default: str = "") -> str:
         """A parameter of the address."""
         return self.request.query_params.get(name, default)[:2_000]

@@ -311,7 +311,7 @@ def test_jobs_may_be_chosen() -> None:
         ("kudos", {"organizationId": "o"}, ["senderId", "recipientId", "message"]),
         ("achievement", {"organizationId": "o", "personId": "p", "title": "a\nb"}, ["achievement", "title"]),
         ("team-update", {"organizationId": "o", "recipientIds": [], "title": "t"}, ["recipientIds"]),
-        ("send-notification", {**NOTE, "channels": ["sms"], "kind": "X"}, ["channels.0", "kind"]),
+        ("send-notification", {**NOTE, "channels": ["sms"], "kind": "X"}, ["channels", "channels.0", "kind"]),
     ],
 )
 def test_a_payload_is_refused_with_every_complaint(name: str, data: dict[str, object], wrong: list[str]) -> None:

@@ -8,6 +8,13 @@ from starlette.responses import Response
 from corral.dashboard.forms import act
 from corral.dashboard.pages import failures, flows, jobs, looking, making, overview, queues, schedules, session, workers
 from corral.dashboard.visit import Visit
+from corral.http.problems import problem
+
+
+async def nothing(visit: Visit) -> Response:
+    """The page for an address that leads nowhere."""
+    return problem("not-found", "No page has this address.")
+
 
 Page: TypeAlias = Callable[[Visit], Awaitable[Response]]
 
@@ -24,4 +31,5 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     *workers.PAGES,
     *looking.PAGES,
     ("POST", "/do/{path:path}", act),
+    ("GET", "/{path:path}", nothing),
 )

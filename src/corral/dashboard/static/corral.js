@@ -1,6 +1,7 @@
 // What the pages gain from a script; none of them needs one.
 import { live } from "./live.js";
 import { dialogs } from "./dialogs.js";
+import { compare, fresh } from "./fresh.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./shortcuts.js";
 
@@ -43,4 +44,6 @@ if (matchMedia("(max-width: 767px)").matches) document.querySelector(".fold")?.r
 selection();
 dialogs();
 shortcuts();
+compare();
+fresh();
 live();

@@ -1,6 +1,7 @@
 """Announcements in chats and services, through apprise: to addresses that the operator configured, and to no others."""
 
 import asyncio
+import warnings
 from collections.abc import Mapping, Sequence
 
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
@@ -59,7 +60,11 @@ class Announcer:
 
     def _service(self, audience: str, url: SecretStr) -> Apprise:
         made = Apprise(asset=self._asset)
-        if not made.add(url.get_secret_value()):
+        with warnings.catch_warnings():
+            # The first address has all services loaded, and one of them imports what Python 3.13 dropped.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            added = made.add(url.get_secret_value())
+        if not added:
             raise ConfigError(f"an address of audience {audience!r} in NOTIFY_URLS cannot be read", key="notify")
         return made
 

@@ -91,6 +91,13 @@ class FixBody(Body):
     reason: str = Field(default="", max_length=1_000)
 
 
+class IndexBody(Body):
+    """Of which queue the index is made; without one, of all."""
+
+    queue: str | None = Field(default=None, min_length=1, max_length=256)
+    reason: str = Field(default="", max_length=1_000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checks:
     """What keeps jobs from running."""

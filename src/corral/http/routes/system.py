@@ -123,6 +123,26 @@ async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
     )
 
 
+@router.post(
+    "/system/index/rebuild", operation_id="rebuild_index", response_model=shown(OperationInfo), status_code=202,
+    responses=told("forbidden", "queue-not-found", "idempotency-mismatch", "idempotency-in-flight"),
+    dependencies=[allow(Permission.QUEUE_SETTINGS, queue=None, rate=Rate.BULK)],
+)  # fmt: skip
+async def rebuild_index(call: Called, body: IndexBody | None = None) -> Response:
+    """Make the index of tags and traces anew."""
+    said = body or IndexBody()
+    if said.queue is None:
+        _whole(call)
+    else:
+        await need(call.request, Permission.QUEUE_SETTINGS, said.queue)
+
+    async def work() -> Response:
+        made = operation_of(await (await call.desk(said.reason)).rebuild_index(said.queue), call.base)
+        return answer(made, status=202, headers={"Location": made.links["self"]})
+
+    return await once(call.request, call.api, call.who, work)
+
+
 def _address(call: Caller) -> str | None:
     """Where the store is, with its password; None when it was given open."""
     source = call.api.source
