@@ -7,7 +7,7 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mission test interop check format bench torture torture-sqlite torture-redis torture-rates power-cut docs clean venv
+.PHONY: help demo mission test interop check format bench torture torture-sqlite torture-redis torture-rates platforms power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ torture-rates: $(VENV)/.has-test ## rate limits, groups' limits and fair turns u
 
 torture: torture-sqlite torture-redis torture-rates ## everything that takes minutes to hours: the kills, then the tests marked `torture`
 	$(BIN)/python -m pytest -m torture --timeout 0; status=$$?; [ $$status -eq 5 ] || exit $$status
+
+platforms: $(VENV)/.has-test ## all platforms under load for 5 minutes: at once on one Redis, then one by one on SQLite; SECONDS=30 for less
+	@status=0; for engine in redis sqlite; do \
+	$(BIN)/python -m tests.load --engine $$engine --seconds $(or $(SECONDS),300) || status=1; \
+	done; exit $$status
 
 power-cut: $(VENV)/.has-test ## root only: cut the power of a file system in a loop file; CUTS=50
 	@[ "$$(id -u)" = 0 ] || { echo 'make power-cut mounts a file system of its own, so it needs root: sudo make power-cut'; exit 1; }

@@ -104,6 +104,7 @@ async def test_counting_an_attempt_costs_little() -> None:
 # -- in a worker -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-70")
 async def test_what_a_worker_did_is_in_the_store_when_it_has_stopped(app: Corral) -> None:
     queue = app.queue("work", attempts=2, backoff=0)
 

@@ -33,6 +33,7 @@ async def app(office: PostOffice, clock: FakeClock) -> AsyncIterator[Corral]:
         yield ours
 
 
+@pytest.mark.mission("M-AI-66")
 async def test_a_server_that_is_busy_twice_gets_the_mail_at_the_third_attempt(app: Corral, office: PostOffice) -> None:
     office.to_data = ["451 4.3.0 Busy", "451 4.3.0 Busy"]
     await app.definition("send-email", "welcome-email").add(WELCOME)

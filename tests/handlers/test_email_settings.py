@@ -21,6 +21,7 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.mission("M-BI-09")
 def test_without_any_setting_mails_become_files(monkeypatch: pytest.MonkeyPatch) -> None:
     transport = transport_for(load_settings())
 
@@ -30,6 +31,7 @@ def test_without_any_setting_mails_become_files(monkeypatch: pytest.MonkeyPatch)
     assert repr(transport_for(load_settings())) == "<files in elsewhere>"
 
 
+@pytest.mark.mission("M-GL-80")
 def test_the_guides_smtp_variables_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, GOLIVE)
     settings = load_settings()
@@ -53,6 +55,7 @@ def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().transport == "dry-run"
 
 
+@pytest.mark.mission("M-BI-09")
 def test_arguments_win_over_the_environment_over_dotenv_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -189,6 +189,7 @@ def test_an_address_is_confirmed_by_a_code_alone_or_by_a_link_alone() -> None:
         ("welcome", {"name": "John Doe"}, "Welcome, John Doe"),
     ],
 )  # fmt: skip
+@pytest.mark.mission("M-GL-18")
 def test_the_guides_contexts_are_rendered(template: str, data: dict[str, object], shown: str) -> None:
     html, text = preview(template, data)
 

@@ -19,6 +19,7 @@ pytestmark = [
 ENDPOINTS = ("/livez", "/readyz", "/startupz", "/healthz")
 
 
+@pytest.mark.mission("M-AI-72")
 def test_a_worker_tells_how_it_is(storage_url: str, tmp_path: Path) -> None:
     with at_work(storage_url, tmp_path) as (worker, port):
         assert [ask(port, path) for path in ENDPOINTS] == [(200, "ok")] * 4

@@ -238,6 +238,7 @@ async def test_what_a_process_adds_is_counted_by_what_became_of_it(app: Corral) 
 # -- the process of the API --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-AI-70")
 async def test_the_store_is_told_by_the_monitors_numbers(app: Corral, engine: str) -> None:
     @app.queue("mail", concurrency=4).job("welcome")
     async def welcome(ctx: JobContext, data: None) -> None: ...

@@ -38,10 +38,11 @@ def exported(family: str) -> list[str]:
 def extras(family: str) -> set[str]:
     """The extras that the family asks for before it imports anything."""
     text = (ROOT / "src/corral/handlers" / family / "__init__.py").read_text(encoding="utf-8")
-    return set(re.findall(r'^need\("(\w+)"', text, re.MULTILINE)) or {family}
+    named = set(re.findall(r'^need\("(\w+)"', text, re.MULTILINE))
+    return named or ({family} if "need()" in text else set())  # pipelines need none
 
 
-def tests_of(family: str) -> list[Path]:
+def modules_of(family: str) -> list[Path]:
     folder = ROOT / "tests/handlers"
     return [*folder.glob(f"{family}/test_*.py"), *folder.glob(f"test_{family}_*.py")]
 
@@ -72,7 +73,7 @@ def test_a_family_has_a_page_that_the_indexes_name_and_that_names_its_extra(fami
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_has_tests_and_one_of_them_runs_its_page(family: str) -> None:
-    names = [path.name for path in tests_of(family)]
+    names = [path.name for path in modules_of(family)]
     assert len(names) >= 3
     assert any(name.endswith("docs.py") for name in names)
 
@@ -82,7 +83,7 @@ def test_a_family_that_stores_migrates_and_a_test_compares(family: str) -> None:
     folder = ROOT / "src/corral/handlers" / family
     stores = (folder / "tables.py").exists()
     assert bool(list(folder.glob("migrations/versions/*.py"))) is stores
-    assert any("differences(" in path.read_text(encoding="utf-8") for path in tests_of(family)) is stores
+    assert any("differences(" in path.read_text(encoding="utf-8") for path in modules_of(family)) is stores
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

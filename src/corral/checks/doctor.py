@@ -33,20 +33,22 @@ _FINE = {
 
 
 async def examine(
-    storage: Storage, url: str | None, *, app: Corral | None = None, only: Sequence[str] = ()
-) -> list[Check]:
+    storage: Storage, url: str | None, *, app: Corral | None = None, only: Sequence[str] = (),
+    more: Sequence[Check] = (),
+) -> list[Check]:  # fmt: skip
     """Every check, or these (by number or name), the store's own first.
 
     Args:
         url: where the store is; without it the server or file itself is not looked at.
         app: whose handlers the workers should have.
+        more: checks that the caller has made: of the API's keys.
 
     Raises:
         ConfigError: a check that does not exist.
     """
     wanted = chosen(only)
     facts = await gather(storage, url, app)
-    checks = [*_store(url), *_vitals(facts), *_flaws(facts, known=url is not None), *judge(facts)]
+    checks = [*_store(url), *_vitals(facts), *_flaws(facts, known=url is not None), *judge(facts), *more]
     checks.sort(key=lambda one: one.code)
     return [one for one in checks if not wanted or one.name in wanted]
 

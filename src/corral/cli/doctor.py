@@ -37,8 +37,9 @@ def doctor(only: tuple[str, ...], mend: bool, public_url: str | None) -> None:
     rows = _examine(printer, only, mend=mend)
     if public_url is not None:
         from corral.cli.outside import look
+        from corral.cli.settings import load_settings
 
-        rows += look(public_url)
+        rows += look(public_url, printer.chosen.token or load_settings().token)
     printer.rows(COLUMNS, rows)
     failed = sum(row["verdict"] == "failed" for row in rows)
     warnings = sum(row["verdict"] == "warning" for row in rows)

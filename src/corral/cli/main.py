@@ -9,7 +9,10 @@ from corral.cli.shared import Root, root_options
 
 COMMANDS = {
     "worker": ("corral.cli.worker:worker", "Run an application's jobs until stopped."),
-    "dev": ("corral.cli.dev:dev", "A worker with the HTTP API for development: reloads, keeps its jobs in .corral/dev.db."),
+    "dev": (
+        "corral.cli.dev:dev",
+        "A worker with the HTTP API for development: reloads, keeps its jobs in .corral/dev.db.",
+    ),
     "api": ("corral.cli.api:api", "Serve the HTTP API."),
     "add": ("corral.cli.add:add", "Add a job, or one per line of a file."),
     "jobs": ("corral.cli.jobs:jobs", "Look at jobs; retry, rerun, edit, cancel, remove, clean and export them."),

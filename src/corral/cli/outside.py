@@ -9,14 +9,16 @@ from corral.checks.objects import Check, Verdict
 from corral.cli.backend.port import Row
 
 PATIENCE = 10.0
+#: What every answer of the API has.
+HEADERS = ("x-content-type-options", "x-request-id", "content-security-policy")
 
 
-def look(address: str) -> list[Row]:
-    """Ask from outside: is it there, under this prefix, with its headers and over TLS?"""
-    return [one.row() for one in _checks(address.rstrip("/"))]
+def look(address: str, token: str | None = None) -> list[Row]:
+    """Ask from outside: is it there, under this prefix, with its headers and over TLS? With a token: do events come?"""
+    return [one.row() for one in _checks(address.rstrip("/"), token)]
 
 
-def _checks(address: str) -> Iterator[Check]:
+def _checks(address: str, token: str | None) -> Iterator[Check]:
     if not address.startswith(("http://", "https://")):
         yield _bad("public", f"{address!r} is no address", "write https://host/path")
         return
@@ -45,11 +47,17 @@ def _checks(address: str) -> Iterator[Check]:
         )  # fmt: skip
     elif api[0] == 401:
         yield Check(name="auth", verdict=Verdict.OK, message=f"{address} asks who is there")
-    lost = [name for name in ("x-content-type-options", "x-request-id") if name not in api[1]]
+    lost = [name for name in HEADERS if name not in api[1]]
     if lost:
         yield Check(
             name="public", verdict=Verdict.WARNING, message=f"the proxy takes headers away: {', '.join(lost)}",
             fix="let the proxy pass the API's headers",
+        )  # fmt: skip
+        return
+    if token is not None and (trouble := _events(address, token)):
+        yield Check(
+            name="public", verdict=Verdict.WARNING, message=f"{address}/api/v1/events: {trouble}",
+            fix="switch the proxy's buffering off for this path; nginx heeds X-Accel-Buffering",
         )  # fmt: skip
         return
     yield Check(name="public", verdict=Verdict.OK, message=f"{address} answers as it should")
@@ -57,6 +65,23 @@ def _checks(address: str) -> Iterator[Check]:
 
 def _bad(name: str, message: str, fix: str) -> Check:
     return Check(name=name, verdict=Verdict.FAILED, message=message, fix=fix)
+
+
+def _events(address: str, token: str) -> str | None:
+    """What is wrong with live events; None: their greeting came at once."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    request = urllib.request.Request(f"{address}/api/v1/events", headers=headers)  # noqa: S310  # checked by the caller
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+            first = answer.readline()
+            return None if first.startswith((b"event:", b"id:", b":", b"retry:")) else "what comes are no events"
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"it answers {error.code}"
+    except TimeoutError:
+        return "nothing comes: the proxy holds back what should come at once"
+    except OSError as error:
+        return str(getattr(error, "reason", error))
 
 
 def _ask(address: str) -> tuple[int, frozenset[str]] | str:

@@ -106,10 +106,13 @@ class BullQueue:
         if limit is not None and len(text.encode()) > whole(limit, "sizeLimit"):
             raise PayloadError(f"payload has {len(text.encode()):,} bytes, more than its sizeLimit of {limit:,}")
         keywords = {**self._defaults, **job_options(options)}
-        declared = self._app.queues[self.name].definitions.get(name) if self._app is not None else None
-        queue_options = self._app.queues[self.name].options if self._app is not None else JobOptions()
-        defaults = queue_options if declared is None else declared.handler.options
-        return new_job(self.name, name, text, cast(Any, keywords), defaults)
+        if self._app is None:
+            return new_job(self.name, name, text, cast(Any, keywords), JobOptions())
+        queue = self._app.queues[self.name]
+        declared = queue.definitions.get(name)
+        if declared is None:
+            return new_job(self.name, name, text, cast(Any, keywords), queue.options, queue.priority)
+        return new_job(self.name, name, text, cast(Any, keywords), declared.handler.options, declared.priority)
 
     # -- handling ----------------------------------------------------------------------------------------------------
 

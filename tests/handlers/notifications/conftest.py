@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from corral.handlers.email import preview
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.mail import Mail
 from corral.handlers.notifications import KnownPeople, Person, bundle
@@ -26,6 +27,7 @@ class Outbox:
     async def __call__(self, id: str, mail: Mail) -> object:
         if self.full:
             raise ConnectionError("no room")
+        preview(mail.template, mail.data)  # fails when something is missing, as the mail's job would later
         self.mails.setdefault(id, mail)
         return None
 

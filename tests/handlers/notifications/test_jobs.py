@@ -64,8 +64,8 @@ async def test_kudos_are_kept_and_told_to_the_one_who_earned_them(
     result = await desk.send(KUDOS, "kudos")
     assert result == {"told": ["bo"], "inbox": 1, "email": 1, "push": 0, "unknown": []}
     [mail] = outbox.mails.values()
-    assert (mail.to, mail.subject, mail.template) == (("bo@example.org",), "Ann gave you kudos", "notification")
-    assert mail.data == {"name": "Bo", "title": "Kudos from Ann", "message": "Well done!"}
+    assert (mail.to, mail.subject, mail.template) == (("bo@example.org",), "Ann gave you kudos", "kudos")
+    assert mail.data == {"name": "Bo", "senderName": "Ann", "message": "Well done!", "value": "teamwork"}
     [note] = await Inbox(database).notes("org", "bo")
     assert (note.kind, note.title, note.message, note.data) == (
         "kudos", "Kudos from Ann", "Well done!", {"senderId": "ann", "value": "teamwork"},

@@ -11,6 +11,7 @@ from werkzeug import Response
 
 from corral.app.app import Corral
 from corral.errors import JobFailedError, PayloadError
+from corral.handlers.email import preview
 from corral.handlers.kit.mail import Mail
 from corral.handlers.kit.web import Web
 from corral.handlers.pipelines import DeploymentRun, PipelineSettings, deployment_bundle, deployment_group
@@ -241,6 +242,7 @@ async def test_whom_a_payload_names_gets_a_mail(yard: Yard) -> None:
         await yard.run(run=["false"], notify=["ops@example.org"], triggeredBy="Ann")
 
     [mail] = yard.mails
+    preview(mail.template, mail.data)  # a variable that lacks would fail the mail's job
     assert (mail.subject, mail.template) == ("Shop 2.0 on production: rolled back", "deployment-notification")
     assert {key: mail.data[key] for key in ("status", "deployedBy", "rolledBackTo", "version")} == {
         "status": "ROLLED_BACK",

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from corral.app.app import Corral
 from corral.errors import JobFailedError, PayloadError
+from corral.handlers.email import preview
 from corral.handlers.kit.mail import Mail
 from corral.handlers.pipelines import PipelineRun, PipelineSettings, Tools, bundle
 from corral.queue import JobHandle, Queue
@@ -287,6 +288,7 @@ async def test_whom_a_payload_names_gets_a_mail(yard: Yard) -> None:
     )
 
     [(id, mail)] = yard.mails
+    preview(mail.template, mail.data)  # a variable that lacks would fail the mail's job
     assert run.key in id
     assert (mail.to, mail.template) == (("ann@example.org",), "pipeline-complete")
     assert {key: mail.data[key] for key in ("pipelineName", "projectName", "status", "triggeredBy", "pipelineUrl")} == {

@@ -8,6 +8,7 @@ import pytest
 
 from corral.app.app import Corral
 from corral.errors import JobFailedError
+from corral.handlers.email import preview
 from corral.handlers.kit.mail import Mail
 from corral.handlers.pipelines import PipelineSettings, SuiteRun, suite_bundle
 from corral.job import Job
@@ -153,6 +154,7 @@ async def test_whom_a_payload_names_gets_a_mail(yard: Yard) -> None:
     await yard.run(leave(BAD, status=1), notify=["ann@example.org"])
 
     [mail] = yard.mails
+    preview(mail.template, mail.data)  # a variable that lacks would fail the mail's job
     assert (mail.subject, mail.template) == ("unit: 1 of 2 tests failed", "test-results")
     assert {key: mail.data[key] for key in ("suiteName", "passed", "failed", "skipped", "failures")} == {
         "suiteName": "unit",

@@ -6,6 +6,7 @@ Each keeps what it was asked (`asked`) and answers from `troubles` first, one af
 import base64
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +35,7 @@ def answer(content: object, status: int = 200, **headers: str) -> Response:
     )  # fmt: skip
 
 
-class Fake:
+class Fake(ABC):
     """What they have in common."""
 
     def __init__(self, server: HTTPServer, path: str) -> None:
@@ -51,8 +52,9 @@ class Fake:
             trouble()  # something happens while they think about it
         return self.respond(request)
 
+    @abstractmethod
     def respond(self, request: Request) -> Response:
-        raise NotImplementedError
+        """What the platform answers."""
 
 
 class FakeShopify(Fake):

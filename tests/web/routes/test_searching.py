@@ -117,3 +117,38 @@ async def test_searches_in_the_background_are_counted_as_dear_requests(storage: 
         assert codes == [202, 202, 429]
         assert (await client.post("/jobs/search", json={"q": ""})).status_code == 200, "searches at once still pass"
     await app.state.corral.close()
+
+
+# -- the index of tags and traces --------------------------------------------------------------------------------------
+
+
+async def test_the_index_is_made_anew_by_an_operation(admin: httpx.AsyncClient, store: Store) -> None:
+    await store.completed()
+    answer = await admin.post("/system/index/rebuild", json={"reason": "a slow search"})
+    assert answer.status_code == 202
+    ended = await finished(admin, answer.json()["id"])
+    assert (ended["action"], ended["state"], ended["done"], ended["total"]) == ("index", "done", 1, 1)
+    assert (ended["examined"], ended["reason"]) == (1, "a slow search")
+    found = (await admin.get("/jobs?q=tag:anything")).json()
+    assert (found["items"], found["scan"]["strategy"], found["scan"]["complete"]) == ([], "index:tag", True)
+
+
+async def test_who_may_see_some_queues_makes_the_index_of_those(
+    storage: Storage, store: Store, admin: httpx.AsyncClient
+) -> None:
+    await store.completed(queue="mail")
+    await store.completed(queue="secret")
+    token = (await admin.post("/tokens", json={"name": "m", "role": "admin", "queues": ["mail*"]})).json()["token"]
+    app = create_app(storage, settings=make_settings())
+    await app.state.corral.open()
+    async with make_client(app, token) as some:
+        assert code_of(await some.post("/system/index/rebuild")) == (403, "forbidden")
+        assert code_of(await some.post("/system/index/rebuild", json={"queue": "secret"})) == (404, "queue-not-found")
+        made = await some.post("/system/index/rebuild", json={"queue": "mail"})
+        assert (await finished(some, made.json()["id"]))["state"] == "done"
+    await app.state.corral.close()
+
+
+async def test_the_index_of_a_queue_that_is_none_cannot_be_made(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post("/system/index/rebuild", json={"queue": "nowhere"})
+    assert code_of(answer) == (404, "queue-not-found")

@@ -10,6 +10,7 @@ from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.notes import audit_row, mark_row, operation_row, token_row
 from corral.cli.backend.port import Row
 from corral.cli.backend.rows import at_ms
+from corral.cli.keys import checked_keys
 
 
 class DirectRuns(Parts):
@@ -80,7 +81,8 @@ class DirectRuns(Parts):
         await self.desk.revoke_token(token_id)
 
     async def doctor(self, only: Sequence[str]) -> list[Row]:
-        return [one.row() for one in await examine(self.storage, self.url, app=self.app, only=only)]
+        found = await examine(self.storage, self.url, app=self.app, only=only, more=checked_keys())
+        return [one.row() for one in found]
 
     async def mend(self, only: Sequence[str]) -> list[Row]:
         return [one.row() for one in await mend(self.storage, self.url, self.desk, only=only)]

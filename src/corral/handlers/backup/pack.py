@@ -1,10 +1,11 @@
-"""Files of backups: compressed, or only what is different from an earlier one; and back again, checked to the last byte."""
+"""Files of backups: compressed, or only what is different from an earlier one; and back again, every byte checked."""
 
 import gzip
 import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,16 +40,11 @@ def pack(raw: Path, target: Path, *, compress: bool, check: Callable[[], None]) 
     """Write a new file with all of `raw`, and flush it to the disk. Raises: OSError."""
     digest = hashlib.sha256()
     with open(raw, "rb") as source, _new(target) as file:
-        for block in _blocks(source):
-            check()
-            digest.update(block)
-            file.write(block) if compress is False else None
-        if compress:
-            source.seek(0)
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed:
-                for block in _blocks(source):
-                    check()
-                    packed.write(block)
+        with _compressed(file) if compress else nullcontext(file) as packed:
+            for block in _blocks(source):
+                check()
+                digest.update(block)
+                packed.write(block)
         _flush(file)
     return Packed(raw.stat().st_size, digest.hexdigest(), target.stat().st_size, digest_of(target))
 
@@ -59,7 +55,7 @@ def pack_difference(
     """Write a new file with what of `raw` is different from the compressed file `base`. Raises: OSError."""
     digest = hashlib.sha256()
     with open(raw, "rb") as source, gzip.open(base, "rb") as before, _new(target) as file:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed:
+        with _compressed(file) as packed:
             packed.write(msgspec.json.encode(_Difference(base_sha256, raw.stat().st_size)) + b"\n")
             for number, block in enumerate(_blocks(source)):
                 check()
@@ -112,6 +108,10 @@ def digest_of(file: Path) -> str:
     """The SHA-256 of a file."""
     with open(file, "rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _compressed(file: BinaryIO) -> gzip.GzipFile:
+    return gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6)
 
 
 def _changes(source: gzip.GzipFile) -> Iterator[tuple[int, bytes]]:

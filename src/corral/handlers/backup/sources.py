@@ -171,7 +171,8 @@ class PostgresSource:
             )  # fmt: skip
         except OSError as error:
             raise BackupError(
-                f"{command[0]!r} cannot be run ({error.strerror}): install PostgreSQL's client programs, or set BACKUP_PG_DUMP"
+                f"{command[0]!r} cannot be run ({error.strerror}): "
+                "install PostgreSQL's client programs, or set BACKUP_PG_DUMP"
             ) from None
         try:
             _, said = await process.communicate()

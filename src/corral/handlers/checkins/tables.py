@@ -1,10 +1,8 @@
 """The tables of the check-ins handler."""
 
-from pathlib import Path
-
 from sqlalchemy import JSON, BigInteger, Column, Date, Float, Index, Integer, MetaData, String, Table, Text
 
-from corral.handlers.kit.database import Schema
+from corral.handlers.kit.database import Schema, folder_of
 
 metadata = MetaData()
 
@@ -57,4 +55,4 @@ insights = Table(
     Index("checkins_insights_subject", "organization", "kind", "subject", "day", unique=True),
 )
 
-SCHEMA = Schema("checkins", metadata, Path(__file__).with_name("migrations"))
+SCHEMA = Schema("checkins", metadata, folder_of(__file__))

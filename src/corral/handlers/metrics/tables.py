@@ -1,10 +1,8 @@
 """The tables of the metrics handler."""
 
-from pathlib import Path
-
 from sqlalchemy import JSON, BigInteger, Column, Date, Float, Index, Integer, MetaData, String, Table
 
-from corral.handlers.kit.database import Schema
+from corral.handlers.kit.database import Schema, folder_of
 
 metadata = MetaData()
 
@@ -40,4 +38,4 @@ figures = Table(
     Column("stored_at", BigInteger, nullable=False),  # ms
 )
 
-SCHEMA = Schema("metrics", metadata, Path(__file__).with_name("migrations"))
+SCHEMA = Schema("metrics", metadata, folder_of(__file__))

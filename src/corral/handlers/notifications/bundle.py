@@ -1,7 +1,7 @@
 """The bundle: notifications as an application takes them in."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TypedDict
 
@@ -116,8 +116,13 @@ class _Desk:
             organization=data.organization_id, kind="kudos", title=f"Kudos from {sender.name}"[:200],
             message=data.message, url=data.url or "", data=details, channels=data.channels,
         )  # fmt: skip
-        subject = f"{sender.name} gave you kudos"
-        return await self._teller.tell(ctx, [data.recipient_id], news, lambda person: self._mail(person, subject, news))
+
+        def mail(person: Person) -> Mail:
+            facts: dict[str, object] = {"name": person.name, "senderName": sender.name, "message": data.message}
+            facts |= {"value": data.value} if data.value else {}
+            return self._mail(person, f"{sender.name} gave you kudos", "kudos", facts, "kudosUrl", news)
+
+        return await self._teller.tell(ctx, [data.recipient_id], news, mail)
 
     async def achievement(self, ctx: JobContext, data: Achievement) -> Reached:
         """Keep an achievement and tell whoever reached it, once: another job about the same one tells nobody."""
@@ -127,7 +132,13 @@ class _Desk:
             organization=data.organization_id, kind="achievement", title=data.title, message=data.description,
             url=data.url or "", data={"achievement": data.achievement}, channels=data.channels,
         )  # fmt: skip
-        told = await self._teller.tell(ctx, [data.person_id], news, lambda person: self._mail(person, data.title, news))
+
+        def mail(person: Person) -> Mail:
+            facts: dict[str, object] = {"name": person.name, "achievement": data.title}
+            facts |= {"message": data.description} if data.description else {}
+            return self._mail(person, data.title, "achievement", facts, "achievementUrl", news)
+
+        told = await self._teller.tell(ctx, [data.person_id], news, mail)
         return {"new": True, **told}
 
     async def team_update(self, ctx: JobContext, data: TeamUpdate) -> Told:
@@ -147,9 +158,7 @@ class _Desk:
         )  # fmt: skip
 
         def mail(person: Person) -> Mail:
-            link = self._teller.link(news.url)
-            content = {**facts, "dashboardUrl": link} if link else facts
-            return Mail(to=(person.email,), subject=data.title, template="team-update", data=content)
+            return self._mail(person, data.title, "team-update", facts, "dashboardUrl", news)
 
         return self._known(await self._teller.tell(ctx, data.recipient_ids, news, mail))
 
@@ -159,10 +168,12 @@ class _Desk:
             organization=data.organization_id, kind=data.kind, title=data.title, message=data.message,
             url=data.url or "", urgency=data.urgency, data=data.data, channels=data.channels,
         )  # fmt: skip
-        mail = await self._teller.tell(
-            ctx, data.recipient_ids, news, lambda person: self._mail(person, data.title, news)
-        )
-        return self._known(mail)
+
+        def mail(person: Person) -> Mail:
+            facts = {"name": person.name, "title": data.title, "message": data.message or data.title}
+            return self._mail(person, data.title, "notification", facts, "actionUrl", news)
+
+        return self._known(await self._teller.tell(ctx, data.recipient_ids, news, mail))
 
     async def announce(self, ctx: JobContext, data: Announce) -> Announced:
         """Say something in the chats of an audience, in each once; what failed is tried again, the others are not."""
@@ -186,11 +197,13 @@ class _Desk:
             raise Discard(f"nobody has one of the ids {', '.join(told['unknown'][:10])}")
         return told
 
-    def _mail(self, person: Person, subject: str, news: News) -> Mail:
-        link = self._teller.link(news.url)
-        data: dict[str, object] = {"name": person.name, "title": news.title, "message": news.message or news.title}
-        data |= {"actionUrl": link} if link else {}
-        return Mail(to=(person.email,), subject=subject, template="notification", data=data)
+    def _mail(
+        self, person: Person, subject: str, template: str, facts: Mapping[str, object], link: str, news: News
+    ) -> Mail:
+        """A mail about news, with a link under the name that the template has for it."""
+        url = self._teller.link(news.url)
+        data = {**facts, link: url} if url else facts
+        return Mail(to=(person.email,), subject=subject, template=template, data=data)
 
     def _day(self, ctx: JobContext) -> date:
         return datetime.fromtimestamp(ctx.job.created_at / 1000, self._settings.zone).date()

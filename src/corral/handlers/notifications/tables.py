@@ -1,10 +1,8 @@
 """The tables of the notifications handler."""
 
-from pathlib import Path
-
 from sqlalchemy import JSON, BigInteger, Column, Date, Index, MetaData, String, Table, Text
 
-from corral.handlers.kit.database import Schema
+from corral.handlers.kit.database import Schema, folder_of
 
 metadata = MetaData()
 
@@ -65,4 +63,4 @@ achievements = Table(
     Column("created_at", BigInteger, nullable=False),  # ms
 )
 
-SCHEMA = Schema("notifications", metadata, Path(__file__).with_name("migrations"))
+SCHEMA = Schema("notifications", metadata, folder_of(__file__))

@@ -57,7 +57,9 @@ class Chart(Struct, frozen=True, kw_only=True):
     @property
     def empty(self) -> bool:
         """Whether there is nothing to see."""
-        return not any(value is not None for series in self.series for value in series.values)
+        values = [value for series in self.series for value in series.values if value is not None]
+        # A line along nought says something, bars of no height do not.
+        return not values if self.kind == "line" else not any(values)
 
 
 class Column(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ MINUS = "−"  # as wide as a plus, so that signed numbers stand under each othe
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "KRW": "₩", "JPY": "¥"}
 _WHOLE = {"JPY", "KRW", "VND", "CLP", "ISK"}  # currencies without a smaller coin
 # Control characters, halves of surrogate pairs, and the marks that turn the direction of what follows.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066\u2067\ufffe\uffff]")
 _SPACES = re.compile(r"[ \t\r\n\u2028\u2029]+")
 
 
@@ -26,6 +27,11 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """A text in one line."""
     return _SPACES.sub(" ", clean(text)).strip()
+
+
+def apart(text: str) -> str:
+    """A name to put into a sentence: one from right to left would else take the number after it along."""
+    return text if text.isascii() else f"\u2068{text}\u2069"
 
 
 def right_to_left(text: str) -> bool:
@@ -57,10 +63,22 @@ def show(value: Cell, kind: Kind = "text", unit: str = "") -> str:
     return line(value)
 
 
-def show_cell(value: Cell, column: Column) -> str:
-    """A table's cell in words."""
+def places_of(cells: Iterable[Cell]) -> int:
+    """How many places the numbers of a column have, at most two: as many in each row, so that points stand in line."""
+    places = 0
+    for cell in cells:
+        if isinstance(cell, float) and abs(cell) < 1e15 and cell == cell:
+            places = max(places, 0 if cell == int(cell) else 1 if round(cell, 1) == round(cell, 2) else 2)
+    return places
+
+
+def show_cell(value: Cell, column: Column, places: int | None = None) -> str:
+    """A table's cell in words. `places` are those of the whole column."""
     if isinstance(value, float) and column.kind == "percent":
-        return f"{value:.1f}%".replace("-", MINUS)  # as many places in each row, so that the points stand in line
+        return f"{value:.1f}%".replace("-", MINUS)
+    if places and column.kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+        text = f"{value:,.{places}f}".replace("-", MINUS)
+        return f"{text} {column.unit}" if column.unit else text
     return show(value, column.kind, column.unit)
 
 

@@ -1,10 +1,8 @@
 """The tables of the Slack handler."""
 
-from pathlib import Path
-
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
-from corral.handlers.kit.database import Schema
+from corral.handlers.kit.database import Schema, folder_of
 
 metadata = MetaData()
 
@@ -81,4 +79,4 @@ cursors = Table(
     Column("finished_at", BigInteger),  # ms
 )
 
-SCHEMA = Schema("slack", metadata, Path(__file__).with_name("migrations"))
+SCHEMA = Schema("slack", metadata, folder_of(__file__))

@@ -52,6 +52,11 @@ def read_users(text: str) -> tuple[User, ...]:
     return tuple(User(name, role, read_hash(hashed)) for name, role, hashed in _triples(text, "users"))
 
 
+def secrets_of(text: str, what: str) -> list[tuple[str, str]]:
+    """The names and secrets of `name:role:secret, …`. Raises: ConfigError."""
+    return [(name, secret) for name, _, secret in _triples(text, what)]
+
+
 def _triples(text: str, what: str) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for number, entry in enumerate((part.strip() for part in text.split(",")), 1):

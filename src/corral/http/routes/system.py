@@ -14,15 +14,19 @@ from corral.admin.rights import Permission
 from corral.checks.doctor import examine
 from corral.checks.mend import mend
 from corral.errors import CorralError
+from corral.http.auth.strength import judge_keys
 from corral.http.bodies import refusing
-from corral.http.deps import Rate, allow, problem
+from corral.http.deps import Rate, allow, need, problem
+from corral.http.idempotency import once
 from corral.http.models.base import moment
 from corral.http.models.documented import shown
+from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.models.system import (
     CheckInfo,
     Checks,
     EngineInfo,
     FixBody,
+    IndexBody,
     MendedInfo,
     MendedList,
     QueueSize,
@@ -90,7 +94,9 @@ async def get_doctor(
     """What keeps jobs from running."""
     _whole(call)
     wanted = [one.strip() for one in only.split(",") if one.strip()]
-    found = await examine(call.api.storage, _address(call), app=call.api.app, only=wanted)
+    found = await examine(
+        call.api.storage, _address(call), app=call.api.app, only=wanted, more=judge_keys(call.api.settings)
+    )
     items = [
         CheckInfo(
             code=one.code, check=one.name, verdict=str(one.verdict), message=one.message, fix=one.fix or None,

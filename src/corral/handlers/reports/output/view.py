@@ -9,6 +9,7 @@ from corral.handlers.reports.words import (
     change_of,
     clean,
     line,
+    places_of,
     right_to_left,
     show,
     show_cell,
@@ -128,21 +129,28 @@ def figure_view(figure: Figure) -> FigureView:
 def table_view(table: Table, max_rows: int | None = None) -> TableView:
     """Put a table into words."""
     shown = table.rows if max_rows is None else table.rows[:max_rows]
+    places = [
+        places_of(row[number] for row in shown) if column.kind == "number" else None
+        for number, column in enumerate(table.columns)
+    ]
     return TableView(
         title=line(table.title),
         columns=[
             ColumnView(line(column.title), column.kind, column.kind in NUMERIC, column.wide) for column in table.columns
         ],
-        rows=[[cell_view(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in shown],
+        rows=[
+            [cell_view(cell, column, dots) for cell, column, dots in zip(row, table.columns, places, strict=True)]
+            for row in shown
+        ],
         note=line(table.note),
         empty=line(table.empty),
         left_out=len(table.rows) - len(shown),
     )
 
 
-def cell_view(cell: Cell, column: Column) -> CellView:
+def cell_view(cell: Cell, column: Column, places: int | None = None) -> CellView:
     """Put a cell into words."""
-    text = show_cell(cell, column)
+    text = show_cell(cell, column, places)
     tone = TONE.get(text.lower(), "calm") if column.kind in ("status", "severity") and text != NOTHING else ""
     share = None
     if column.kind == "percent" and isinstance(cell, int | float) and not isinstance(cell, bool) and 0 <= cell <= 100:

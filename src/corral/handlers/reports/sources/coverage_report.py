@@ -140,12 +140,12 @@ def _files(now: Coverage, before: Coverage | None) -> Table:
     for one in sorted(now.files, key=lambda one: (one.covered - one.lines, one.path)):
         old = then.get(one.path)
         moved = None if old is None or one.percent is None else one.percent - old
-        change = "" if moved is None or abs(moved) < 0.05 else f"{signed(moved, 1)} points"
+        change = None if moved is None or abs(moved) < 0.05 else round(moved, 1)
         rows.append((one.path, one.percent, change, one.lines - one.covered, one.lines, ranges(one.missing)))
     columns = (
         Column("File", "code", wide=True),
         Column("Coverage", "percent"),
-        Column("Change"),
+        Column("Points", "number"),
         Column("Not run", "number"),
         Column("Lines", "number"),
         Column("Lines not run", "code"),

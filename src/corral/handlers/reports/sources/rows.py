@@ -12,7 +12,7 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import Buckets, buckets
-from corral.handlers.reports.words import plural, symbol_of
+from corral.handlers.reports.words import apart, plural, symbol_of
 
 _TOP = 8
 
@@ -176,7 +176,8 @@ def _most_moved(measures: Sequence[Measure], before: Mapping[str, float | None])
     share, name = max(moved, key=lambda item: abs(item[0]))
     if abs(share) < 1:
         return f"{plural(len(measures), 'measure')}, all of them much as in the period before."
-    return f"What moved most is {name}: {abs(share):,.0f}% {'more' if share > 0 else 'less'} than in the period before."
+    way = "more" if share > 0 else "less"
+    return f"What moved most is {apart(name)}: {abs(share):,.0f}% {way} than in the period before."
 
 
 def _kind_of(unit: str) -> Kind:

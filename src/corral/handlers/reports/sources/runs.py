@@ -13,7 +13,7 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import buckets
-from corral.handlers.reports.words import plural, show_number
+from corral.handlers.reports.words import apart, plural, show_number
 
 
 class PipelineRun(Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def _summary(runs: Sequence[PipelineRun]) -> tuple[str, ...]:
     steps = Counter(one.failed_step for one in runs if one.failed_step).most_common(1)
     if steps:
         step, count = steps[0]
-        text += f" Most often it was the step {step} that failed: {plural(count, 'time')}."
+        text += f" Most often it was the step {apart(step)} that failed: {plural(count, 'time')}."
     return (text,)
 
 

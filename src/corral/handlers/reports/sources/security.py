@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from corral.handlers.reports.document import Cell, Chart, Column, Document, Figure, Series, Table
 from corral.handlers.reports.payload import ReportPayload
@@ -57,13 +57,10 @@ class SecuritySource:
                 summary=("No scan was made up to the end of this period.",),
                 tables=(Table(title="Findings", columns=_COLUMNS, rows=()),),
             )
-        now, before, compared = _pairs(scans, request.period.begin_ms)
-        known, present = {one.key for one in before}, {one.key for one in now}
-        new = {one.key for one in now if one.key not in known} if compared else set()
-        gone = [one for one in before if one.key not in present]
-        tables = [_findings(now, new)]
-        if compared:
-            tables.append(_gone(gone))
+        pair = _pairs(scans, request.period.begin_ms)
+        tables = [_findings(pair.now, pair.new)]
+        if pair.compared:
+            tables.append(_gone(pair.gone))
         sources = ", ".join(sorted({f"{file.name} ({scan.tool})" for file, scan in _newest(scans)}))
         suppressed = sum(scan.suppressed for _, scan in _newest(scans))
         hidden = (
@@ -73,9 +70,9 @@ class SecuritySource:
             title=base.title,
             subject=base.subject,
             period=base.period,
-            summary=_summary(now, len(new), len(gone), compared=compared),
-            figures=_figures(now, before if compared else None, len(new), len(gone)),
-            charts=_charts(request, scans, now),
+            summary=_summary(pair),
+            figures=_figures(pair),
+            charts=_charts(request, scans, pair.now),
             tables=tuple(tables),
             notes=(f"From {sources}.", *hidden, *notes),
         )
@@ -88,22 +85,36 @@ def _newest(scans: Measured) -> list[tuple[InputFile, Scan]]:
     return list({scan.tool: (file, scan) for file, scan in scans}.values())  # oldest first: the last one stays
 
 
-def _pairs(scans: Measured, begin: int) -> tuple[list[Finding], list[Finding], bool]:
-    """What the newest scans of all tools found, what those compared with did, and whether there are any."""
+class _Pair(NamedTuple):
+    """What the newest scans of all tools found, and what those did that they are compared with."""
+
+    now: list[Finding]
+    before: list[Finding]
+    new: set[tuple[str, str, str]]
+    gone: list[Finding]
+    compared: bool
+
+
+def _pairs(scans: Measured, begin: int) -> _Pair:
     newest = {scan.tool: (file, scan) for file, scan in _newest(scans)}
     then: dict[str, Scan] = {}
     for file, scan in scans:
         if file is not newest[scan.tool][0] and (file.at < begin or scan.tool not in then):
             then[scan.tool] = scan
     now = _sorted(one for _, scan in newest.values() for one in scan.findings)
-    return now, _sorted(one for scan in then.values() for one in scan.findings), bool(then)
+    before = _sorted(one for scan in then.values() for one in scan.findings)
+    present, known = {one.key for one in now}, {one.key for one in before}
+    # Of a tool's first scan everything would be new, and that would say nothing.
+    seen_twice = {one.key for tool in then for one in newest[tool][1].findings}
+    return _Pair(now, before, seen_twice - known, [one for one in before if one.key not in present], bool(then))
 
 
 def _sorted(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.rule, one.where))
 
 
-def _summary(now: Sequence[Finding], new: int, gone: int, *, compared: bool) -> tuple[str, ...]:
+def _summary(pair: _Pair) -> tuple[str, ...]:
+    now, new, gone = pair.now, len(pair.new), len(pair.gone)
     urgent = sum(one.severity in ("critical", "high") for one in now)
     if not now:
         text = "Nothing was found."
@@ -113,7 +124,7 @@ def _summary(now: Sequence[Finding], new: int, gone: int, *, compared: bool) -> 
         text = f"{plural(len(now), 'finding')}, none of them critical or high."
     change = (
         f" {plural(new, 'is', 'are')} new and {plural(gone, 'is', 'are')} gone since the scan before."
-        if compared
+        if pair.compared
         else ""
     )
     fixable = sum(bool(one.fix) for one in now)
@@ -121,19 +132,19 @@ def _summary(now: Sequence[Finding], new: int, gone: int, *, compared: bool) -> 
     return (text + change, more)
 
 
-def _figures(now: Sequence[Finding], before: Sequence[Finding] | None, new: int, gone: int) -> tuple[Figure, ...]:
-    count, then = Counter(one.severity for one in now), Counter(one.severity for one in before or ())
+def _figures(pair: _Pair) -> tuple[Figure, ...]:
+    count, then = Counter(one.severity for one in pair.now), Counter(one.severity for one in pair.before)
     figures = [
         Figure(
             label=severity.capitalize(),
             value=count[severity],
             better="down",
-            before=None if before is None else then[severity],
+            before=then[severity] if pair.compared else None,
         )
         for severity in SEVERITIES[:4]
     ]
-    if before is not None:
-        figures += [Figure(label="New", value=new), Figure(label="Gone", value=gone)]
+    if pair.compared:
+        figures += [Figure(label="New", value=len(pair.new)), Figure(label="Gone", value=len(pair.gone))]
     return tuple(figures)
 
 
@@ -156,7 +167,7 @@ def _charts(request: Request[ReportPayload], scans: Measured, now: Sequence[Find
             series.append(Series(name=severity.capitalize(), values=tuple(totals), tone=tone))
         charts.append(Chart(title="Findings over time", labels=stretches.labels, series=tuple(series), kind="stacked"))
     places = Counter(one.package or one.where.rpartition(":")[0] or one.where for one in now)
-    if len(places) > 1:
+    if len(places) > 1 and max(places.values()) > 1:
         top = places.most_common(_TOP)
         values = tuple(float(count) for _, count in top)
         labels = tuple(place or "–" for place, _ in top)

@@ -11,7 +11,7 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import Buckets, buckets
-from corral.handlers.reports.words import plural, show_number, signed
+from corral.handlers.reports.words import apart, plural, show_number, signed
 from corral.signals import Discard
 
 _TITLES = {"weekly": "Weekly team report", "monthly": "Monthly team report", "quarterly": "Quarterly team report"}
@@ -127,7 +127,7 @@ def _summary(now: TeamFacts, before: TeamFacts | None) -> tuple[str, ...]:
     said = [part for part in (_mood_in_words(now, before), _goals_in_words(now)) if part]
     stars = most_appreciated(now.members)
     if stars:
-        names = ", ".join(f"{one.name} ({one.kudos_received})" for one in stars[:3])
+        names = ", ".join(f"{apart(one.name)} ({one.kudos_received})" for one in stars[:3])
         said.append(f"Most appreciated: {names}.")
     return (first, " ".join(said), *now.highlights)
 
