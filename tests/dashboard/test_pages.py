@@ -3,9 +3,13 @@
 import json
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from corral import Corral
+from corral.dashboard.app import create_dashboard
+from corral.monitor.thresholds import Thresholds
+from tests.web.conftest import TOKENS, make_settings
 
 from .place import EVIL
 from .surfing import Page, Surfer
@@ -13,7 +17,8 @@ from .surfing import Page, Surfer
 PAGES = (
     "/", "/queues", "/queues/mail", "/queues/mail?state=failed", "/queues/mail?tab=metrics",
     "/queues/report?tab=schedules", "/queues/mail?tab=workers", "/queues/mail?tab=settings", "/queues/mail/new",
-    "/queues/mail/ask/pause", "/queues/mail/ask/drain", "/queues/mail/ask/clean", "/queues/mail/ask/obliterate", "/jobs",
+    "/queues/mail/ask/pause", "/queues/mail/ask/drain", "/queues/mail/ask/clean", "/queues/mail/ask/obliterate",
+    "/jobs",
     "/jobs?q=state:failed", "/failures", "/schedules", "/schedules/report/weekly-report",
     "/schedules/report/weekly-report/edit", "/schedules/report/weekly-report/ask/delete", "/flows", "/workers",
     "/insights", "/insights?range=7d&queue=mail", "/operations", "/audit", "/system",
@@ -39,11 +44,17 @@ async def test_each_tab_of_each_job_is_there(admin: Surfer, ids: dict[str, str],
     assert EVIL not in page.answer.text
 
 
-async def test_the_first_page_says_what_is_wrong_and_where(admin: Surfer, ids: dict[str, str]) -> None:
-    page = await admin.get("/")
-    assert "Needs attention" in page.words
-    assert "no worker takes them" in page.words
+async def test_the_first_page_says_what_is_wrong_and_where(shop: Corral, ids: dict[str, str]) -> None:
+    site = create_dashboard(shop, settings=make_settings(), thresholds=Thresholds(failed=0))
+    await site.state.corral.open()
+    transport = httpx.ASGITransport(app=site)
+    headers = {"Authorization": f"Bearer {TOKENS['admin']}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers=headers) as client:
+        page = await Surfer(client).get("/")
     assert {"mail", "report"} <= {text for _, text in page.links}
+    assert "Needs attention" in page.words
+    assert "Open failures" in {text for _, text in page.links}
+    await site.state.corral.close()
 
 
 async def test_a_job_is_retried_by_its_button(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
@@ -218,7 +229,7 @@ async def test_what_is_sensitive_is_not_on_any_page_for_a_viewer(viewer: Surfer,
         assert "hunter2" not in (await viewer.get(path)).answer.text
 
 
-@pytest.mark.parametrize("name", ["a/b", "repeat:x:1", "..", "ä ö#?&%", "x" * 120])
+@pytest.mark.parametrize("name", ["a/b", "..", "äö#%&", "<b>", "x" * 120])
 async def test_jobs_with_odd_ids_have_their_pages(admin: Surfer, shop: Corral, name: str) -> None:
     queue = await shop.open_queue("mail")
     await queue.add("welcome", {"to": "x"}, id=name)
@@ -237,11 +248,11 @@ async def test_nobody_in_particular_is_sent_to_the_login(visitor: Callable[[str]
     assert ("next", "/queues/mail?state=failed") in page.forms[0].fields
 
 
-async def test_a_form_from_another_site_does_nothing(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
+async def test_a_form_from_another_site_does_nothing(admin: Surfer, viewer: Surfer, ids: dict[str, str]) -> None:
     admin._client.headers.pop("Authorization")
     answer = await admin._client.post("/do/queues/mail/pause", data={}, headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code in (303, 401, 403)
-    assert not (await (await shop.open_queue("mail")).is_paused())
+    assert "paused" not in (await viewer.get("/queues/mail")).headings[0]
 
 
 async def test_after_an_action_nobody_is_led_to_another_site(admin: Surfer, ids: dict[str, str]) -> None:
@@ -253,8 +264,6 @@ async def test_after_an_action_nobody_is_led_to_another_site(admin: Surfer, ids:
 
 
 def test_the_page_of_this_module_is_read_rightly() -> None:
-    import httpx
-
-    html = '<form action="/x" method="post"><select name="s"><option>a<option selected>b</select><button>Go</button></form>'
+    html = '<form action="/x" method="post"><input name="a" value="1"><button>Go</button></form>'
     page = Page(httpx.Response(200, text=html, request=httpx.Request("GET", "http://x")))
     assert page.forms[0].buttons == [("", "", "Go")]

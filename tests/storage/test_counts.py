@@ -24,6 +24,7 @@ async def test_every_state_is_counted(storage: Storage) -> None:
         failed=1,
         completed_total=2,
         failed_total=1,
+        added_total=8,
         oldest_waiting_at=T0,
     )
 

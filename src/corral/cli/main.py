@@ -11,7 +11,7 @@ COMMANDS = {
     "worker": ("corral.cli.worker:worker", "Run an application's jobs until stopped."),
     "dev": (
         "corral.cli.dev:dev",
-        "A worker with the HTTP API for development: reloads, keeps its jobs in .corral/dev.db.",
+        "For development: a worker that reloads, with the HTTP API beside.",
     ),
     "api": ("corral.cli.api:api", "Serve the HTTP API."),
     "add": ("corral.cli.add:add", "Add a job, or one per line of a file."),

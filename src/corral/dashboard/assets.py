@@ -1,6 +1,7 @@
 """Style sheets, scripts and pictures, from the package itself."""
 
 from functools import cache
+from hashlib import sha256
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,5 +23,8 @@ async def asset(request: Request) -> Response:
     found = _files().get(request.path_params["name"])
     if found is None:
         return Response("There is no such file.\n", status_code=404, media_type="text/plain")
-    lasting = _FOR_EVER if "v" in request.query_params else "no-cache"
-    return Response(found[0], media_type=found[1], headers={"Cache-Control": lasting})
+    lasting = _FOR_EVER if "v" in request.query_params else "no-cache"  # what a script imports has no version
+    headers = {"Cache-Control": lasting, "ETag": f'"{sha256(found[0]).hexdigest()[:20]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(found[0], media_type=found[1], headers=headers)

@@ -19,6 +19,7 @@ from corral.alerts.settings import AlertSettings
 from corral.alerts.watch import alerting
 from corral.app.app import Corral
 from corral.errors import StorageError, StorageUnavailableError
+from corral.gauges import EVERY, Gauges
 from corral.http.auth.login import Login
 from corral.http.auth.recognise import Recogniser
 from corral.http.limits import Limiter, Pace, Rate, pace
@@ -31,6 +32,7 @@ from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.observe.health import ApiHealth
 from corral.storage.connect import check_url, connect, safe_url
 from corral.storage.port import Storage
+from corral.worker.upkeep import every
 
 logger = logging.getLogger("corral.api")
 
@@ -42,6 +44,8 @@ Source: TypeAlias = "Corral | str | Storage"
 
 #: A store that could not be opened is left alone for this long: whoever asks meanwhile is told at once.
 AGAIN_S = 1.0
+#: Queues whose gauges are recorded.
+GAUGED = 1_000
 #: A request that has taken so long has the store looked after.
 SLOW_S = 2.0
 
@@ -198,12 +202,14 @@ class Api:
                     raise StorageUnavailableError("the store could not be opened in time") from None
                 raise
             monitor = Monitor(storage, thresholds=self._thresholds(), sensitive=self.sensitive)
-            admin = Admin(storage, monitor, app=self.app)
+            metrics, counted = _metrics(monitor, storage, self.app)
+            admin = Admin(counted, monitor, app=self.app)
             hub = Hub(monitor, admin.by(Actor(sub="corral")).operations)
             await stack.enter_async_context(admin.runner.run())
             await stack.enter_async_context(alerting(monitor, admin, self.app, self.alerts))
+            await stack.enter_async_context(_gauging(storage))
             self._failed = None
-            self._live = _Open(storage, monitor, admin, hub, _metrics(monitor), stack.pop_all())
+            self._live = _Open(storage, monitor, admin, hub, metrics, stack.pop_all())
 
     def _thresholds(self) -> Thresholds:
         return self.alerts.thresholds if self.alerts is not None and self.thresholds is DEFAULTS else self.thresholds
@@ -268,9 +274,30 @@ class Api:
             await self.health.__aexit__(None, None, None)
 
 
-def _metrics(monitor: Monitor) -> Metrics | None:
+@asynccontextmanager
+async def _gauging(storage: Storage) -> AsyncIterator[None]:
+    """See to it that what waits is recorded, also of queues that no worker of corral serves."""
+
+    async def queues() -> list[str]:
+        return [one.name for one in (await storage.queues())[:GAUGED]]
+
+    looking = asyncio.create_task(every(EVERY, Gauges(storage, queues), "gauges"), name="corral gauges")
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+def _metrics(monitor: Monitor, storage: Storage, app: Corral | None) -> tuple[Metrics | None, Storage]:
+    """What is counted, and the store through which jobs are added: where they are counted, unless others do."""
     if find_spec("prometheus_client") is None:  # an extra
-        return None
+        return None, storage
+    from corral.observe.adds import AddMetrics, CountingStorage, counted_in
     from corral.observe.prometheus import ApiMetrics
 
-    return ApiMetrics(monitor)
+    if counted_in(storage):  # the application counts what it adds; what comes by HTTP passes through the same store
+        return ApiMetrics(monitor), storage
+    names = [name for queue in app.queues.values() for name in queue.definitions] if app is not None else None
+    adds = AddMetrics(names)
+    return ApiMetrics(monitor, adds=adds), CountingStorage(storage, adds)

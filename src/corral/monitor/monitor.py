@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from corral.errors import ConfigError
+from corral.gauges import DAY, HOUR, HOURS, KEPT, MINUTE
 from corral.job import Job, JobState
 from corral.monitor.base import seen
 from corral.monitor.failures import FailureVerbs
 from corral.monitor.figures import FigureVerbs
 from corral.monitor.history import MOST, marks_of, points, points_of
 from corral.monitor.jobs import JobVerbs
-from corral.monitor.objects import Mark, Series, Workers
+from corral.monitor.levels import gauges_of, levels
+from corral.monitor.objects import Levels, Mark, Series, Workers
 from corral.monitor.plans import PlanVerbs
 from corral.monitor.queues import QueueVerbs
 from corral.monitor.texts import TextVerbs
@@ -27,6 +29,8 @@ ACTIVE, ALL_ACTIVE = 200, 1_000
 #: Queues whose figures are added up for one chart of everything, and jobs of which a queue of Node's gets one.
 CHARTED, SAMPLED = 200, 1_000
 TOGETHER = 20
+#: Records with gauges that are read for one chart of everything: the busiest queues of a long time, all of a short one.
+RECORDS = 2_000
 #: Marks on one chart.
 MARKS = 200
 #: For how long a chart of everything asks (seconds).
@@ -93,6 +97,41 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
         return Series(
             queue=queue or "", tier=str(wanted), step_ms=step, since=begin, until=end, points=made, source=source,
             names=tuple(sorted({one.name for one in samples})), complete=complete, marks=await self._marks(begin, end),
+        )  # fmt: skip
+
+    async def levels(
+        self, queue: str | None = None, *, since: Millis | None = None, until: Millis | None = None,
+        visible: Sequence[str] = ("*",), step_ms: Millis = 60_000,
+    ) -> Levels:  # fmt: skip
+        """How one queue, or all together, stood over time: what waited, for how long, what ran, what came.
+
+        Minutes are kept for two days; stretches of an hour and more go back 62 days. At most 2,880 points. Workers and
+        API processes record it, twice a minute at most.
+
+        Args:
+            visible: patterns of the queues that the reader may see.
+            step_ms: the length of a stretch, a multiple of a minute.
+
+        Raises:
+            ConfigError: a step that is no multiple of a minute.
+        """
+        if step_ms < MINUTE or step_ms % MINUTE:
+            raise ConfigError(f"step_ms must be a multiple of {MINUTE}, not {step_ms}", key="step_ms")
+        end = self.at() + 1 if until is None else until
+        begin = max(end - 60 * step_ms if since is None else since, end - MOST * step_ms, end - KEPT[HOURS])
+        begin -= begin % step_ms
+        names, complete = [queue] if queue is not None else [], True
+        if queue is None:
+            _, overview = await self.snapshot()
+            rows = [row for row in overview.queues if seen(row.name, visible)]
+            rows.sort(key=lambda row: (-row.completed_total - row.failed_total, row.name))
+            span = DAY if step_ms >= HOUR else HOUR
+            most = min(CHARTED, max(1, RECORDS * span // (end - begin + span)))
+            names, complete = [row.name for row in rows[:most]], len(rows) <= most
+        found = await gauges_of(self.storage, names, begin, end, step_ms=step_ms, now=self.store_now())
+        return Levels(
+            queue=queue or "", step_ms=step_ms, since=begin, until=end, points=levels(found, begin, step_ms),
+            complete=complete,
         )  # fmt: skip
 
     async def _samples(

@@ -382,6 +382,28 @@ class Workers(Struct, frozen=True, kw_only=True):
     complete: bool  #: whether every running job was looked at
 
 
+class Level(Struct, frozen=True, kw_only=True):
+    """How queues stood in one stretch of time."""
+
+    at: Millis
+    waiting: int  #: the most
+    oldest_ms: Millis  #: the longest that the oldest waiting job had waited
+    busy: float  #: jobs that ran, on average
+    added: int | None  #: jobs that came; None: nobody had looked for too long before
+    looks: int  #: how often somebody looked
+
+
+class Levels(Struct, frozen=True, kw_only=True):
+    """A chart of how queues stood. Stretches in which nobody looked are left out."""
+
+    queue: str  #: "": all that the reader sees
+    step_ms: Millis
+    since: Millis
+    until: Millis
+    points: tuple[Level, ...]
+    complete: bool  #: whether every queue was asked for
+
+
 class Point(Struct, frozen=True, kw_only=True):
     """One stretch of a chart."""
 

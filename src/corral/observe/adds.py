@@ -67,6 +67,15 @@ class CountingStorage(Passing):
         return added
 
 
+def counted_in(storage: Storage) -> bool:
+    """Whether what is added to this store is counted already."""
+    while isinstance(storage, Passing):
+        if isinstance(storage, CountingStorage):
+            return True
+        storage = storage.inner
+    return False
+
+
 def count_adds(app: Corral) -> AddMetrics:
     """Count what this application adds; call it before the store is opened. Register the answer where you scrape."""
     metrics = AddMetrics([name for queue in app.queues.values() for name in queue.definitions] or None)

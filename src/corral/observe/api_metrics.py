@@ -179,8 +179,11 @@ def _queues(overview: Overview, rows: Sequence[QueueRow]) -> Iterator[Metric]:
         {(row.name,): row.concurrency for row in rows if row.concurrency is not None},
     )  # fmt: skip
     yield gauge(
-        "corral_queue_rate_limited_seconds", "For how long nothing starts, because the queue is held.", queue,
-        {(row.name,): max(0, (row.held_until or 0) - overview.at) / 1000 for row in rows},
+        "corral_queue_rate_limited_seconds",
+        "For how long nothing starts, because the queue is held or its rate limit is used up.", queue,
+        {
+            (row.name,): max(0, max(row.held_until or 0, row.limited_until or 0) - overview.at) / 1000 for row in rows
+        },
     )  # fmt: skip
     yield counter(
         "corral_queue_completed", "Jobs that completed, ever, whoever ran them.", queue,

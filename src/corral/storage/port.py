@@ -183,6 +183,7 @@ class QueueCounts(Struct, frozen=True, kw_only=True):
     paused: int = 0
     completed_total: int = 0  #: ever, also of removed jobs
     failed_total: int = 0  #: ever
+    added_total: int = 0  #: ever, also of removed jobs; on Redis with those that were kept out, as Node counts them
     oldest_waiting_at: Millis | None = None
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from corral._version import __version__
 from corral.errors import ConfigError, CorralError
+from corral.gauges import EVERY, Gauges
 from corral.intake import OPEN, Intake
 from corral.job import Job
 from corral.options import QueueSettings
@@ -310,6 +311,7 @@ class BaseWorker(Controls):
             # Lease + 5 s bounds recovery; looking every third of a lease keeps well inside it.
             self._spawn(every(options.recovery_interval or min(4.0, options.lease / 3), recovery, "recovery"))
         self._spawn(every(FLUSH_SECONDS, self.recorder.flush, "figures"))
+        self._spawn(every(EVERY, Gauges(self.storage, queues), "gauges"))
         for lane in self.lanes:
             if lane.breaker is not None:
                 fuse = self.reporter.fuses[lane.queue] = Fuse(self.storage, lane.queue, lane.breaker, self._hooks)

@@ -261,11 +261,16 @@ async def test_a_difference_whose_base_is_gone_is_found(store: Path, shelf: Shel
 
 def manifest(at: datetime, *, base: str | None = None) -> Manifest:
     id = f"app-{at:%Y%m%dT%H%M%SZ}-00000000"
-    packed = Packed(0, "", 0, "")
     return Manifest(
-        id=id, source="app", type="full" if base is None else "incremental", file=id, at=round(at.timestamp() * 1000), packed=packed, compressed=True,
+        id=id,
+        source="app",
+        type="full" if base is None else "incremental",
+        file=id,
+        at=round(at.timestamp() * 1000),
+        packed=Packed(0, "", 0, ""),
+        compressed=True,
         base=base,
-    )  # fmt: skip
+    )
 
 
 def days_kept(there: list[Manifest], keep: Keep, now: datetime) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -76,7 +76,7 @@ class Analyst:
         return result
 
     async def put(
-        self, values: Mapping[object, float], metric: str = "revenue", currency: str = "EUR", shop: str = "shop",
+        self, values: Mapping[date, float], metric: str = "revenue", currency: str = "EUR", shop: str = "shop",
         organization: str = "acme",
     ) -> None:  # fmt: skip
         rows = [

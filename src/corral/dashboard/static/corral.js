@@ -1,4 +1,5 @@
 // What the pages gain from a script; none of them needs one.
+import { copy } from "./copy.js";
 import { live } from "./live.js";
 import { dialogs } from "./dialogs.js";
 import { compare, fresh } from "./fresh.js";
@@ -21,15 +22,6 @@ for (const select of document.querySelectorAll("select[data-submit]")) {
 for (const shown of document.querySelectorAll("[data-copy]")) {
   shown.title = "Click to copy";
   shown.addEventListener("click", () => copy(shown.dataset.copy));
-}
-
-export function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const field = Object.assign(document.createElement("textarea"), { value: text }); // a page over plain http has no clipboard
-  document.body.append(field);
-  field.select();
-  document.execCommand("copy");
-  field.remove();
 }
 
 // A word about what was done stays in the address only until it has been read.

@@ -1,5 +1,5 @@
 // Keys: / searches, g and a letter goes somewhere, j and k move along a list.
-import { copy } from "./corral.js";
+import { copy } from "./copy.js";
 
 const PLACES = { o: "/", q: "/queues", j: "/jobs", f: "/failures", s: "/schedules", l: "/flows", w: "/workers", i: "/insights" };
 const HELP = [

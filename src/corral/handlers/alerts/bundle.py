@@ -14,7 +14,7 @@ from corral.handlers.alerts.settings import AlertSettings
 from corral.handlers.alerts.store import Alert, Alerts, digest
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.mail import SendMail
-from corral.handlers.kit.web import AuthError, BlockedAddressError, BusyError, RefusedError, Web, WebError
+from corral.handlers.kit.web import AuthError, BlockedAddressError, BusyError, RefusedError, Web
 from corral.job import Job
 from corral.options import Exponential
 from corral.payload import from_json
@@ -133,7 +133,8 @@ class _Desk:
 
     async def _tell(self, ctx: JobContext, alert: Alert, routes: Sequence[Route], turn: int) -> list[str]:
         """Go each route once; one that fails does not keep the others waiting."""
-        told, trouble = [], []
+        told: list[str] = []
+        trouble: list[CorralError | OSError] = []
         for route in routes:
             id = f"alert-{alert.id}-{turn}-{digest(route.name)[:8]}"
             try:
@@ -145,9 +146,9 @@ class _Desk:
             except (CorralError, OSError) as error:
                 await self._store.delivered(alert.id, turn, route.name, str(error))
                 trouble.append(error)
-        for error in trouble:
-            if isinstance(error, BusyError) and error.after is not None:
-                raise Retry(str(error), after=error.after)
+        for one in trouble:
+            if isinstance(one, BusyError) and one.after is not None:
+                raise Retry(str(one), after=one.after)
         if trouble:
             raise trouble[0]
         return told
@@ -181,7 +182,7 @@ def alert_on_failure(
         alert = RaiseAlert(
             organization_id=organization, alert_type="JOB_FAILED", severity=level, key=f"{job.queue}/{job.name}",
             message=f"Job {job.name} of queue {job.queue} failed: {reason}"[:2_000],
-            metadata={"queue": job.queue, "name": job.name, "jobId": job.id, "attempts": job.attempts_made},
+            metadata={"queue": job.queue, "name": job.name, "jobId": job.id},
         )  # fmt: skip
         id = f"failed-{digest(job.queue, job.id, str(job.created_at), str(job.attempts_started))}"
         await app.queues[queue].definition("alert").add(alert, id=id)

@@ -84,11 +84,12 @@ class Alerts:
             await self.database.upsert(connection, alerts, [row], key=["open_key"], keep=list(row))
             found = sa.select(alerts).where(alerts.c.open_key == open_key).with_for_update()
             known = (await connection.execute(found)).one()
+            said = known._mapping["count"]  # as an attribute it is the tuple's method
             tell, severity = _verdict(known, data.severity, now, quiet_ms)
             turn = known.turn + 1 if tell else known.turn
             worse = data.severity.rank > Severity(known.severity).rank
             change = sa.update(alerts).where(alerts.c.id == known.id).values(
-                count=known.count + 1, last_at=now, severity=severity.value, message=data.message,
+                count=said + 1, last_at=now, severity=severity.value, message=data.message,
                 metadata=dict(data.metadata), turn=turn, told_at=now if tell else known.told_at,
                 state="open" if worse else known.state,
             )  # fmt: skip
@@ -174,7 +175,7 @@ def _verdict(
     """Whether to tell it, and how bad it is now: as bad as it ever was, as long as it is open."""
     before = Severity(known.severity)
     worst = severity if severity.rank > before.rank else before
-    new = known.count == 0
+    new = known._mapping["count"] == 0
     again = known.state == "open" and now - known.told_at >= quiet_ms
     return new or worst is not before or again, worst
 

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from corral.handlers.insights import words
-from corral.handlers.insights.numbers import WEEK, ewma, robust_z, same_weekday, shift, trend
+from corral.handlers.insights.numbers import WEEK, ewma, robust_z, same_weekday, shift, trend, without_weekdays
 from corral.handlers.insights.series import Series, days_between
 
 Kind = Literal["comparison", "trend", "shift", "anomaly", "record", "stale"]
@@ -16,8 +16,8 @@ Severity = Literal["info", "notice", "warning", "critical"]
 #: Weeks of the same weekday that are needed to know what is usual.
 _WEEKS = 3
 _SURE = 0.05
-#: Of `shift`: chance does it once in a hundred times.
-_CLEAR = 1.63
+#: Of `shift`: in a month chance alone does it once in seventy times.
+_CLEAR = 1.9
 _GONE = 2  #: days without figures until somebody should look
 
 
@@ -51,6 +51,11 @@ class Prepared(Struct, frozen=True, kw_only=True):
     days: list[date]
     values: list[float]
     start: int
+
+    @property
+    def flat(self) -> list[float]:
+        """The days of the period without the rhythm of the week, which all days together show best."""
+        return without_weekdays(self.values)[self.start :]
 
     @property
     def current(self) -> list[float]:
@@ -139,7 +144,7 @@ def _comparison(ready: Prepared, rules: Rules) -> list[Finding]:
 
 
 def _trend(ready: Prepared, rules: Rules) -> list[Finding]:
-    values, series = ready.current, ready.series
+    values, series = ready.flat, ready.series
     level = median(values)
     if len(values) < WEEK or level <= 0:
         return []
@@ -165,7 +170,7 @@ def _trend(ready: Prepared, rules: Rules) -> list[Finding]:
 
 
 def _shift(ready: Prepared, rules: Rules) -> list[Finding]:
-    values, series = ready.current, ready.series
+    values, series = ready.flat, ready.series
     if len(values) < 2 * WEEK:
         return []
     found = shift(values)

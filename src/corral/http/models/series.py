@@ -9,7 +9,10 @@ from corral.http.models.queues import Percentiles
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a chart. A point is `[epoch milliseconds, value, number of attempts]`."""
+    """One line of a chart. A point is `[epoch milliseconds, value, number of attempts]`.
+
+    Of `added`, `waiting`, `oldest_waiting` and `busy` the last number says how often somebody looked.
+    """
 
     __pydantic_config__ = config()
     labels: Mapping[str, str]

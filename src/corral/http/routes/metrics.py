@@ -16,7 +16,7 @@ from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists
 from corral.http.spans import instant_of, span_of
-from corral.monitor.objects import Point, Series
+from corral.monitor.objects import Level, Point, Series
 from corral.storage.insight import Tier
 
 router = Router(tags=["Metrics"])
@@ -29,9 +29,14 @@ STEPS = {
     "1d": (Tier.DAY, 86_400_000),
 }
 AGGREGATES = ("p50", "p95", "p99", "mean")
-Metric = Literal["throughput", "completed", "failed", "retried", "failure_ratio", "run_ms", "wait_ms"]
+Metric = Literal[
+    "throughput", "completed", "failed", "retried", "failure_ratio", "run_ms", "wait_ms", "added", "waiting",
+    "oldest_waiting", "busy",
+]  # fmt: skip
+#: Of queues, not of attempts: they have no name and no percentiles.
+LEVELS = ("added", "waiting", "oldest_waiting", "busy")
 Step = Literal["1m", "10m", "1h", "1d"]
-UNITS = {"run_ms": "ms", "wait_ms": "ms", "failure_ratio": "share"}
+UNITS = {"run_ms": "ms", "wait_ms": "ms", "failure_ratio": "share", "oldest_waiting": "s"}
 Moment = Annotated[str | None, Query(max_length=40, description="A time, or an age such as `2h`.")]
 Aggregates = Annotated[str, Query(max_length=60, description="Of durations: `p50,p95,p99,mean`.")]
 
@@ -82,6 +87,10 @@ async def _chart(
     if begin is not None and begin >= (now + 1 if end is None else end):
         problem("invalid-parameter", "from must lie before to.", parameter="from")
     tier, length = STEPS[step]
+    if metric in LEVELS:
+        if name is not None:
+            problem("invalid-parameter", f"{metric} is of a queue, not of a job name.", parameter="name")
+        return await _levels(call, metric, queue, begin, end, step, length)
     found = await monitor.series(
         queue, tier, since=begin, until=end, name=name, visible=call.globs, step_ms=length
     )  # fmt: skip
@@ -94,6 +103,29 @@ async def _chart(
             names=found.names,
         )
     )  # fmt: skip
+
+
+async def _levels(
+    call: Caller, metric: str, queue: str | None, begin: int | None, end: int | None, step: str, length: int
+) -> Response:
+    monitor = call.api.monitor
+    found = await monitor.levels(queue, since=begin, until=end, visible=call.globs, step_ms=length)
+    points: list[list[float | None]] = [[one.at, _level(one, metric), one.looks] for one in found.points]
+    now = monitor.at()
+    return answer(
+        SeriesInfo(
+            metric=metric, unit=UNITS.get(metric, "jobs"), step=step, step_ms=length, since=moment(found.since),
+            until=moment(found.until), series=[Line(labels={} if queue is None else {"queue": queue}, points=points)],
+            partial_last=found.until > now - now % length, source="series", complete=found.complete, names=(),
+        )
+    )  # fmt: skip
+
+
+def _level(point: Level, metric: str) -> float | None:
+    if metric == "oldest_waiting":
+        return point.oldest_ms / 1000
+    value: float | None = getattr(point, metric)
+    return value
 
 
 def _lines(found: Series, metric: str, aggregates: Sequence[str], labels: dict[str, str]) -> list[Line]:

@@ -69,6 +69,7 @@ class _Counted(Struct):
     failed: int
     completed_total: int
     failed_total: int
+    added_total: int
     paused: bool
     oldest: float | None = None
 
@@ -294,6 +295,7 @@ def _counts(name: str, one: _Counted) -> QueueCounts:
         paused=one.waiting if one.paused else 0,
         completed_total=one.completed_total,
         failed_total=one.failed_total,
+        added_total=one.added_total,
         oldest_waiting_at=None if one.oldest is None else int(one.oldest),
     )
 

@@ -73,6 +73,7 @@ def _counts(unit: Unit, name: str) -> QueueCounts:
         paused=count[WAITING] if queue.info.paused else 0,
         completed_total=queue.completed_total,
         failed_total=queue.failed_total,
+        added_total=queue.next_id - 1,
         oldest_waiting_at=oldest,
     )
 

@@ -10,6 +10,7 @@ from corral.handlers.reports.document import Document
 from corral.handlers.reports.output.csv import to_csv
 from corral.handlers.reports.output.formats import FACTS, Format, need_format
 from corral.handlers.reports.output.view import Facts
+from corral.handlers.reports.words import clean
 
 
 class Rendered(Struct, frozen=True):
@@ -61,4 +62,17 @@ def _body(document: Document, form: Format, facts: Facts, made_at: int, pdf_rows
         return to_xlsx(document, facts, made_at=made_at)
     if form == "csv":
         return to_csv(document)
-    return encode({**to_builtins(document), "brand": facts.brand, "made": facts.made}) + b"\n"
+    return encode({**_cleaned(document), "brand": facts.brand, "made": facts.made}) + b"\n"
+
+
+def _cleaned(document: Document) -> dict[str, object]:
+    """A document as JSON has it, without what no JSON may have: halves of surrogate pairs."""
+
+    def walk(value: object) -> object:
+        if isinstance(value, str):
+            return clean(value)
+        if isinstance(value, list | tuple):
+            return [walk(one) for one in value]
+        return {key: walk(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    return {key: walk(value) for key, value in to_builtins(document).items()}

@@ -1,9 +1,10 @@
 -- counts.lua - how many jobs are in each state, at the same cost whether there are ten or a million.
 --
--- Keys     wait paused prioritized delayed active waiting-children completed failed metrics:completed metrics:failed meta repeat,
+-- Keys     wait paused prioritized delayed active waiting-children completed failed metrics:completed metrics:failed meta repeat id,
 --          <id> of the first waiting jobs; own: held slots grouped ring; of every queue asked for
 -- Request  { prefix, queues = { name ... } }
--- Reply    { { waiting, active, delayed, children, completed, failed, completed_total, failed_total, paused, oldest? } ... }
+-- Reply    { { waiting, active, delayed, children, completed, failed, completed_total, failed_total,
+--          added_total, paused, oldest? } ... }
 -- Events   none
 -- BullMQ   counts what its own readers count; `prioritized` and the list that version 5 pauses into are waiting jobs here
 --! flags no-writes
@@ -65,6 +66,7 @@ local function count(q)
     failed = call('ZCARD', q.failed),
     completed_total = whole(call('HGET', q.base .. 'metrics:completed', 'count')),
     failed_total = whole(call('HGET', q.base .. 'metrics:failed', 'count')),
+    added_total = whole(call('GET', q.base .. 'id')),
     paused = call('HEXISTS', q.base .. 'meta', 'paused') == 1,
     oldest = waiting > 0 and oldest(q) or nil,
   }

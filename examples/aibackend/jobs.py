@@ -1,0 +1,227 @@
+"""What the platform's jobs do. Those about models are corral's own: here they only get the platform's services.
+
+Every handler may run twice: a worker can die between doing the work and saying so. What each of them does about that is
+said in its docstring.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+from typing import TypedDict
+
+from corral import Corral, Discard, JobContext, Step, handles
+from corral.handlers.ai import (
+    AiSettings,
+    Completed,
+    Completion,
+    Completions,
+    Embeddings,
+    GenerateCompletion,
+    GenerateEmbeddings,
+    Model,
+    Question,
+    Said,
+    Stored,
+)
+from corral.handlers.email import Mailer, SendEmail
+
+from .data import Data, NewText, User
+from .payloads import BatchProcess, Greeting, Notice, Nothing, QueueName, Report, Secret
+from .settings import Settings
+
+logger = logging.getLogger("aibackend")
+
+#: Where the days of the reports begin.
+ZONE = "America/New_York"
+#: Messages that one `sync` hands to the search.
+AT_ONCE = 200
+
+
+async def lifecycle(ctx: JobContext, call_next: Callable[[], Awaitable[object]]) -> object:
+    """The life of every job in the log: how it begins, how it ends, and why it did not go well, with the stack."""
+    logger.debug("Starting job %s", ctx.id)
+    try:
+        result = await call_next()
+    except Exception as error:  # it goes on: this only tells
+        told = logger.error if ctx.is_last_attempt else logger.warning
+        told("Job %s failed: %s (attempt %d of %d)", ctx.id, error, ctx.attempt, ctx.attempts, exc_info=True)
+        raise
+    logger.debug("Job %s completed successfully", ctx.id)
+    return result
+
+
+# -- ai-tasks ----------------------------------------------------------------------------------------------------------
+
+
+class Batch(TypedDict):
+    """What came of several texts."""
+
+    answers: list[str]
+    tokens: int
+
+
+class AiTaskProcessor:
+    """The jobs about models. Its services are given to it: in a worker by the application, in a test by the test."""
+
+    def __init__(self, completions: Completions, embeddings: Embeddings, model: Model, settings: AiSettings) -> None:
+        self.completions = completions
+        self.embeddings = embeddings
+        self.model = model
+        self.settings = settings
+
+    @handles("generate-completion")
+    async def handle_completion(self, ctx: JobContext, data: GenerateCompletion) -> Completed:
+        """Answer a message. A second run pays for nothing again, and adds no message twice."""
+        return await self.completions.answer(ctx, data)
+
+    @handles("generate-embeddings", timeout=600)
+    async def handle_embeddings(self, ctx: JobContext, data: GenerateEmbeddings) -> Stored:
+        """Make texts comparable. A second run goes on after the last batch."""
+        return await self.embeddings.store(ctx, data)
+
+    @handles("batch-process", timeout=3_600)
+    async def handle_batch(self, ctx: JobContext, data: BatchProcess) -> Batch:
+        """Answer texts one after the other. Each answer is a step: a second run goes on after the last one."""
+        answers: list[str] = []
+        tokens = told = 0
+        for number, text in enumerate(data.items, 1):
+            completion = await ctx.step(Step("answer", key=number), self.ask, text)
+            answers.append(completion.content)
+            tokens += completion.tokens
+            percent = 100 * number // len(data.items)
+            if percent > told:  # of 500 texts not each is news
+                told = percent
+                await ctx.progress(percent)
+        return {"answers": answers, "tokens": tokens}
+
+    async def ask(self, text: str) -> Completion:
+        """One answer without a conversation."""
+        messages = (Said("user", text),)
+        return await self.model.complete(
+            Question(messages=messages, model=self.settings.ai_model, max_tokens=1_000, temperature=0.7)
+        )
+
+
+# -- email -------------------------------------------------------------------------------------------------------------
+
+
+class MailResult(TypedDict):
+    """`sent`, or `already_sent`."""
+
+    status: str
+
+
+class EmailProcessor:
+    """The mails: each is sent once to each person, also when its job is added twice."""
+
+    def __init__(self, data: Data, mailer: Mailer, settings: Settings) -> None:
+        self.data = data
+        self.mailer = mailer
+        self.site = settings.site
+
+    @handles("send-welcome")
+    async def welcome(self, ctx: JobContext, data: Greeting) -> MailResult:
+        """Once in a lifetime."""
+        facts = {"dashboardUrl": f"{self.site}/chat", "steps": ["Ask something", "Look at what others ask"]}
+        return await self.send(ctx, data.user_id, "welcome", "Welcome!", "welcome", facts)
+
+    @handles("send-verification", keep_completed=False)
+    async def verification(self, ctx: JobContext, data: Secret) -> MailResult:
+        """Once for each job: somebody may ask for a new link."""
+        facts = {"verificationUrl": f"{self.site}/verify?token={data.token}", "expiresIn": "a day"}
+        kind = f"verification:{ctx.id}"
+        return await self.send(ctx, data.user_id, kind, "Confirm your address", "verification", facts)
+
+    @handles("send-reset-password", keep_completed=False)
+    async def reset_password(self, ctx: JobContext, data: Secret) -> MailResult:
+        """Once for each job: somebody may forget their password again."""
+        facts = {"resetUrl": f"{self.site}/reset?token={data.token}", "expiresIn": "an hour"}
+        kind = f"reset-password:{ctx.id}"
+        return await self.send(ctx, data.user_id, kind, "Choose a new password", "password-reset", facts)
+
+    @handles("send-notification")
+    async def notification(self, ctx: JobContext, data: Notice) -> MailResult:
+        """Once for each job."""
+        facts = {"message": data.message} | ({"details": {"Job": data.job_id}} if data.job_id else {})
+        kind = f"notification:{ctx.id}"
+        return await self.send(ctx, data.user_id, kind, "Something for you", "notification", facts)
+
+    async def send(
+        self, ctx: JobContext, user_id: str, kind: str, subject: str, template: str, facts: dict[str, object]
+    ) -> MailResult:
+        """Send a mail unless the log of mails has it, and note it there. The mailer itself sends a job's mail once."""
+        user = await self.data.user(user_id)
+        if user is None:
+            raise Discard(f"nobody has the id {user_id!r}")
+        if await self.data.was_sent(user_id, kind):
+            logger.warning("Email already sent to %s", user_id)
+            return {"status": "already_sent"}
+        mail = SendEmail.model_validate(
+            {"to": user.email, "subject": subject, "template": template, "data": {"name": user.name, **facts}}
+        )
+        await self.mailer.deliver(ctx, mail)
+        await self.data.note_sent(user_id, kind)
+        return {"status": "sent"}
+
+
+# -- maintenance -------------------------------------------------------------------------------------------------------
+
+
+class Reported(TypedDict):
+    """A day's report."""
+
+    day: str
+    people: int
+    messages: int
+    tokens: int
+    mails: int
+
+
+class Synced(TypedDict):
+    """What was handed to the search."""
+
+    texts: int
+    jobs: int
+
+
+class HouseKeeper:
+    """What happens by itself."""
+
+    def __init__(self, app: Corral, data: Data) -> None:
+        self.app = app
+        self.data = data
+
+    @handles("daily-report")
+    async def daily_report(self, ctx: JobContext, data: Report) -> Reported:
+        """Count the day before and mail it to the administrators: kept by its day, mailed under ids of the day."""
+        usage = await self.data.usage(date.fromisoformat(data.date) - timedelta(days=1), ZONE)
+        await self.data.put_report(usage)
+        admins = await self.data.admins()
+        text = f"{usage.people} people, {usage.messages} messages and {usage.tokens} tokens on {usage.day}."
+        for admin in admins:
+            await self.tell(f"report-{usage.day}-{admin.id}", admin, text)
+        return {**usage._asdict(), "mails": len(admins)}  # type: ignore[typeddict-item]  # the tuple's own fields
+
+    @handles("sync")
+    async def sync(self, ctx: JobContext, data: Nothing) -> Synced:
+        """Hand new messages to the search. Jobs have ids of what they hold, so a second run adds none twice."""
+        fresh = await self.data.new_texts(AT_ONCE)
+        by_owner: defaultdict[str, list[NewText]] = defaultdict(list)
+        for text in fresh:
+            by_owner[text.owner].append(text)
+        embed = self.app.definition(QueueName.AI_TASKS, "generate-embeddings")
+        for owner, texts in by_owner.items():
+            payload = {
+                "texts": [{"id": text.id, "text": text.content} for text in texts if text.content],
+                "collection": f"messages-{owner}"[:128], "userId": owner,
+            }  # fmt: skip
+            await embed.add(payload, id=f"index-{owner}-{texts[-1].id}", priority=1_000_000)  # people go first
+        if fresh:
+            await self.data.have_read(fresh[-1])
+        return {"texts": len(fresh), "jobs": len(by_owner)}
+
+    async def tell(self, id: str, user: User, message: str, job_id: str | None = None) -> None:
+        """Add a mail under an id of its own: a second one with that id is the first one."""
+        mail = self.app.definition(QueueName.EMAIL, "send-notification")
+        await mail.add(Notice(user_id=user.id, message=message, job_id=job_id), id=id)

@@ -1,0 +1,1 @@
+"""GoLive: the background jobs of a platform that builds, tests and deploys."""

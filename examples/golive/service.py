@@ -1,0 +1,131 @@
+"""The platform's job service: what the rest of the platform calls to add jobs, and to look after the queues.
+
+`JobQueueManager` is corral's manager for code that was written for Bull: options are Bull's, times are milliseconds.
+Its methods have their names from the platform, in snake_case; the spellings of JavaScript (`addJob`) work as well.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from corral import ConfigError, Corral, JobHandle, UnknownJobError
+from corral.compat import BullJob, BullQueue, BullQueues
+
+from .payloads import CleanupJobType, CustomEmail, EmailJobData, EmailJobType, ReportJobType
+from .queues import JobPriority, QueueName
+from .schedules import CLEANUP
+
+Processor = Callable[[BullJob], Any]
+Stats = dict[str, int]
+
+
+class JobQueueManager(BullQueues):
+    """All queues by name."""
+
+    def queue(self, name: str) -> BullQueue:
+        """The queue of this name. Raises: ConfigError: it is none of the platform's."""
+        if name not in self.app.queues:
+            raise ConfigError(f"queue {str(name)!r} does not exist; there are {', '.join(QueueName)}", key="queue")
+        return super().queue(name)
+
+    async def add_job(self, queue: str, *arguments: object) -> BullJob:
+        """Add a job: `add_job(QueueName.EMAIL, "custom-email", data, {"priority": 1, "attempts": 5})`.
+
+        Raises:
+            UnknownJobError: jobs of this name are another queue's. PayloadError: the data is too much, or not JSON.
+            ConfigError: an option that cannot be meant.
+        """
+        target = self.queue(queue)
+        name = arguments[0] if arguments and isinstance(arguments[0], str) else None
+        if name is not None and name not in self.app.queues[target.name].definitions:
+            homes = [home.name for home in self.app.queues.values() if name in home.definitions]
+            if homes:
+                raise UnknownJobError(f"{target.name} (it belongs to {', '.join(homes)})", name)
+        return await target.add(*arguments)
+
+    def process_jobs(
+        self, queue: str, name: str, processor: Processor, concurrency: int = 1
+    ) -> Callable[..., Any] | None:
+        """Register the handler of a name; so many of its jobs run at once, over all workers.
+
+        The number is the limit of that name. The queue gets as many slots as it takes.
+        """
+        declared = self.app.queues[self.queue(queue).name]
+        declared.concurrency = max(declared.concurrency, concurrency)
+        return super().process_jobs(queue, name, processor, concurrency)
+
+    async def get_queue_stats(self, queue: str) -> Stats:
+        """The six counts of a queue; beside them what it has done in all its time, and whether it is paused."""
+        return (await self._stats([self.queue(queue).name]))[queue]
+
+    async def get_all_queue_stats(self) -> dict[str, Stats]:
+        """The same of every queue, in two questions to the store."""
+        return await self._stats(list(self.app.queues))
+
+    async def _stats(self, names: list[str]) -> dict[str, Stats]:
+        storage = await self.app.open()
+        paused = {info.name for info in await storage.queues() if info.paused}
+        counts = await storage.counts(names)
+        return {
+            name: {
+                "waiting": one.waiting,
+                "active": one.active,
+                "completed": one.completed,
+                "failed": one.failed,
+                "delayed": one.delayed,
+                "paused": one.paused,
+                "completedTotal": one.completed_total,
+                "failedTotal": one.failed_total,
+                "isPaused": name in paused,
+            }
+            for name, one in zip(names, counts, strict=True)
+        }
+
+    addJob = add_job  # noqa: N815
+    processJobs = process_jobs  # noqa: N815
+    getQueueStats = get_queue_stats  # noqa: N815
+    getAllQueueStats = get_all_queue_stats  # noqa: N815
+
+
+class JobService:
+    """The producer functions, bound to one application."""
+
+    def __init__(self, app: Corral) -> None:
+        self.app = app
+        self.manager = JobQueueManager(app)
+
+    async def add_email_job(
+        self, kind: EmailJobType, data: EmailJobData | CustomEmail | dict[str, object],
+        priority: JobPriority | None = None,
+    ) -> JobHandle[object]:  # fmt: skip
+        """Add a mail. Without a priority it has that of its kind: alerts go first.
+
+        Raises:
+            PayloadError: it cannot become a mail; with every complaint.
+        """
+        return await self._add(QueueName.EMAIL, kind, data, priority)
+
+    async def add_report_job(
+        self, kind: ReportJobType, data: dict[str, object], priority: JobPriority | None = None
+    ) -> JobHandle[object]:
+        """Add a report. Raises: PayloadError, with every complaint."""
+        return await self._add(QueueName.REPORT, kind, data, priority)
+
+    async def add_cleanup_job(
+        self, kind: CleanupJobType, data: dict[str, object] | None = None, priority: JobPriority | None = None
+    ) -> JobHandle[object]:
+        """Add a clean-up. Without a priority it is LOW. Raises: PayloadError, with every complaint."""
+        return await self._add(QueueName.CLEANUP, kind, data or {}, priority)
+
+    async def schedule_daily_cleanup(self) -> list[str]:
+        """Have the four clean-ups run by the clock; answers their keys. A second call changes nothing."""
+        wanted = [schedule for schedule in self.app.schedules.declared() if schedule.key in CLEANUP]
+        await self.app.scheduler(await self.app.open()).reconcile(wanted, prune=False)
+        return [schedule.key for schedule in wanted]
+
+    async def _add(self, queue: QueueName, kind: str, data: object, priority: JobPriority | None) -> JobHandle[object]:
+        definition = self.app.definition(queue, kind)
+        if priority is None:
+            handle: JobHandle[object] = await definition.add(data)
+        else:
+            handle = await definition.add(data, priority=priority)
+        return handle
