@@ -99,7 +99,7 @@ class Asker:
     ) -> Reply:  # fmt: skip
         """Send a request to the API; `path` is below `/api/v1`, its parts escaped."""
         where, _, query = path.partition("?")
-        said = urlencode([pair for pair in _pairs(parameters or {})])
+        said = urlencode(_pairs(parameters or {}))
         scope = self._scope(method, where, "&".join(filter(None, (query, said))))
         text = b"" if body is None else encode(body)
         if text:

@@ -1,6 +1,7 @@
 """Gauges over time, for charts: what waits, how long, how much runs, and how many jobs come."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from corral.gauges import DAY, HOUR, HOURS, KEPT, MINUTE, MINUTES, Gauge, read, record_id
 from corral.monitor.objects import Level
@@ -80,7 +81,7 @@ def levels(found: Mapping[str, Sequence[Gauge]], since: Millis, step_ms: Millis)
 
 def _added(points: Sequence[Gauge], step_ms: Millis) -> Iterable[tuple[Millis, int]]:
     """How many jobs came between each two points, by the stretch of the later one."""
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         if after.at - before.at <= max(SILENCE, step_ms):
             # A queue that was obliterated counts from nothing again.
             count = after.added - before.added if after.added >= before.added else after.added

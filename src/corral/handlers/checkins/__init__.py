@@ -16,7 +16,7 @@ from corral.handlers.checkins.bundle import (  # noqa: E402
     WeekMood,
     bundle,
 )
-from corral.handlers.checkins.insight import Finding, about_all, about_group, about_person  # noqa: E402
+from corral.handlers.checkins.insight import Finding, Kind, about_all, about_group, about_person  # noqa: E402
 from corral.handlers.checkins.payload import Answer, CheckinInsights, MoodTrends, ProcessCheckin  # noqa: E402
 from corral.handlers.checkins.settings import CheckinsSettings  # noqa: E402
 from corral.handlers.checkins.store import Checkins, Insight  # noqa: E402
@@ -33,6 +33,7 @@ __all__ = [
     "CheckinsSettings",
     "Finding",
     "Insight",
+    "Kind",
     "Looked",
     "MoodTrends",
     "Moods",

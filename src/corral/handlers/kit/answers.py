@@ -131,6 +131,8 @@ def retry_after(value: str) -> float | None:
 
 
 def short(url: str) -> str:
-    """A URL fit for a log: without its query, which may hold a key, and cut."""
-    bare = re.split(r"[?#]", url, maxsplit=1)[0]
-    return bare if len(bare) <= _SAID else bare[: _SAID - 1] + "…"
+    """A URL fit for a log: the server alone. Its path may be a key, as those of chats' webhooks are, and so may a query."""
+    server, rest = re.fullmatch(r"([^/?#]*//[^/?#]*|)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]  # it fits
+    server = re.sub(r"//[^@]*@", "//…@", server)
+    shown = f"{server}{'/…' if server and rest not in ('', '/') else ''}" or rest.partition("?")[0].partition("#")[0]
+    return shown if len(shown) <= _SAID else shown[: _SAID - 1] + "…"
