@@ -115,8 +115,8 @@ class Data:
     async def usage(self, day: date, zone: str) -> Usage:
         """What was used on a day, as its zone has it."""
         begin = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-        end = begin.replace(tzinfo=None) + timedelta(days=1)  # a day of a clock change has 23 or 25 hours
-        bounds = [round(at.timestamp() * 1000) for at in (begin, end.replace(tzinfo=ZoneInfo(zone)))]
+        # A day later by the clock on the wall: the day of a clock change has 23 or 25 hours.
+        bounds = [round(at.timestamp() * 1000) for at in (begin, begin + timedelta(days=1))]
         wanted = (
             sa.select(
                 sa.func.count(sa.distinct(conversations.c.owner)), sa.func.count(),

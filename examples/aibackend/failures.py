@@ -1,4 +1,4 @@
-"""What happens when a job has failed for good: an error tracker, the administrators, and the person whose job it was."""
+"""When a job has failed for good: an error tracker, the administrators and the person whose job it was are told."""
 
 import json
 import logging

@@ -6,7 +6,7 @@ said in its docstring.
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from typing import TypedDict
 
@@ -27,7 +27,7 @@ from corral.handlers.ai import (
 from corral.handlers.email import Mailer, SendEmail
 
 from .data import Data, NewText, User
-from .payloads import BatchProcess, Greeting, Notice, Nothing, QueueName, Report, Secret
+from .payloads import BatchProcess, Greeting, Nothing, Notice, QueueName, Report, Secret
 from .settings import Settings
 
 logger = logging.getLogger("aibackend")
@@ -143,12 +143,14 @@ class EmailProcessor:
     @handles("send-notification")
     async def notification(self, ctx: JobContext, data: Notice) -> MailResult:
         """Once for each job."""
-        facts = {"message": data.message} | ({"details": {"Job": data.job_id}} if data.job_id else {})
+        facts: dict[str, object] = {"message": data.message}
+        if data.job_id:
+            facts["details"] = {"Job": data.job_id}
         kind = f"notification:{ctx.id}"
         return await self.send(ctx, data.user_id, kind, "Something for you", "notification", facts)
 
     async def send(
-        self, ctx: JobContext, user_id: str, kind: str, subject: str, template: str, facts: dict[str, object]
+        self, ctx: JobContext, user_id: str, kind: str, subject: str, template: str, facts: Mapping[str, object]
     ) -> MailResult:
         """Send a mail unless the log of mails has it, and note it there. The mailer itself sends a job's mail once."""
         user = await self.data.user(user_id)

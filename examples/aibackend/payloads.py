@@ -29,7 +29,9 @@ class BatchProcess(Payload):
     """Several texts to be answered one after the other, apart from any conversation."""
 
     user_id: Id
-    items: list[Annotated[str, StringConstraints(min_length=1, max_length=10_000)]] = Field(min_length=1, max_length=500)
+    items: list[Annotated[str, StringConstraints(min_length=1, max_length=10_000)]] = Field(
+        min_length=1, max_length=500
+    )
 
 
 class Greeting(Payload):

@@ -38,4 +38,4 @@ SCHEDULES: dict[str, Line] = {
 def register(app: Corral) -> None:
     """Declare them; every worker brings the store in line with the table when it starts."""
     for key, line in SCHEDULES.items():
-        app.schedule(key, Cron(line.cron), app.definition(line.queue, line.job), line.data)
+        app.schedule(str(key), Cron(line.cron), app.definition(line.queue, line.job), line.data)

@@ -4,7 +4,7 @@
 Its methods have their names from the platform, in snake_case; the spellings of JavaScript (`addJob`) work as well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from corral import ConfigError, Corral, JobHandle, UnknownJobError
@@ -94,7 +94,7 @@ class JobService:
         self.manager = JobQueueManager(app)
 
     async def add_email_job(
-        self, kind: EmailJobType, data: EmailJobData | CustomEmail | dict[str, object],
+        self, kind: EmailJobType, data: EmailJobData | CustomEmail | Mapping[str, object],
         priority: JobPriority | None = None,
     ) -> JobHandle[object]:  # fmt: skip
         """Add a mail. Without a priority it has that of its kind: alerts go first.
@@ -105,13 +105,13 @@ class JobService:
         return await self._add(QueueName.EMAIL, kind, data, priority)
 
     async def add_report_job(
-        self, kind: ReportJobType, data: dict[str, object], priority: JobPriority | None = None
+        self, kind: ReportJobType, data: Mapping[str, object], priority: JobPriority | None = None
     ) -> JobHandle[object]:
         """Add a report. Raises: PayloadError, with every complaint."""
         return await self._add(QueueName.REPORT, kind, data, priority)
 
     async def add_cleanup_job(
-        self, kind: CleanupJobType, data: dict[str, object] | None = None, priority: JobPriority | None = None
+        self, kind: CleanupJobType, data: Mapping[str, object] | None = None, priority: JobPriority | None = None
     ) -> JobHandle[object]:
         """Add a clean-up. Without a priority it is LOW. Raises: PayloadError, with every complaint."""
         return await self._add(QueueName.CLEANUP, kind, data or {}, priority)

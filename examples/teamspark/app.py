@@ -7,9 +7,10 @@ from .build import add_job, make_app
 from .payloads import JobType
 from .settings import Settings
 
-__all__ = ["JobType", "add_job", "app"]
+__all__ = ["JobType", "add_job", "app", "settings"]
 
-app = make_app(Settings())
+settings = Settings()
+app = make_app(settings)
 
 email_queue = app.queues[JobType.SEND_EMAIL]
 slack_queue = app.queues[JobType.SYNC_SLACK]

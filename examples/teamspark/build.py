@@ -1,23 +1,15 @@
 """Puts the platform together, for whoever says where it lives: `app.py`, the demo and the tests."""
 
-from pathlib import Path
 from typing import TypedDict, Unpack
-from urllib.parse import unquote, urlsplit
 
 from corral import AddKeywords, AppQueue, Corral, Exponential, JobHandle, Keep, RateLimit
-from corral.handlers.email import EmailSettings, Transport, bundle
+from corral.handlers.email import EmailSettings, Transport
+from corral.handlers.kit.database import Database
 
 from . import jobs, schedules
-from .payloads import JobType, SendEmailJobData
+from .payloads import JobType
 from .settings import Settings
 from .team import Team
-
-
-def beside(url: str) -> Path:
-    """A folder next to the store: whoever may write the one may write the other. Beside a server, it is here."""
-    parts = urlsplit(url)
-    folder = Path(unquote(parts.path)[1:]).parent if parts.scheme == "sqlite" else Path()
-    return folder / "teamspark-data"
 
 
 class Common(TypedDict):
@@ -30,18 +22,30 @@ class Common(TypedDict):
     keep_failed: Keep
 
 
-def make_app(settings: Settings, *, email: EmailSettings | None = None, transport: Transport | None = None) -> Corral:
+def database_of(settings: Settings, url: str) -> Database:
+    """The platform's own data: where the settings say, else a file in its folder. Opens nothing."""
+    if settings.database_url is not None:
+        return Database(settings.database_url)
+    return Database(f"sqlite:///{settings.home(url) / 'team.db'}")
+
+
+def make_app(
+    settings: Settings, *, email: EmailSettings | None = None, transport: Transport | None = None,
+    database: Database | None = None,
+) -> Corral:  # fmt: skip
     """The application with its queues, handlers and schedules. Opens nothing.
 
     Args:
         email: how mails leave; by default what the environment says, which may be into files.
         transport: another way for mails to leave.
+        database: the platform's data; by default what the settings say.
 
     Raises:
-        ConfigError: a store that this version of corral has no engine for.
+        ConfigError: settings that cannot be meant, or a store that this version of corral has no engine for.
     """
     app = Corral(settings.url, name="teamspark")
-    home = settings.teamspark_home or beside(app.url)
+    home = settings.home(app.url)
+    database = database or database_of(settings, app.url)
     kept = Keep(age=settings.job_retention_hours * 3_600)
     common: Common = {
         "concurrency": settings.worker_concurrency,
@@ -50,21 +54,15 @@ def make_app(settings: Settings, *, email: EmailSettings | None = None, transpor
         "keep_completed": kept,
         "keep_failed": kept,
     }
-    mail = app.queue(JobType.SEND_EMAIL, rate_limit=RateLimit(10, per=1), **common)  # over all workers together
+    app.queue(JobType.SEND_EMAIL, rate_limit=RateLimit(10, per=1), **common)  # over all workers together
     for job_type in JobType:
         if job_type is not JobType.SEND_EMAIL:
             app.queue(job_type, **common)
-    app.include(bundle(email or EmailSettings(mail_dir=settings.mail_dir or home / "mail"), transport=transport))
-
-    async def send(id: str, data: SendEmailJobData) -> JobHandle[object]:
-        return await mail.definition("send-email").add(data, id=id)
-
-    team = Team(home / "team.db")
-    jobs.metrics_jobs(app.queues[JobType.CALCULATE_METRICS], team)
-    jobs.report_jobs(app.queues[JobType.GENERATE_REPORT], team, send)
-    jobs.cleanup_jobs(app.queues[JobType.CLEANUP_OLD_DATA], home / "tmp")
-    jobs.kudos_jobs(app.queues[JobType.SEND_KUDOS_NOTIFICATION], team, send)
-    jobs.checkin_jobs(app.queues[JobType.PROCESS_CHECKIN], team)
+    email = email or EmailSettings(mail_dir=settings.mail_dir or home / "mail")
+    for bundle in jobs.bundles(app, database, Team(database), home, email, transport):
+        app.include(bundle)
+    app.on_startup(lambda: home.mkdir(mode=0o700, parents=True, exist_ok=True))
+    database.attach(app)
     schedules.register(app)
     return app
 

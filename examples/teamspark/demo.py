@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from corral import Corral, CorralError, Cron, Priority
 from corral.handlers.email import EmailSettings
-from examples.demo.stage import Stage
+from examples.demo.stage import Stage, Web
 from examples.demo.transport import BUSY, GONE, note_attempt, unreliable_mail
 
-from .build import add_job, make_app
+from .api import make_api
+from .build import add_job, database_of, make_app
 from .payloads import (
     CalculateMetricsJobData,
     CleanupOldDataJobData,
@@ -22,8 +24,10 @@ from .payloads import (
     ProcessCheckinJobData,
     SendEmailJobData,
     SendKudosNotificationJobData,
+    SyncSlackJobData,
 )
 from .schedules import ORGANIZATION
+from .seed import fill
 from .settings import Settings
 
 Note = Callable[[str], None]
@@ -35,16 +39,30 @@ UPDATE = {"kudosCount": 25, "topPerformers": ["Alice", "Bob"]}
 
 def prepare(folder: Path) -> None:
     """The samples are of the last days: begin with fresh ones."""
-    (folder / "team.db").unlink(missing_ok=True)
+    for name in ("team.db", "team.db-wal", "team.db-shm"):
+        (folder / name).unlink(missing_ok=True)
 
 
 async def build(stage: Stage) -> Corral:
     """The platform, with mails that stay on this machine whatever the environment says."""
-    settings = Settings(url=stage.url, teamspark_home=stage.folder)
+    settings = settings_of(stage)
     email = EmailSettings(email_transport="dry-run", email_from="TeamSpark <team@example.com>")
-    app = make_app(settings, email=email, transport=unreliable_mail(stage.mails))
+    database = database_of(settings, stage.url)
+    app = make_app(settings, email=email, transport=unreliable_mail(stage.mails), database=database)
     app.middleware(note_attempt)
+    async with database:
+        await fill(database)
     return app
+
+
+def api(app: Corral, stage: Stage) -> Web:
+    """What `GET /api/jobs` answers, while the demo runs."""
+    return cast(Web, make_api(app, settings_of(stage)))
+
+
+def settings_of(stage: Stage) -> Settings:
+    """The platform's settings on a stage: its data and files lie beside the demo's."""
+    return Settings(url=stage.url, teamspark_home=stage.folder, database_url=None, jwt_secret=stage.secret or None)
 
 
 async def life(app: Corral, stage: Stage) -> None:
@@ -111,7 +129,10 @@ async def add_others(app: Corral, home: Path, note: Note) -> None:
         app.queues[JobType.CALCULATE_METRICS], "engagement-metrics",
         CalculateMetricsJobData(organization_id=ORGANIZATION, metric_type="engagement", period="weekly"),
     )  # fmt: skip
-    note("added a clean-up, a check-in, kudos and a calculation")
+    await add_job(
+        app.queues[JobType.SYNC_SLACK], "sync-users", SyncSlackJobData(workspace_id="workspace-123", sync_type="users")
+    )
+    note("added a clean-up, a check-in, kudos, a calculation, and a look into Slack that needs a token to see anything")
 
 
 async def run_schedules(app: Corral, note: Note) -> None:

@@ -1,16 +1,35 @@
-"""The kinds of work there are, and what a job of each carries.
+"""The kinds of work there are, and what a job of each carries: payloads of corral's handlers, as they are called here.
 
 Code says `organization_id`, JSON says `organizationId`; both are understood when a job is added.
 """
 
-from datetime import date
 from enum import StrEnum
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-
+from corral.handlers.checkins import CheckinInsights, MoodTrends, ProcessCheckin
+from corral.handlers.cleanup import Clean
 from corral.handlers.email import SendEmail
+from corral.handlers.metrics import CalculateMetrics
+from corral.handlers.notifications import Achievement, Kudos, Notify, TeamUpdate
+from corral.handlers.reports import CustomReport, TeamReport
+from corral.handlers.slack import PostMessage, SyncSlack
+
+__all__ = [
+    "AchievementJobData",
+    "CalculateMetricsJobData",
+    "CheckinInsightsJobData",
+    "CleanupOldDataJobData",
+    "CustomReportJobData",
+    "GenerateReportJobData",
+    "JobType",
+    "MoodTrendsJobData",
+    "NotificationJobData",
+    "PostMessageJobData",
+    "ProcessCheckinJobData",
+    "SendEmailJobData",
+    "SendKudosNotificationJobData",
+    "SyncSlackJobData",
+    "TeamUpdateJobData",
+]
 
 
 class JobType(StrEnum):
@@ -25,60 +44,17 @@ class JobType(StrEnum):
     CALCULATE_METRICS = "calculate-metrics"
 
 
-class Payload(BaseModel):
-    """What the payloads have in common."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-#: `to`, `subject`, `template` and `data`, and what else a mail may have.
 SendEmailJobData = SendEmail
-
-
-class SyncSlackJobData(Payload):
-    """What to fetch from a Slack workspace."""
-
-    workspace_id: str = Field(min_length=1)
-    sync_type: Literal["users", "channels", "messages"]
-
-
-class GenerateReportJobData(Payload):
-    """Which report to make, and whom it goes to."""
-
-    organization_id: str = Field(min_length=1)
-    report_type: Literal["weekly", "monthly", "quarterly"]
-    recipient_ids: list[str] = Field(min_length=1)
-
-
-class CalculateMetricsJobData(Payload):
-    """Which figure to calculate, over how many days."""
-
-    organization_id: str = Field(min_length=1)
-    metric_type: Literal["engagement", "performance", "satisfaction"]
-    period: Literal["daily", "weekly", "monthly"]
-
-
-class CleanupOldDataJobData(Payload):
-    """What counts as old."""
-
-    older_than_hours: float = Field(default=24, gt=0)
-
-
-class SendKudosNotificationJobData(Payload):
-    """Praise for somebody, who is told about it."""
-
-    organization_id: str = Field(min_length=1)
-    sender_id: str
-    recipient_id: str
-    message: str = Field(min_length=1, max_length=500)
-
-
-class ProcessCheckinJobData(Payload):
-    """How somebody's day went."""
-
-    organization_id: str = Field(min_length=1)
-    person_id: str
-    day: date
-    mood: int = Field(ge=1, le=5)
-    goals_planned: int = Field(default=0, ge=0, le=50)
-    goals_done: int = Field(default=0, ge=0, le=50)
+SyncSlackJobData = SyncSlack
+PostMessageJobData = PostMessage
+GenerateReportJobData = TeamReport
+CustomReportJobData = CustomReport
+CleanupOldDataJobData = Clean
+SendKudosNotificationJobData = Kudos
+AchievementJobData = Achievement
+TeamUpdateJobData = TeamUpdate
+NotificationJobData = Notify
+ProcessCheckinJobData = ProcessCheckin
+MoodTrendsJobData = MoodTrends
+CheckinInsightsJobData = CheckinInsights
+CalculateMetricsJobData = CalculateMetrics

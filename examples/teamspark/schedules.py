@@ -1,10 +1,18 @@
-"""The table of schedules. At every start a worker brings the store in line with it, dropped lines included."""
+"""The table of schedules. Every worker brings the store in line with it, dropped lines included."""
 
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
 from corral import Corral, Cron
 
-from .payloads import CalculateMetricsJobData, CleanupOldDataJobData, GenerateReportJobData, JobType, Payload
+from .payloads import (
+    CalculateMetricsJobData,
+    CheckinInsightsJobData,
+    CleanupOldDataJobData,
+    GenerateReportJobData,
+    JobType,
+)
 
 ORGANIZATION = "org-123"
 
@@ -16,7 +24,7 @@ class Entry(NamedTuple):
     queue: JobType
     job: str
     pattern: str
-    data: Payload
+    data: BaseModel
 
 
 TABLE = (
@@ -27,12 +35,18 @@ TABLE = (
     Entry(
         "weekly-team-reports", JobType.GENERATE_REPORT, "weekly-report", "0 9 * * 1",
         GenerateReportJobData(
-            organization_id=ORGANIZATION, report_type="weekly", recipient_ids=["user-1", "user-2"]
+            organization_id=ORGANIZATION, report_type="weekly", recipient_ids=("user-1", "user-2")
         ),
     ),
     Entry(
         "nightly-cleanup", JobType.CLEANUP_OLD_DATA, "temp-files", "30 2 * * *",
         CleanupOldDataJobData(older_than_hours=24),
+    ),
+    Entry("nightly-sessions", JobType.CLEANUP_OLD_DATA, "sessions", "40 2 * * *", CleanupOldDataJobData()),
+    Entry("weekly-logs", JobType.CLEANUP_OLD_DATA, "old-logs", "50 2 * * 0", CleanupOldDataJobData()),
+    Entry(
+        "morning-insights", JobType.PROCESS_CHECKIN, "checkin-insights", "0 7 * * 1-5",
+        CheckinInsightsJobData(organization_id=ORGANIZATION),
     ),
 )  # fmt: skip
 

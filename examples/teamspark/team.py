@@ -1,157 +1,155 @@
-"""The platform's own data: people, their check-ins and kudos, in a small SQLite file that begins with samples.
+"""What the platform knows of its people, told to whoever asks: notifications, metrics and reports."""
 
-Its methods block for a moment, so handlers call them from a thread.
-"""
-
-import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from statistics import fmean
 from typing import NamedTuple
 
-SAMPLES = Path(__file__).with_name("team.json")
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS person (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS checkin (person TEXT NOT NULL, day TEXT NOT NULL, mood INT NOT NULL, "
-    "planned INT NOT NULL, done INT NOT NULL, PRIMARY KEY (person, day))",
-    "CREATE TABLE IF NOT EXISTS kudos (id TEXT PRIMARY KEY, sender TEXT NOT NULL, recipient TEXT NOT NULL, "
-    "day TEXT NOT NULL, message TEXT NOT NULL)",
-)
+import sqlalchemy as sa
+
+from corral.handlers.checkins import Checkins, Reply
+from corral.handlers.kit.database import Database
+from corral.handlers.metrics import Activity, Facts, Span
+from corral.handlers.notifications import KudosBook, Person, Praise
+from corral.handlers.reports import Member, Period, ReportPayload, Request, TeamDay, TeamFacts
+
+from .tables import SCHEMA, people
 
 
-class Person(NamedTuple):
+class Colleague(NamedTuple):
     """Somebody in a team."""
 
     id: str
     name: str
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Whole days: `first` is the first of them, `end` the day after the last."""
-
-    first: date
-    end: date
-
-    @classmethod
-    def before(cls, end: date, days: int) -> "Span":
-        """The `days` days before a day, which is not among them."""
-        return cls(end - timedelta(days), end)
-
-    @property
-    def days(self) -> tuple[str, str]:
-        return self.first.isoformat(), self.end.isoformat()
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a team did in a span."""
-
-    people: int
-    active: int  #: people who checked in or gave kudos
-    checkins: int
-    kudos: int
-    planned: int
-    done: int
-    mood: float | None  #: mean, from 1 to 5; None without check-ins
+    team: str
+    lead: bool
 
 
 class Team:
-    """The data of one organization. Makes the file, with the samples in it, when it is first used."""
+    """The people of all organizations, with what they answered and whom they praised."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        database.needs(SCHEMA)
+        self.database = database
+        self.checkins = Checkins(database)
+        self.book = KudosBook(database)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, timeout=10)
-        try:
-            if db.execute("PRAGMA user_version").fetchone() == (0,):
-                _fill(db)
-            with db:  # a transaction
-                yield db
-        finally:
-            db.close()
+    async def people(self, organization: str | None = None, *, team: str | None = None) -> list[Colleague]:
+        """The people of an organization, or of a team of it, by id."""
+        columns = people.c
+        wanted = sa.select(columns.id, columns.name, columns.email, columns.team, columns.lead)
+        if organization is not None:
+            wanted = wanted.where(columns.organization == organization)
+        if team is not None:
+            wanted = wanted.where(columns.team == team)
+        async with self.database.connect() as connection:
+            return [Colleague(*row) for row in await connection.execute(wanted.order_by(columns.id))]
 
-    def people(self, ids: Sequence[str]) -> list[Person]:
-        """The people with these ids, in the order of the ids; those who are not known are left out."""
-        with self._open() as db:
-            found = {row[0]: Person(*row) for row in db.execute("SELECT id, name, email FROM person")}
-        return [found[one] for one in ids if one in found]
+    async def leads(self, organization: str) -> list[str]:
+        """Who hears of what wants attention."""
+        return [one.id for one in await self.people(organization) if one.lead]
 
-    def summary(self, span: Span) -> Summary:
-        """What happened in a span."""
-        with self._open() as db:
-            [people] = db.execute("SELECT count(*) FROM person").fetchone()
-            checkins, planned, done, mood = db.execute(
-                "SELECT count(*), coalesce(sum(planned), 0), coalesce(sum(done), 0), avg(mood) FROM checkin "
-                "WHERE day >= ? AND day < ?",
-                span.days,
-            ).fetchone()
-            [kudos] = db.execute("SELECT count(*) FROM kudos WHERE day >= ? AND day < ?", span.days).fetchone()
-            [active] = db.execute(
-                "SELECT count(*) FROM (SELECT person FROM checkin WHERE day >= ? AND day < ? "
-                "UNION SELECT sender FROM kudos WHERE day >= ? AND day < ?)",
-                (*span.days, *span.days),
-            ).fetchone()
-        return Summary(people, active, checkins, kudos, planned, done, mood)
+    # -- for notifications and reports -------------------------------------------------------------------------------
 
-    def most_appreciated(self, span: Span, limit: int = 3) -> list[tuple[str, int]]:
-        """Who got the most kudos: names and counts."""
-        with self._open() as db:
-            return db.execute(
-                "SELECT name, count(*) FROM kudos JOIN person ON person.id = recipient WHERE day >= ? AND day < ? "
-                "GROUP BY person.id ORDER BY count(*) DESC, name LIMIT ?",
-                (*span.days, limit),
-            ).fetchall()
+    async def find(self, organization: str, ids: Sequence[str]) -> Mapping[str, Person]:
+        """Whom to tell: corral's notifications ask this."""
+        wanted = set(ids)
+        return {
+            one.id: Person(one.id, one.name, one.email) for one in await self.people(organization) if one.id in wanted
+        }
 
-    def add_kudos(self, id: str, sender: str, recipient: str, day: date, message: str) -> None:
-        """Note kudos. A second time with the same id changes nothing."""
-        with self._open() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO kudos VALUES (?, ?, ?, ?, ?)", (id, sender, recipient, day.isoformat(), message)
-            )
+    async def addresses(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Whom to mail reports to."""
+        wanted = set(ids)
+        return {one.id: f"{one.name} <{one.email}>" for one in await self.people() if one.id in wanted}
 
-    def check_in(self, person: str, day: date, mood: int, planned: int, done: int) -> None:
-        """Note how somebody's day went. A second time replaces the first."""
-        with self._open() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO checkin VALUES (?, ?, ?, ?, ?)", (person, day.isoformat(), mood, planned, done)
-            )
+    # -- for metrics -------------------------------------------------------------------------------------------------
 
-    def mood(self, person: str, span: Span) -> float | None:
-        """Somebody's mean mood in a span."""
-        with self._open() as db:
-            sql = "SELECT avg(mood) FROM checkin WHERE person = ? AND day >= ? AND day < ?"
-            [mean] = db.execute(sql, (person, *span.days)).fetchone()
-        return None if mean is None else float(mean)
+    async def facts(self, organization: str, team: str | None, span: Span) -> Facts:
+        """What people did: corral's metrics ask this."""
+        staff = {one.id for one in await self.people(organization, team=team)}
+        replies = await self.checkins.replies(organization, span.last, span.days)
+        praise = await self.book.kudos(organization, span.first, span.last)
+        done: list[Activity] = []
+        for one in replies:
+            done.append(Activity(one.person, "check-in", 1, float(one.mood)))
+            done += [Activity(one.person, "goal-planned", one.planned)] if one.planned else []
+            done += [Activity(one.person, "goal-done", one.done)] if one.done else []
+        for note in praise:
+            done += [Activity(note.sender, "kudos-given"), Activity(note.recipient, "kudos-received")]
+        return Facts(span, len(staff), [one for one in done if one.person in staff])
 
+    # -- for reports -------------------------------------------------------------------------------------------------
 
-def _fill(db: sqlite3.Connection) -> None:
-    """Make the tables and put the samples in."""
-    samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
-    today = datetime.now(UTC).date()  # the samples' days are counted back from it
-
-    def day(row: dict[str, int]) -> str:
-        return (today - timedelta(row["daysAgo"])).isoformat()
-
-    with db:
-        # Another process may be at it too: whoever comes second finds the same rows and changes nothing.
-        db.execute("BEGIN IMMEDIATE")
-        for table in _TABLES:
-            db.execute(table)
-        db.executemany("INSERT OR IGNORE INTO person VALUES (:id, :name, :email)", samples["people"])
-        db.executemany(
-            "INSERT OR IGNORE INTO checkin VALUES (:person, :day, :mood, :planned, :done)",
-            [{**row, "day": day(row)} for row in samples["checkins"]],
+    async def report(self, organization: str, period: Period) -> TeamFacts | None:
+        """What a report about the team says; None for an organization that has nobody."""
+        staff = await self.people(organization)
+        if not staff:
+            return None
+        replies = await self.checkins.replies(organization, period.last, period.days)
+        praise = await self.book.kudos(organization, period.first, period.last)
+        names = {one.id: one.name for one in staff}
+        stars = Counter(note.recipient for note in praise).most_common(3)
+        highlights = tuple(f"{names.get(id, id)} was praised {count} times" for id, count in stars if count > 1)
+        return TeamFacts(
+            name="TeamSpark",
+            people=len(staff),
+            days=tuple(_days(period, replies, praise)),
+            members=tuple(_member(one, replies, praise) for one in staff),
+            highlights=highlights,
         )
-        db.executemany(
-            "INSERT OR IGNORE INTO kudos VALUES (:id, :sender, :recipient, :day, :message)",
-            [{**row, "day": day(row)} for row in samples["kudos"]],
+
+    async def praise(self, request: Request[ReportPayload]) -> list[Mapping[str, str | date]]:
+        """The rows of a custom report: who praised whom, and for what."""
+        organization = getattr(request.payload, "organization_id", None) or ""
+        names = {one.id: one.name for one in await self.people(organization)}
+        found = await self.book.kudos(organization, request.period.first, request.period.last)
+        return [
+            {
+                "day": note.day,
+                "from": names.get(note.sender, note.sender),
+                "to": names.get(note.recipient, note.recipient),
+                "message": note.message,
+            }
+            for note in found
+        ]
+
+
+def _days(period: Period, replies: Sequence[Reply], praise: Sequence[Praise]) -> list[TeamDay]:
+    answered: defaultdict[date, list[Reply]] = defaultdict(list)
+    praised: defaultdict[date, list[Praise]] = defaultdict(list)
+    for one in replies:
+        answered[one.day].append(one)
+    for note in praise:
+        praised[note.day].append(note)
+    found = []
+    for day in (period.first + timedelta(at) for at in range(period.days)):
+        theirs, notes = answered[day], praised[day]
+        active = {one.person for one in theirs} | {note.sender for note in notes}
+        found.append(
+            TeamDay(
+                day=day,
+                checkins=len(theirs),
+                kudos=len(notes),
+                mood=fmean(one.mood for one in theirs) if theirs else None,
+                goals_planned=sum(one.planned for one in theirs),
+                goals_done=sum(one.done for one in theirs),
+                active=len(active),
+            )
         )
-        db.execute("PRAGMA user_version = 1")
+    return found
+
+
+def _member(person: Colleague, replies: Sequence[Reply], praise: Sequence[Praise]) -> Member:
+    theirs = [one for one in replies if one.person == person.id]
+    return Member(
+        name=person.name,
+        checkins=len(theirs),
+        kudos_given=sum(note.sender == person.id for note in praise),
+        kudos_received=sum(note.recipient == person.id for note in praise),
+        goals_planned=sum(one.planned for one in theirs),
+        goals_done=sum(one.done for one in theirs),
+        mood=fmean(one.mood for one in theirs) if theirs else None,
+    )

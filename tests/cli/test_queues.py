@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from corral.admin import Actor, Admin
 from corral.job import NewJob
+from corral.monitor.monitor import Monitor
 from corral.outcome import Retried
 from corral.storage.port import Storage, WorkerInfo
 from corral.timing import now_ms
@@ -55,6 +57,20 @@ def test_the_age_of_the_oldest_waiting_job_is_shown(url: str) -> None:
     with_store(url, work)
     header, cells = columns(succeed("stats", "--url", url))
     assert dict(zip(header, cells, strict=True))["OLDEST"].startswith("18m0")
+
+
+def test_a_queue_shows_what_it_is_for_and_how_long_a_job_may_wait(url: str) -> None:
+    put(url, NewJob(queue="send-email", name="waits"))
+    [plain] = told("queues", "show", "send-email", "--url", url)
+    assert (plain["description"], plain["slo_s"]) == ("", None)
+
+    async def describe(storage: Storage) -> None:
+        desk = Admin(storage, Monitor(storage)).by(Actor(sub="ana"))
+        await desk.describe("send-email", description="letters to customers", slo=30)
+
+    with_store(url, describe)
+    [said] = told("queues", "show", "send-email", "--url", url)
+    assert (said["description"], said["slo_s"]) == ("letters to customers", 30.0)
 
 
 def test_figures_of_an_idle_queue_are_dashes_and_not_zeros(url: str) -> None:

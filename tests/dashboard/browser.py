@@ -92,7 +92,8 @@ async def wider_than(page: Page, width: int) -> Sequence[str]:
     found: list[str] = await page.evaluate(
         """(width) => document.documentElement.scrollWidth <= width ? [] :
         [...document.querySelectorAll("main *, header *")]
-        .filter((one) => one.getBoundingClientRect().right > width + 1).slice(0, 5).map((one) => one.outerHTML.slice(0, 120))""",
+        .filter((one) => one.getBoundingClientRect().right > width + 1)
+        .slice(0, 5).map((one) => one.outerHTML.slice(0, 120))""",
         width,
     )
     return found

@@ -1,5 +1,6 @@
 """Figures: what workers record of their attempts, and what comes back out of the store."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -9,11 +10,13 @@ from corral import Corral, Figures, JobContext, Snooze
 from corral.errors import ConfigError, StorageUnavailableError
 from corral.event import EventType
 from corral.job import Job, JobState
+from corral.monitor.monitor import Monitor
 from corral.storage.insight import Sample
 from corral.storage.port import Token
+from corral.worker import worker as worker_module
 from corral.worker.recorder import MOST_KEPT, Recorder
 from corral.worker.run import Run
-from tests.engine.helpers import work_off
+from tests.engine.helpers import GUARD, work_off, working
 
 T0 = 1_700_000_040_000  # a minute's beginning
 
@@ -128,6 +131,22 @@ async def test_what_a_worker_did_is_in_the_store_when_it_has_stopped(app: Corral
         }  # fmt: skip
         assert (by_name["good"].run.count, by_name["bad"].run.count) == (3, 4)
     assert [one.name for one in await live.series("day", names=["bad"])] == ["bad"]
+
+
+async def test_a_worker_records_how_its_queues_stand(app: Corral, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "EVERY", 0.01)
+    queue = app.queue("mail", concurrency=1)
+
+    @queue.job("slow")
+    async def slow() -> None:
+        await asyncio.sleep(GUARD)
+
+    await slow.add_bulk([None] * 3)
+    storage = await app.open()
+    async with asyncio.timeout(GUARD), working(app, shutdown_timeout=0):
+        while not (points := (await Monitor(storage).levels("mail")).points):
+            continue
+    assert points[0].waiting + points[0].busy == 3
 
 
 async def test_the_figures_of_two_workers_add_up(app: Corral) -> None:

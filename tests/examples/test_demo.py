@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BURST = 30
 #: Beside the burst: welcome, team update, reminder, busy mailbox, urgent; two reports and the kudos.
 OTHER_MAILS = 8
-#: Clean-up, check-in, kudos, calculation, report.
-OTHER_JOBS = 5
+#: Clean-up, check-in, kudos, calculation, Slack, report.
+OTHER_JOBS = 6
 
 
 class Played(NamedTuple):

@@ -17,10 +17,11 @@ from corral.job import Job, JobState, NewJob
 from corral.monitor.monitor import Monitor
 from corral.observe.names import ATTEMPTS, SECONDS
 from corral.observe.prometheus import ApiMetrics, WorkerMetrics, count_adds, page
+from corral.options import QueueSettings
 from corral.outcome import Completed
 from corral.storage.insight import Engine
 from corral.storage.passing import Passing
-from corral.storage.port import Claim, Token
+from corral.storage.port import Claim, Storage, Token
 from corral.timing import now_ms
 from corral.worker.run import Run
 from corral.worker.worker import BaseWorker, WorkerOptions
@@ -273,6 +274,19 @@ async def test_the_store_is_told_by_the_monitors_numbers(app: Corral, engine: st
     assert value(found, "corral_http_requests_total", method="__other__", route="__other__", status="418") == 1
     assert value(found, "corral_sse_clients") == 2
     assert text.count("# TYPE bullmq_job_count ") == 1
+
+
+async def test_a_rate_limit_that_is_used_up_is_told_in_seconds(storage: Storage) -> None:
+    limit = QueueSettings(rate_limit=RateLimit(1, per=3_600))
+    await storage.configure("mail", limit)
+    await storage.add([NewJob(queue="mail", name="welcome"), NewJob(queue="mail", name="welcome")])
+    before = samples((await ApiMetrics(Monitor(storage)).render())[0])
+    assert value(before, "corral_queue_rate_limited_seconds", queue="mail") == 0
+    await storage.claim("mail", Claim(count=2, token=Token("t"), lease_ms=600_000))
+    after = samples((await ApiMetrics(Monitor(storage)).render())[0])
+    seconds = value(after, "corral_queue_rate_limited_seconds", queue="mail")
+    assert seconds is not None
+    assert 0 < seconds <= 3_600
 
 
 async def test_kinds_of_failures_are_told_by_whether_they_are_set_aside(app: Corral) -> None:

@@ -1,6 +1,7 @@
 """obliterate: a queue and everything in it is gone."""
 
 import pytest
+from msgspec.structs import replace
 
 from corral.errors import StorageError
 from corral.options import QueueSettings
@@ -19,7 +20,8 @@ async def test_everything_of_the_queue_is_gone(storage: Storage) -> None:
     await storage.put_schedules([Schedule(key="k", queue=QUEUE, name="n", timing=Every(60), next_at=T0)], now=T0)
     await storage.obliterate(QUEUE)
     assert await storage.get(QUEUE, ["a", "b", "c"]) == [None, None, None]
-    assert await tally(storage) == QueueCounts(queue=QUEUE)
+    # On Redis numbers go on where they were, so that no id comes twice.
+    assert replace(await tally(storage), added_total=0) == QueueCounts(queue=QUEUE)
     assert await storage.queues() == []
     assert (await storage.schedules(queue=QUEUE)).items == ()
     assert (await storage.logs(QUEUE, "a")).total == 0
@@ -48,7 +50,8 @@ async def test_force_takes_active_jobs_too(storage: Storage) -> None:
     await storage.obliterate(QUEUE, force=True)
     assert await gone(storage, "a")
     assert (await end(storage, run, Completed())).refused == {"a": Refusal.JOB_MISSING}
-    assert await tally(storage) == QueueCounts(queue=QUEUE)
+    # On Redis numbers go on where they were, so that no id comes twice.
+    assert replace(await tally(storage), added_total=0) == QueueCounts(queue=QUEUE)
 
 
 async def test_a_queue_that_never_was_can_be_obliterated(storage: Storage) -> None:

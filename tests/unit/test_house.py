@@ -25,8 +25,8 @@ LONGEST = 500
 CATCH_ALL = {"worker/executor.py", "worker/upkeep.py"}
 #: What an application is built from; a platform that needs more has found a hole in the public API.
 PUBLIC = {
-    "corral", "corral.admin", "corral.alerts", "corral.compat", "corral.handlers", "corral.http", "corral.monitor",
-    "corral.observe", "corral.outbox", "corral.sync", "corral.testing",
+    "corral", "corral.admin", "corral.alerts", "corral.compat", "corral.dashboard", "corral.handlers", "corral.http",
+    "corral.monitor", "corral.observe", "corral.outbox", "corral.sync", "corral.testing",
 }  # fmt: skip
 
 

@@ -78,14 +78,12 @@ def _x(place: float, count: int) -> float:
 
 
 def _grid(top: float, unit: str) -> Markup:
-    rows = [
-        Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text class="y" x="{}" y="{:.1f}">{}</text>').format(
-            LEFT, WIDTH - 4, _y(top * row / ROWS, top), _y(top * row / ROWS, top), LEFT - 6, _y(top * row / ROWS, top) + 4,
-            _said(top * row / ROWS, unit),
-        )
-        for row in range(ROWS + 1)
-    ]  # fmt: skip
-    return Markup('<g class="grid">{}</g>').format(Markup("").join(rows))
+    row = Markup('<line x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/><text class="y" x="{3}" y="{4:.1f}">{5}</text>')
+    drawn = []
+    for value in (top * step / ROWS for step in range(ROWS + 1)):
+        y = _y(value, top)
+        drawn.append(row.format(LEFT, WIDTH - 4, y, LEFT - 6, y + 4, _said(value, unit)))
+    return Markup('<g class="grid">{}</g>').format(Markup("").join(drawn))
 
 
 def _times(since: int, step: int, count: int) -> Markup:
@@ -155,7 +153,7 @@ def _table(
     values: Sequence[Sequence[float | None]], since: int, step: int, unit: str
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     count = len(values[0]) if values else 0
-    rows = []
+    rows: list[tuple[str, tuple[str, ...]]] = []
     for place in range(count - 1, -1, -1):
         if any(line[place] is not None for line in values) and len(rows) < TABLE:
             at = datetime.fromtimestamp((since + place * step) / 1000, UTC)

@@ -1,9 +1,9 @@
 """Forms: what a page's buttons send, made into requests to the API. They work without any script.
 
-A field's name says what its value is: `reason` is text, `for_s:n` a number, `children:b` a switch, `data:j` JSON, and
-`ids:l` a list of the fields of that name. `reason` goes with the request as its reason. Names that begin with an underscore are the form's own: `_method`, `_next`
-(where to go then), `_done` (what to say there), `_if` (the version that is meant to be changed), `_expect` (what has to be
-typed) and `_typed`.
+A field's name says what its value is: `name` is text, `for_s:n` a number, `children:b` a switch, `data:j` JSON, and
+`ids:l` a list of the fields of that name; `reason` goes along as the request's reason. Names that begin with an
+underscore are the form's own: `_method`, `_next` (where to go then), `_done` (what to say there), `_if` (the version
+that is meant to be changed), `_expect` (what has to be typed) and `_typed`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The templates' environment: everything is escaped, what is missing is an error, answers of the API read as objects."""
+"""The templates' environment: everything is escaped, what is missing is an error, answers read as objects."""
 
 from collections.abc import Mapping
 from functools import cache

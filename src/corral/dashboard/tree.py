@@ -28,9 +28,9 @@ def tree(text: str) -> Markup:
             text, parse_int=_Number, parse_float=_Number, parse_constant=_Number, object_pairs_hook=_Pairs
         )
     except (ValueError, RecursionError):
-        return Markup('<pre class="text">{}</pre>').format(text)
+        return Markup('<pre class="text" tabindex="0">{}</pre>').format(text)
     left = [MOST_NODES]
-    return Markup('<div class="json">{}</div>').format(_node(value, 0, left))
+    return Markup('<div class="json" tabindex="0">{}</div>').format(_node(value, 0, left))
 
 
 def _node(value: object, depth: int, left: list[int]) -> Markup:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import cast
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+NOTHING: Mapping[str, object] = MappingProxyType({})
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "corral-theme"
 
@@ -72,21 +74,26 @@ class Visit:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    async def page(self, template: str, *, title: str, active: str = "", status: int = 200, **data: object) -> Response:
+    async def page(
+        self, template: str, *, title: str, active: str = "", status: int = 200, more: Mapping[str, object] = NOTHING,
+        **data: object,
+    ) -> Response:  # fmt: skip
         """A whole page, in its shell. Raises: Problem, when the API does not say who asks."""
         me, stats, attention = await self._shell()
         flash = self.parameter("done")
         text = environment().get_template(template).render(
-            **data, visit=self, title=title, active=active, me=me, stats=stats, attention=attention, flash=flash,
-            theme=self.theme, label=self.home.settings.env_label, now=self.now,
+            **data, **more, visit=self, title=title, active=active, me=me, stats=stats, attention=attention,
+            flash=flash, theme=self.theme, label=self.home.settings.env_label, now=self.now,
             engine=self.home.url.partition(":")[0] or "store", may=_Rights(me), hour=timedelta(hours=1),
         )  # fmt: skip
         return self._html(text, status)
 
-    def bare(self, template: str, *, title: str, status: int = 200, **data: object) -> Response:
+    def bare(
+        self, template: str, *, title: str, status: int = 200, more: Mapping[str, object] = NOTHING, **data: object
+    ) -> Response:
         """A page without the shell: for whoever is not known, and when the store does not answer."""
         text = environment().get_template(template).render(
-            **data, visit=self, title=title, theme=self.theme, label=self.home.settings.env_label, now=self.now
+            **data, **more, visit=self, title=title, theme=self.theme, label=self.home.settings.env_label, now=self.now
         )  # fmt: skip
         return self._html(text, status)
 
@@ -129,11 +136,11 @@ class Visit:
         data = {"problem": found, "request_id": str(self.request.scope.get("corral.request-id", ""))}
         if found.status < 500:
             try:
-                return await self.page("problem.html", title=found.title, status=found.status, **data)
+                return await self.page("problem.html", title=found.title, status=found.status, more=data)
             except Problem as again:
                 if again.status == 401:
                     return await self.refused(again)
-        return self.bare("away.html", title=found.title, status=found.status, store=self.home.url, **data)
+        return self.bare("away.html", title=found.title, status=found.status, store=self.home.url, more=data)
 
 
 class _Rights:

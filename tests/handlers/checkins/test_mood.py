@@ -47,7 +47,7 @@ def test_a_week_without_check_ins_has_no_mood() -> None:
 
 
 def test_a_change_within_what_counts_as_steady_is_none() -> None:
-    replies = days([3, 3, 3, 3] + [3, 3, 3, 4], last=LAST)
+    replies = days([3, 3, 3, 3, 3, 3, 3, 4], last=LAST)
     week_apart = [reply._replace(day=reply.day - timedelta(4)) for reply in replies[:4]] + replies[4:]
     assert trend(week_apart, LAST, steady=0.25).direction == "steady"
     assert trend(week_apart, LAST, steady=0.2).direction == "up"
@@ -131,7 +131,7 @@ def test_goals_that_are_mostly_missed_are_told() -> None:
 
 
 def test_goals_beyond_those_planned_do_not_make_up_for_missed_ones() -> None:
-    replies = days([4] * 5, planned=2, done=0, last=LAST - timedelta(1)) + [Reply("ann", LAST, 4, 0, 40)]
+    replies = [*days([4] * 5, planned=2, done=0, last=LAST - timedelta(1)), Reply("ann", LAST, 4, 0, 40)]
     assert kinds(replies) == ["goals-missed"]
 
 

@@ -45,7 +45,7 @@ async def raw_server(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIter
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next((int(x[15:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:")), 0)
-                server.asked.append((head + await reader.readexactly(length)).decode())
+                server.asked.append((head + await reader.readexactly(length)).decode("utf-8", "replace"))
                 await talk(head, writer)
                 await writer.drain()
                 if b"connection: close" in head.lower():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from corral.errors import ConfigError
+from corral.handlers.kit.answers import short
 from corral.handlers.kit.bodies import Limit, lines_of, unpacked
 from corral.handlers.kit.web import (
     Answer,
@@ -47,7 +48,7 @@ async def test_a_request_carries_its_method_query_headers_and_json() -> None:
     assert "content-type: application/json" in lines
     assert json.loads(body) == {"name": "Ånn"}
     assert (got.status, got.ok, got.json(), got.headers["content-type"]) == (201, True, {"id": 7}, "application/json")
-    assert repr(got) == f"<Answer 201 of 9 bytes from {server.url}/things>"
+    assert repr(got) == f"<Answer 201 of 9 bytes from {server.url}/…>"
 
 
 async def test_bytes_are_sent_as_they_are() -> None:
@@ -198,7 +199,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for_beyond_the_time() ->
         await asyncio.Event().wait()
 
     async with raw_server(talk) as server:
-        with pytest.raises(WebError, match=r"GET http://127.0.0.1:\d+/slow took longer than 0\.3 s"):
+        with pytest.raises(WebError, match=r"GET http://127.0.0.1:\d+/… took longer than 0\.3 s"):
             await Web(trusted=[server.url], timeout=0.3).request("GET", f"{server.url}/slow?key=canary")
 
 
@@ -257,8 +258,9 @@ async def test_a_small_packet_does_not_become_a_large_answer() -> None:
     [
         ("br", b"x", "not asked for"),
         ("gzip", b"no gzip", "broken"),
-        ("gzip", gzip.compress(b"x" * 99)[:-9], "broke off"),
+        ("gzip", gzip.compress(b"x" * 99, mtime=0)[:-9], "broke off"),
     ],
+    ids=["unknown", "no gzip", "cut short"],
 )
 async def test_a_packed_answer_that_cannot_be_unpacked_is_an_error(encoding: str, body: bytes, match: str) -> None:
     async with raw_server(answering(answer(body=body, content_encoding=encoding))) as server:
@@ -451,9 +453,33 @@ async def test_what_was_sent_as_a_key_is_not_repeated_in_an_error() -> None:
 
 def test_what_is_not_json_is_said_without_the_body() -> None:
     for body in (b"<html>canary", b"\xff", b"[" * 100_000):
-        with pytest.raises(WebError, match=r"https://example.com/a did not answer with JSON") as caught:
+        with pytest.raises(WebError, match=r"https://example.com/… did not answer with JSON") as caught:
             made(200, body).json()
         assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/canary", "https://hooks.slack.com/…"),
+        ("https://example.com", "https://example.com"), ("https://example.com/", "https://example.com"),
+        ("https://example.com:8443/?key=canary", "https://example.com:8443/…"),
+        ("https://me:canary@example.com/x", "https://…@example.com/…"), ("https://me:can@ary@example.com", "https://…@example.com"),
+        ("example.com/x?key=canary", "example.com/x"), ("", ""), ("x" * 300, "x" * 199 + "…"),
+    ],
+)  # fmt: skip
+def test_of_an_address_the_server_is_shown_for_the_rest_may_be_a_key(url: str, shown: str) -> None:
+    assert short(url) == shown
+
+
+async def test_a_path_that_is_a_key_stands_in_no_error() -> None:
+    async def talk(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with raw_server(talk) as server:
+        with pytest.raises(WebError) as caught:
+            await Web(trusted=[server.url]).request("POST", f"{server.url}/services/canary", json={})
+    assert "canary" not in str(caught.value)
 
 
 def test_a_limit_of_nothing_is_a_mistake() -> None:

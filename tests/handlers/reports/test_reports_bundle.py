@@ -286,7 +286,7 @@ async def test_expired_documents_are_removed_by_a_job_of_their_own(
     time[0] += 31 * 86_400_000
 
     dry = await desk.send({"dryRun": True}, "expired-reports")
-    real = await desk.send({}, "expired-reports")
+    real = await desk.run(await desk.begin({}, "expired-reports"))
 
     assert (dry.documents, real.documents, real.orphans) == (2, 2, 0)  # type: ignore[attr-defined]  # before it is JSON
     assert [path for path in (tmp_path / "reports").rglob("*") if path.is_file()] == []

@@ -197,7 +197,7 @@ def test_anything_else_is_refused() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"channel": "two words"}, {"text": ""}, {"threadTs": "yesterday"}, {"channel": "C1\nC2"}, {"text": "x" * 40_001},
+        {"channel": "two words"}, {"channel": "C1\nC2"}, {"text": ""}, {"text": "x" * 40_001}, {"threadTs": "today"},
     ],
 )  # fmt: skip
 def test_a_message_that_slack_would_not_take_is_refused_when_it_is_added(wrong: dict[str, str]) -> None:

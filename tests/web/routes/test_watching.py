@@ -1,9 +1,11 @@
 """The overview, attention, failures, workers, figures, marks."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 
+from corral.gauges import Gauges
 from corral.histogram import bucket_of
 from corral.storage.insight import Sample
 from corral.timing import now_ms
@@ -158,6 +160,26 @@ async def test_figures_over_time_are_told(viewer: httpx.AsyncClient, store: Stor
     assert ratio["series"][0]["points"][0][1] == 0.2
     top = (await viewer.get("/metrics/top", params={"by": "failures", "window": "1h"})).json()
     assert [(one["queue"], one["name"], one["failed"]) for one in top["items"]] == [(QUEUE, "welcome", 2)]
+
+
+async def test_how_queues_stood_is_told_by_minute(viewer: httpx.AsyncClient, store: Store) -> None:
+    at = now_ms() - 120_000
+    for minute in range(3):
+        await store.add("x", "y")
+        await Gauges(store.storage, (QUEUE,), clock=partial(int, at + minute * 60_000))()
+    charts = {}
+    for metric in ("added", "waiting", "oldest_waiting", "busy"):
+        chart = (await viewer.get("/metrics/series", params={"metric": metric, "queue": QUEUE})).json()
+        assert (chart["source"], chart["complete"], chart["series"][0]["labels"]) == ("series", True, {"queue": QUEUE})
+        charts[metric] = [point[1] for point in chart["series"][0]["points"]]
+    assert charts["added"] == [None, 2, 2]
+    assert charts["waiting"] == [2, 4, 6]
+    assert charts["busy"] == [0, 0, 0]
+    assert len(charts["oldest_waiting"]) == 3
+    whole = (await viewer.get(f"/queues/{QUEUE}/metrics", params={"metric": "added", "step": "1h"})).json()
+    assert (whole["unit"], whole["step_ms"]) == ("jobs", 3_600_000)
+    answer = await viewer.get("/metrics/series?metric=busy&name=x")
+    assert code_of(answer) == (400, "invalid-parameter")
 
 
 async def test_charts_that_cannot_be_drawn_are_refused(viewer: httpx.AsyncClient, store: Store) -> None:

@@ -83,6 +83,8 @@ def queue_detail(queue: Json) -> dict[str, object]:
     details, hold = of(queue, "details"), of(queue, "hold")
     return {
         **queue_row(queue),
+        "description": queue.get("description") or "",
+        "slo_s": queue.get("slo_seconds"),
         "held_until": hold.get("until"),
         "hold_reason": hold.get("reason") or "",
         "rate_limit": limit_text(of(queue, "rate_limit")),

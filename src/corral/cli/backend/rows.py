@@ -68,6 +68,8 @@ def queue_detail(detail: QueueDetail) -> dict[str, object]:
     row = detail.queue
     return {
         **queue_row(row),
+        "description": row.description,
+        "slo_s": seconds(row.slo_ms),
         "held_until": iso(row.held_until),
         "hold_reason": row.hold_reason,
         "rate_limit": _limit(row.rate_limit),

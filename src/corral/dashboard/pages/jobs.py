@@ -47,7 +47,7 @@ async def job(visit: Visit) -> Response:
         raise
     tab = tab if tab in TABS else "errors" if shown["error"] is not None and shown["state"] == "failed" else "payload"
     data = await _READ[tab](visit, at, shown) if tab in _READ else {}
-    return await visit.page("job.html", title=f"{shown['name']} #{id}", active="jobs", job=shown, tab=tab, **data)
+    return await visit.page("job.html", title=f"{shown['name']} #{id}", active="jobs", job=shown, tab=tab, more=data)
 
 
 async def _gone(visit: Visit, queue: str, id: str) -> Response:
@@ -114,7 +114,7 @@ async def ask(visit: Visit) -> Response:
     title = {"rerun": "Edit and run again", "edit": "Edit", "remove": "Remove", "cancel": "Cancel"}[what]
     return await visit.page(
         f"ask/job_{what}.html", title=f"{title}: {shown['name']} #{id}", active="jobs", job=shown,
-        etag=reply.headers.get("etag", "*"), **data,
+        etag=reply.headers.get("etag", "*"), more=data,
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The first page: is anything wrong, and what is to be done about it?"""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -19,21 +18,17 @@ CHARTS = ("throughput", "failure_ratio", "wait_ms", "run_ms")
 async def overview(visit: Visit) -> Response:
     """What wants attention, how busy everything is, the queues."""
     api = visit.api
-    findings, queues, stats, marks, schedules, *charts = await asyncio.gather(
-        api.get("/attention", limit=20),
-        api.get("/queues", limit=100),
-        api.send("GET", "/stats?window=15m"),
-        api.send("GET", "/marks?limit=500"),
-        api.send("GET", "/schedules?limit=100"),
-        *(api.send("GET", f"/metrics/series?metric={one}&from=1h&step=1m&agg=p95") for one in CHARTS),
-    )
+    findings, queues, stats, marks, schedules, *charts = await api.gather(
+        "/attention?limit=20", "/queues?limit=100", "/stats?window=15m", "/marks?limit=500", "/schedules?limit=100",
+        *(f"/metrics/series?metric={one}&from=1h&step=1m&agg=p95" for one in CHARTS),
+    )  # fmt: skip
     drawn = {
         name: values_of(cast(Mapping[str, object], reply.json))
         for name, reply in zip(CHARTS, charts, strict=True)
         if reply.status < 400
     }
     return await visit.page(
-        "overview.html", title="Overview", active="overview", findings=findings, queues=queues,
+        "overview.html", title="Overview", active="overview", findings=findings.must(), queues=queues.must(),
         numbers=stats.json if stats.status < 400 else None, charts=drawn,
         marks=_newest(marks.json) if marks.status < 400 else [],
         upcoming=_upcoming(schedules.json) if schedules.status < 400 else [],

@@ -37,7 +37,7 @@ async def queue(visit: Visit) -> Response:
     if tab not in TABS:
         problem("not-found", f"A queue has no {tab!r}.")
     shown, data = await asyncio.gather(visit.api.get(at, include="defaults,priorities"), _TABS[tab](visit, name, at))
-    return await visit.page("queue.html", title=name, active="queues", queue=shown, tab=tab, tabs=TABS, **data)
+    return await visit.page("queue.html", title=name, active="queues", queue=shown, tab=tab, tabs=TABS, more=data)
 
 
 async def _jobs(visit: Visit, name: str, at: str) -> dict[str, object]:

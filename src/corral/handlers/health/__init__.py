@@ -7,7 +7,7 @@ from corral.handlers.kit.extra import need
 
 need("health", "sqlalchemy", "aiosqlite", "alembic", "httpx2")  # before anything below imports what the extra brings
 
-from corral.handlers.health.bundle import JOBS, Alert, Doctor, bundle, by_mail  # noqa: E402
+from corral.handlers.health.bundle import JOBS, Alert, Doctor, bundle, by_mail, examine  # noqa: E402
 from corral.handlers.health.checks import (  # noqa: E402
     Check,
     DatabaseCheck,
@@ -46,4 +46,5 @@ __all__ = [
     "UrlCheck",
     "bundle",
     "by_mail",
+    "examine",
 ]

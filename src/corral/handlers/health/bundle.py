@@ -102,7 +102,7 @@ class Doctor:
             there = ", ".join(self._checks) or "none: set HEALTH_URLS or HEALTH_DISKS, or give bundle(checks=[…])"
             raise Discard(f"no health check is called {', '.join(unknown) or 'anything'}; there are {there}")
         chosen = [check for name, check in self._checks.items() if name in data.only or not data.only]
-        answers = await asyncio.gather(*(self._one(check) for check in chosen))
+        answers = await examine(chosen, timeout=self._timeout)
         status = worst([look.status for look in answers])
         for look in answers:
             if look.status != "ok":
@@ -116,19 +116,6 @@ class Doctor:
             ],
             "told": told,
         }  # fmt: skip
-
-    async def _one(self, check: Check) -> Look:
-        begun = time.monotonic()
-        # Whatever a check raises is trouble with what it looks at, and never with the others.
-        [found] = await asyncio.gather(asyncio.wait_for(check.look(), self._timeout), return_exceptions=True)
-        ms = round(1000 * (time.monotonic() - begun))
-        if isinstance(found, TimeoutError) and ms >= 990 * self._timeout:
-            return Look(name=check.name, status="fail", text=f"no answer within {self._timeout:g} s", ms=ms)
-        if isinstance(found, Exception):
-            return Look(name=check.name, status="fail", text=describe(found)[:500], ms=ms)
-        if isinstance(found, BaseException):
-            raise found
-        return Look(name=check.name, status=found.status, text=found.text[:500], ms=ms)
 
     async def _tell(self, ctx: JobContext, looks: Sequence[Look]) -> list[str]:
         job = f"{ctx.queue}/{ctx.id}/{ctx.job.created_at}"
@@ -153,6 +140,25 @@ class Doctor:
         return [
             Change(name=one.name, status=one.status, text=one.text, since=now, kind="trouble") for one in bad
         ], False
+
+
+async def examine(checks: Iterable[Check], *, timeout: float = 10.0) -> list[Look]:
+    """Look at several things at once, each for at most so many seconds: for a page of health, without a job."""
+    return list(await asyncio.gather(*(_one(check, timeout) for check in checks)))
+
+
+async def _one(check: Check, timeout: float) -> Look:
+    begun = time.monotonic()
+    # Whatever a check raises is trouble with what it looks at, and never with the others.
+    [found] = await asyncio.gather(asyncio.wait_for(check.look(), timeout), return_exceptions=True)
+    ms = round(1000 * (time.monotonic() - begun))
+    if isinstance(found, TimeoutError) and ms >= 990 * timeout:
+        return Look(name=check.name, status="fail", text=f"no answer within {timeout:g} s", ms=ms)
+    if isinstance(found, Exception):
+        return Look(name=check.name, status="fail", text=describe(found)[:500], ms=ms)
+    if isinstance(found, BaseException):
+        raise found
+    return Look(name=check.name, status=found.status, text=found.text[:500], ms=ms)
 
 
 def by_mail(send: SendMail, to: Sequence[str]) -> Alert:

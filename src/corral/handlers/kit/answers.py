@@ -22,6 +22,7 @@ _NAMED = re.compile(
     r"""[^\s"',;&}]+""",
     re.IGNORECASE,
 )
+_SERVER = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 
@@ -131,8 +132,10 @@ def retry_after(value: str) -> float | None:
 
 
 def short(url: str) -> str:
-    """A URL fit for a log: the server alone. Its path may be a key, as those of chats' webhooks are, and so may a query."""
-    server, rest = re.fullmatch(r"([^/?#]*//[^/?#]*|)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]  # it fits
-    server = re.sub(r"//[^@]*@", "//…@", server)
-    shown = f"{server}{'/…' if server and rest not in ('', '/') else ''}" or rest.partition("?")[0].partition("#")[0]
+    """A URL fit for a log: the server alone. A path may be a key, as in the webhooks of chats, and so may a query."""
+    found = _SERVER.match(url)
+    if found is None:
+        shown = re.split(r"[?#]", url, maxsplit=1)[0]
+    else:
+        shown = re.sub(r"//.*@", "//…@", found[0]) + ("" if url[found.end() :] in ("", "/") else "/…")
     return shown if len(shown) <= _SAID else shown[: _SAID - 1] + "…"

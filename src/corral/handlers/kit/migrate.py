@@ -1,5 +1,6 @@
 """Bringing the tables of a database up to date: each family's own line of alembic revisions, one process at a time."""
 
+import logging
 import sqlite3
 import threading
 import time
@@ -8,13 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 
 from corral.errors import ConfigError, StorageUnavailableError, StorageVersionError
+
+# alembic says eight lines at each start that concern nobody, four of them when it is imported; whoever wants them has
+# given its logger a level.
+if logging.getLogger("alembic").level == logging.NOTSET:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+from alembic import command  # noqa: E402
+from alembic.config import Config  # noqa: E402
+from alembic.runtime.migration import MigrationContext  # noqa: E402
+from alembic.script import ScriptDirectory  # noqa: E402
+from alembic.util.exc import CommandError  # noqa: E402
 
 #: How long a process waits for another one that migrates, or that holds the file.
 PATIENCE = 60.0

@@ -93,8 +93,9 @@ def _reporting(maker: ReportMaker, model: type[BaseModel], source: Source) -> Ca
 
 
 def _sweeping(shelf: Shelf) -> Callable[..., object]:
-    async def sweep(ctx: JobContext, data: ExpiredReports) -> Swept:
+    async def sweep(ctx: JobContext, data: ExpiredReports | None) -> Swept:
         """Remove expired documents. What is gone already is no error."""
+        data = data or ExpiredReports()
         return await shelf.sweep(limit=data.limit, dry_run=data.dry_run)
 
     return sweep

@@ -241,19 +241,24 @@ def _remove(paths: Sequence[Path]) -> None:
 
 def _old_files(folder: Path, before: Millis, limit: int) -> list[Path]:
     """Our own files that were written before a moment; nothing else in the folder is looked at, no link followed."""
-    found: list[Path] = []
     if not folder.is_dir():
-        return found
-    for shelf in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)):
-        for entry in os.scandir(shelf):
-            name, _, rest = entry.name.partition(".")
-            ours = ID.fullmatch(name) and (rest in FORMATS or rest.endswith(".part"))
-            if (
-                ours
-                and entry.is_file(follow_symlinks=False)
-                and entry.stat(follow_symlinks=False).st_mtime * 1000 < before
-            ):
-                found.append(Path(entry.path))
-                if len(found) >= limit:
-                    return found
-    return found
+        return []
+    with os.scandir(folder) as entries:
+        shelves = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    found: list[Path] = []
+    for shelf in shelves:
+        with os.scandir(shelf) as entries:
+            found += [Path(entry.path) for entry in entries if _is_ours(entry) and _written(entry) < before]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    name, _, rest = entry.name.partition(".")
+    ours = ID.fullmatch(name) is not None and (rest in FORMATS or rest.endswith(".part"))
+    return ours and entry.is_file(follow_symlinks=False)
+
+
+def _written(entry: os.DirEntry[str]) -> float:
+    return entry.stat(follow_symlinks=False).st_mtime * 1000

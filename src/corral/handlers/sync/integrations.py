@@ -76,11 +76,16 @@ class Integrations:
 
     async def get(self, id: str) -> Integration:
         """One of them. Raises: RecordNotFoundError."""
-        async with self._database.connect() as connection:
-            found = (await connection.execute(sa.select(INTEGRATIONS).where(INTEGRATIONS.c.id == id))).one_or_none()
+        found = await self.find(id)
         if found is None:
             raise RecordNotFoundError("integration", id)
-        return integration_of(found, self._clock())
+        return found
+
+    async def find(self, id: str) -> Integration | None:
+        """One of them, if it is there."""
+        async with self._database.connect() as connection:
+            found = (await connection.execute(sa.select(INTEGRATIONS).where(INTEGRATIONS.c.id == id))).one_or_none()
+        return None if found is None else integration_of(found, self._clock())
 
     async def list(self, organization_id: str | None = None, *, limit: int = 1_000) -> Sequence[Integration]:
         """Those of an organization, or all, by id."""

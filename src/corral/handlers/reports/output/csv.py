@@ -1,6 +1,7 @@
 """CSV: one table, for other programs, which includes those that would take a text for a formula."""
 
 import csv
+import unicodedata
 from datetime import datetime
 from io import StringIO
 
@@ -8,7 +9,7 @@ from corral.handlers.reports.document import Cell, Column, Document, Table
 from corral.handlers.reports.words import line
 
 #: What spreadsheets take for the beginning of a formula, in both widths.
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def to_csv(document: Document) -> bytes:
@@ -49,4 +50,6 @@ def _plain(cell: Cell) -> object:
 def _text(text: str) -> str:
     """A text that no spreadsheet takes for a formula: an apostrophe before it says that it is a text."""
     text = line(text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    # A reader may drop what nobody sees, and then the formula stands first.
+    seen = next((character for character in text if unicodedata.category(character)[0] not in "CZ"), "")
+    return f"'{text}" if seen in FORMULA else text

@@ -162,7 +162,7 @@ class _Json(Struct):
 
 def _coverage_py(file: InputFile) -> Coverage:
     try:
-        found = decode(file.content, type=_Json)
+        found = decode(file.content.removeprefix(b"\xef\xbb\xbf"), type=_Json)
     except (DecodeError, ValidationError, UnicodeDecodeError) as error:
         raise InputFileError(file.name, f"not coverage.py's JSON ({error})") from None
     files = tuple(

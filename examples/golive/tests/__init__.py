@@ -1,0 +1,1 @@
+"""GoLive's claims, by their numbers in its checklist."""

@@ -1,0 +1,127 @@
+"""The five reports, made of the platform's own data and of what builds and scanners leave behind."""
+
+from pathlib import Path
+
+import pytest
+
+from corral import JobHandle, JobState, PayloadError
+from corral.handlers.reports import EXPECTED_SECONDS
+from corral.testing import drain
+from examples.golive.build import Platform
+from examples.golive.payloads import ReportJobType
+from examples.golive.queues import QueueName
+
+from .conftest import fill, mails, text_of
+
+PAYLOADS: dict[ReportJobType, dict[str, object]] = {
+    ReportJobType.PIPELINE_REPORT: {"pipelineId": "shop-main"},
+    ReportJobType.TEST_COVERAGE: {"projectId": "shop"},
+    ReportJobType.SECURITY_SCAN: {"projectId": "billing"},
+    ReportJobType.ANALYTICS: {},
+    ReportJobType.AUDIT_LOG: {},
+}
+KINDS = [
+    pytest.param(ReportJobType.PIPELINE_REPORT, "Shop main", 30, marks=pytest.mark.mission("M-GL-20", "M-GL-46")),
+    pytest.param(ReportJobType.TEST_COVERAGE, "orders.py", 20, marks=pytest.mark.mission("M-GL-21", "M-GL-46")),
+    pytest.param(ReportJobType.SECURITY_SCAN, "weak-hash", 15, marks=pytest.mark.mission("M-GL-22", "M-GL-46")),
+    pytest.param(ReportJobType.ANALYTICS, "Build minutes", 60, marks=pytest.mark.mission("M-GL-23", "M-GL-46")),
+    pytest.param(ReportJobType.AUDIT_LOG, "Ann Lee", 45, marks=pytest.mark.mission("M-GL-24", "M-GL-46")),
+]
+
+
+async def result_of(handle: JobHandle[object]) -> dict[str, object]:
+    """What a job that has completed returned."""
+    result = await handle.result(timeout=30)
+    assert isinstance(result, dict)
+    return result
+
+
+async def page_of(platform: Platform, result: dict[str, object]) -> str:
+    """The HTML document of a report."""
+    documents = result["documents"]
+    assert isinstance(documents, list)
+    [id] = [one["id"] for one in documents if one["format"] == "html"]
+    async with platform.golive.database:
+        stored = await platform.shelf.find(id)
+        assert stored is not None
+        body = await platform.shelf.read(stored)
+    assert body is not None
+    return body.decode()
+
+
+@pytest.mark.parametrize(("kind", "says", "seconds"), KINDS)
+async def test_each_report_is_made_of_what_there_is(
+    golive: Platform, kind: ReportJobType, says: str, seconds: int
+) -> None:
+    await fill(golive)
+    data = {**PAYLOADS[kind], "period": "30d", "formats": ["html"], "userId": "user-1"}
+    handle = await golive.service.add_report_job(kind, data)
+
+    done = await drain(golive.app, queues=[QueueName.REPORT])
+
+    assert (done.completed, done.reasons) == (1, ())
+    result = await result_of(handle)
+    assert says in await page_of(golive, result)
+    assert (result["expectedSeconds"], EXPECTED_SECONDS[kind]) == (seconds, seconds)
+    assert (await handle.queue.get(handle.id)).progress == "100"
+
+
+@pytest.mark.mission("M-GL-20", "M-GL-32")
+async def test_a_report_is_asked_for_as_it_always_was_and_mailed_to_who_asked(golive: Platform, tmp_path: Path) -> None:
+    await fill(golive)
+    handle = await golive.service.add_report_job(
+        ReportJobType.PIPELINE_REPORT,
+        {"pipelineId": "shop-main", "startDate": "2025-10-01", "endDate": "2025-10-23", "userId": "user-1"},
+    )
+
+    done = await drain(golive.app)
+
+    assert (done.completed, done.reasons) == (2, ())
+    assert (await result_of(handle))["period"] == "1–23 Oct 2025"
+    [mail] = mails(tmp_path)
+    assert "user-1@example.com" in mail["To"]
+    assert "Pipeline report" in text_of(mail)
+
+
+@pytest.mark.mission("M-GL-25")
+async def test_how_long_reports_take_is_known_by_their_names_and_slow_ones_are_marked(golive: Platform) -> None:
+    await fill(golive, days=7)
+    handle = await golive.service.add_report_job(ReportJobType.AUDIT_LOG, {"period": "7d", "formats": ["html"]})
+
+    await drain(golive.app, queues=[QueueName.REPORT])
+
+    result = await result_of(handle)
+    assert result["slow"] is False
+    assert isinstance(result["seconds"], float)
+    job = await handle.queue.get(handle.id)
+    assert job.name == ReportJobType.AUDIT_LOG
+    assert (job.started_at, job.finished_at) != (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "complaint"),
+    [
+        (ReportJobType.PIPELINE_REPORT, {}, "pipelineId"),
+        (ReportJobType.TEST_COVERAGE, {"pipelineId": "x"}, "projectId"),
+        (ReportJobType.ANALYTICS, {"startDate": "2025-10-23", "endDate": "2025-10-01"}, "is before startDate"),
+        (ReportJobType.ANALYTICS, {"formats": ["docx"]}, "docx"),
+    ],
+)
+async def test_what_no_report_can_be_made_of_is_refused_when_it_is_added(
+    golive: Platform, kind: ReportJobType, data: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(PayloadError) as caught:
+        await golive.service.add_report_job(kind, data)
+
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.mission("M-GL-38", "M-GL-39")
+@pytest.mark.parametrize("cron", ["0 * * * *", "0 0 * * *", "0 9 * * 1-5", "*/15 * * * *", "0 0 1 * *", "0 9 * * 1"])
+async def test_reports_come_again_by_the_forms_of_cron_lines(golive: Platform, cron: str) -> None:
+    job = await golive.service.manager.add_repeating_job(QueueName.REPORT, ReportJobType.ANALYTICS, {}, cron)
+
+    stored = await (await golive.app.open_queue(QueueName.REPORT)).get(job.id)
+
+    assert stored.state is JobState.DELAYED
+    assert stored.name == ReportJobType.ANALYTICS
