@@ -79,13 +79,18 @@ def make_app(
     app.provide(Mailer, Mailer(email, transport or transport_for(email), Templates()))
 
     app.middleware(lifecycle)
-    app.include(AiTaskProcessor, queue=QueueName.AI_TASKS)
-    app.include(EmailProcessor, queue=QueueName.EMAIL)
-    app.include(HouseKeeper, queue=QueueName.MAINTENANCE)
+    app.include(own(AiTaskProcessor), queue=QueueName.AI_TASKS)
+    app.include(own(EmailProcessor), queue=QueueName.EMAIL)
+    app.include(own(HouseKeeper), queue=QueueName.MAINTENANCE)
     keep_house(app, home, database)
     FailedJobs(app, data, tracker or LogTracker())
     register(app)
     return app
+
+
+def own(processor: type) -> type:
+    """A class of handlers for one application: a class serves one queue, and this process may have several of each."""
+    return type(processor.__name__, (processor,), {})
 
 
 def keep_house(app: Corral, home: Path, database: Database) -> None:

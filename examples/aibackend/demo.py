@@ -1,7 +1,7 @@
 """The AI backend's demo: people ask, a model answers as it can, and the house is kept.
 
-`python -m examples.demo aibackend`; the stage it plays on is every platform's. No model is asked: a parrot of ours, which
-is busy, slow and mistaken where a real one would be.
+`python -m examples.demo aibackend`; the stage it plays on is every platform's. No model is asked but a parrot,
+which is busy, slow and mistaken where a real one would be.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 import jwt
+from pydantic import SecretStr
 
 from corral import Corral
 from corral.handlers.ai import AiSettings, Completion, Embedded, ModelError, OnText, Question
@@ -74,9 +75,8 @@ def prepare(folder: Path) -> None:
 
 def settings_of(stage: Stage) -> Settings:
     """As the stage has it: files in its folder, tokens signed with its secret."""
-    return Settings(
-        url=stage.url, aibackend_home=stage.folder, jwt_secret=stage.secret or "not a secret: nobody asks over HTTP"
-    )  # type: ignore[arg-type]  # pydantic makes it a secret
+    secret = SecretStr(stage.secret) if stage.secret else None
+    return Settings(url=stage.url, aibackend_home=stage.folder, jwt_secret=secret)
 
 
 async def build(stage: Stage) -> Corral:
@@ -97,7 +97,7 @@ def api(app: Corral, stage: Stage) -> Web:
     """The platform's HTTP endpoints, on the database that is open already."""
     from .api import make_api
 
-    return make_api(app, settings_of(stage), database=_OPEN[app])  # type: ignore[return-value]  # an ASGI application
+    return make_api(app, settings_of(stage), database=_OPEN[app])
 
 
 async def life(app: Corral, stage: Stage) -> None:
@@ -128,7 +128,7 @@ async def ask(app: Corral, stage: Stage) -> None:
         {"userId": f"user-{1 + n % 3}", "conversationId": f"crowd-{n % 3}-{n % 20}", "message": f"Question {n}"}
         for n in range(stage.burst)
     ]
-    stage.many(await completion.add_bulk(many))  # type: ignore[arg-type]  # records, which the handler's type checks
+    stage.many(await completion.add_bulk(many))
     stage.note(f"{stage.burst} questions come at once")
     urgent = {"userId": "user-1", "conversationId": "user-1-bread", "message": "The oven is on. What now?"}
     await completion.add(urgent, priority=1)

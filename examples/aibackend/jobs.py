@@ -152,19 +152,25 @@ class EmailProcessor:
     async def send(
         self, ctx: JobContext, user_id: str, kind: str, subject: str, template: str, facts: Mapping[str, object]
     ) -> MailResult:
-        """Send a mail unless the log of mails has it, and note it there. The mailer itself sends a job's mail once."""
+        """Send a mail of this kind to somebody once, whoever asks: also when two jobs do so at the same moment."""
         user = await self.data.user(user_id)
         if user is None:
             raise Discard(f"nobody has the id {user_id!r}")
-        if await self.data.was_sent(user_id, kind):
-            logger.warning("Email already sent to %s", user_id)
-            return {"status": "already_sent"}
-        mail = SendEmail.model_validate(
-            {"to": user.email, "subject": subject, "template": template, "data": {"name": user.name, **facts}}
-        )
+        if not await self.data.was_sent(user_id, kind):
+            mail = SendEmail.model_validate(
+                {"to": user.email, "subject": subject, "template": template, "data": {"name": user.name, **facts}}
+            )
+            by = await ctx.once(f"mail:{user_id}:{kind}", self.deliver, ctx, mail)
+            await self.data.note_sent(user_id, kind)
+            if by == ctx.id:
+                return {"status": "sent"}
+        logger.warning("Email already sent to %s", user_id)
+        return {"status": "already_sent"}
+
+    async def deliver(self, ctx: JobContext, mail: SendEmail) -> str:
+        """Send it; answers the id of the job that did."""
         await self.mailer.deliver(ctx, mail)
-        await self.data.note_sent(user_id, kind)
-        return {"status": "sent"}
+        return ctx.id
 
 
 # -- maintenance -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corral import Corral, Cron, Event, EventType, RateLimit
+from corral import Corral, Cron, Event, EventType, GroupLimits, RateLimit
 from corral.testing import FakeClock, app_in_memory, drain, fire_schedules
 from examples.demo.stage import Stage
 from tests.load.again import Again
@@ -84,6 +84,17 @@ def test_more_jobs_at_once_than_there_are_slots_are_a_problem(app: Corral, stage
     assert ledger.problems(workers=2) == []
     seen(ledger, (EventType.ACTIVE, "a1", 4_000), (EventType.ACTIVE, "a2", 5_000), name="alone")
     assert "mail/alone: 2 at once, of 1" in ledger.problems(workers=4)
+
+
+def test_more_jobs_of_a_group_than_it_may_have_are_a_problem(app: Corral, stage: Stage) -> None:
+    app.queues["mail"].group_limits = GroupLimits(concurrency=1)
+    ledger = Ledger(app, stage)
+    ledger.groups |= {("mail", "j0"): "a", ("mail", "j1"): "a", ("mail", "j2"): "b"}
+    seen(ledger, (EventType.ACTIVE, "j0", 0), (EventType.ACTIVE, "j2", 500), (EventType.COMPLETED, "j0", 600))
+    seen(ledger, (EventType.ACTIVE, "j1", 2_000))
+    assert ledger.problems(workers=1) == []
+    seen(ledger, (EventType.ACTIVE, "j0", 3_000))
+    assert "mail: 2 jobs of group a at once, of 1" in ledger.problems(workers=2)
 
 
 async def test_a_schedule_that_does_not_run_is_a_problem(app: Corral, clock: FakeClock) -> None:

@@ -26,6 +26,24 @@ class Ledger(Watch):
         self.busiest_names: Counter[Ref] = Counter()
         self.completions: Counter[str] = Counter()
         self.ran: Counter[Ref] = Counter()  #: how often each job was started
+        self.groups: dict[Ref, str] = {}
+        self._course: list[tuple[Ref, bool]] = []  #: who began and ended, in order
+
+    async def look(self) -> list[Event]:
+        """Read what is new, and whose groups the new jobs are."""
+        events = await super().look()
+        storage = await self._app.open()
+        for name in self._grouped():
+            new = [event.job_id for event in events if event.queue == name and event.type is EventType.ADDED]
+            for job in await storage.get(name, [job_id for job_id in new if job_id is not None]):
+                if job is not None and job.group is not None:
+                    self.groups[name, job.id] = job.group
+        return events
+
+    def _grouped(self) -> dict[str, int]:
+        """How many jobs of one group may run at once, by queue."""
+        limits = {str(name): queue.group_limits for name, queue in self._queues.items()}
+        return {name: limit.concurrency for name, limit in limits.items() if limit is not None and limit.concurrency}
 
     def _observe(self, event: Event) -> None:
         super()._observe(event)
@@ -36,11 +54,13 @@ class Ledger(Watch):
             name = event.name or self.added.get((event.queue, event.job_id), "")
             running[event.job_id] = name
             self.ran[event.queue, event.job_id] += 1
+            self._course.append(((event.queue, event.job_id), True))
             self.busiest[event.queue] = max(self.busiest[event.queue], len(running))
             alike = sum(other == name for other in running.values())
             self.busiest_names[event.queue, name] = max(self.busiest_names[event.queue, name], alike)
         elif event.type in RUN_ENDS:
             running.pop(event.job_id, None)
+            self._course.append(((event.queue, event.job_id), False))
         if event.type is EventType.COMPLETED:
             self.completions[event.queue] += 1
 
@@ -72,7 +92,23 @@ class Ledger(Watch):
                 allowed = definition.handler.concurrency
                 if allowed is not None and self.busiest_names[str(name), job] > allowed:
                     found.append(f"{name}/{job}: {self.busiest_names[str(name), job]} at once, of {allowed}")
-        return found
+        return found + self._crowded_groups()
+
+    def _crowded_groups(self) -> list[str]:
+        allowed = self._grouped()
+        running: dict[Ref, set[Ref]] = {}
+        most: Counter[Ref] = Counter()
+        for ref, began in self._course:
+            if ref[0] in allowed and ref in self.groups:
+                group = ref[0], self.groups[ref]
+                inside = running.setdefault(group, set())
+                inside.add(ref) if began else inside.discard(ref)
+                most[group] = max(most[group], len(inside))
+        return [
+            f"{queue}: {count} jobs of group {group} at once, of {allowed[queue]}"
+            for (queue, group), count in most.items()
+            if count > allowed[queue]
+        ]
 
 
 def fullest_stretch(starts: list[int], per_ms: int) -> int:

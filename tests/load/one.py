@@ -42,21 +42,23 @@ class Run:
     async def live(self) -> None:
         """Work until every schedule has run as often as it should, the demo is over and every job has ended."""
         await self.ledger.begin()
-        worker = await self._app.worker(options=WorkerOptions(name="load", stats_interval=0))
-        working = asyncio.create_task(worker.run())
+        names = [f"load-{number}" for number in range(self._plan.workers)]
+        workers = [await self._app.worker(options=WorkerOptions(name=name, stats_interval=0)) for name in names]
+        working = [asyncio.create_task(worker.run()) for worker in workers]
         living = asyncio.create_task(self._act.life(self._app, self._stage))
         try:
             await self._follow(working, living)
             await self._compare()
         finally:
-            worker.stop()
+            for worker in workers:
+                worker.stop()
             living.cancel()
             await asyncio.gather(living, return_exceptions=True)
-            await working
+            await asyncio.gather(*working)
 
-    async def _follow(self, working: "asyncio.Task[int]", living: "asyncio.Task[None]") -> None:
+    async def _follow(self, working: "list[asyncio.Task[int]]", living: "asyncio.Task[None]") -> None:
         began = looked = time.monotonic()
-        while not working.done():
+        while not any(task.done() for task in working):
             await self.ledger.look()
             await self.hurry.look(time.time_ns() // 1_000_000)
             now = time.monotonic()
@@ -70,8 +72,8 @@ class Run:
                 self.problems.append(f"not over after {self._plan.patience:.0f} s")
                 return
             looked = now
-            await asyncio.wait([working], timeout=LOOK)
-        await working  # it must not end by itself, unless with an error
+            await asyncio.wait(working, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+        self.problems.append("a worker ended by itself")
 
     async def _compare(self) -> None:
         """The dashboard and the API behind it have to show what the events say."""
@@ -101,7 +103,7 @@ class Run:
             *(f"was meant to fail, and did not: {job}" for job in result.spared),
             *(f"lost: {job}" for job in (*result.gone, *result.pending)),
             *self.hurry.problems(),
-            *self.ledger.problems(workers=1),
+            *self.ledger.problems(self._plan.workers),
         ]
         return Verdict(
             platform=platform, seconds=round(seconds, 1), completed=result.completed, retried=result.retried,

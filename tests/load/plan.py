@@ -10,6 +10,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     period: float = 2.0  #: seconds between them
     burst: int = 20  #: jobs that the demo adds at once, where it adds many
     again: float = 0.0  #: jobs a second that are added again
+    workers: int = 2  #: beside each other: limits hold over all of them, and each slot is served by one
     patience: float = 240.0  #: seconds until a run that does not end is a problem
 
     @classmethod

@@ -6,9 +6,10 @@ from hashlib import sha256
 import msgspec
 
 from corral.admin.bulk import BulkVerbs, check_every
-from corral.admin.objects import Mute, Operation
+from corral.admin.objects import Mute, Operation, Silence
+from corral.admin.rights import covered
 from corral.errors import ConfigError, RecordNotFoundError
-from corral.storage.records import EntryChange
+from corral.storage.records import MAX_CHANGES, EntryChange
 from corral.timing import MAX_DURATION_MS, Millis
 
 KIND = "mute"
@@ -49,8 +50,11 @@ class FailureVerbs(BulkVerbs):
                 note, "retry", query=query, states=states, every_ms=check_every(every_ms), visible=tuple(visible)
             )
 
-    async def mute(self, kind: str, id: str, until_ms: Millis) -> Mute:
+    async def mute(self, kind: str, id: str, until_ms: Millis, *, queues: Sequence[str] = ("*",)) -> Mute:
         """Let nobody hear of a kind of failure (`failure`) or of what wants attention (`finding`) until then.
+
+        Args:
+            queues: patterns of the queues for which that holds: those that there are for whoever asks.
 
         Raises:
             ConfigError: another kind, no id, or an end that is over or ten years away.
@@ -60,26 +64,37 @@ class FailureVerbs(BulkVerbs):
             _check_mute(kind, id)
             if isinstance(until_ms, bool) or not isinstance(until_ms, int) or not 0 < until_ms - at <= MAX_DURATION_MS:
                 raise ConfigError(f"until must be within the next ten years, not {until_ms!r}", key="until")
-            made = Mute(kind=kind, id=id, until=until_ms, by=self.actor.sub, reason=self.reason, at=at)
+            made = Mute(
+                kind=kind, id=id, until=until_ms, by=self.actor.sub, reason=self.reason, at=at, queues=tuple(queues)
+            )
             text = msgspec.json.encode(made).decode()
-            change = EntryChange(id=_key(kind, id), text=text, ttl_ms=until_ms - at)
+            change = EntryChange(id=_key(made), text=text, ttl_ms=until_ms - at)
             await self.storage.write_entries(KIND, [change], now=self.ground.store_now())
-            note.after = {"until": until_ms}
+            note.after = {"until": until_ms} if "*" in queues else {"until": until_ms, "queues": list(queues)}
             return made
 
-    async def unmute(self, kind: str, id: str) -> None:
-        """Hear of it again. Raises: RecordNotFoundError: it is not muted."""
+    async def unmute(self, kind: str, id: str, *, queues: Sequence[str] = ("*",)) -> None:
+        """Hear of it again in these queues. A mute that holds for others too stays.
+
+        Raises:
+            RecordNotFoundError: it is not muted there, or for more queues than these.
+        """
         async with self._noting(f"{kind}.unmute", **{str(kind): id}):
             _check_mute(kind, id)
-            now = self.ground.store_now()
-            key = _key(kind, id)
-            if not await self.storage.entries(KIND, ids=[key], now=now):
+            mine = [one for one in await self.muted(kind) if one.id == id and covered(queues, one.queues)]
+            if not mine:
                 raise RecordNotFoundError("mute", id)
-            await self.storage.write_entries(KIND, [EntryChange(id=key, text=None)], now=now)
+            gone = [EntryChange(id=_key(one), text=None) for one in mine]
+            for begin in range(0, len(gone), MAX_CHANGES):
+                await self.storage.write_entries(KIND, gone[begin : begin + MAX_CHANGES], now=self.ground.store_now())
 
     async def mutes(self, kind: str) -> Mapping[str, Millis]:
-        """What is muted of a kind, by id, with the moment until when. Raises: ConfigError: another kind."""
-        return {one.id: one.until for one in await self.muted(kind)}
+        """What is muted in all queues, by id, with the moment until when. Raises: ConfigError: another kind."""
+        return {one.id: one.until for one in await self.muted(kind) if "*" in one.queues}
+
+    async def silence(self, kind: str) -> Silence:
+        """What is muted of a kind, and in which queues. Raises: ConfigError: another kind."""
+        return Silence(tuple(await self.muted(kind)))
 
     async def muted(self, kind: str) -> list[Mute]:
         """What is muted of a kind, by whom and why. Raises: ConfigError: another kind."""
@@ -98,9 +113,15 @@ def _check_mute(kind: str, id: str) -> None:
         raise ConfigError(f"the id of what is muted must be a text of 1 to 1,000 characters, not {id!r}", key="id")
 
 
-def _key(kind: str, id: str) -> str:
-    """The entry of a mute. A finding's id has names of a queue and a schedule in it, which may be too long together."""
-    return f"{kind}:{id}" if len(id) <= 150 else f"{kind}:{sha256(id.encode('utf-8', 'replace')).hexdigest()}"
+def _key(mute: Mute) -> str:
+    """The entry of a mute: one for each set of queues, so that nobody takes away what holds for others' queues.
+
+    A finding's id has names of a queue and a schedule in it, which may be too long together.
+    """
+    if "*" in mute.queues and len(mute.id) <= 150:
+        return f"{mute.kind}:{mute.id}"
+    words = mute.id if "*" in mute.queues else "\n".join((mute.id, *sorted(mute.queues)))
+    return f"{mute.kind}:{sha256(words.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def _quoted(text: str) -> str:

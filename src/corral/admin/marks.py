@@ -25,8 +25,13 @@ _decode = msgspec.json.Decoder(Mark).decode
 class MarkVerbs(DeskBase):
     """Marks on the charts."""
 
-    async def mark(self, label: str, at: Millis | None = None, url: str = "", color: str = "") -> Mark:
+    async def mark(
+        self, label: str, at: Millis | None = None, url: str = "", color: str = "", *, queues: Sequence[str] = ("*",)
+    ) -> Mark:
         """Put a mark on the charts: now, or at that moment.
+
+        Args:
+            queues: patterns of the queues on whose charts it stands.
 
         Raises:
             ConfigError: no label, a moment ten years away, a link that is none of http, or an unknown colour.
@@ -35,7 +40,7 @@ class MarkVerbs(DeskBase):
             now = self.ground.at()
             made = Mark(
                 id=sortable_id(_check_at(at, now)), label=_check_label(label), at=_check_at(at, now),
-                url=_check_url(url), color=_check_color(color), by=self.actor.sub,
+                url=_check_url(url), color=_check_color(color), by=self.actor.sub, queues=tuple(queues),
             )  # fmt: skip
             change = EntryChange(id=made.id, text=msgspec.json.encode(made).decode(), version=0)
             await self.storage.write_entries(KIND, [change], keep=KEEP, now=self.ground.store_now())

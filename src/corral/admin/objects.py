@@ -1,6 +1,7 @@
 """What the write model answers with: frozen, plain, ready for JSON. Instants and lengths of time are milliseconds."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
@@ -115,6 +116,7 @@ class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     color: str = ""
     by: str = ""
+    queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it is about
 
 
 class Mute(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,6 +128,21 @@ class Mute(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     reason: str = ""
     at: Millis = 0
+    queues: tuple[str, ...] = ("*",)  #: patterns of the queues for which it holds
+
+    def holds_for(self, queue: str) -> bool:
+        """Whether it holds for a queue; "": for what is about all of them."""
+        return "*" in self.queues or (queue != "" and any(fnmatchcase(queue, one) for one in self.queues))
+
+
+class Silence(Struct, frozen=True):
+    """What nobody wants to hear of."""
+
+    mutes: tuple[Mute, ...] = ()
+
+    def until(self, id: str, queue: str) -> Millis | None:
+        """Until when a kind of failure or a finding is muted in a queue; None: it is not."""
+        return max((one.until for one in self.mutes if one.id == id and one.holds_for(queue)), default=None)
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -152,3 +152,14 @@ class Principal(Struct, frozen=True, kw_only=True):
 def may(principal: Principal, permission: Permission, queue: str | None = None) -> bool:
     """Whether somebody may do something, in that queue if it is about one."""
     return permission in principal.permissions and (queue is None or principal.sees(queue))
+
+
+def covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether each of these patterns fits only what one of mine fits, as far as that is certain."""
+    return "*" in mine or all(
+        one in mine
+        or (not set("*?[") & set(one) and any(fnmatchcase(one, pattern) for pattern in mine))
+        or any(pattern.endswith("*") and not set("*?[") & set(pattern[:-1]) and one.startswith(pattern[:-1])
+               for pattern in mine)
+        for one in wanted
+    )  # fmt: skip

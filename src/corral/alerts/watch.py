@@ -86,7 +86,9 @@ class Watch:
         versions = {entry.id: entry.version for entry in entries}
         found = await self._monitor.attention()
         told: list[Alert] = []
-        muted = frozenset(await self._desk.mutes("finding"))
+        silence = await self._desk.silence("finding")
+        every = [*found, *(alarm.finding for alarm in known.values())]
+        muted = frozenset(one.id for one in every if silence.until(one.id, one.queue) is not None)
         for step in steps(found, known, muted, now=now, settings=self._settings):
             if step.tell is None:
                 await self._keep([step], versions)

@@ -34,7 +34,7 @@ def graph(root: Node, mount: str) -> Markup | None:
     boxes = Markup("").join(_box(place, mount) for place in places)
     label = f"{len(places)} jobs of the flow; the table above says the same"
     return Markup(
-        '<svg class="graph" viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" role="img" '
+        '<svg class="graph" viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" role="group" '
         'aria-label="{2}"><title>{2}</title>{3}{4}</svg>'
     ).format(width, height, label, edges, boxes)
 

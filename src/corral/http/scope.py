@@ -7,6 +7,7 @@ from typing import TypeAlias
 from fastapi import Request
 
 from corral.admin.rights import READING, Permission, Principal
+from corral.admin.rights import covered as covered  # routes ask for it here
 from corral.http.deps import Api
 from corral.http.problems import problem
 from corral.job import PENDING, JobState
@@ -66,18 +67,12 @@ def actions_of(state: JobState, rights: frozenset[Permission], *, scheduled: boo
     return (*found, *(verb for verb, right in _ALWAYS if right in rights))
 
 
+def concerns(mine: Sequence[str], about: Sequence[str]) -> bool:
+    """Whether something about the queues of `about` is of interest to who sees those of `mine`."""
+    return covered(mine, about) or covered(about, mine)
+
+
 def check_visible(who: Principal, queue: str) -> None:
     """Raises: Problem: 404, the queue is not there for them."""
     if not visible(who, queue):
         problem("queue-not-found", "There is no such queue.")
-
-
-def covered(mine: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether each of these patterns fits only what one of mine fits, as far as that is certain."""
-    return "*" in mine or all(
-        one in mine
-        or (not set("*?[") & set(one) and any(fnmatchcase(one, pattern) for pattern in mine))
-        or any(pattern.endswith("*") and not set("*?[") & set(pattern[:-1]) and one.startswith(pattern[:-1])
-               for pattern in mine)
-        for one in wanted
-    )  # fmt: skip

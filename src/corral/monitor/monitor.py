@@ -96,7 +96,8 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
             source = "sample"
         return Series(
             queue=queue or "", tier=str(wanted), step_ms=step, since=begin, until=end, points=made, source=source,
-            names=tuple(sorted({one.name for one in samples})), complete=complete, marks=await self._marks(begin, end),
+            names=tuple(sorted({one.name for one in samples})), complete=complete,
+            marks=await self._marks(begin, end, queue, visible),
         )  # fmt: skip
 
     async def levels(
@@ -154,11 +155,18 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
                 found += answer
         return found, len(rows) <= CHARTED
 
-    async def _marks(self, begin: Millis, end: Millis) -> tuple[Mark, ...]:
+    async def _marks(
+        self, begin: Millis, end: Millis, queue: str | None, visible: Sequence[str]
+    ) -> tuple[Mark, ...]:  # fmt: skip
+        """Marks on a chart of this queue, or of all that the reader sees."""
         entries = await self.storage.entries(
             "mark", after=id_bound(begin), before=id_bound(end), limit=MARKS, now=self.store_now()
         )
-        return marks_of(entries)
+        marks = marks_of(entries)
+        if all("*" in one.queues for one in marks) or (queue is None and "*" in visible):
+            return marks
+        names = [queue] if queue is not None else await self._visible(visible)
+        return tuple(one for one in marks if any(seen(name, one.queues) for name in names))
 
     async def _finished(self, queue: str, since: Millis) -> tuple[list[Job], bool]:
         page = await self.storage.page(queue, [JobState.COMPLETED, JobState.FAILED], limit=SAMPLED, lean=True)

@@ -422,6 +422,7 @@ class Mark(Struct, frozen=True, kw_only=True):
     label: str = ""
     url: str = ""
     color: str = ""
+    queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it is about
 
 
 class Series(Struct, frozen=True, kw_only=True):

@@ -138,11 +138,11 @@ class ApiMetrics:
         rows = [row for row in (await self._monitor.overview()).queues if row.failed]
         rows.sort(key=lambda row: -row.failed)
         storage = self._monitor.storage
-        muted = await Admin(storage, self._monitor).by(Actor(sub="metrics")).mutes("failure")
+        silence = await Admin(storage, self._monitor).by(Actor(sub="metrics")).silence("failure")
         values: dict[Labels, float] = {}
         for row in rows[:FAILING]:
-            kinds = await storage.failures(row.name, limit=KINDS if muted else 1)
-            aside = sum(one.fingerprint in muted for one in kinds.items)
+            kinds = await storage.failures(row.name, limit=KINDS if silence.mutes else 1)
+            aside = sum(silence.until(one.fingerprint, row.name) is not None for one in kinds.items)
             values[row.name, "open"], values[row.name, "muted"] = kinds.total - aside, aside
         return [gauge("corral_failure_groups", "Kinds of failures that are remembered.", ("queue", "state"), values)]
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,13 @@ def test_secrets_do_not_show() -> None:
 
 # -- without the extra -------------------------------------------------------------------------------------------------
 
-HIDE = "import sys\nfor name in {hidden!r}: sys.modules[name] = None\nimport importlib.util as u\nreal = u.find_spec\nu.find_spec = lambda name, package=None: None if name in {hidden!r} else real(name, package)\n"
+HIDE = """
+import importlib.util, sys
+real = importlib.util.find_spec
+for name in {hidden!r}:
+    sys.modules[name] = None
+importlib.util.find_spec = lambda name, package=None: None if name in {hidden!r} else real(name, package)
+"""
 
 BARE = """
 from corral.handlers.reports import available, render, Document, Chart, Series, Figure
@@ -132,7 +139,7 @@ def without_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if typst and matplotlib were not installed."""
     from corral.handlers.reports.output import formats
 
-    real = formats.find_spec
+    real = find_spec
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name in ("typst", "matplotlib") else real(name))
 
 

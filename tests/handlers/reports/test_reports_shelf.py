@@ -7,8 +7,6 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from corral.handlers.kit.database import Database
 from corral.handlers.reports import SCHEMA, Downloads, Entry, FolderShelf, Links, Rendered, Stored, Swept
 from tests.handlers.databases import differences, opened_at_once
@@ -247,7 +245,7 @@ async def test_as_an_asgi_application_it_answers_get_and_head(shelf: FolderShelf
 
     stored, (id, expires, signature) = await linked(shelf)
     query = {"expires": expires, "signature": signature}
-    async with AsyncClient(transport=ASGITransport(app=Downloads(shelf)), base_url="http://test") as client:  # type: ignore[arg-type]
+    async with AsyncClient(transport=ASGITransport(app=Downloads(shelf)), base_url="http://test") as client:
         got = await client.get(f"/reports/{id}", params=query)
         head = await client.head(f"/reports/{id}", params=query)
         posted = await client.post(f"/reports/{id}", params=query)

@@ -49,8 +49,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "test_shop.py").write_text(TESTS)
     quiet = [sys.executable, "-m", "coverage"]
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "COVERAGE_", "PYTEST_"))}
-    run = [*quiet, "run", "--branch", "--include=shop.py", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null",
-           "--rootdir=.", "--junitxml=junit.xml", "test_shop.py"]  # fmt: skip
+    tests = ["pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir=.", "--junitxml=junit.xml"]
+    run = [*quiet, "run", "--branch", "--include=shop.py", "-m", *tests, "test_shop.py"]
     subprocess.run(run, cwd=tmp_path, env=plain, capture_output=True, timeout=100, check=False)
     for kind in ("xml", "json", "lcov"):
         made = subprocess.run([*quiet, kind], cwd=tmp_path, env=plain, capture_output=True, timeout=60, check=False)

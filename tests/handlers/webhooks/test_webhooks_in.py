@@ -281,6 +281,7 @@ async def test_a_queue_that_takes_no_more_is_a_503(clock: FakeClock) -> None:
 # -- on real engines --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-BI-16", "M-BI-23", "M-BI-54")
 async def test_a_delivery_is_stored_and_worked_on_by_a_real_worker(storage_url: str) -> None:
     app = Corral(storage_url)
     receiver = Receiver(app, {"shopify": shopify(SECRET)})

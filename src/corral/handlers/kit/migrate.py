@@ -17,11 +17,11 @@ from corral.errors import ConfigError, StorageUnavailableError, StorageVersionEr
 if logging.getLogger("alembic").level == logging.NOTSET:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
-from alembic import command  # noqa: E402
-from alembic.config import Config  # noqa: E402
-from alembic.runtime.migration import MigrationContext  # noqa: E402
-from alembic.script import ScriptDirectory  # noqa: E402
-from alembic.util.exc import CommandError  # noqa: E402
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 
 #: How long a process waits for another one that migrates, or that holds the file.
 PATIENCE = 60.0

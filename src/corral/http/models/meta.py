@@ -117,7 +117,7 @@ class MarkInfo:
 
     __pydantic_config__ = config(
         {"id": "01jd8m3x5y6z7a8b9c0d1e2f3g", "label": "v2.3.1", "at": "2026-11-23T04:30:00.000Z", "url": None,
-         "color": None, "by": "ana"}
+         "color": None, "by": "ana", "queues": ["*"]}
     )  # fmt: skip
     id: str
     label: str
@@ -125,6 +125,8 @@ class MarkInfo:
     url: str | None
     color: str | None
     by: str | None
+    queues: Sequence[str]
+    """Patterns of the queues on whose charts it stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,5 +163,5 @@ def mark_of(mark: MarkRow) -> MarkInfo:
     """A mark on the charts."""
     return MarkInfo(
         id=mark.id, label=mark.label, at=moment(mark.at), url=mark.url or None, color=mark.color or None,
-        by=mark.by or None,
+        by=mark.by or None, queues=mark.queues,
     )  # fmt: skip

@@ -1,12 +1,12 @@
 """Kinds of failures: what fails, since when, how much, and what is done about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import Query
 from starlette.responses import Response
 
-from corral.admin.objects import Mark
+from corral.admin.objects import Mark, Silence
 from corral.admin.rights import Permission
 from corral.errors import ConfigError, RecordNotFoundError
 from corral.http.additions import run_at_ms
@@ -29,6 +29,7 @@ from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.cleaning import quoted
 from corral.http.routes.jobs import summary
+from corral.http.scope import concerns
 from corral.http.spans import span_of
 from corral.monitor.objects import FailureDetail as DetailRow
 from corral.monitor.objects import FailureRow
@@ -57,8 +58,8 @@ async def list_failures(
     for row in found.items:
         if call.sees(row.queue):
             by_kind.setdefault(_kind(row), []).append(row)
-    mutes, marks = await _notes(call)
-    groups = [_group(rows, mutes, marks) for rows in by_kind.values()]
+    silence, marks = await _notes(call)
+    groups = [_group(rows, silence, marks) for rows in by_kind.values()]
     rows = [one for one in groups if state in (None, one.state)]
 
     def key(one: FailureGroup) -> Key:
@@ -87,19 +88,21 @@ def _backwards(at: str) -> int:
     return -int("".join(char for char in at if char.isdigit()))
 
 
-async def _notes(call: Caller) -> tuple[Mapping[str, Millis], Sequence[Mark]]:
+async def _notes(call: Caller) -> tuple[Silence, Sequence[Mark]]:
     desk = await call.desk()
-    return await desk.mutes("failure"), await desk.marks()
+    return await desk.silence("failure"), await desk.marks()
 
 
-def _group(rows: Sequence[FailureRow], mutes: Mapping[str, Millis], marks: Sequence[Mark]) -> FailureGroup:
+def _group(rows: Sequence[FailureRow], silence: Silence, every: Sequence[Mark]) -> FailureGroup:
     first = min(row.group.first_at for row in rows)
+    marks = [one for one in every if any(concerns((row.queue,), one.queues) for row in rows)]
     before = [one for one in marks if one.at <= first]
+    muted = [silence.until(row.group.fingerprint, row.queue) for row in rows]
     newest = max(marks, key=lambda one: one.at, default=None)
     new = newest is not None and newest in before  # nothing was marked since it came up
-    return group_of(
-        rows, muted_until=mutes.get(rows[0].group.fingerprint), mark=newest.label if newest and new else None
-    )
+    # Muted is what nobody wants to hear of in any of its queues.
+    until = None if None in muted else min(one for one in muted if one is not None)
+    return group_of(rows, muted_until=until, mark=newest.label if newest and new else None)
 
 
 @router.get(
@@ -119,8 +122,8 @@ async def _detail(
     call: Caller, fingerprint: str, queue: str | None, window: float = 86_400, newest: int = 10
 ) -> FailureDetail:
     details = await _details(call, fingerprint, queue, window, newest)
-    mutes, marks = await _notes(call)
-    group = _group([one.failure for one in details], mutes, marks)
+    silence, marks = await _notes(call)
+    group = _group([one.failure for one in details], silence, marks)
     jobs = sorted((row for one in details for row in one.newest), key=lambda row: -(row.finished_at or 0))
     rights = call.rights
     return FailureDetail(
@@ -204,7 +207,7 @@ async def mute_failure(call: Called, fp: str, body: MuteBody) -> Response:
     """Do not speak of it for a while."""
     await _details(call, fp, None, 86_400, 0)
     with refusing():
-        await (await call.desk(body.reason)).mute("failure", fp, run_at_ms(body.until))
+        await (await call.desk(body.reason)).mute("failure", fp, run_at_ms(body.until), queues=call.globs)
     return answer(await _detail(call, fp, None))
 
 
@@ -216,7 +219,7 @@ async def unmute_failure(call: Called, fp: str) -> Response:
     """Speak of it again."""
     await _details(call, fp, None, 86_400, 0)
     try:
-        await (await call.desk()).unmute("failure", fp)
+        await (await call.desk()).unmute("failure", fp, queues=call.globs)
     except RecordNotFoundError:
         problem("failure-not-found", f"Failures of kind {fp!r} are not muted.")
     return answer(await _detail(call, fp, None))

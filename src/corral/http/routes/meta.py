@@ -149,11 +149,12 @@ async def list_attention(
     muted: Annotated[bool, Query(description="Also what is muted.")] = False,
 ) -> Response:  # fmt: skip
     """What wants attention, the worst first."""
-    mutes = await (await call.desk()).mutes("finding")
+    silence = await (await call.desk()).silence("finding")
     rows = [
         one
         for one in await call.api.monitor.attention(queue=queue)
-        if (call.sees(one.queue) if one.queue else call.sees_all) and (muted or one.id not in mutes)
+        if (call.sees(one.queue) if one.queue else call.sees_all)
+        and (muted or silence.until(one.id, one.queue) is None)
     ]
 
     def key(one: Finding) -> Key:
@@ -161,7 +162,7 @@ async def list_attention(
 
     rows.sort(key=key)
     shown = cut(rows, key, asked, "attention", queue, muted)
-    items = [finding_of(one, _remedy(one, call), mutes.get(one.id)) for one in shown.items]
+    items = [finding_of(one, _remedy(one, call), silence.until(one.id, one.queue)) for one in shown.items]
     return listing(asked, FindingInfo, items, next=shown.next, prev=shown.prev, total=len(rows))
 
 
@@ -184,7 +185,7 @@ async def mute_attention(call: Called, id: str, body: MuteBody) -> Response:
     """Do not speak of it for a while."""
     _check_finding(call, id)
     with refusing():
-        await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until))
+        await (await call.desk(body.reason)).mute("finding", id, run_at_ms(body.until), queues=call.globs)
     return empty()
 
 
@@ -196,7 +197,7 @@ async def unmute_attention(call: Called, id: str) -> Response:
     """Speak of it again."""
     _check_finding(call, id)
     try:
-        await (await call.desk()).unmute("finding", id)
+        await (await call.desk()).unmute("finding", id, queues=call.globs)
     except RecordNotFoundError:
         problem("finding-not-found", f"Nothing is muted under {id!r}.")
     return empty()
@@ -222,7 +223,8 @@ def _ends(text: str) -> list[int]:
 )  # fmt: skip
 async def list_marks(call: Called, asked: Asked) -> Response:
     """Marks on the charts, oldest first."""
-    rows = sorted((mark_of(one) for one in await (await call.desk()).marks()), key=lambda one: (one.at, one.id))
+    found = [one for one in await (await call.desk()).marks() if concerns(call.globs, one.queues)]
+    rows = sorted((mark_of(one) for one in found), key=lambda one: (one.at, one.id))
     shown = cut(rows, lambda one: (one.at, one.id), asked, "marks")
     return listing(asked, MarkInfo, shown.items, next=shown.next, prev=shown.prev, total=len(rows))
 
@@ -235,7 +237,7 @@ async def add_mark(call: Called, body: MarkBody) -> Response:
     """Put a mark on the charts."""
     at = None if body.at is None else run_at_ms(body.at)
     with refusing():
-        made = await (await call.desk()).mark(body.label, at, body.url, body.color)
+        made = await (await call.desk()).mark(body.label, at, body.url, body.color, queues=call.globs)
     return answer(mark_of(made), status=201)
 
 
@@ -245,7 +247,14 @@ async def add_mark(call: Called, body: MarkBody) -> Response:
 )  # fmt: skip
 async def remove_mark(call: Called, id: str) -> Response:
     """Take a mark away."""
-    await (await call.desk()).unmark(id)
+    desk = await call.desk()
+    about = next((one.queues for one in await desk.marks() if one.id == id), None)
+    if about is None or not concerns(call.globs, about):
+        problem("mark-not-found", f"There is no mark {id!r}.")
+    if not covered(call.globs, about):
+        problem("forbidden", "This mark is about queues that are not yours, too.",
+                permission=str(Permission.MARK_WRITE))  # fmt: skip
+    await desk.unmark(id)
     return empty()
 
 

@@ -138,8 +138,8 @@ def _mood_in_words(now: TeamFacts, before: TeamFacts | None) -> str:
     text = f"The mood is {show_number(round(now.mood, 1))} of 5"
     if before is None or before.mood is None:
         return f"{text}."
-    moved = now.mood - before.mood
-    if abs(moved) < _NOTICEABLE:
+    moved = round(now.mood, 1) - round(before.mood, 1)  # of what the figures show
+    if abs(moved) < _NOTICEABLE - 0.01:
         return f"{text}, much as before."
     return f"{text}, {signed(moved, 1)} since the period before."
 
