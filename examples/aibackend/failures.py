@@ -43,7 +43,10 @@ class FailedJobs:
         """Tell everybody who is to know; each once, by ids made of the job's."""
         reason = str(json.loads(event.detail)) if event.detail else "?"
         data = json.loads(job.data)
-        facts = {"id": job.id, "name": job.name, "data": data, "attempts": job.attempts_made}
+        # The hook has the job as its worker took it: what came of it, the store knows, if it is still kept.
+        stored = (await (await self.app.open()).get(job.queue, [job.id]))[0]
+        attempts = job.attempts_made + 1 if stored is None else stored.attempts_made
+        facts = {"id": job.id, "name": job.name, "data": data, "attempts": attempts}
         self.tracker.capture(reason, {"job": facts})
         whose = data.get("userId") if isinstance(data, dict) else None
         if isinstance(whose, str) and job.queue == QueueName.AI_TASKS:

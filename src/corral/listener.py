@@ -34,6 +34,11 @@ class Endings:
         self._waiting: defaultdict[JobId, set[asyncio.Event]] = defaultdict(set)
         self._tail: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiting
+
     @asynccontextmanager
     async def watch(self, job_id: JobId) -> AsyncIterator[asyncio.Event]:
         """An event that is set when the job ends or is removed. Look at the job first: it may have ended before."""

@@ -17,14 +17,15 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.parametrize("shop", ["sqlite
 #: What the pages themselves are made of. Anything else came from a text.
 OWN = {
     "a", "article", "b", "body", "br", "button", "caption", "circle", "code", "datalist", "dd", "details", "div", "dl",
-    "dt", "em", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i", "input",
-    "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option", "p", "path", "polygon",
-    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody", "td",
-    "text", "textarea", "th", "thead", "time", "title", "tr", "ul",
+    "dt", "em", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i",
+    "input", "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option", "p", "path",
+    "polygon",
+    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody",
+    "td", "text", "textarea", "th", "thead", "time", "title", "tr", "ul",
 }  # fmt: skip
 PAGES = (
-    "/", "/queues", "/queues/mail", "/jobs", "/jobs?q=state:failed", "/failures", "/flows", "/workers", "/audit", "/system",
-    "/insights", "/schedules", "/operations", "/queues/mail?tab=settings", "/queues/mail?tab=workers",
+    "/", "/queues", "/queues/mail", "/jobs", "/jobs?q=state:failed", "/failures", "/flows", "/workers", "/audit",
+    "/system", "/insights", "/schedules", "/operations", "/queues/mail?tab=settings", "/queues/mail?tab=workers",
 )  # fmt: skip
 
 
@@ -33,7 +34,9 @@ async def full(shop: Corral, site: Application) -> list[str]:
     """Every text is in a payload, a tag, a failure, a log, a reason, a description, a worker; answers the jobs' ids."""
     welcome = shop.queues["mail"].definition("welcome")
     handles = [
-        await welcome.add({"to": text, text: [text, {text: text}], "fails": text}, tags=(text[:90],), attempts=1)
+        await welcome.add(
+            {"to": text, text: [text, {text: text}], "fails": text}, tags=(text.replace("\t", " ")[:90],), attempts=1
+        )
         for text in CORPUS
     ]
     async with await shop.worker():

@@ -107,6 +107,13 @@ class Place:
         return [message_from_bytes(file.read_bytes(), _class=EmailMessage, policy=policy.default) for file in files]
 
 
+def text_of(mail: EmailMessage) -> str:
+    """What a mail says, as text."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
 def build(folder: Path, url: str, **more: object) -> Place:
     """The platform with its files in a folder of the test's own. Opens nothing."""
     settings = Settings(url=url, aibackend_home=folder, jwt_secret=SecretStr(SECRET))

@@ -1,6 +1,7 @@
 """What the platform's jobs do."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -33,7 +34,7 @@ from examples.aibackend.tables import SCHEMA, tokens
 from tests.handlers.ai.fake_openai import KEY, FakeOpenAi, refusing
 from tests.handlers.databases import differences
 
-from .conftest import ASKED, Parrot, Place
+from .conftest import ASKED, Parrot, Place, text_of
 
 DAY = 86_400_000
 TOKEN = "a-token-of-the-application"  # noqa: S105  # it opens nothing
@@ -211,7 +212,7 @@ async def test_the_four_mails_are_sent(place: Place) -> None:
     ):
         await place.emails.definition(name).add(data)
     assert (await drain(place.app)).completed == 4
-    texts = {str(mail["Subject"]): str(mail.get_body(("plain",))) for mail in place.mails()}
+    texts = {str(mail["Subject"]): text_of(mail) for mail in place.mails()}
     assert {mail["To"] for mail in place.mails()} == {"alice@example.com"}
     assert "Alice Moreau" in texts["Welcome!"]
     assert f"http://localhost:8000/verify?token={TOKEN}" in texts["Confirm your address"]
@@ -270,14 +271,14 @@ async def test_only_a_failure_for_good_is_told_to_the_tracker_the_administrator_
     assert (drained.retried, drained.failed) == (2, 1)
     attempts = [one.levelname for one in caplog.records if "attempt" in one.getMessage() and one.name == "aibackend"]
     assert attempts == ["WARNING", "WARNING", "ERROR"]
-    facts = {"id": job.id, "name": "generate-completion", "data": ASKED, "attempts": 3}
-    assert [(reason, {**facts_, "data": facts_["data"]}) for reason, facts_ in place.tracker.failures] == [
-        ("ModelError: trouble 3", facts)
-    ]
+    [(reason, facts)] = place.tracker.failures
+    assert reason == "ModelError: trouble 3"
+    assert (facts["id"], facts["name"], facts["attempts"]) == (job.id, "generate-completion", 3)
+    assert facts["data"] == {**json.loads((await job.get()).data), **ASKED}
     assert await place.data.notes("user-1") == [("Your job failed", job.id)]
     [mail] = place.mails()
     assert (mail["To"], mail["Subject"]) == ("ops@example.com", "Something for you")
-    assert "ai-tasks/generate-completion failed: ModelError: trouble 3" in str(mail.get_body(("plain",)))
+    assert "ai-tasks/generate-completion failed: ModelError: trouble 3" in text_of(mail)
 
 
 @pytest.mark.mission("M-AI-52")

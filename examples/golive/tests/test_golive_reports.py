@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from corral import JobHandle, JobState, PayloadError
+from corral import Cron, Figures, JobHandle, PayloadError
 from corral.handlers.reports import EXPECTED_SECONDS
 from corral.testing import drain
 from examples.golive.build import Platform
 from examples.golive.payloads import ReportJobType
 from examples.golive.queues import QueueName
 
-from .conftest import fill, mails, text_of
+from .conftest import PATIENCE, fill, mails, make, text_of
 
 PAYLOADS: dict[ReportJobType, dict[str, object]] = {
     ReportJobType.PIPELINE_REPORT: {"pipelineId": "shop-main"},
@@ -84,18 +84,24 @@ async def test_a_report_is_asked_for_as_it_always_was_and_mailed_to_who_asked(go
 
 
 @pytest.mark.mission("M-GL-25")
-async def test_how_long_reports_take_is_known_by_their_names_and_slow_ones_are_marked(golive: Platform) -> None:
-    await fill(golive, days=7)
-    handle = await golive.service.add_report_job(ReportJobType.AUDIT_LOG, {"period": "7d", "formats": ["html"]})
+async def test_how_long_reports_take_is_known_by_their_names_and_slow_ones_are_marked(
+    platform_url: str, tmp_path: Path
+) -> None:
+    platform = make(platform_url, tmp_path)
+    await fill(platform, days=7)
+    kinds = (ReportJobType.AUDIT_LOG, ReportJobType.ANALYTICS)
+    async with platform.app:
+        async with await platform.app.worker():
+            handles = [
+                await platform.service.add_report_job(kind, {"period": "7d", "formats": ["html"]}) for kind in kinds
+            ]
+            results = [await handle.result(timeout=PATIENCE) for handle in handles]
+        samples = await (await platform.app.open_queue(QueueName.REPORT)).series("hour")
 
-    await drain(golive.app, queues=[QueueName.REPORT])
-
-    result = await result_of(handle)
-    assert result["slow"] is False
-    assert isinstance(result["seconds"], float)
-    job = await handle.queue.get(handle.id)
-    assert job.name == ReportJobType.AUDIT_LOG
-    assert (job.started_at, job.finished_at) != (None, None)
+    assert [(result["slow"], result["expectedSeconds"]) for result in results] == [(False, 45), (False, 60)]
+    figures = Figures.by_name(samples)
+    assert [figures[kind].completed for kind in kinds] == [1, 1]
+    assert [figures[kind].run.p50 is not None for kind in kinds] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ async def test_how_long_reports_take_is_known_by_their_names_and_slow_ones_are_m
         (ReportJobType.PIPELINE_REPORT, {}, "pipelineId"),
         (ReportJobType.TEST_COVERAGE, {"pipelineId": "x"}, "projectId"),
         (ReportJobType.ANALYTICS, {"startDate": "2025-10-23", "endDate": "2025-10-01"}, "is before startDate"),
-        (ReportJobType.ANALYTICS, {"formats": ["docx"]}, "docx"),
+        (ReportJobType.ANALYTICS, {"formats": ["docx"]}, "formats"),
     ],
 )
 async def test_what_no_report_can_be_made_of_is_refused_when_it_is_added(
@@ -118,10 +124,12 @@ async def test_what_no_report_can_be_made_of_is_refused_when_it_is_added(
 
 @pytest.mark.mission("M-GL-38", "M-GL-39")
 @pytest.mark.parametrize("cron", ["0 * * * *", "0 0 * * *", "0 9 * * 1-5", "*/15 * * * *", "0 0 1 * *", "0 9 * * 1"])
-async def test_reports_come_again_by_the_forms_of_cron_lines(golive: Platform, cron: str) -> None:
-    job = await golive.service.manager.add_repeating_job(QueueName.REPORT, ReportJobType.ANALYTICS, {}, cron)
+async def test_reports_come_again_by_the_forms_of_cron_lines(idle: Platform, cron: str) -> None:
+    data = {"period": "7d"}
 
-    stored = await (await golive.app.open_queue(QueueName.REPORT)).get(job.id)
+    job = await idle.service.manager.add_repeating_job(QueueName.REPORT, ReportJobType.ANALYTICS, data, cron)
 
-    assert stored.state is JobState.DELAYED
-    assert stored.name == ReportJobType.ANALYTICS
+    [schedule] = (await (await idle.app.open()).schedules(queue=QueueName.REPORT)).items
+    assert isinstance(schedule.timing, Cron)
+    assert (schedule.timing.expression, schedule.name) == (cron, ReportJobType.ANALYTICS)
+    assert (job.name, job.data) == (ReportJobType.ANALYTICS, data)

@@ -105,6 +105,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_by: str = ""
     expires_at: Millis | None = None
     used_at: Millis | None = None  #: the last time, to about a minute
+    parent: str = ""  #: the token by which it was made: it ends with that one
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):

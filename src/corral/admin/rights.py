@@ -116,6 +116,14 @@ class Principal(Struct, frozen=True, kw_only=True):
     method: str = ""  #: how they were recognised: jwt | token | session | proxy | basic | local …
     owner: str = ""  #: whose jobs a producer sees; "" is their own `sub`
     expires_at: int | None = None  #: epoch milliseconds: when what they showed runs out
+    id: str = (
+        ""  #: of the token that they showed, if it is one of the store: names are not told apart by who makes them
+    )
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells them from others: how they were recognised, and as whom."""
+        return self.method, self.id or self.sub
 
     @property
     def permissions(self) -> frozenset[Permission]:

@@ -4,7 +4,7 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -15,7 +15,7 @@ from corral.admin.base import DeskBase
 from corral.admin.objects import Token
 from corral.admin.rights import check_globs, check_role
 from corral.errors import ConfigError, RecordNotFoundError, StorageError
-from corral.storage.records import EntryChange
+from corral.storage.records import MAX_CHANGES, EntryChange
 from corral.timing import MAX_DURATION_MS, Millis
 
 log = logging.getLogger("corral.tokens")
@@ -23,6 +23,8 @@ log = logging.getLogger("corral.tokens")
 KIND = "token"
 #: Tokens that there may be.
 MOST = 1_000
+#: Tokens that may be made, directly or not, by one that opens some queues only.
+MOST_MADE = 100
 #: How often the last use of a token is written down: each request would otherwise be a write.
 USED_MS: Millis = 60_000
 #: 32 random bytes are 43 characters.
@@ -46,25 +48,31 @@ class TokenVerbs(DeskBase):
     """API tokens `crl_<id>_<43 characters>`."""
 
     async def create_token(
-        self, name: str, role: str, queues: Sequence[str] = ("*",), expires_at: Millis | None = None
-    ) -> tuple[str, Token]:
+        self, name: str, role: str, queues: Sequence[str] = ("*",), expires_at: Millis | None = None, *,
+        parent: str = "",
+    ) -> tuple[str, Token]:  # fmt: skip
         """Make a token; answers it, which nobody can read again afterwards, and what is kept of it.
 
         Args:
             queues: patterns of the queues that there are for it.
             expires_at: epoch milliseconds; None is never.
+            parent: the id of the token by which somebody makes it. It may not last longer, and ends with that one.
 
         Raises:
-            ConfigError: no name, an unknown role, no queues, an end that is over, or 1,000 tokens already.
+            ConfigError: no name, an unknown role, no queues, an end that is over or beyond the parent's, 1,000 tokens
+                already, or 100 made by tokens of some queues. RecordNotFoundError: the parent has gone.
         """
         async with self._noting("token.create", name=str(name)[:100]) as note:
             at, now = self.ground.at(), self.ground.store_now()
             token = Token(
                 id=_new_id(), name=_check_name(name), role=check_role(role), queues=check_globs(queues),
-                created_at=at, created_by=self.actor.sub, expires_at=_check_end(expires_at, at),
+                created_at=at, created_by=self.actor.sub, expires_at=_check_end(expires_at, at), parent=parent,
             )  # fmt: skip
-            if len(await self.storage.entries(KIND, limit=MOST, now=now)) >= MOST:
+            every = await self.tokens()
+            if len(every) >= MOST:
                 raise ConfigError(f"there are {MOST:,} tokens: revoke some first", key="token")
+            if parent:
+                _check_parent(token, every)
             clear = f"crl_{token.id}_{secrets.token_urlsafe(32)}"
             await self.storage.write_entries(KIND, [_change(Stored(token=token, hash=_hash(clear)), 0)], now=now)
             note.target["token"] = token.id
@@ -77,7 +85,7 @@ class TokenVerbs(DeskBase):
         return sorted((_decode(one.text).token for one in found), key=lambda one: (-one.created_at, one.id))
 
     async def revoke_token(self, token_id: str) -> None:
-        """Let a token open nothing any more. Raises: RecordNotFoundError."""
+        """Let a token open nothing any more, and those that were made by it. Raises: RecordNotFoundError."""
         async with self._noting("token.revoke", token=token_id) as note:
             now = self.ground.store_now()
             found = await self.storage.entries(KIND, ids=[token_id], now=now)
@@ -86,7 +94,11 @@ class TokenVerbs(DeskBase):
             token = _decode(found[0].text).token
             note.target["name"] = token.name
             note.before = {"role": token.role, "queues": token.queues}
-            await self.storage.write_entries(KIND, [EntryChange(id=token_id, text=None)], now=now)
+            gone = [token_id, *_made_by(token_id, await self.tokens())]
+            note.count = len(gone)
+            for begin in range(0, len(gone), MAX_CHANGES):
+                changes = [EntryChange(id=one, text=None) for one in gone[begin : begin + MAX_CHANGES]]
+                await self.storage.write_entries(KIND, changes, now=now)
 
     async def find_token(self, clear: str) -> Token | None:
         """The token that somebody has shown, if there is such a one and its time is not over. It leaves no entry."""
@@ -109,6 +121,38 @@ class TokenVerbs(DeskBase):
         except StorageError as error:
             log.warning("the use of token %s could not be noted: %s", used.token.id, error)
         return used.token
+
+
+def _check_parent(token: Token, every: Sequence[Token]) -> None:
+    """Raises: ConfigError, RecordNotFoundError."""
+    by_id = {one.id: one for one in every}
+    parent = by_id.get(token.parent)
+    if parent is None:
+        raise RecordNotFoundError("token", token.parent)
+    if parent.expires_at is not None and (token.expires_at is None or token.expires_at > parent.expires_at):
+        raise ConfigError("expires_at must not be later than that of the token by which it is made", key="expires_at")
+    # Whoever has some queues only must not use up what is there for everybody.
+    if "*" not in parent.queues and len(_made_by(_first(parent, by_id), every)) >= MOST_MADE:
+        raise ConfigError(f"{MOST_MADE} tokens were made by this one: revoke some first", key="token")
+
+
+def _first(token: Token, by_id: Mapping[str, Token]) -> str:
+    """The oldest in the line of tokens of some queues that one comes from: each may make as many as the first."""
+    seen = {token.id}
+    while (parent := by_id.get(token.parent)) is not None and "*" not in parent.queues and parent.id not in seen:
+        token = parent
+        seen.add(token.id)
+    return token.id
+
+
+def _made_by(token_id: str, every: Sequence[Token]) -> list[str]:
+    """Tokens that were made by this one, and by those."""
+    found, left = [token_id], [token_id]
+    while left:
+        made = [one.id for one in every if one.parent in left and one.id not in found]
+        found += made
+        left = made
+    return found[1:]
 
 
 def _change(stored: Stored, version: int) -> EntryChange:

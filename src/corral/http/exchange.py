@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.types import Scope
 
@@ -12,6 +12,7 @@ from corral.naming import sortable_id
 from corral.timing import now_ms
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]*)?\](?::\d{1,5})?")
 _HOST = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?", re.IGNORECASE)
 
 
@@ -37,10 +38,10 @@ def seen_through(scope: Scope, networks: tuple[IPv4Network | IPv6Network, ...]) 
     made: dict[str, object] = {**scope, PEER: peer}
     if not networks or not trusted(peer, networks):
         return made
-    hops = [part.strip() for part in _joined(scope, b"x-forwarded-for").split(",") if part.strip()]
+    hops = [address_in(part) for part in _joined(scope, b"x-forwarded-for").split(",") if part.strip()]
     # From the right: what stands before the last address that is no proxy of ours was written by somebody else.
-    origin = next((hop for hop in reversed(hops) if not trusted(hop, networks)), None)
-    if origin is not None and len(origin) <= 45:
+    origin = next((hop for hop in reversed(hops) if hop is None or not trusted(hop, networks)), None)
+    if origin is not None:
         made["client"] = (origin, 0)
     scheme = header(scope, b"x-forwarded-proto").lower()
     if scheme in ("http", "https"):
@@ -50,6 +51,23 @@ def seen_through(scope: Scope, networks: tuple[IPv4Network | IPv6Network, ...]) 
         kept = [(key, value) for key, value in scope["headers"] if key != b"host"]
         made["headers"] = [*kept, (b"host", host.encode("latin-1"))]
     return made
+
+
+def address_in(hop: str) -> str | None:
+    """The address of a hop, which some proxies write with its port: `192.0.2.7:4711`, `[2001:db8::7]:4711`.
+
+    None when it is none (`unknown`, `_hidden`): then nobody knows what stands before it.
+    """
+    text = hop.strip().strip('"')
+    found = _BRACKETED.fullmatch(text)
+    if found is not None:
+        text = found[1]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _joined(scope: Scope, name: bytes) -> str:

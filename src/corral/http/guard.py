@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from corral.admin.rights import READING, Permission, Principal, may
 from corral.http.auth.csrf import check_site
 from corral.http.home import Api
-from corral.http.limits import Rate, Verdict, headers
+from corral.http.limits import Rate, Verdict, headers, site_of, take_by_network
 from corral.http.problems import Problem, problem
 from corral.http.tickets import Ticket, redeem
 
@@ -91,7 +91,8 @@ async def admit(request: Request, rule: Rule) -> None:
 
 async def _recognised(home: Api, request: Request) -> Principal:
     # A password for HTTP Basic may be guessed, a token may not.
-    guess = ("basic", network_of(address_of(request))) if _scheme(request) == "basic" else None
+    network = network_of(address_of(request))
+    guess = ("basic", site_of(network) or network) if _scheme(request) == "basic" else None
     if guess is not None and (wait := home.login.lockout.wait(guess)):
         problem("rate-limited", "Too many wrong passwords.", headers={"Retry-After": str(math.ceil(wait))})
     try:
@@ -152,8 +153,10 @@ def _count(home: Api, request: HTTPConnection, kind: Rate, who: Principal | None
     if not home.settings.rate_limits:
         return
     pace = home.settings.pace(kind)
-    key = (kind, "ip", network_of(address_of(request))) if who is None else (kind, who.method, who.sub)
-    verdict = home.limiter.take(key, pace, cost)
+    if who is None:
+        verdict = take_by_network(home.limiter, (kind, "ip"), network_of(address_of(request)), pace, cost)
+    else:
+        verdict = home.limiter.take((kind, *who.identity), pace, cost)
     request.scope[RATE] = headers(kind, pace, verdict)
     if not verdict.allowed:
         if home.metrics is not None:
@@ -163,7 +166,7 @@ def _count(home: Api, request: HTTPConnection, kind: Rate, who: Principal | None
 
 def _count_queue(home: Api, who: Principal, queue: str, cost: int) -> None:
     for pattern, pace in home.queue_paces(queue):
-        verdict = home.limiter.take(("queue", pattern, queue, who.method, who.sub), pace, cost)
+        verdict = home.limiter.take(("queue", pattern, queue, *who.identity), pace, cost)
         if not verdict.allowed:
             refuse(verdict, f"enqueue:{pattern}", pace.count, pace.seconds)
 

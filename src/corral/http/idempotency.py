@@ -58,7 +58,7 @@ async def once(
     if not 0 < len(said) <= LONGEST_KEY or not said.isprintable():
         problem("invalid-parameter", f"Idempotency-Key must be 1 to {LONGEST_KEY} printable characters.")
     # Two tokens may have one name: with other queues they are not the same caller.
-    name = _hash(who.method, who.sub, " ".join((*who.roles, *who.queues)), said)
+    name = _hash(*who.identity, " ".join((*who.roles, *who.queues)), said)
     meant = _hash(request.method, request.scope["path"], (await request.body()).hex())
     storage = api.storage
     begun = EntryChange(id=name, text=_text(Kept(meant)), version=0, ttl_ms=RUNNING_MS)

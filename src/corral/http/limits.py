@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from corral.errors import ConfigError
 
 #: So many keys are kept: 3 MB.
 KEYS = 20_000
+#: What an IPv6 /48 may do, as a multiple of what a /64 of it may.
+SITE = 16
 
 _SECONDS = {"s": 1, "second": 1, "min": 60, "minute": 60, "h": 3_600, "hour": 3_600, "d": 86_400, "day": 86_400}
 _SHAPE = re.compile(r"(\d{1,9})/(?:(\d{1,5})\s*)?([a-z]+)(?::(\d{1,9}))?")
@@ -83,6 +86,9 @@ class Limiter:
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._due
+
     def take(self, key: tuple[str, ...], pace: Pace, cost: int = 1) -> Verdict:
         """Let `cost` requests pass, or none; a refused one costs nothing."""
         now = self.seconds()
@@ -109,6 +115,33 @@ class Limiter:
             del self._due[key]
         while len(self._due) > self._keys * 9 // 10:  # all are busy: the ones that were seen longest ago go
             self._due.popitem(last=False)
+
+
+def site_of(network: str) -> str | None:
+    """The /48 that a /64 belongs to: what one customer of a provider may have 65,536 of. None for IPv4."""
+    try:
+        found = ip_address(network)
+    except ValueError:
+        return None
+    return f"{IPv6Address(int(found) >> 80 << 80)}/48" if isinstance(found, IPv6Address) else None
+
+
+def take_by_network(limiter: Limiter, kind: tuple[str, ...], network: str, pace: Pace, cost: int = 1) -> Verdict:
+    """Count somebody by their address: by their /64, and before that by its /48, which may do 16 times as much.
+
+    Who has a whole /48 could be 65,536 callers, each of which takes a place that somebody else's rate is kept in. So a
+    new one is let in only while their /48 has room. What a /64 is refused costs its neighbours nothing.
+    """
+    key, site = (*kind, network), site_of(network)
+    if site is None:
+        return limiter.take(key, pace, cost)
+    mine = limiter.take(key, pace, cost) if key in limiter else None
+    if mine is not None and not mine.allowed:
+        return mine
+    wide = limiter.take((*kind, site), Pace(pace.count * SITE, pace.seconds, pace.burst * SITE), cost)
+    if not wide.allowed:
+        return wide
+    return mine or limiter.take(key, pace, cost)
 
 
 def headers(kind: Rate, pace: Pace, verdict: Verdict) -> dict[str, str]:

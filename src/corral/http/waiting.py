@@ -29,7 +29,11 @@ async def ended(request: Request, api: Api, queue: str, job_id: str, seconds: fl
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + min(seconds, LONGEST)
-    endings = api.endings.setdefault(queue, Endings(api.storage, queue))
+    # Looked at first: nobody makes us follow a queue in which there is no such job, or wait for one that has ended.
+    job = await _look(api, queue, job_id)
+    if job.state.finished or not seconds:
+        return job
+    endings = api.endings.get(queue) or api.endings.setdefault(queue, Endings(api.storage, queue))
     gone = asyncio.create_task(_gone(request, api), name="corral-caller-gone")
     try:
         async with endings.watch(job_id) as told:
@@ -42,6 +46,8 @@ async def ended(request: Request, api: Api, queue: str, job_id: str, seconds: fl
                 await _first(told, gone, min(left, LOOK))
     finally:
         gone.cancel()
+        if endings.idle and api.endings.get(queue) is endings:  # whoever makes up queues must not fill our memory
+            del api.endings[queue]
 
 
 async def _first(told: asyncio.Event, gone: asyncio.Task[None], seconds: float) -> None:

@@ -51,6 +51,8 @@ async def raw_server(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIter
                 if b"connection: close" in head.lower():
                     break
         writer.close()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
         busy.discard(task)
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)

@@ -17,6 +17,7 @@ from corral.testing import FakeClock, app_in_memory, drain
 from corral.testing.store import ClockedStorage
 from corral.worker.context import JobContext
 
+from ..kit.raw_server import answering, raw_server
 from .senders import NOW, SECRET, SENDERS, by_github, by_shopify, by_slack, by_standard, by_stripe, other, secret_for
 
 BODY = b'{"id": 7, "total_price": "10.00"}'
@@ -266,6 +267,24 @@ async def test_a_store_that_fails_or_does_not_answer_is_a_503_within_seconds(
         assert b"redis" not in reply.body
     assert (await receiver.receive("shopify", by_shopify(BODY), BODY)).status == 200
     assert len(await jobs(receiver)) == 1
+
+
+@pytest.mark.mission("M-BI-23", on="redis")
+async def test_a_redis_server_that_says_nothing_or_is_away_is_a_503_and_no_waiting() -> None:
+    async with raw_server(answering(b"")) as silent:  # waits for the end of a request, which Redis does not have
+        url = f"redis://127.0.0.1:{silent.port}/0"
+        assert await asked(url) == 503
+    assert await asked(url) == 503
+
+
+async def asked(url: str) -> int:
+    """How a delivery is answered whose store is there."""
+    app = Corral(url)
+    receiver = Receiver(app, {"shopify": shopify(SECRET)})
+    async with asyncio.timeout(60):
+        reply = await receiver.receive("shopify", by_shopify(BODY), BODY)
+    await app.close()
+    return reply.status
 
 
 async def test_a_queue_that_takes_no_more_is_a_503(clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from corral.http.auth.lockout import Lockout
 from corral.http.auth.passwords import BLOCK, COST, PASSES, Checker, Hashed
 from corral.http.auth.recognise import Recogniser, check_here
 from corral.http.auth.sessions import Session
-from corral.http.limits import Limiter, Pace
+from corral.http.limits import Limiter, Pace, take_by_network
 from corral.http.problems import problem
 
 #: Guesses from one address, for whichever account: four times what one account may have.
@@ -60,10 +60,12 @@ class Login:
     def _slow(self, key: tuple[str, str], address: str) -> None:
         """Refuse a guess that comes too soon, right or wrong. Raises: Problem (429)."""
         wide = Pace(self._pace.count * SPRAYED, self._pace.seconds, self._pace.burst * SPRAYED)
-        for bucket, pace in ((("login", "from", address), wide), (("login", *key), self._pace)):
-            verdict = self._limiter.take(bucket, pace)
-            if not verdict.allowed:
-                self._wait(verdict.retry_after)
+        everybody = take_by_network(self._limiter, ("login", "from"), address, wide)
+        if not everybody.allowed:  # before the account's own: a flood of addresses takes no places there
+            self._wait(everybody.retry_after)
+        verdict = self._limiter.take(("login", *key), self._pace)
+        if not verdict.allowed:
+            self._wait(verdict.retry_after)
         waits = self.lockout.wait(key)
         if waits:
             self._wait(waits)

@@ -23,6 +23,8 @@ class Stored(Protocol):
     """What the store knows of a token."""
 
     @property
+    def id(self) -> str: ...
+    @property
     def name(self) -> str: ...
     @property
     def role(self) -> str: ...
@@ -120,7 +122,7 @@ class Recogniser:
             self._wrong()
         return Principal(
             sub=stored.name, roles=(stored.role,), queues=stored.queues or ("*",), method="token",
-            expires_at=stored.expires_at,
+            expires_at=stored.expires_at, id=stored.id,
         )  # fmt: skip
 
     async def _session(self, text: str) -> Principal | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TypeAlias
 
 from corral.admin.objects import Operation
@@ -13,6 +14,8 @@ from corral.storage.port import QueueCounts
 COUNTS, RATES, SLOW = 1.0, 2.0, 5.0
 #: When more than so many things change at once, half as often: a viewer gets 2 KB a second, not 5.
 MANY = 30
+#: Of a worker: its slots and running jobs by queue. It is not told as it is.
+PARTS = "parts"
 #: Of one thing (a queue, a worker …) by what it is known by: which queues it is about, and what there is to say.
 Facts: TypeAlias = dict[str, tuple[tuple[str, ...], Mapping[str, object]]]
 Gather: TypeAlias = Callable[[], Awaitable[Facts]]
@@ -94,6 +97,10 @@ class Board:
     async def _workers(self) -> Facts:
         return {one.id: (one.queues, {
             "id": one.id, "name": one.name, "state": one.state, "busy": one.busy, "slots": one.slots,
+            PARTS: {
+                queue: (slots, sum(job.queue == queue for job in one.jobs))
+                for queue, slots in zip_longest(one.queues, one.slots_of[: len(one.queues)], fillvalue=0)
+            },
         }) for one in (await self._monitor.workers()).items}  # fmt: skip
 
     async def _schedules(self) -> Facts:
@@ -120,12 +127,27 @@ def _wishes(stream: Stream) -> frozenset[str]:
     return stream.topics.board | ({"operations"} if stream.topics.operations else set())
 
 
+def _as_seen(stream: Stream, fact: Mapping[str, object]) -> Mapping[str, object]:
+    """A fact without what a worker does for queues that there are not for the stream's viewer."""
+    parts = fact.get(PARTS)
+    if not isinstance(parts, dict):
+        return fact
+    told = {name: value for name, value in fact.items() if name != PARTS}
+    seen = [part for queue, part in parts.items() if stream.sees(queue)]
+    if len(seen) == len(parts):
+        return told
+    busy = sum(busy for _, busy in seen)
+    state = "idle" if told["state"] == "busy" and not busy else told["state"]
+    return {**told, "state": state, "busy": busy, "slots": sum(slots for slots, _ in seen)}
+
+
 def _send(stream: Stream, topic: str, now: Facts, before: Facts) -> None:
     """What is new to this stream, field by field; None stands for what is there no longer."""
     news: dict[str, object] = {}
-    for key, (queues, fact) in now.items():
+    for key, (queues, whole) in now.items():
         if _shows(stream, topic, key, queues):
-            known = before[key][1] if key in before else None
+            fact = _as_seen(stream, whole)
+            known = _as_seen(stream, before[key][1]) if key in before else None
             changed = fact if known is None else {name: value for name, value in fact.items() if known[name] != value}
             if changed:
                 news[key] = changed

@@ -107,7 +107,7 @@ class TokenInfo:
 
     __pydantic_config__ = config(
         {"id": "8f3a91c2", "name": "ci", "role": "producer", "queues": ["email*"],
-         "created_at": "2026-11-23T05:13:25.000Z", "created_by": "ana", "expires_at": None, "used_at": None}
+         "created_at": "2026-11-23T05:13:25.000Z", "created_by": "ana", "expires_at": None, "used_at": None, "parent": None}
     )  # fmt: skip
     id: str
     name: str
@@ -118,6 +118,8 @@ class TokenInfo:
     expires_at: Time | None
     used_at: Time | None
     """The last time, to about a minute."""
+    parent: str | None
+    """The token by which it was made: it ends with that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,4 +173,5 @@ def token_of(row: TokenRow) -> TokenInfo:
     return TokenInfo(
         id=row.id, name=row.name, role=row.role, queues=row.queues, created_at=moment(row.created_at),
         created_by=row.created_by, expires_at=when(row.expires_at), used_at=when(row.used_at),
+        parent=row.parent or None,
     )  # fmt: skip

@@ -45,6 +45,7 @@ class Worker:
     kind: str
     queues: Mapping[str, "QueueSlots"]
     slots: int
+    """Of the queues that are shown."""
     busy: int
     jobs: Sequence[RunningJob]
     """What it runs, as far as that was looked at."""
@@ -130,11 +131,15 @@ def worker_of(row: WorkerRow, base: str, queues: Sequence[str]) -> Worker:
     shown = set(queues)
     slots = dict(zip(row.queues, row.slots_of, strict=False))
     busy = {name: sum(job.queue == name for job in row.jobs) for name in queues}
+    whole = len(shown) == len(row.queues)  # else its totals would tell of what it does for others
+    here_busy = row.busy if whole else sum(busy.values())
     here = f"{base}/workers/{part(row.id)}"
     return Worker(
-        id=row.id, name=row.name, host=row.host, pid=row.pid, state=row.state, kind="corral",
+        id=row.id, name=row.name, host=row.host, pid=row.pid, kind="corral",
+        state="idle" if row.state == "busy" and not here_busy else row.state,
         queues={name: QueueSlots(slots=slots.get(name), busy=busy[name]) for name in queues},
-        slots=row.slots, busy=row.busy, jobs=[running_of(job, base) for job in row.jobs if job.queue in shown],
+        slots=row.slots if whole else sum(slots.get(name) or 0 for name in queues), busy=here_busy,
+        jobs=[running_of(job, base) for job in row.jobs if job.queue in shown],
         started_at=moment(row.started_at), beat_at=moment(row.seen_at), silent_seconds=row.silent_ms / 1000,
         version=row.version, rss_bytes=row.rss or None, loop_lag_ms=row.lag_ms,
         handlers=[one for one in row.handlers if one.partition("/")[0] in shown],

@@ -69,7 +69,7 @@ async def follow(
     stream = Stream(wanted, who.sees, sees_operations=who.queues == ("*",))
     return Feed(
         home.hub, stream, marks_of(last_event_id), closing=home.closing, seats=home.seats,
-        who=f"{who.method}:{who.sub}", still=partial(_may_still, request, home, who, home.monitor.at()),
+        who=":".join(who.identity), still=partial(_may_still, request, home, who, home.monitor.at()),
     )  # fmt: skip
 
 

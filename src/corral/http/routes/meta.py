@@ -32,6 +32,7 @@ from corral.http.models.queues import percentiles, rates_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, Router, engine_of, told
+from corral.http.scope import concerns, covered
 from corral.http.spans import span_of
 from corral.monitor.numbers import together
 from corral.monitor.objects import Finding, Overview, QueueRow, Spread

@@ -45,14 +45,17 @@ async def _theirs(call: Caller) -> list[Token]:
     responses=told("validation-failed", "forbidden"), dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
 )  # fmt: skip
 async def create_token(call: Called, body: TokenBody) -> Response:
-    """Make a token; it is shown this once."""
+    """Make a token; it is shown this once.
+
+    One that is made by a token may not last longer than that one, and ends with it.
+    """
     with refusing():
         role = check_role(body.role)
     if not ROLES[role] <= call.who.permissions or not covered(call.globs, body.queues):
         problem("forbidden", "A token cannot do more than you can yourself.", permission=str(Permission.TOKEN_WRITE))
     at = None if body.expires_at is None else run_at_ms(body.expires_at)
     with refusing():
-        clear, token = await (await call.desk()).create_token(body.name, role, body.queues, at)
+        clear, token = await (await call.desk()).create_token(body.name, role, body.queues, at, parent=call.who.id)
     shown = token_of(token)
     made = NewToken(**{name: getattr(shown, name) for name in TokenInfo.__dataclass_fields__}, token=clear)
     headers = {"Location": f"{call.base}/tokens/{token.id}", "Cache-Control": "no-store"}
@@ -64,7 +67,7 @@ async def create_token(call: Called, body: TokenBody) -> Response:
     dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
 )  # fmt: skip
 async def revoke_token(call: Called, id: str) -> Response:
-    """Let it open nothing any more."""
+    """Let it open nothing any more, nor those that were made by it."""
     if id not in {one.id for one in await _theirs(call)}:
         problem("token-not-found", f"There is no token {id!r}.")
     await (await call.desk()).revoke_token(id)
