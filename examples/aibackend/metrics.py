@@ -28,7 +28,10 @@ class QueueMetrics:
 
         Waiting and running are told apart: a queue that is slow needs more workers, a job that is slow does not.
         """
-        row = (await Monitor(await self.app.open()).queue(self.queue)).queue
+        try:
+            row = (await Monitor(await self.app.open()).queue(self.queue)).queue
+        except LookupError:  # nobody has used the queue yet
+            return {"processed": 0, "failed": 0, "avgWaitTime": 0, "avgProcessingTime": 0, "avgTotalTime": 0}
         wait, run = row.wait.mean or 0.0, row.run.mean or 0.0
         return {
             "processed": row.completed_total, "failed": row.failed_total, "avgWaitTime": round(wait, 1),

@@ -90,7 +90,7 @@ class EmailJobData(Payload):
         subject, needed = _MAILS[kind]
         missing = [" or ".join(names) for names in needed if not any(name in self.context for name in names)]
         if missing:
-            raise PayloadError(f"the context of {kind!r} lacks {', '.join(missing)}")
+            raise PayloadError(f"the context of {str(kind)!r} lacks {', '.join(missing)}")
         return _mail(self.to, self.subject or subject.format_map(self.context), kind, self.context)
 
 

@@ -47,11 +47,13 @@ class JobQueueManager(BullQueues):
     ) -> Callable[..., Any] | None:
         """Register the handler of a name; so many of its jobs run at once, over all workers.
 
-        The number is the limit of that name. The queue gets as many slots as it takes.
+        The number is the limit of that name, and the queue gets slots enough for all such names to reach theirs.
         """
         declared = self.app.queues[self.queue(queue).name]
-        declared.concurrency = max(declared.concurrency, concurrency)
-        return super().process_jobs(queue, name, processor, concurrency)
+        answer = super().process_jobs(queue, name, processor, concurrency)
+        wanted = sum(one.handler.concurrency or 0 for one in declared.definitions.values())
+        declared.concurrency = max(declared.concurrency, wanted)
+        return answer
 
     async def get_queue_stats(self, queue: str) -> Stats:
         """The six counts of a queue; beside them what it has done in all its time, and whether it is paused."""

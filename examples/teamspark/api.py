@@ -27,7 +27,7 @@ MIN_SECRET = 32
 
 
 class Counts(BaseModel):
-    """How many jobs of a queue are in which state. `paused` are those held because the queue is paused."""
+    """How many jobs of a queue are in which state. `paused` are those of `waiting` that a paused queue holds."""
 
     waiting: int
     active: int

@@ -1,7 +1,8 @@
 """The platform on a fresh store of each engine, with a database of its own and mails that stay here."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from examples.bizinsights.api import make_api
 from examples.bizinsights.build import Platform, make_platform
 from examples.bizinsights.settings import Settings
 
-SECRET = "a-secret-of-the-tests-with-more-than-32-bytes"
+SECRET = "a-secret-of-the-tests-with-more-than-32-bytes"  # noqa: S105  # of nothing
 #: Makes a platform; keywords are those of `make_platform`.
 Maker = Callable[..., Platform]
 
@@ -40,6 +41,13 @@ async def platform(maker: Maker) -> AsyncIterator[Platform]:
     made = maker()
     async with made.opened():
         yield made
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that no event tells of."""
+    async with asyncio.timeout(30):
+        while not await true():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def token(*roles: str, sub: str = "ana") -> dict[str, str]:

@@ -11,6 +11,7 @@ from pytest_httpserver import HTTPServer
 
 from corral import Corral, CorralError, Cron, Exponential, JobContext, JobState, Keep, PayloadError
 from corral.alerts.watch import watching
+from corral.handlers.alerts import Alerts
 from corral.handlers.sync import PLATFORMS, SyncSettings
 from examples.bizinsights import processors
 from examples.bizinsights.build import Platform
@@ -20,7 +21,7 @@ from examples.bizinsights.queues import PLANS
 from examples.bizinsights.seed import seed
 from tests.handlers.sync.fakes import FakeShopify, FakeStripe, answer
 
-from .conftest import Maker
+from .conftest import Maker, until
 
 SYNC = {"integrationId": "123", "organizationId": "456", "platform": "shopify", "syncType": "incremental"}
 #: The examples of each queue, as callers write them.
@@ -46,18 +47,23 @@ EXAMPLES: dict[QueueName, dict[str, object]] = {
 }  # fmt: skip
 
 
-async def ended(app: Corral, queue: QueueName, *states: JobState) -> None:
-    """Wait until every job of a queue is in one of these states."""
+async def ended(app: Corral, queue: QueueName) -> None:
+    """Wait until nothing of a queue waits or runs any more."""
     live = await app.open_queue(queue)
-    async with asyncio.timeout(30):
-        while True:
-            counts = await live.counts()
-            if counts.waiting + counts.active + counts.delayed == 0:
-                return
-            await asyncio.sleep(0.05)
+
+    async def idle() -> bool:
+        counts = await live.counts()
+        return counts.waiting + counts.active + counts.delayed == 0
+
+    await until(idle)
 
 
-# -- how queues are run ------------------------------------------------------------------------------------------------
+async def alert_types(platform: Platform, organization: str) -> list[str]:
+    """The kinds of an organization's alerts."""
+    return [one.type for one in await Alerts(platform.database).list(organization)]
+
+
+# -- how queues are run -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mission("M-BI-03")
@@ -145,7 +151,7 @@ async def test_what_cannot_be_meant_is_refused_when_it_is_added(
     assert (await platform.queue_service.get_queue_stats(queue))["waiting"] == 0
 
 
-# -- options -----------------------------------------------------------------------------------------------------------
+# -- options ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mission("M-BI-30")
@@ -201,7 +207,7 @@ async def test_a_failed_attempt_is_tried_again_by_itself(maker: Maker) -> None:
     assert tried == [1, 2, 3]
 
 
-# -- data --------------------------------------------------------------------------------------------------------------
+# -- data -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mission("M-BI-12", "M-BI-48")
@@ -226,16 +232,19 @@ async def test_a_quota_that_runs_out_is_an_alert(maker: Maker, httpserver: HTTPS
     shop = FakeShopify(httpserver)
     made = maker(sync_settings=_keys(shop))
     async with made.opened(), await made.app.worker():
-        shop.troubles = [shop.throttled(left=10)] * 1
+        shop.troubles = [shop.throttled(left=10)]
         await made.queue_service.add_job(QueueName.DATA_SYNC, SYNC)
-        async with asyncio.timeout(30):
-            while (known := await made.integrations.find("123")) is None or known.quota is None:
-                await asyncio.sleep(0.05)
+
+        async def known() -> bool:
+            found = await made.integrations.find("123")
+            return found is not None and found.quota is not None
+
+        await until(known)
         watch = await made.app.definition(QueueName.ALERTS, "watch-integrations").add()
 
         assert await watch.result(timeout=30) == {"integrations": 1, "low": ["123"]}
         await ended(made.app, QueueName.ALERTS)
-    assert await alert_types(made) == ["API_QUOTA_LOW"]
+        assert await alert_types(made, "456") == ["API_QUOTA_LOW"]
 
 
 @pytest.mark.mission("M-BI-48")
@@ -247,9 +256,11 @@ async def test_one_platform_that_wants_a_rest_stops_no_other(maker: Maker, https
     async with made.opened(), await made.app.worker():
         first = await made.queue_service.add_job(QueueName.DATA_SYNC, SYNC)
         live = await made.app.open_queue(QueueName.DATA_SYNC)
-        async with asyncio.timeout(30):
-            while (await live.group("123").info()).held_until is None:
-                await asyncio.sleep(0.05)
+
+        async def rests() -> bool:
+            return (await live.group("123").info()).held_until is not None
+
+        await until(rests)
         other = {**SYNC, "integrationId": "9", "platform": "stripe"}
         await (await made.queue_service.add_job(QueueName.DATA_SYNC, other)).result(timeout=30)
 
@@ -284,15 +295,7 @@ def _keys(shop: FakeShopify, **more: object) -> SyncSettings:
     )
 
 
-async def alert_types(platform: Platform) -> list[str]:
-    """The kinds of alerts there are."""
-    from corral.handlers.alerts import Alerts
-
-    async with platform.database:
-        return [one.type for one in await Alerts(platform.database).list()]
-
-
-# -- insights, reports, mails, alerts ------------------------------------------------------------------------------------
+# -- insights, reports, mails, alerts ---------------------------------------------------------------------------------
 
 
 @pytest.mark.mission("M-BI-15", "M-BI-22", "M-BI-53")
@@ -309,7 +312,7 @@ async def test_a_bad_sunday_is_found_and_told(platform: Platform, mails: Callabl
     found = await platform.insights.latest("org-acme", "30d")
     assert found is not None
     assert found.summary == done["summary"]
-    assert "DATA_ANOMALY" in await alert_types(platform)
+    assert "DATA_ANOMALY" in await alert_types(platform, "org-acme")
     assert any("owner@acme.example" in text for text in mails())
 
 
@@ -372,10 +375,12 @@ async def test_a_critical_failure_tells_the_operators(maker: Maker) -> None:
         handle = await broken.add(attempts=1, priority=1)
         with pytest.raises(CorralError, match="the disk is on fire"):
             await handle.result(timeout=30)
-        async with asyncio.timeout(30):
-            while (await made.queue_service.get_queue_stats(QueueName.ALERTS))["completed"] == 0:
-                await asyncio.sleep(0.05)
-        assert await alert_types(made) == ["JOB_FAILED"]
+
+        async def told() -> bool:
+            return (await made.queue_service.get_queue_stats(QueueName.ALERTS))["completed"] == 1
+
+        await until(told)
+        assert await alert_types(made, "bizinsights") == ["JOB_FAILED"]
 
 
 @pytest.mark.mission("M-BI-44")
@@ -384,9 +389,11 @@ async def test_a_hundred_and_one_waiting_jobs_are_an_alert(platform: Platform) -
     definition = platform.app.definition(QueueName.EMAIL_SENDING, QueueName.EMAIL_SENDING)
     await definition.add_bulk([mail] * 101)
 
-    async with watching(platform.app, {"waiting": 100, "after": 0, "no_worker": False}), asyncio.timeout(30):
-        while (await platform.queue_service.get_queue_stats(QueueName.ALERTS))["waiting"] == 0:
-            await asyncio.sleep(0.05)
+    async def told() -> bool:
+        return (await platform.queue_service.get_queue_stats(QueueName.ALERTS))["waiting"] == 1
+
+    async with watching(platform.app, {"waiting": 100, "after": 0, "no_worker": False}):
+        await until(told)
 
     live = await platform.app.open_queue(QueueName.ALERTS)
     (job,) = (await live.page(JobState.WAITING)).items

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from corral.compat import BullJob
 from corral.handlers.email import EmailSettings
 from corral.handlers.pipelines import PipelineSettings, Tools
-from corral.testing import FakeClock
+from corral.testing import FakeClock, drain
 from corral.testing.app import lent
 from examples.golive.build import Platform, make_platform
+from examples.golive.queues import QueueName
 from examples.golive.seed import seed
+from examples.golive.service import JobQueueManager
 from examples.golive.settings import Settings
 
 #: A Thursday, at noon.
@@ -86,3 +89,19 @@ def text_of(mail: EmailMessage, kind: str = "plain") -> str:
 def as_json(value: object) -> object:
     """A value as it is after a trip through JSON."""
     return json.loads(json.dumps(value))
+
+
+def explode(job: BullJob) -> None:
+    """A handler that never succeeds."""
+    raise ConnectionError(f"SMTP connection timeout for {job.name}")
+
+
+async def fail_some(manager: JobQueueManager, count: int, name: str = "explodes") -> None:
+    """Put failed jobs into the queue `email`."""
+    if name not in manager.app.queues[QueueName.EMAIL].definitions:
+        manager.process_jobs(QueueName.EMAIL, name, explode)
+    queue = manager.queue(QueueName.EMAIL)
+    await queue.add_bulk(
+        [{"name": name, "data": {"number": number}, "opts": {"attempts": 1}} for number in range(count)]
+    )
+    await drain(manager.app)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from corral import PayloadError
 from corral.handlers.email import EmailSettings
 from corral.testing import drain

@@ -1,11 +1,10 @@
 """The job queue manager: what the rest of the platform, written for Bull, calls."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from corral import Discard, JobContext, JobFailedError, JobNotFoundError, JobState, UnknownJobError
+from corral import JobNotFoundError, UnknownJobError
 from corral.compat import BullJob
 from corral.testing import FakeClock, drain
 from examples.golive.build import Platform
@@ -13,15 +12,9 @@ from examples.golive.payloads import EmailJobType
 from examples.golive.queues import JobPriority, QueueName
 from examples.golive.service import JobQueueManager
 
-from .conftest import NOON, PATIENCE
+from .conftest import NOON, fail_some
 
 WELCOME = {"to": "user@example.com", "context": {"username": "John Doe"}}
-
-
-class TransientError(Exception):
-    """An error that says of itself that it will pass."""
-
-    code = "TRANSIENT_ERROR"
 
 
 @pytest.fixture
@@ -30,18 +23,7 @@ def manager(golive: Platform) -> JobQueueManager:
 
 
 def explode(job: BullJob) -> None:
-    raise ConnectionError(f"SMTP connection timeout for {job.name}")
-
-
-async def fail_some(manager: JobQueueManager, count: int, name: str = "explodes") -> None:
-    """Put failed jobs into the queue `email`."""
-    if name not in manager.app.queues[QueueName.EMAIL].definitions:
-        manager.process_jobs(QueueName.EMAIL, name, explode)
-    queue = manager.queue(QueueName.EMAIL)
-    await queue.add_bulk(
-        [{"name": name, "data": {"number": number}, "opts": {"attempts": 1}} for number in range(count)]
-    )
-    await drain(manager.app)
+    raise ConnectionError("away")
 
 
 # -- adding ------------------------------------------------------------------------------------------------------------
@@ -103,7 +85,10 @@ async def test_a_repeating_job_is_a_schedule(idle: Platform) -> None:
 async def test_one_job_has_its_own_attempts_and_back_off(manager: JobQueueManager, clock: FakeClock) -> None:
     manager.process_jobs(QueueName.EMAIL, "explodes", explode)
     await manager.add_job(
-        QueueName.EMAIL, "explodes", {}, {"attempts": 5, "backoff": {"type": "exponential", "delay": 5_000, "jitter": 0}}
+        QueueName.EMAIL,
+        "explodes",
+        {},
+        {"attempts": 5, "backoff": {"type": "exponential", "delay": 5_000, "jitter": 0}},
     )
 
     done = await drain(manager.app)
@@ -128,80 +113,110 @@ async def test_how_many_finished_jobs_are_kept_is_a_jobs_own_word(manager: JobQu
     assert (stats["completed"], stats["completedTotal"]) == (10, 30)
 
 
-# -- processing --------------------------------------------------------------------------------------------------------
+# -- looking and acting ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.mission("M-GL-40", "M-GL-43", "M-GL-44")
-async def test_a_handler_for_one_name_reports_progress_and_returns_a_result(manager: JobQueueManager) -> None:
-    async def custom(job: BullJob) -> dict[str, object]:
-        for share in (25, 75, 100):
-            told = job.progress(share)
-            assert told is not None
-            await told
-        return {"got": job.data, "progress": job.progress()}
+@pytest.mark.mission("M-GL-57", "M-GL-48", "M-GL-83")
+async def test_the_figures_of_a_queue(manager: JobQueueManager) -> None:
+    await fail_some(manager, 3)
+    await manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+    await manager.add_delayed_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME, 60_000)
+    await manager.pause_queue(QueueName.EMAIL)
 
-    manager.process_jobs(QueueName.ANALYTICS, "custom-job", custom, 5)
-    job = await manager.add_job(QueueName.ANALYTICS, "custom-job", {"n": 1})
+    stats = await manager.get_queue_stats(QueueName.EMAIL)
 
-    await drain(manager.app)
+    assert stats == {
+        "waiting": 1, "active": 0, "completed": 0, "failed": 3, "delayed": 1, "paused": 1,
+        "completedTotal": 0, "failedTotal": 3, "isPaused": True,
+    }  # fmt: skip
 
-    assert await job.finished(30_000) == {"got": {"n": 1}, "progress": 100}
-    found = await manager.get_job(QueueName.ANALYTICS, job.id)
+
+@pytest.mark.mission("M-GL-58")
+async def test_the_figures_of_all_queues(manager: JobQueueManager) -> None:
+    await manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+
+    stats = await manager.get_all_queue_stats()
+
+    assert list(stats) == list(QueueName)
+    assert {name: one["waiting"] for name, one in stats.items() if one["waiting"]} == {"email": 1}
+
+
+@pytest.mark.mission("M-GL-59", "M-GL-51")
+async def test_the_range_of_failed_jobs_includes_its_end(manager: JobQueueManager) -> None:
+    await fail_some(manager, 15)
+
+    assert len(await manager.get_failed_jobs(QueueName.EMAIL, 0, 10)) == 11
+    assert len(await manager.get_failed_jobs(QueueName.EMAIL)) == 15
+
+
+@pytest.mark.mission("M-GL-60")
+async def test_one_job_is_found_or_it_is_none(manager: JobQueueManager) -> None:
+    job = await manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+
+    found = await manager.get_job(QueueName.EMAIL, job.id)
+
     assert found is not None
-    assert (found.progress(), found.returnvalue) == (100, {"got": {"n": 1}, "progress": 100})
+    assert (found.data, found.progress(), found.name) == (WELCOME, None, "welcome")
+    assert await manager.get_job(QueueName.EMAIL, "job-id") is None
 
 
-@pytest.mark.mission("M-GL-74")
-async def test_progress_goes_from_0_over_33_and_66_to_100(running: Platform) -> None:
-    seen: list[object] = []
-    whole = asyncio.Event()
+@pytest.mark.mission("M-GL-61", "M-GL-62")
+async def test_a_job_is_retried_or_removed(manager: JobQueueManager) -> None:
+    await fail_some(manager, 2)
+    first, second = await manager.get_failed_jobs(QueueName.EMAIL, 0, 10)
 
-    async def listen() -> None:
-        async for event in queue.events("progress"):
-            seen.append(event.progress)
-            if event.progress == 100:
-                whole.set()
-                return
+    await manager.retry_job(QueueName.EMAIL, first.id)
+    await manager.remove_job(QueueName.EMAIL, second.id)
 
-    queue = await running.app.open_queue(QueueName.REPORT)
-    listener = asyncio.create_task(listen())
-    await asyncio.sleep(0)
-    handle = await running.service.add_report_job("audit-log", {"period": "7d", "formats": ["html"]})  # type: ignore[arg-type]
-    await handle.result(timeout=PATIENCE)
-    job = await queue.get(handle.id)
-    listener.cancel()
-
-    assert job.progress == "100"
+    assert await first.get_state() == "waiting"
+    assert await manager.get_job(QueueName.EMAIL, second.id) is None
+    with pytest.raises(JobNotFoundError):
+        await manager.remove_job(QueueName.EMAIL, second.id)
 
 
-@pytest.mark.mission("M-GL-41", "M-GL-81")
-async def test_a_number_of_slots_is_the_cap_of_its_name(platform_url: str, golive_at: object) -> None:
-    from .conftest import make
+@pytest.mark.mission("M-GL-63", "M-GL-76", "M-GL-86")
+async def test_old_jobs_are_cleaned_by_their_age(manager: JobQueueManager, clock: FakeClock) -> None:
+    day = 24 * 60 * 60 * 1000
+    await fail_some(manager, 1)
+    for _ in range(2):
+        await manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+        await drain(manager.app)
+        clock.advance(timedelta(days=2))
 
-    platform = make(platform_url, golive_at)  # type: ignore[arg-type]
-    manager = platform.service.manager
-    most = {"push": 0, "sms": 0}
-    now = {"push": 0, "sms": 0}
-    full = asyncio.Event()
+    counts = [
+        len(await manager.clean_queue(QueueName.EMAIL, grace, status))
+        for grace, status in ((7 * day, "completed"), (3 * day, "completed"), (30 * day, "failed"), (day, "failed"))
+    ]
 
-    async def work(job: BullJob) -> None:
-        now[job.name] += 1
-        most[job.name] = max(most[job.name], now[job.name])
-        if now["push"] == 20:
-            full.set()
-        async with asyncio.timeout(PATIENCE):
-            await full.wait()
-        now[job.name] -= 1
+    assert counts == [0, 1, 0, 1]
+    stats = await manager.get_queue_stats(QueueName.EMAIL)
+    assert (stats["completed"], stats["failed"]) == (1, 0)
 
-    manager.process_jobs(QueueName.NOTIFICATION, "push", work, 20)
-    manager.process_jobs(QueueName.NOTIFICATION, "sms", work, 3)
-    async with platform.app, await platform.app.worker():
-        queue = manager.queue(QueueName.NOTIFICATION)
-        await queue.add_bulk([{"name": "push", "data": {}} for _ in range(30)])
-        jobs = await queue.add_bulk([{"name": "sms", "data": {}} for _ in range(10)])
-        for job in jobs:
-            await job.finished(PATIENCE * 1000)
 
-    assert most["push"] == 20
-    assert most["sms"] <= 3
-    assert platform.app.queues[QueueName.NOTIFICATION].concurrency == 20
+@pytest.mark.mission("M-GL-64", "M-GL-83")
+async def test_a_paused_queue_holds_its_jobs_until_it_is_resumed(manager: JobQueueManager) -> None:
+    await manager.pause_queue(QueueName.EMAIL)
+    await manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+    paused = await drain(manager.app)
+    held = await manager.get_queue_stats(QueueName.EMAIL)
+
+    await manager.resume_queue(QueueName.EMAIL)
+    resumed = await drain(manager.app)
+
+    assert (paused.completed, resumed.completed) == (0, 1)
+    assert (held["paused"], held["isPaused"]) == (1, True)
+
+
+def test_a_queue_that_is_none_of_the_platforms_is_refused(manager: JobQueueManager) -> None:
+    with pytest.raises(ValueError, match="queue 'emails' does not exist; there are email, report"):
+        manager.queue("emails")
+
+
+async def test_the_spellings_of_javascript_are_the_same_methods(manager: JobQueueManager) -> None:
+    job = await manager.addJob(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME, {"priority": JobPriority.HIGH})
+    stats = await manager.getQueueStats(QueueName.EMAIL)
+
+    assert (job.name, stats["waiting"], stats["isPaused"]) == ("welcome", 1, False)
+    with pytest.raises(UnknownJobError):
+        await manager.addJob(QueueName.EMAIL, "run-pipeline", {})
+    assert (await manager.getAllQueueStats())["email"] == stats

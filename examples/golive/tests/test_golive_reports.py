@@ -31,7 +31,7 @@ KINDS = [
 
 async def result_of(handle: JobHandle[object]) -> dict[str, object]:
     """What a job that has completed returned."""
-    result = await handle.result(timeout=30)
+    result = await handle.result(timeout=PATIENCE)
     assert isinstance(result, dict)
     return result
 
@@ -95,7 +95,7 @@ async def test_how_long_reports_take_is_known_by_their_names_and_slow_ones_are_m
             handles = [
                 await platform.service.add_report_job(kind, {"period": "7d", "formats": ["html"]}) for kind in kinds
             ]
-            results = [await handle.result(timeout=PATIENCE) for handle in handles]
+            results = [await result_of(handle) for handle in handles]
         samples = await (await platform.app.open_queue(QueueName.REPORT)).series("hour")
 
     assert [(result["slow"], result["expectedSeconds"]) for result in results] == [(False, 45), (False, 60)]

@@ -54,19 +54,15 @@ async def test_the_migrations_make_the_tables_that_are_declared(tmp_path: Path) 
 
 
 async def test_the_samples_are_the_same_every_time(database: Database) -> None:
-    team = Team(database)
-    before = (
-        await team.people(),
-        await team.checkins.replies(ORGANIZATION, TODAY, 30),
-        await team.facts(ORGANIZATION, None, WEEK),
-    )
+    async def everything() -> tuple[object, ...]:
+        team = Team(database)
+        replies = await team.checkins.replies(ORGANIZATION, TODAY, 30)
+        return await team.people(), replies, await team.facts(ORGANIZATION, None, WEEK), len(replies)
+
+    before = await everything()
     assert await fill(database, TODAY) == 5
-    assert (
-        await team.people(),
-        await team.checkins.replies(ORGANIZATION, TODAY, 30),
-        await team.facts(ORGANIZATION, None, WEEK),
-    ) == before
-    assert (len(before[0]), len(before[1])) == (5, 15)
+    assert await everything() == before
+    assert before[-1] == 15
 
 
 async def test_the_seed_writes_where_the_environment_says(
@@ -142,9 +138,7 @@ async def test_a_custom_report_has_the_rows_of_its_time(app: Corral, tmp_path: P
 
 
 @pytest.mark.mission("M-TS-05")
-async def test_sessions_that_are_over_are_removed_and_old_logs_are_kept_in_the_archive(
-    app: Corral, database: Database, tmp_path: Path
-) -> None:
+async def test_sessions_that_are_over_are_removed(app: Corral, database: Database, tmp_path: Path) -> None:
     now = int(datetime.now(UTC).timestamp() * 1000)
     async with database.begin() as connection:
         rows = [

@@ -117,7 +117,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     owner: str = ""  #: whose jobs a producer sees; "" is their own `sub`
     expires_at: int | None = None  #: epoch milliseconds: when what they showed runs out
     id: str = (
-        ""  #: of the token that they showed, if it is one of the store: names are not told apart by who makes them
+        ""  #: of the token that they showed, if it is one of the store: two may have one name
     )
 
     @property

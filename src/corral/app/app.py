@@ -117,7 +117,9 @@ class Corral(Hosting):
         target = self.queues.get(name) or self.queue(name, **keywords)
         if isinstance(bundle, Bundle):
             for definition in bundle:
-                target.register(definition.bind(self, target.name))
+                bound = target.register(definition.bind(self, target.name))
+                if bound.name not in bundle.prioritized:
+                    bound.priority = target.priority
         else:
             target.handlers(bundle)
         return target

@@ -29,6 +29,7 @@ class Bundle:
         self.queue = check_name(queue, "queue name")
         self._defaults = defaults
         self._definitions: dict[str, JobDefinition[Any, Any]] = {}
+        self.prioritized: set[str] = set()  #: the jobs whose priority it says itself
 
     def job(
         self, name: str, **keywords: Unpack[DeclareKeywords]
@@ -44,6 +45,8 @@ class Bundle:
                 self.queue, handler, priority=check_priority(merged.get("priority", 0))
             )
             self._definitions[name] = definition
+            if "priority" in merged:
+                self.prioritized.add(name)
             return definition
 
         return declare

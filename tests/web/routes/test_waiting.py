@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
 from starlette.requests import Request
 
+from corral.errors import JobNotFoundError
 from corral.http.home import Api
 from corral.http.waiting import ended
 from corral.job import JobState
@@ -46,10 +48,24 @@ async def test_a_wait_ends_when_the_server_stops(home: Api, store: Store) -> Non
 async def test_a_hundred_who_wait_share_one_tail(home: Api, store: Store) -> None:
     [job] = await store.add("x")
     calls = [asyncio.create_task(ended(caller(asyncio.Event()), home, QUEUE, job, 60)) for _ in range(100)]
-    await store.end(Completed(result="1"))
     async with asyncio.timeout(30):
+        while not home.endings:
+            await home.monitor.states(QUEUE, [job])
+        assert list(home.endings) == [QUEUE]
+        await store.end(Completed(result="1"))
         assert {one.state for one in await asyncio.gather(*calls)} == {JobState.COMPLETED}
-    assert list(home.endings) == [QUEUE]
+    assert home.endings == {}, "nobody waits any more"
+
+
+async def test_a_queue_that_somebody_made_up_is_not_followed(
+    home: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [job] = await store.add("x")
+    monkeypatch.setattr(home.storage, "events", None)  # whoever follows calls it
+    for number in range(50):
+        with pytest.raises(JobNotFoundError):
+            await ended(caller(asyncio.Event()), home, f"made-up-{number}", job, 60)
+    assert home.endings == {}
 
 
 async def test_a_job_that_has_ended_is_not_waited_for(home: Api, store: Store) -> None:

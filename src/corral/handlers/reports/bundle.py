@@ -26,8 +26,8 @@ logger = logging.getLogger("corral.handlers.reports")
 def bundle(
     sources: Mapping[str, AnySource], *, database: Database | None = None, settings: ReportSettings | None = None,
     shelf: Shelf | None = None, send: SendMail | None = None, addresses: Addresses | None = None,
-    payloads: Mapping[str, type[ReportPayload]] | None = None, template: str = "report", queue: str = "reports",
-    sweep: str | None = "expired-reports", clock: Clock = now_ms,
+    payloads: Mapping[str, type[ReportPayload]] | None = None, template: str = "report-delivery",
+    queue: str = "reports", sweep: str | None = "expired-reports", clock: Clock = now_ms,
 ) -> Bundle:  # fmt: skip
     """The report jobs, for `app.include(bundle(…))`. Reads the settings; connects to nothing.
 

@@ -27,9 +27,9 @@ class Delivery(NamedTuple):
 
 def report_mail(
     delivery: Delivery, address: str, document: Document, stored: Sequence[Stored], rendered: Sequence[Rendered],
-    links: Mapping[str, str | None],
+    links: Mapping[str, str | None], about: Mapping[str, object],
 ) -> Mail:  # fmt: skip
-    """The mail to one reader."""
+    """The mail to one reader. `about` are facts that the document does not have, for the template."""
     best = sorted(stored, key=lambda one: _BEST.index(one.format))
     link = links.get(best[0].id) if best else None
     attached = (
@@ -39,8 +39,12 @@ def report_mail(
         "title": line(document.title),
         "period": document.period,
         "metrics": metrics(document),
-        "files": [file.filename for file in attached],
+        **about,
     }
+    if document.subject:
+        data["organizationName"] = line(document.subject)
+    if attached:
+        data["files"] = [file.filename for file in attached]
     summary = "\n\n".join(document.summary)[:_MAX_SUMMARY]
     if not attached and link is None:
         too_large = "The report is too large for a mail. It is kept where reports are kept."
@@ -49,8 +53,8 @@ def report_mail(
         data["summary"] = summary
     if link is not None and delivery.mode != "attachment":
         data["reportUrl"], data["actionLabel"] = link, "Open the report"
-    about = f" – {line(document.subject)}" if document.subject else ""
-    subject = f"{line(document.title)}{about}: {document.period}"[:_MAX_SUBJECT]
+    subject_of = f" – {line(document.subject)}" if document.subject else ""
+    subject = f"{line(document.title)}{subject_of}: {document.period}"[:_MAX_SUBJECT]
     return Mail(to=(address,), subject=subject, template=delivery.template, data=data, attachments=attached)
 
 

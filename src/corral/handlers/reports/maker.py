@@ -63,7 +63,7 @@ class ReportMaker:
 
     def __init__(
         self, settings: ReportSettings, shelf: Shelf, *, send: SendMail | None = None,
-        addresses: Addresses | None = None, template: str = "report", clock: Clock = now_ms,
+        addresses: Addresses | None = None, template: str = "report-delivery", clock: Clock = now_ms,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._shelf = shelf
@@ -99,7 +99,7 @@ class ReportMaker:
         rendered = await asyncio.to_thread(self._render, document, formats, began)
         await ctx.progress(66)
         stored = [await self._shelf.put(self._entry(ctx, request, document, one), one) for one in rendered]
-        mails = await self._mail(ctx, people, document, stored, rendered)
+        mails = await self._mail(ctx, request, people, document, stored, rendered)
         await ctx.progress(100)
         result = self._result(ctx, request, document, stored, mails, began)
         if unknown:
@@ -180,8 +180,8 @@ class ReportMaker:
         )
 
     async def _mail(
-        self, ctx: JobContext, people: Sequence[str], document: Document, stored: Sequence[Stored],
-        rendered: Sequence[Rendered],
+        self, ctx: JobContext, request: Request[ReportPayload], people: Sequence[str], document: Document,
+        stored: Sequence[Stored], rendered: Sequence[Rendered],
     ) -> int:  # fmt: skip
         if not people:
             return 0
@@ -190,10 +190,13 @@ class ReportMaker:
             return 0
         delivery = Delivery(self._settings.reports_deliver, self._settings.reports_attach_bytes, self._template)
         links = {one.id: self._shelf.link(one) for one in stored}
+        about: dict[str, object] = {"generatedAt": f"{request.now:%Y-%m-%d}"}
+        if kind := getattr(request.payload, "report_type", None):
+            about["reportType"] = kind
         run = run_of(ctx.job)
         for address in people:
             id = f"report-{run[:24]}-{hashlib.sha256(_key(address).encode()).hexdigest()[:10]}"
-            await self._send(id, report_mail(delivery, address, document, stored, rendered, links))
+            await self._send(id, report_mail(delivery, address, document, stored, rendered, links, about))
         return len(people)
 
     def _result(

@@ -107,7 +107,8 @@ class TokenInfo:
 
     __pydantic_config__ = config(
         {"id": "8f3a91c2", "name": "ci", "role": "producer", "queues": ["email*"],
-         "created_at": "2026-11-23T05:13:25.000Z", "created_by": "ana", "expires_at": None, "used_at": None, "parent": None}
+         "created_at": "2026-11-23T05:13:25.000Z", "created_by": "ana", "expires_at": None, "used_at": None,
+         "parent": None}
     )  # fmt: skip
     id: str
     name: str

@@ -67,7 +67,10 @@ async def create_token(call: Called, body: TokenBody) -> Response:
     dependencies=[allow(Permission.TOKEN_WRITE, queue=None)],
 )  # fmt: skip
 async def revoke_token(call: Called, id: str) -> Response:
-    """Let it open nothing any more, nor those that were made by it."""
+    """Let it open nothing any more.
+
+    Those that were made by it end with it.
+    """
     if id not in {one.id for one in await _theirs(call)}:
         problem("token-not-found", f"There is no token {id!r}.")
     await (await call.desk()).revoke_token(id)
