@@ -19,15 +19,16 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 
-from corral import ConfigError, CorralError, JobNotFoundError, JobState, StorageError
+from corral import ConfigError, Corral, CorralError, JobNotFoundError, JobState, StorageError
 from corral.admin import Actor, Admin, Desk
 from corral.handlers.reports import Downloads
 from corral.http import ApiSettings, create_app
 from corral.monitor.monitor import Monitor
 
-from .build import Platform
+from .build import Platform, platform_of
 from .payloads import QueueName
 from .queues import DAY
+from .settings import Settings
 
 #: HS256 is as strong as its key: 32 bytes (RFC 7518, 3.2).
 MIN_SECRET = 32
@@ -75,9 +76,9 @@ class _Refused(Exception):  # noqa: N818  # it carries an answer
 class Gate:
     """Who asks, and what they may ask for."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._app = platform.app
-        secret = platform.settings.jwt_secret
+    def __init__(self, app: Corral, settings: Settings) -> None:
+        self._app = app
+        secret = settings.jwt_secret
         self._secret = None if secret is None else secret.get_secret_value()
         if self._secret is not None and len(self._secret.encode()) < MIN_SECRET:
             raise ConfigError(f"JWT_SECRET must have at least {MIN_SECRET} bytes", key="jwt_secret")
@@ -121,13 +122,16 @@ class Gate:
         return Actor(sub=str(claims["sub"])[:200], method="jwt", role=ROLES[held].lower(), ip=ip, via="api")
 
 
-def make_api(platform: Platform) -> FastAPI:
+def make_api(app: Corral, settings: Settings) -> FastAPI:
     """The API as an ASGI application. Closed unless there is a `jwt_secret`; webhooks prove themselves otherwise.
+
+    Args:
+        app: of `make_app` or `make_platform`.
 
     Raises:
         ConfigError: a secret that can be guessed.
     """
-    gate = Gate(platform)
+    gate, platform = Gate(app, settings), platform_of(app)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -137,8 +141,8 @@ def make_api(platform: Platform) -> FastAPI:
     api = FastAPI(title="BizInsights", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     api.include_router(_monitoring(platform, gate), prefix="/api/jobs")
     api.include_router(_triggers(platform, gate), prefix="/api")
-    if platform.settings.jwt_secret is not None:
-        api.mount("/corral", create_app(platform.app, settings=ApiSettings(jwt_secret=platform.settings.jwt_secret)))
+    if settings.jwt_secret is not None:
+        api.mount("/corral", create_app(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
     api.mount("/reports", Downloads(platform.shelf))
     for error in (_Refused, CorralError, RequestValidationError, HTTPException):
         api.add_exception_handler(error, _refuse)
@@ -325,9 +329,9 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
 
 
 def _from_environment() -> FastAPI:
-    from .app import platform  # makes the application that the environment wants
+    from .app import app, settings  # makes the application that the environment wants
 
-    return make_api(platform)
+    return make_api(app, settings)
 
 
 def __getattr__(name: str) -> FastAPI:

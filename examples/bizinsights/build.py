@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
@@ -59,9 +60,17 @@ def beside(url: str) -> Path:
     return folder / "bizinsights-data"
 
 
+_PLATFORMS: WeakKeyDictionary[Corral, Platform] = WeakKeyDictionary()
+
+
 def make_app(settings: Settings) -> Corral:
     """The application with its queues, handlers and schedules. Opens nothing. Raises: ConfigError."""
     return make_platform(settings).app
+
+
+def platform_of(app: Corral) -> Platform:
+    """The parts of an application that was made here."""
+    return _PLATFORMS[app]
 
 
 def make_platform(
@@ -112,11 +121,13 @@ def make_platform(
         """Each integration's schedule, as it is in the database now."""
         await scheduler.initialize()
 
-    return Platform(
+    made = Platform(
         app=app, home=home, settings=settings, database=database, organizations=organizations,
         integrations=integrations, insights=found, queue_service=service, job_scheduler=scheduler, receiver=receiver,
         shelf=shelf, cache=Cache(app),
     )  # fmt: skip
+    _PLATFORMS[app] = made
+    return made
 
 
 def _unless_set(settings: type[BaseSettings], **defaults: object) -> Mapping[str, object]:

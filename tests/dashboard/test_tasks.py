@@ -1,4 +1,4 @@
-"""What people come for, done in a browser by somebody who is here for the first time: in few clicks, each has a most."""
+"""What people come for, done in a browser by somebody who is here for the first time, in few clicks."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -59,7 +59,7 @@ def token(*roles: str, sub: str = "ana") -> dict[str, str]:
 @pytest.fixture
 async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who asks the API, as an admin unless the request says otherwise."""
-    transport = httpx.ASGITransport(app=make_api(platform))
+    transport = httpx.ASGITransport(app=make_api(platform.app, platform.settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://biz.example", headers=token("ADMIN")) as asking:
         yield asking
 

@@ -21,6 +21,7 @@ from examples.bizinsights.settings import Settings
 
 from .conftest import SECRET, Maker, token, until
 
+SHOPIFY = "shopify-secret"  # of nothing
 EMPTY = {"waiting": 0, "active": 0, "completed": 0, "failed": 0, "delayed": 0, "paused": 0}
 MAIL = {"to": "user@example.com", "subject": "Hello", "template": "welcome", "data": {"name": "John"}}
 SYNC = {"integrationId": "123", "organizationId": "456", "platform": "shopify", "syncType": "incremental"}
@@ -252,7 +253,7 @@ async def test_roles_say_who_may_look_and_who_may_act(
 async def test_without_a_secret_nobody_gets_in(platform_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     made = make_platform(Settings(url=platform_url, bizinsights_home=tmp_path_factory.mktemp("home")))
     async with made.opened():
-        transport = httpx.ASGITransport(app=make_api(made))
+        transport = httpx.ASGITransport(app=make_api(made.app, made.settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://biz.example", headers=token("ADMIN")) as one:
             assert (await one.get("/api/jobs/monitoring")).status_code == 401
             assert (await one.get("/corral/api/v1/queues")).status_code == 404
@@ -260,10 +261,10 @@ async def test_without_a_secret_nobody_gets_in(platform_url: str, tmp_path_facto
 
 def test_a_secret_that_can_be_guessed_is_refused(platform_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     made = make_platform(
-        Settings(url=platform_url, bizinsights_home=tmp_path_factory.mktemp("home"), jwt_secret="short")
+        Settings(url=platform_url, bizinsights_home=tmp_path_factory.mktemp("home"), jwt_secret="short")  # noqa: S106
     )
     with pytest.raises(ConfigError, match="at least 32 bytes"):
-        make_api(made)
+        make_api(made.app, made.settings)
 
 
 # -- on demand ---------------------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ async def test_syncs_and_insights_can_be_asked_for(platform: Platform, client: h
     assert isinstance(job.data, dict)
     assert job.data["syncType"] == "full"
     listed = (await client.get("/api/integrations")).json()["data"]
-    assert [(one["id"], one["status"], one["quota"]) for one in listed][0] == ("acme-ads", "active", None)
+    assert (listed[0]["id"], listed[0]["status"], listed[0]["quota"]) == ("acme-ads", "active", None)
     assert (await client.post("/api/integrations/none/sync")).status_code == 404
     assert (await client.post("/api/organizations/none/insights")).status_code == 404
     assert (await client.get("/api/organizations/org-acme/insights")).status_code == 404  # none were made yet
@@ -302,7 +303,7 @@ async def test_insights_can_be_read(platform: Platform, client: httpx.AsyncClien
 # -- webhooks ----------------------------------------------------------------------------------------------------------
 
 
-def signed(body: bytes, secret: str = "shopify-secret", **more: str) -> dict[str, str]:
+def signed(body: bytes, secret: str = SHOPIFY, **more: str) -> dict[str, str]:
     """The headers with which Shopify sends a body."""
     digest = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
     return {"x-shopify-hmac-sha256": digest, "x-shopify-topic": "orders/create",
@@ -312,11 +313,11 @@ def signed(body: bytes, secret: str = "shopify-secret", **more: str) -> dict[str
 @pytest.fixture
 def hooked(maker: Maker) -> Platform:
     """A platform that knows Shopify's secret."""
-    return maker(webhook_settings=WebhooksSettings.load(shopify_webhook_secret="shopify-secret"))
+    return maker(webhook_settings=WebhooksSettings.load(shopify_webhook_secret=SHOPIFY))
 
 
 async def post(platform: Platform, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    transport = httpx.ASGITransport(app=make_api(platform))
+    transport = httpx.ASGITransport(app=make_api(platform.app, platform.settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://biz.example") as sender:
         return await sender.post(path, content=body, headers=headers)
 

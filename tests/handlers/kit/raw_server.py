@@ -90,7 +90,9 @@ class Dialled(httpcore2.AnyIOBackend):
     def __init__(self, port: int) -> None:
         self.port = port
         self.addresses: list[tuple[str, int]] = []
-        self.dead: set[str] = set()
+        self.dead: set[str] = set()  #: nobody is there
+        self.silent: set[str] = set()  #: nobody says so either
+        self.shares: list[float | None] = []
 
     async def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
@@ -99,6 +101,9 @@ class Dialled(httpcore2.AnyIOBackend):
         self.addresses.append((host, port))
         if host in self.dead:
             raise httpcore2.ConnectError("no route")
+        self.shares.append(timeout)
+        if host in self.silent:
+            raise httpcore2.ConnectTimeout("no answer")
         return await super().connect_tcp("127.0.0.1", self.port, timeout, local_address, socket_options)
 
 

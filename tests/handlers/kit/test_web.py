@@ -246,6 +246,16 @@ async def test_a_packed_answer_is_unpacked() -> None:
             assert (await Web(trusted=[server.url]).request("GET", f"{server.url}/")).body == b"hello" * 100
 
 
+async def test_an_answer_packed_in_several_pieces_is_unpacked_whole() -> None:
+    several = b"".join(gzip.compress(text, mtime=0) for text in (b"a" * 1_000, b"", b"b" * 1_000))
+    async with raw_server(answering(answer(body=several, content_encoding="gzip"))) as server:
+        web = Web(trusted=[server.url])
+        assert (await web.request("GET", f"{server.url}/")).body == b"a" * 1_000 + b"b" * 1_000
+        with pytest.raises(TooLargeError):
+            await web.request("GET", f"{server.url}/", max_bytes=1_999)
+        assert len((await web.request("GET", f"{server.url}/", max_bytes=2_000)).body) == 2_000
+
+
 async def test_a_small_packet_does_not_become_a_large_answer() -> None:
     bomb = gzip.compress(b"\0" * 20_000_000)
     async with raw_server(answering(answer(body=bomb, content_encoding="gzip"))) as server:

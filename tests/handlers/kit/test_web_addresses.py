@@ -240,6 +240,15 @@ async def test_the_second_address_is_tried_when_the_first_does_not_answer() -> N
     assert dialled.addresses == [(six, 80), (PUBLIC, 80)]
 
 
+async def test_an_address_that_says_nothing_takes_its_share_of_the_time_only() -> None:
+    async with raw_server(answering(answer(body=b"second"))) as server:
+        web = Web(resolve=Names(example_com=[["8.8.8.8", PUBLIC]]), plain_http=True)
+        dialled = outside(web, server.port)
+        dialled.silent.add("8.8.8.8")
+        assert (await web.request("GET", "http://example.com/", timeout=2.0)).body == b"second"
+    assert dialled.shares == [1.0, 1.0]
+
+
 async def test_a_name_without_an_address_may_have_one_later() -> None:
     web = Web(resolve=Names(example_com=[[]]))
     with pytest.raises(WebError, match="no address") as caught:

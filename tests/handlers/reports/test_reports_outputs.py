@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from xml.etree import ElementTree
 
@@ -317,3 +318,11 @@ def test_a_format_that_nobody_knows_is_refused() -> None:
 
 def test_everything_is_there_when_the_extra_is() -> None:
     assert available() == ("html", "pdf", "xlsx", "csv", "json")
+
+
+def test_reports_made_at_once_in_several_threads_are_the_same_as_one_after_another() -> None:
+    alone = [made(form) for form in ("html", "pdf")]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(made, ["html", "pdf"] * 4))
+
+    assert together == alone * 4

@@ -31,24 +31,44 @@ async def unpacked(
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise WebError(f"{limit.what} answers in {encoding[:40]!r}, which was not asked for")
-    unzip = zlib.decompressobj(_GZIP) if encoding not in ("", "identity") else None
-    left, began = limit.max_bytes, False
+    unzip = None if encoding in ("", "identity") else _Unzip(limit.what)
+    left = limit.max_bytes
     async for part in parts:
-        began = began or bool(part)
-        piece = part if unzip is None else _unzipped(unzip, part, left + 1, limit.what)
+        piece = part if unzip is None else unzip.feed(part, left + 1)
         left -= len(piece)
         if left < 0:
             raise TooLargeError(f"{limit.what} answers with more than {limit.max_bytes:,} bytes")
         yield piece
-    if unzip is not None and began and not unzip.eof:
-        raise WebError(f"{limit.what} broke off inside a packed body")
+    if unzip is not None:
+        unzip.end()
 
 
-def _unzipped(unzip: "zlib._Decompress", part: bytes, most: int, what: str) -> bytes:
-    try:
-        return unzip.decompress(part, most)
-    except zlib.error:
-        raise WebError(f"{what} answers with a packed body that is broken") from None
+class _Unzip:
+    """Unpacks what may be several packed pieces in a row, as gzip allows."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = False
+        self._piece = zlib.decompressobj(_GZIP)
+
+    def feed(self, data: bytes, most: int) -> bytes:
+        """What it unpacks to, `most` bytes of it: whoever gets that many has more than enough. Raises: WebError."""
+        made = b""
+        try:
+            while data and len(made) < most:
+                if self._piece.eof:
+                    self._piece = zlib.decompressobj(_GZIP)
+                self._began = True
+                made += self._piece.decompress(data, most - len(made))
+                data = self._piece.unused_data
+        except zlib.error:
+            raise WebError(f"{self._what} answers with a packed body that is broken") from None
+        return made
+
+    def end(self) -> None:
+        """Raise WebError when it stopped in the middle."""
+        if self._began and not self._piece.eof:
+            raise WebError(f"{self._what} broke off inside a packed body")
 
 
 async def lines_of(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:

@@ -71,6 +71,7 @@ class _Asked(NamedTuple):
     body: bytes
     trusted: bool
     secrets: tuple[str, ...]
+    timeout: float  #: of connecting, which the addresses of a name share
 
 
 class Web:
@@ -172,7 +173,7 @@ class Web:
         timeout: float | None, max_bytes: int,
     ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:  # fmt: skip
         seconds = self._timeout if timeout is None else timeout
-        asked = self._prepared(method, url, headers, params, json, content)
+        asked = self._prepared(method, url, headers, params, json, content)._replace(timeout=seconds)
         what = f"{asked.method} {short(str(asked.url))}"
         deadline = asyncio.timeout(seconds)
         try:
@@ -202,6 +203,7 @@ class Web:
             httpcore2.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path),
             headers=[("Host", target.netloc.decode("ascii")), *asked.headers.items()],
             content=asked.body,
+            extensions={"timeout": {"connect": asked.timeout}},
         )
         try:
             response = await (await self._pool(asked.trusted, stack)).handle_async_request(request)
@@ -228,7 +230,7 @@ class Web:
         sent |= {_header(name, value): value for name, value in (headers or {}).items()}
         if body or method.upper() in ("POST", "PUT", "PATCH"):
             sent["content-length"] = str(len(body))
-        return _Asked(method.upper(), target, sent, body, trusted, _secrets(sent, params or {}))
+        return _Asked(method.upper(), target, sent, body, trusted, _secrets(sent, params or {}), self._timeout)
 
     def _redirected(self, asked: _Asked, onward: httpx2.URL) -> _Asked:
         """The next request. Every address is checked again, and another server gets none of the keys."""
