@@ -18,14 +18,13 @@ from corral import Corral, CorralError, Priority
 from corral.handlers.email import EmailSettings
 from corral.handlers.sync import SyncSettings
 from corral.handlers.webhooks import WebhooksSettings
-from examples.demo.serving import listening, served, site_of
 from examples.demo.stage import Stage
 from examples.demo.transport import note_attempt, unreliable_mail
 
 from .api import make_api
 from .build import Platform, make_platform, platform_of
 from .payloads import QueueName
-from .pretend import TOKEN, make_pretend
+from .pretend import TOKEN, pretending
 from .seed import seed
 from .settings import Settings
 
@@ -38,11 +37,12 @@ def prepare(folder: Path) -> None:
 
 async def build(stage: Stage) -> Corral:
     """The platform, with mails that stay on this machine, and with servers that play the platforms."""
-    sock = listening(0)
-    await stage.keep(served(make_pretend(), sock))
-    platform = _platform(stage, site_of(sock))
+    platform = _platform(stage, await stage.keep(pretending()))
     async with platform.opened():
         count = await seed(platform)
+        for id in ("acme-analytics", "nordic-shop", "nordic-analytics"):
+            await platform.integrations.pause(id)  # nobody here plays their platforms
+        await platform.integrations.delete("acme-ads")  # it comes in the course of the day
     await stage.keep(platform.database)  # life does not wait for the worker to open it
     stage.note(f"the database has {count:,} figures of two organizations, by day, until yesterday")
     platform.app.middleware(note_attempt)
@@ -70,9 +70,6 @@ def _platform(stage: Stage, site: str) -> Platform:
 async def life(app: Corral, stage: Stage) -> None:
     """A day at the platform."""
     platform = platform_of(app)
-    stage.fail_named(
-        QueueName.DATA_SYNC, QueueName.DATA_SYNC
-    )  # of those that come by their schedule, some have no keys
     await sync(platform, stage)
     await take_webhook(platform, stage)
     await platform.job_scheduler.schedule_immediate_insights("org-acme", "30d")
@@ -99,6 +96,7 @@ async def sync(platform: Platform, stage: Stage) -> None:
     shop = await scheduler.schedule_immediate_sync("acme-shopify")
     payments = await scheduler.schedule_immediate_sync("acme-stripe")
     stage.note("added a sync of Shopify, and one of Stripe, which wants two seconds of rest: nobody else waits for it")
+    await platform.integrations.save("acme-ads", organization_id="org-acme", platform="facebook-ads")
     ads = await scheduler.schedule_immediate_sync("acme-ads")
     stage.fails(ads)
     stage.note("added a sync of Facebook Ads, whose token has run out: it fails at once, and its owner is told")

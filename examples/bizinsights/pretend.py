@@ -1,15 +1,46 @@
 """Servers that play Shopify, Stripe and Facebook for the demo: a few of their answers, in their words."""
 
+import asyncio
+import contextlib
 import re
+import socket
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import uvicorn
 from fastapi import Body, FastAPI, Response
 from fastapi.responses import JSONResponse
 
 #: What the demo's platforms accept; they are as much a secret as the rest of this file.
 TOKEN = "pretended-0123456789"  # noqa: S105
 _PAGE = {"hasNextPage": False, "endCursor": None}
+
+
+class _Server(uvicorn.Server):
+    """Signals are for the worker beside it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def pretending() -> AsyncIterator[str]:
+    """Serve until the end of the block, on a free port of this machine; gives the address."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        make_pretend(), loop="none", ws="none", lifespan="off", log_config=None, access_log=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def make_pretend() -> FastAPI:
@@ -19,7 +50,7 @@ def make_pretend() -> FastAPI:
 
     @app.post("/admin/api/{version}/graphql.json")
     async def shopify(version: str, body: Annotated[dict[str, object], Body()]) -> dict[str, object]:
-        """A day's orders. Queries cost points, of which there are 1,000."""
+        """The orders of the last minutes. Queries cost points, of which there are 1,000."""
         found = re.search(r"\{\s*(orders|products|customers)\(", str(body["query"]))
         kind = "orders" if found is None else found[1]
         nodes = [_order(number) for number in range(12)] if kind == "orders" else []
@@ -44,8 +75,8 @@ def make_pretend() -> FastAPI:
     return app
 
 
-def _ago(hours: int) -> datetime:
-    return datetime.now(UTC).replace(microsecond=0) - timedelta(hours=hours)
+def _ago(minutes: int) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes)
 
 
 def _order(number: int) -> dict[str, object]:

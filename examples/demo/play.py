@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-from corral import BaseWorker, Corral, WorkerOptions
+from corral import BaseWorker, ConfigError, Corral, WorkerOptions
 
 from .screen import Screen, screen_for
 from .stage import Act, Stage, api_of
@@ -35,8 +36,12 @@ async def play(act: Act, stage: Stage, wish: Wish) -> int:
             with screen_for(app, plain=wish.plain) as screen:
                 stage.note = screen.note
                 greet(stage, wish, watch)
-                await open_site(act, app, stage, wish)
-                done = await follow(worker, act.life(app, stage), watch, screen, stage, once=wish.once)
+                async with AsyncExitStack() as beside:
+                    if not wish.once:  # who watches sees two workers share the queues
+                        second = await app.worker(options=WorkerOptions(name="demo-2", stats_interval=0))
+                        await beside.enter_async_context(second)
+                    await open_site(act, app, stage, wish, beside)
+                    done = await follow(worker, act.life(app, stage), watch, screen, stage, once=wish.once)
                 screen.show(watch, await watch.look(), stage.crowd)
             return report(app, stage, wish, watch, await watch.result(), interrupted=not done)
 
@@ -48,19 +53,24 @@ def greet(stage: Stage, wish: Wish, watch: Watch) -> None:
         stage.note(f"{watch.left_over} jobs of an earlier run are still here, and run now")
 
 
-async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish) -> None:
-    """Serve the platform's API until the demo is over, where it has one."""
+async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish, beside: AsyncExitStack) -> None:
+    """Serve the platform's API, where it has one, and the dashboard, until the demo is over."""
+    try:
+        from .serving import Site, listening
+    except (ImportError, ConfigError) as missing:
+        stage.note(f"neither API nor dashboard: {missing}")
+        return
+    try:
+        sock = listening(wish.port)
+    except OSError as error:
+        raise SystemExit(f"demo: port {wish.port} cannot be used: {error.strerror}") from None
     api = api_of(act)
+    site = Site(app, None if api is None else api(app, stage), sock)
+    stage.site = site.url
+    await beside.enter_async_context(site)
     if api is not None:
-        from .serving import listening, served, site_of  # uvicorn comes with corral[web]: only who has an API needs it
-
-        try:
-            sock = listening(wish.port)
-        except OSError as error:
-            raise SystemExit(f"demo: port {wish.port} cannot be used: {error.strerror}") from None
-        stage.site = site_of(sock)
-        await stage.keep(served(api(app, stage), sock))
-        stage.note(f"the platform's API is at {stage.site}")
+        stage.note(f"the platform's API is at {site.url}")
+    stage.note(f"the dashboard, for one login: {site.login}")
 
 
 async def follow(

@@ -364,6 +364,21 @@ async def test_a_bundles_jobs_are_added_through_the_application_that_includes_it
         assert await handle.result(timeout=10) == "ann"
 
 
+async def test_a_bundles_jobs_have_the_priority_of_their_queue_unless_they_say_another(app: Corral) -> None:
+    bundle = Bundle("email", queue="send-email")
+    bundle.job("welcome")(_nothing)
+    bundle.job("urgent", priority=1)(_nothing)
+    bundle.job("ordinary", priority=0)(_nothing)
+
+    queue = app.include(bundle, priority=10)
+
+    added = [await queue.definition(name).add() for name in ("welcome", "urgent", "ordinary")]
+    assert [(await handle.get()).priority for handle in added] == [10, 1, 0]
+
+
+async def _nothing() -> None: ...
+
+
 async def test_pages_list_jobs_by_state(app: Corral) -> None:
     queue = await app.queue("work").open()
     await queue.add_bulk([("a", 1), ("b", 2, {"delay": 60}), ("a", 3)])

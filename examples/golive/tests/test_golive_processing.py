@@ -238,7 +238,7 @@ async def test_failed_jobs_are_grouped_by_their_cause(golive: Platform) -> None:
 
     kinds = (await (await golive.app.open_queue(QueueName.EMAIL)).failures()).items
 
-    found = sorted((kind.jobs, kind.type) for kind in kinds)
+    found = sorted((kind.jobs, kind.type.rpartition(".")[2]) for kind in kinds)
     assert found == [(1, "PayloadError"), (2, "PayloadError"), (3, "ConnectionError")]
     assert any("username or name" in kind.message for kind in kinds)
 
