@@ -5,9 +5,10 @@ from .build import make_app
 from .payloads import QueueName
 from .settings import Settings
 
-__all__ = ["QueueName", "ai_service", "app"]
+__all__ = ["QueueName", "ai_service", "app", "settings"]
 
-app = make_app(Settings())
+settings = Settings()
+app = make_app(settings)
 
 ai_queue = app.queues[QueueName.AI_TASKS]
 email_queue = app.queues[QueueName.EMAIL]

@@ -56,7 +56,8 @@ def greet(stage: Stage, wish: Wish, watch: Watch) -> None:
 async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish, beside: AsyncExitStack) -> None:
     """Serve the platform's API, where it has one, and the dashboard, until the demo is over."""
     try:
-        from .serving import Site, listening
+        from .serving import listening, site_of
+        from .site import site
     except (ImportError, ConfigError) as missing:
         stage.note(f"neither API nor dashboard: {missing}")
         return
@@ -65,12 +66,11 @@ async def open_site(act: Act, app: Corral, stage: Stage, wish: Wish, beside: Asy
     except OSError as error:
         raise SystemExit(f"demo: port {wish.port} cannot be used: {error.strerror}") from None
     api = api_of(act)
-    site = Site(app, None if api is None else api(app, stage), sock)
-    stage.site = site.url
-    await beside.enter_async_context(site)
+    stage.site = site_of(sock)
+    login = await beside.enter_async_context(site(app, None if api is None else api(app, stage), sock))
     if api is not None:
-        stage.note(f"the platform's API is at {site.url}")
-    stage.note(f"the dashboard, for one login: {site.login}")
+        stage.note(f"the platform's API is at {stage.site}")
+    stage.note(f"the dashboard, for one login: {login}")
 
 
 async def follow(

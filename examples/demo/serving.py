@@ -1,23 +1,13 @@
-"""A platform's API and the dashboard beside its worker, in the same loop, on a port of this machine."""
+"""Serving an ASGI application beside the worker, in the same loop, on a port of this machine."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Mount
-
-from corral import Corral
-from corral.dashboard import create_dashboard
-from corral.http import ApiSettings
 
 from .stage import Web
-
-#: Where the dashboard is; a platform may have one of its own elsewhere, behind its own login.
-DASHBOARD = "/dashboard"
 
 
 class _Server(uvicorn.Server):
@@ -40,36 +30,21 @@ def listening(port: int) -> socket.socket:
     return sock
 
 
-class Site:
-    """What is served until the end of the block; requests that run then may take two more seconds."""
+def site_of(sock: socket.socket) -> str:
+    """The address people type."""
+    return f"http://127.0.0.1:{sock.getsockname()[1]}"
 
-    def __init__(self, app: Corral, api: Web | None, sock: socket.socket) -> None:
-        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        self._sock = sock
-        # Nobody is configured who may come in: so only this machine may, with a token that is good for one login.
-        self._dashboard = create_dashboard(app, settings=ApiSettings(env_label="demo"))
-        self._home = self._dashboard.state.corral
-        routes = [Mount(DASHBOARD, self._dashboard), *([] if api is None else [Mount("/", api)])]
-        # The demo opens and closes the application itself; its log goes where everybody's does.
-        config = uvicorn.Config(
-            Starlette(routes=routes), loop="none", ws="none", lifespan="off", log_config=None, access_log=False
-        )
-        config.timeout_graceful_shutdown = 2
-        self._server = _Server(config)
-        self._serving: asyncio.Task[None] | None = None
 
-    @property
-    def login(self) -> str:
-        """Where the dashboard lets one in."""
-        token = self._home.recogniser.once()
-        return f"{self.url}{DASHBOARD}/" + ("" if token is None else f"login?token={token}")
-
-    async def __aenter__(self) -> Self:
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        if self._serving is not None:
-            await self._serving
-        await self._home.close()
+@contextlib.asynccontextmanager
+async def served(web: Web, sock: socket.socket) -> AsyncIterator[None]:
+    """Serve until the end of the block; requests that run may take two more seconds."""
+    # The demo opens and closes the application itself; its log goes where everybody's does.
+    config = uvicorn.Config(web, loop="none", ws="none", lifespan="off", log_config=None, access_log=False)
+    config.timeout_graceful_shutdown = 2
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

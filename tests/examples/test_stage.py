@@ -70,7 +70,8 @@ class Asking(Tiny):
 
         await stage.keep(helper())
         assert stage.site is not None
-        self.answers.append(await asyncio.to_thread(ask, stage.site))
+        for path in ("/anything", "/dashboard/login", "/dashboard/livez"):
+            self.answers.append(await asyncio.to_thread(ask, stage.site + path))
         await super().life(app, stage)
 
 
@@ -98,13 +99,17 @@ def stage(platform_url: str, tmp_path: Path) -> Stage:
     return Stage(tmp_path, platform_url)
 
 
-async def test_it_serves_the_platform_s_api_while_its_jobs_run(
+async def test_it_serves_the_platform_s_api_and_the_dashboard_while_its_jobs_run(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     act = Asking()
     assert await play(act, stage, ONCE) == 0
-    assert (act.answers, act.helper) == ([b"hello"], ["there", "gone"])
+    hello, login, alive = act.answers
+    assert (hello, act.helper) == (b"hello", ["there", "gone"])
+    assert b"<form" in login
+    assert alive
     out = capsys.readouterr().out
+    assert f"the dashboard, for one login: {stage.site}/dashboard/login?token=" in out
     assert f"the platform's API is at {stage.site}" in out
     assert out.endswith("demo: 1 completed, 0 retried, 1 failed as intended, 0 lost\n")
 

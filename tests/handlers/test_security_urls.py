@@ -53,7 +53,7 @@ async def test_a_name_that_leads_inside_is_asked_by_nobody(family: str, host: st
     names = Names()
     names.names[host] = [INSIDE[host]]
     async with raw_server(answering(answer())) as server:
-        web = Web(resolve=names)
+        web = Web(resolve=names, timeout=60)
         dialled = outside(web, server.port)
         with pytest.raises(BlockedAddressError):
             await ASKS[family](web, f"https://{host}/x")
@@ -65,7 +65,7 @@ async def test_a_redirect_inside_is_followed_by_nobody(family: str) -> None:
     names = Names(inside_example_com=[["10.0.0.1"]])
     for location in ("https://inside.example.com/", "https://169.254.169.254/latest/", "http://127.0.0.1:6379/"):
         async with raw_server(answering(answer(307, location=location))) as server:
-            web = Web(resolve=names, plain_http=True)
+            web = Web(resolve=names, plain_http=True, timeout=60)
             dialled = outside(web, server.port)
             with pytest.raises(BlockedAddressError):
                 await ASKS[family](web, "http://example.com/x")

@@ -78,9 +78,9 @@ def _box(place: _Place, mount: str) -> Markup:
     href = f"{mount}/queues/{part(str(node['queue']))}/jobs/{part(str(node['id']))}"
     return Markup(
         '<a href="{}"><g class="box {}"><rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" rx="6"/>'
-        '<text x="{:.0f}" y="{:.0f}">{}</text><text class="sub" x="{:.0f}" y="{:.0f}">{} · #{}</text>'
+        '<text x="{:.0f}" y="{:.0f}">{}</text><text class="sub" x="{:.0f}" y="{:.0f}">{}</text>'
         "<title>{} #{} in {}: {}</title></g></a>"
     ).format(
-        href, state, x, y, WIDE - 2, TALL - 2, x + 10, y + 15, shown, x + 10, y + 28, state, str(node["id"])[:12], name,
-        node["id"], node["queue"], state,
+        href, state, x, y, WIDE - 2, TALL - 2, x + 10, y + 15, shown, x + 10, y + 28,
+        state.replace("-", " on ", 1) if state == "waiting-children" else state, name, node["id"], node["queue"], state,
     )  # fmt: skip

@@ -32,7 +32,7 @@ from .raw_server import PUBLIC, Names, answer, answering, outside, raw_server
 
 async def test_a_request_carries_its_method_query_headers_and_json() -> None:
     async with raw_server(answering(answer(201, b'{"id": 7}', content_type="application/json"))) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         got = await web.request(
             "post",
             f"{server.url}/things?a=1",
@@ -53,7 +53,7 @@ async def test_a_request_carries_its_method_query_headers_and_json() -> None:
 
 async def test_bytes_are_sent_as_they_are() -> None:
     async with raw_server(answering(answer())) as server:
-        await Web(trusted=[server.url]).request(
+        await Web(trusted=[server.url], timeout=60).request(
             "PUT", f"{server.url}/", content=b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"}
         )
     assert server.asked[0].endswith("content-length: 3\r\n\r\na=1")
@@ -63,7 +63,10 @@ async def test_bytes_are_sent_as_they_are() -> None:
 async def test_no_cookie_is_kept_and_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    async with raw_server(answering(answer(set_cookie="session=1"))) as server, Web(trusted=[server.url]) as web:
+    async with (
+        raw_server(answering(answer(set_cookie="session=1"))) as server,
+        Web(trusted=[server.url], timeout=60) as web,
+    ):
         await web.request("GET", f"{server.url}/")
         await web.request("GET", f"{server.url}/")
     assert "cookie" not in "".join(server.asked).lower()
@@ -72,7 +75,7 @@ async def test_no_cookie_is_kept_and_no_proxy_of_the_environment_is_used(monkeyp
 
 async def test_without_a_block_nothing_stays_open() -> None:
     async with raw_server(answering(answer())) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         await web.request("GET", f"{server.url}/")
         await web.request("GET", f"{server.url}/")
     assert server.connections == 2
@@ -80,7 +83,7 @@ async def test_without_a_block_nothing_stays_open() -> None:
 
 async def test_blocks_inside_each_other_share_their_connections() -> None:
     async with raw_server(answering(answer())) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         async with web:
             async with web:
                 await web.request("GET", f"{server.url}/")
@@ -99,9 +102,9 @@ async def test_nan_is_not_json() -> None:
 async def test_what_no_header_may_hold_is_not_sent(value: str) -> None:
     async with raw_server(answering(answer())) as server:
         with pytest.raises(RefusedError, match="'x-a'") as caught:
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/", headers={"x-a": value})
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/", headers={"x-a": value})
         with pytest.raises(RefusedError):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/", headers={value: "x"})
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/", headers={value: "x"})
     assert server.asked == []
     assert "canary" not in str(caught.value)
 
@@ -111,7 +114,7 @@ async def test_what_no_header_may_hold_is_not_sent(value: str) -> None:
 
 async def test_https_asks_for_the_name_though_it_goes_to_a_number(ca_file: Path, named_tls: ssl.SSLContext) -> None:
     async with raw_server(answering(answer(body=b"safe")), named_tls) as server:
-        web = Web(resolve=Names(), ca_file=ca_file)
+        web = Web(resolve=Names(), ca_file=ca_file, timeout=60)
         dialled = outside(web, server.port)
         assert (await web.request("GET", "https://hooks.example.com/")).body == b"safe"
         with pytest.raises(WebError, match=r"(?i)certificate"):
@@ -122,7 +125,7 @@ async def test_https_asks_for_the_name_though_it_goes_to_a_number(ca_file: Path,
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(named_tls: ssl.SSLContext) -> None:
     async with raw_server(answering(answer()), named_tls) as server:
-        web = Web(resolve=Names())
+        web = Web(resolve=Names(), timeout=60)
         outside(web, server.port)
         with pytest.raises(WebError, match=r"(?i)certificate"):
             await web.request("GET", "https://hooks.example.com/")
@@ -135,17 +138,17 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(named_tls: ssl.S
 async def test_three_redirects_are_followed_and_not_four() -> None:
     moved = [answer(302, location=f"/{step}") for step in (1, 2, 3)]
     async with raw_server(answering(*moved, answer(body=b"there"))) as server:
-        got = await Web(trusted=[server.url]).request("GET", f"{server.url}/0")
+        got = await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/0")
         assert (got.body, got.url) == (b"there", f"{server.url}/3")
     async with raw_server(answering(answer(302, location="/again"))) as server:
         with pytest.raises(RefusedError, match="one redirect too many: 3 are followed"):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/0")
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/0")
         assert len(server.asked) == 4
 
 
 async def test_another_server_gets_none_of_the_keys() -> None:
     async with raw_server(answering(answer(302, location="http://example.org/b"), answer())) as server:
-        web = Web(resolve=Names(), plain_http=True)
+        web = Web(resolve=Names(), plain_http=True, timeout=60)
         outside(web, server.port)
         headers = {"Authorization": "Bearer canary1", "X-Shop-Token": "canary2", "Accept": "text/x"}
         await web.request("GET", "http://example.com/a", headers=headers)
@@ -158,7 +161,7 @@ async def test_another_server_gets_none_of_the_keys() -> None:
 
 async def test_the_same_server_gets_them_again() -> None:
     async with raw_server(answering(answer(307, location="/b"), answer())) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         await web.request("POST", f"{server.url}/a", json=[1], headers={"Authorization": "Bearer canary"})
     assert server.first_lines() == ["POST /a HTTP/1.1", "POST /b HTTP/1.1"]
     assert "canary" in server.asked[1]
@@ -167,7 +170,7 @@ async def test_the_same_server_gets_them_again() -> None:
 
 async def test_what_was_posted_is_not_passed_on_to_another_server() -> None:
     async with raw_server(answering(answer(307, location="http://example.org/"))) as server:
-        web = Web(resolve=Names(), plain_http=True)
+        web = Web(resolve=Names(), plain_http=True, timeout=60)
         outside(web, server.port)
         with pytest.raises(WebError, match="another server"):
             await web.request("POST", "http://example.com/", json={"a": 1})
@@ -177,7 +180,7 @@ async def test_what_was_posted_is_not_passed_on_to_another_server() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303])
 async def test_a_post_that_is_to_become_a_get_is_answered_with_the_redirect(status: int) -> None:
     async with raw_server(answering(answer(status, location="/b"))) as server:
-        got = await Web(trusted=[server.url]).request("POST", f"{server.url}/a", json={})
+        got = await Web(trusted=[server.url], timeout=60).request("POST", f"{server.url}/a", json={})
     assert got.status == status
     with pytest.raises(RefusedError):
         check(got, "it")
@@ -185,7 +188,7 @@ async def test_a_post_that_is_to_become_a_get_is_answered_with_the_redirect(stat
 
 async def test_a_redirect_without_an_address_is_an_answer() -> None:
     async with raw_server(answering(answer(302))) as server:
-        assert (await Web(trusted=[server.url]).request("GET", f"{server.url}/a")).status == 302
+        assert (await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/a")).status == 302
 
 
 # -- time and size ----------------------------------------------------------------------------------------------------
@@ -213,7 +216,7 @@ async def test_a_body_that_drips_is_not_waited_for_either() -> None:
 
     async with raw_server(talk) as server:
         with pytest.raises(WebError, match="took longer"):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/", timeout=0.3)
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/", timeout=0.3)
 
 
 async def test_the_time_is_for_the_resolver_too() -> None:
@@ -229,7 +232,7 @@ async def test_an_answer_that_is_announced_as_too_long_is_not_read() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000001\r\n\r\n"
     async with raw_server(answering(head)) as server:
         with pytest.raises(TooLargeError, match="1,000,001 bytes, the most is 1,000,000"):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/")
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/")
 
 
 async def test_an_answer_that_is_not_announced_is_counted() -> None:
@@ -237,19 +240,19 @@ async def test_an_answer_that_is_not_announced_is_counted() -> None:
     endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 20
     async with raw_server(answering(endless)) as server:
         with pytest.raises(TooLargeError, match="more than 10,000 bytes"):
-            await Web(trusted=[server.url], max_bytes=10_000).request("GET", f"{server.url}/")
+            await Web(trusted=[server.url], max_bytes=10_000, timeout=60).request("GET", f"{server.url}/")
 
 
 async def test_a_packed_answer_is_unpacked() -> None:
     for pack in (gzip.compress, zlib.compress):
         async with raw_server(answering(answer(body=pack(b"hello" * 100), content_encoding="gzip"))) as server:
-            assert (await Web(trusted=[server.url]).request("GET", f"{server.url}/")).body == b"hello" * 100
+            assert (await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/")).body == b"hello" * 100
 
 
 async def test_an_answer_packed_in_several_pieces_is_unpacked_whole() -> None:
     several = b"".join(gzip.compress(text, mtime=0) for text in (b"a" * 1_000, b"", b"b" * 1_000))
     async with raw_server(answering(answer(body=several, content_encoding="gzip"))) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         assert (await web.request("GET", f"{server.url}/")).body == b"a" * 1_000 + b"b" * 1_000
         with pytest.raises(TooLargeError):
             await web.request("GET", f"{server.url}/", max_bytes=1_999)
@@ -260,7 +263,7 @@ async def test_a_small_packet_does_not_become_a_large_answer() -> None:
     bomb = gzip.compress(b"\0" * 20_000_000)
     async with raw_server(answering(answer(body=bomb, content_encoding="gzip"))) as server:
         with pytest.raises(TooLargeError):
-            await Web(trusted=[server.url], max_bytes=100_000).request("GET", f"{server.url}/")
+            await Web(trusted=[server.url], max_bytes=100_000, timeout=60).request("GET", f"{server.url}/")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +278,7 @@ async def test_a_small_packet_does_not_become_a_large_answer() -> None:
 async def test_a_packed_answer_that_cannot_be_unpacked_is_an_error(encoding: str, body: bytes, match: str) -> None:
     async with raw_server(answering(answer(body=body, content_encoding=encoding))) as server:
         with pytest.raises(WebError, match=match):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/")
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/")
 
 
 async def test_an_unpacked_answer_may_be_exactly_as_long_as_the_limit() -> None:
@@ -290,7 +293,7 @@ async def test_an_answer_to_head_has_no_body_whatever_it_announces() -> None:
     async with raw_server(
         answering(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-encoding: gzip\r\n\r\n")
     ) as server:
-        assert (await Web(trusted=[server.url]).request("HEAD", f"{server.url}/")).body == b""
+        assert (await Web(trusted=[server.url], timeout=60).request("HEAD", f"{server.url}/")).body == b""
 
 
 @pytest.mark.parametrize("wrong", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"])
@@ -301,14 +304,14 @@ async def test_a_server_that_does_not_speak_http_is_an_error(wrong: bytes) -> No
 
     async with raw_server(talk) as server:
         with pytest.raises(WebError):
-            await Web(trusted=[server.url]).request("GET", f"{server.url}/")
+            await Web(trusted=[server.url], timeout=60).request("GET", f"{server.url}/")
 
 
 async def test_nobody_there_is_an_error_and_not_a_blocked_address() -> None:
     async with raw_server(answering(answer())) as server:
         url = server.url
     with pytest.raises(WebError, match="failed"):
-        await Web(trusted=[url]).request("GET", f"{url}/")
+        await Web(trusted=[url], timeout=60).request("GET", f"{url}/")
 
 
 # -- line by line -----------------------------------------------------------------------------------------------------
@@ -338,7 +341,7 @@ async def test_lines_come_as_soon_as_they_are_there() -> None:
 
 async def test_a_refusal_of_a_stream_is_read_whole_and_has_no_lines() -> None:
     async with raw_server(answering(answer(429, b'{"error": "slow down"}', retry_after="7"))) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         async with web.lines("POST", f"{server.url}/", json={}) as (head, lines):
             assert [line async for line in lines] == []
             with pytest.raises(BusyError, match="slow down") as caught:
@@ -350,7 +353,7 @@ async def test_an_error_of_the_reader_of_a_stream_stays_its_own() -> None:
     async with raw_server(answering(answer(body=b"a\nb\n"))) as server:
         for error in (ConnectionError("mine"), TimeoutError("mine"), KeyError("mine")):
             with pytest.raises(type(error), match="mine"):
-                async with Web(trusted=[server.url]).lines("GET", f"{server.url}/"):
+                async with Web(trusted=[server.url], timeout=60).lines("GET", f"{server.url}/"):
                     raise error
 
 
@@ -361,7 +364,7 @@ async def test_a_stream_is_bounded_in_time_and_size() -> None:
         await asyncio.Event().wait()
 
     async with raw_server(talk) as server:
-        web = Web(trusted=[server.url])
+        web = Web(trusted=[server.url], timeout=60)
         with pytest.raises(TooLargeError):
             async with web.lines("GET", f"{server.url}/", max_bytes=5_000) as (_, lines):
                 [line async for line in lines]
@@ -378,7 +381,7 @@ async def test_a_stream_that_breaks_off_is_an_error_and_not_an_end() -> None:
 
     async with raw_server(talk) as server:
         with pytest.raises(WebError, match="broke off"):
-            async with Web(trusted=[server.url]).lines("GET", f"{server.url}/") as (_, lines):
+            async with Web(trusted=[server.url], timeout=60).lines("GET", f"{server.url}/") as (_, lines):
                 [line async for line in lines]
 
 
@@ -453,7 +456,7 @@ async def test_what_was_sent_as_a_key_is_not_repeated_in_an_error() -> None:
         writer.write(answer(400, b"you sent: " + head.replace(b"\r\n", b" ")))
 
     async with raw_server(talk) as server:
-        got = await Web(trusted=[server.url]).request(
+        got = await Web(trusted=[server.url], timeout=60).request(
             "GET", f"{server.url}/", headers={"X-Shop": "canary-header"}, params={"access_token": "canary-query"}
         )
     with pytest.raises(RefusedError) as caught:
@@ -488,7 +491,7 @@ async def test_a_path_that_is_a_key_stands_in_no_error() -> None:
 
     async with raw_server(talk) as server:
         with pytest.raises(WebError) as caught:
-            await Web(trusted=[server.url]).request("POST", f"{server.url}/services/canary", json={})
+            await Web(trusted=[server.url], timeout=60).request("POST", f"{server.url}/services/canary", json={})
     assert "canary" not in str(caught.value)
 
 
@@ -499,7 +502,7 @@ def test_a_limit_of_nothing_is_a_mistake() -> None:
 
 
 def test_a_web_says_whom_it_trusts() -> None:
-    assert repr(Web(trusted=["http://127.0.0.1:8025/"])) == "<Web trusting http://127.0.0.1:8025>"
+    assert repr(Web(trusted=["http://127.0.0.1:8025/"], timeout=60)) == "<Web trusting http://127.0.0.1:8025>"
     assert repr(Web()) == "<Web trusting nobody>"
 
 

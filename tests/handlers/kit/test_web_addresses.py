@@ -127,7 +127,7 @@ def test_an_ordinary_address_is_public(address: str) -> None:
 async def test_a_url_is_refused_before_anything_is_looked_up(url: str) -> None:
     names = Names()
     async with raw_server(answering(answer())) as server:
-        web = Web(resolve=names)
+        web = Web(resolve=names, timeout=60)
         dialled = outside(web, server.port)
         with pytest.raises(BlockedAddressError):
             await web.request("GET", url)
@@ -141,7 +141,7 @@ async def test_a_name_that_leads_inside_is_refused_and_nobody_is_called(host: st
     names = Names()
     names.names[host] = [NAMES_THAT_LEAD_INSIDE[host]]
     async with raw_server(answering(answer())) as server:
-        web = Web(resolve=names, plain_http=True)
+        web = Web(resolve=names, plain_http=True, timeout=60)
         dialled = outside(web, server.port)
         with pytest.raises(BlockedAddressError, match="not a public address"):
             await web.request("POST", f"http://{host}/hook", json={"a": 1})
@@ -151,7 +151,7 @@ async def test_a_name_that_leads_inside_is_refused_and_nobody_is_called(host: st
 async def test_a_name_that_changes_its_mind_is_asked_once_and_called_at_the_address_that_was_checked() -> None:
     names = Names(rebinding_example_com=[[PUBLIC], ["127.0.0.1"]])
     async with raw_server(answering(answer(body=b"outside"))) as server:
-        web = Web(resolve=names, plain_http=True)
+        web = Web(resolve=names, plain_http=True, timeout=60)
         dialled = outside(web, server.port)
         assert (await web.request("GET", "http://rebinding.example.com/")).body == b"outside"
         assert (names.asked, dialled.addresses) == (["rebinding.example.com"], [(PUBLIC, 80)])
@@ -163,7 +163,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_and_called_at_the_addr
 async def test_kept_connections_do_not_ask_again_and_new_ones_do() -> None:
     names = Names(rebinding_example_com=[[PUBLIC], ["127.0.0.1"]])
     async with raw_server(answering(answer(body=b"a"), answer(body=b"b", connection="close"))) as server:
-        web = Web(resolve=names, plain_http=True)
+        web = Web(resolve=names, plain_http=True, timeout=60)
         outside(web, server.port)
         async with web:
             first = await web.request("GET", "http://rebinding.example.com/")
@@ -195,7 +195,7 @@ async def test_kept_connections_do_not_ask_again_and_new_ones_do() -> None:
 async def test_a_redirect_to_where_a_url_may_not_lead_is_not_followed(status: int, location: str) -> None:
     names = Names(inside_example_com=[["10.0.0.8"]])
     async with raw_server(answering(answer(status, location=location))) as server:
-        web = Web(resolve=names, plain_http=True)
+        web = Web(resolve=names, plain_http=True, timeout=60)
         dialled = outside(web, server.port)
         with pytest.raises(BlockedAddressError):
             await web.request("GET", "http://example.com/start")
@@ -207,7 +207,7 @@ async def test_a_redirect_does_not_lead_to_a_server_the_operator_trusts() -> Non
     async with raw_server(answering(answer(body=b"secret"))) as inside:
         onward = answer(302, location=f"{inside.url}/admin")
         async with raw_server(answering(onward)) as server:
-            web = Web(resolve=Names(), plain_http=True, trusted=[inside.url])
+            web = Web(resolve=Names(), plain_http=True, trusted=[inside.url], timeout=60)
             outside(web, server.port)
             with pytest.raises(BlockedAddressError):
                 await web.request("GET", "http://example.com/")
@@ -217,7 +217,7 @@ async def test_a_redirect_does_not_lead_to_a_server_the_operator_trusts() -> Non
 
 async def test_trust_is_for_one_scheme_host_and_port() -> None:
     async with raw_server(answering(answer())) as server:
-        web = Web(trusted=[server.url], resolve=Names())
+        web = Web(trusted=[server.url], resolve=Names(), timeout=60)
         for url in (f"https://127.0.0.1:{server.port}/", f"http://localhost:{server.port}/", "http://127.0.0.1/"):
             with pytest.raises(BlockedAddressError):
                 await web.request("GET", url)
@@ -227,13 +227,13 @@ async def test_trust_is_for_one_scheme_host_and_port() -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "ftp://a", "", "http://u:p@a"])
 def test_an_origin_that_is_none_cannot_be_trusted(text: str) -> None:
     with pytest.raises(ConfigError, match="trusted origin"):
-        Web(trusted=[text])
+        Web(trusted=[text], timeout=60)
 
 
 async def test_the_second_address_is_tried_when_the_first_does_not_answer() -> None:
     six = "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
     async with raw_server(answering(answer(body=b"four"))) as server:
-        web = Web(resolve=Names(example_com=[[six, PUBLIC]]), plain_http=True)
+        web = Web(resolve=Names(example_com=[[six, PUBLIC]]), plain_http=True, timeout=60)
         dialled = outside(web, server.port)
         dialled.dead.add(six)
         assert (await web.request("GET", "http://example.com/")).body == b"four"
@@ -242,15 +242,15 @@ async def test_the_second_address_is_tried_when_the_first_does_not_answer() -> N
 
 async def test_an_address_that_says_nothing_takes_its_share_of_the_time_only() -> None:
     async with raw_server(answering(answer(body=b"second"))) as server:
-        web = Web(resolve=Names(example_com=[["8.8.8.8", PUBLIC]]), plain_http=True)
+        web = Web(resolve=Names(example_com=[["8.8.8.8", PUBLIC]]), plain_http=True, timeout=60)
         dialled = outside(web, server.port)
         dialled.silent.add("8.8.8.8")
-        assert (await web.request("GET", "http://example.com/", timeout=2.0)).body == b"second"
-    assert dialled.shares == [1.0, 1.0]
+        assert (await web.request("GET", "http://example.com/", timeout=120)).body == b"second"
+    assert dialled.shares == [60.0, 60.0]
 
 
 async def test_a_name_without_an_address_may_have_one_later() -> None:
-    web = Web(resolve=Names(example_com=[[]]))
+    web = Web(resolve=Names(example_com=[[]]), timeout=60)
     with pytest.raises(WebError, match="no address") as caught:
         await web.request("GET", "https://example.com/")
     assert not isinstance(caught.value, BlockedAddressError)

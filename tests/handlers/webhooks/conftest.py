@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from corral.handlers.webhooks import receiver
+
 
 @pytest.fixture(autouse=True)
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,3 +13,9 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if "WEBHOOK" in name.upper() or name.upper() == "SLACK_SIGNING_SECRET":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time; tests about the two seconds say so."""
+    monkeypatch.setattr(receiver, "STORE_PATIENCE", 60.0)

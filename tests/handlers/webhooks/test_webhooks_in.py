@@ -257,10 +257,10 @@ async def test_a_store_that_fails_or_does_not_answer_is_a_503_within_seconds(
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(module, "STORE_PATIENCE", 0.05)
     for broken in (away, silent):
         with monkeypatch.context() as patch:
             patch.setattr(ClockedStorage, "add", broken)
+            patch.setattr(module, "STORE_PATIENCE", 0.05)
             reply = await receiver.receive("shopify", by_shopify(BODY), BODY)
         assert reply.status == 503
         assert dict(reply.headers)["retry-after"] == "5"
@@ -270,7 +270,10 @@ async def test_a_store_that_fails_or_does_not_answer_is_a_503_within_seconds(
 
 
 @pytest.mark.mission("M-BI-23", on="redis")
-async def test_a_redis_server_that_says_nothing_or_is_away_is_a_503_and_no_waiting() -> None:
+async def test_a_redis_server_that_says_nothing_or_is_away_is_a_503_and_no_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STORE_PATIENCE", 2.0)
     async with raw_server(answering(b"")) as silent:  # waits for the end of a request, which Redis does not have
         url = f"redis://127.0.0.1:{silent.port}/0"
         assert await asked(url) == 503

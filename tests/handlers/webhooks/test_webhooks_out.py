@@ -38,7 +38,11 @@ class World:
         self.app, self.database, self.server, self.clock = app, database, server, clock
         self.origin = server.url_for("").rstrip("/")
         self.told: list[tuple[str, Endpoint]] = []
-        values: dict[str, object] = {"webhook_signing_key": KEY, "webhook_trusted": [self.origin]}
+        values: dict[str, object] = {
+            "webhook_signing_key": KEY,
+            "webhook_trusted": [self.origin],
+            "webhook_timeout": 60,
+        }
         self.hooks = Outgoing(
             app, database, WebhooksSettings.load(**{**values, **settings}), tell_disabled=self._tell, clock=clock
         )

@@ -3,7 +3,6 @@ is opened and nothing is fetched."""
 
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -12,6 +11,7 @@ from corral.handlers.reports.document import Document
 from corral.handlers.reports.output.charts import Look
 from corral.handlers.reports.output.formats import has_charts, need_format
 from corral.handlers.reports.output.pictures import pictures
+from corral.handlers.reports.output.typesetting import Sheet, typeset
 from corral.handlers.reports.output.view import CellView, Facts, TableView, View, view_of
 from corral.handlers.reports.words import right_to_left
 
@@ -25,8 +25,9 @@ _RUNNING = 80  # what fits into the head of a page, beside the period
 #: How many characters of a table's size fit beside each other, and how many a tag and a bar take on top of their text.
 _ACROSS = 116
 _BESIDE = {"status": 4, "severity": 4, "percent": 10}
-#: Tags let a screen reader find its way through a table; they make its file ten times larger (130 kB for 1,000 rows).
-_TAGGED = 300
+#: Rows. What has more is set in a process of its own, and without the tags by which a screen reader finds its way
+#: through a table: they make a file ten times larger (1.3 MB for 1,000 rows).
+_LARGE = 300
 _MONO = 1.25  # characters of one width are wider
 
 
@@ -39,22 +40,19 @@ def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fon
         fonts: a folder with fonts, for what the built-in ones and the system's lack.
 
     Raises:
-        ConfigError: typst is missing.
+        ConfigError: typst is missing. TypesettingError: its process died.
     """
     need_format("pdf")
-    import typst
-
     view = view_of(document, facts, pictures(document, _LOOK), max_rows=max_rows)
-    made = typst.compile(
-        _TEMPLATE,
-        root=_TEMPLATE.parent,  # the templates: nothing else could be read, if one of them wanted to
-        font_paths=[path for path in (fonts, _chart_fonts()) if path is not None],
-        sys_inputs={"view": json.dumps(_data(view), ensure_ascii=False)},
-        timestamp=datetime.fromtimestamp(made_at // 1000, UTC),
-        pdf_tags=sum(len(table.rows) for table in view.tables) <= _TAGGED,
+    large = sum(len(table.rows) for table in view.tables) > _LARGE
+    sheet = Sheet(
+        template=str(_TEMPLATE),
+        view=json.dumps(_data(view), ensure_ascii=False),
+        fonts=tuple(str(path) for path in (fonts, _chart_fonts()) if path is not None),
+        made_at=made_at // 1000,
+        tags=not large,
     )
-    assert isinstance(made, bytes)
-    return made
+    return typeset(sheet, apart=large)
 
 
 def _chart_fonts() -> Path | None:
