@@ -1,5 +1,7 @@
 """What the platform's jobs do: each queue's processor, taken in with what it needs."""
 
+from pydantic import SecretStr
+
 from corral import Corral
 from corral.handlers.alerts import AlertSettings
 from corral.handlers.email import EmailSettings, Transport
@@ -34,8 +36,8 @@ def register_reports(
 
 def register_events(
     app: Corral, hooks: WebhooksSettings, alerts: AlertSettings, database: Database, organizations: Organizations,
-    integrations: Integrations, *, quota: float,
+    integrations: Integrations, *, quota: float, woocommerce: SecretStr | None,
 ) -> Receiver:  # fmt: skip
     """What comes in from outside, and what goes out to people."""
     alert.register(app, alerts, database, organizations, integrations, quota=quota)
-    return webhook.register(app, hooks, integrations)
+    return webhook.register(app, hooks, integrations, woocommerce)

@@ -22,4 +22,6 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None  #: its data: `bizinsights.db` in its folder when not given
     jwt_secret: SecretStr | None = None  #: what tokens are signed with (HS256); without it the API is closed
     mail_dir: Path | None = Field(default=None, validation_alias=AliasChoices("CORRAL_MAIL_DIR"))
+    #: What WooCommerce sites sign their webhooks with; the other platforms' secrets are in `WebhooksSettings`.
+    woocommerce_webhook_secret: SecretStr | None = None
     quota_alert: float = Field(default=0.1, gt=0, lt=1)  #: the share of a platform's quota below which somebody is told

@@ -13,7 +13,7 @@ from .stage import Act, Stage, api_of
 from .watch import Result, Watch, windows
 
 LOOK = 0.2  #: seconds between two looks at the store
-PATIENCE = 30.0  #: with --once: give up when no job has ended for so long
+PATIENCE = 120.0  #: with --once: give up when nothing has happened for so long
 
 
 class Wish(NamedTuple):

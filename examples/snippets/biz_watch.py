@@ -1,5 +1,7 @@
 import asyncio
+from contextlib import suppress
 
+from corral import CorralError
 from examples.bizinsights.app import QueueName, platform, queue_service
 
 SYNC = {"integrationId": "123", "organizationId": "456", "platform": "shopify", "syncType": "full"}
@@ -8,11 +10,10 @@ SYNC = {"integrationId": "123", "organizationId": "456", "platform": "shopify", 
 async def main() -> None:
     async with platform.opened():
         job = await queue_service.add_job(QueueName.DATA_SYNC, SYNC)  # nobody has keys for that shop: it will fail
-        worker = await platform.app.worker()
-        async with worker:
-            while not (failed := await queue_service.get_failed_jobs(QueueName.DATA_SYNC)):
-                await asyncio.sleep(0.1)
-        print(failed[0].failed_reason)
+        async with await platform.app.worker():
+            with suppress(CorralError):
+                await job.result(timeout=30)
+        print((await queue_service.get_failed_jobs(QueueName.DATA_SYNC))[0].failed_reason)
         await queue_service.pause_queue(QueueName.DATA_SYNC)
         await queue_service.retry_failed_job(QueueName.DATA_SYNC, job.id)
         print((await queue_service.get_all_queue_stats())["data-sync"])

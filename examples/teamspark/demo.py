@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+import jwt
+
 from corral import Corral, CorralError, Cron, Priority
 from corral.handlers.email import EmailSettings
 from examples.demo.stage import Stage, Web
@@ -70,6 +72,10 @@ async def life(app: Corral, stage: Stage) -> None:
     await add_mails(app, stage)
     await add_others(app, stage.folder, stage.note)
     await run_schedules(app, stage.note)
+    if stage.site is not None:
+        claims = {"sub": "visitor", "roles": ["viewer"], "exp": int(time.time()) + 3_600}
+        token = jwt.encode(claims, stage.secret, algorithm="HS256")
+        stage.note(f'how it stands: curl -H "Authorization: Bearer {token}" {stage.site}/api/jobs')
 
 
 def mail(to: str, subject: str, template: str, **data: object) -> SendEmailJobData:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -23,12 +23,12 @@ ARGUMENTS = (
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+async def served(app: ASGIApp, port: int = 0, *, root_path: str = "") -> AsyncIterator[str]:
     """The application on a port, until the end of the block; gives its address."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", port))
-        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, root_path=root_path)
         server = _Quiet(config)
         running = asyncio.create_task(server.serve([sock]))
         try:
@@ -36,6 +36,37 @@ async def served(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
         finally:
             server.should_exit = server.force_exit = True
             await running
+
+
+@asynccontextmanager
+async def stripping(url: str, prefix: str) -> AsyncIterator[str]:
+    """A proxy before a server that takes a prefix away from each path, and has nothing elsewhere; gives its address."""
+    port = int(url.rpartition(":")[2])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            line, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+            method, path, version = line.split(b" ")
+            if not path.startswith(prefix.encode() + b"/"):
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                writer.close()
+                return
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b" ".join((method, path.removeprefix(prefix.encode()), version))
+            inner_writer.write(head + b"\r\nConnection: close\r\n" + rest.replace(b"Connection: keep-alive\r\n", b""))
+            await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 class _Quiet(uvicorn.Server):

@@ -13,7 +13,7 @@ from corral.http.app import Application
 from tests.interop.npm import install, missing_program
 from tests.web.conftest import TOKENS, make_settings
 
-from .browser import AXE, CHROMIUM, PATIENCE_MS, browsing, served, tab, wider_than
+from .browser import AXE, CHROMIUM, PATIENCE_MS, browsing, served, stripping, tab, wider_than
 from .test_pages import PAGES, TABS
 
 pytestmark = [
@@ -48,7 +48,8 @@ def all_pages(ids: dict[str, str]) -> list[str]:
 
 
 @one_engine
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["wide and light", "narrow and dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_no_page_complains_or_sticks_out(
     browser: Browser, address: str, ids: dict[str, str], width: int, dark: bool
 ) -> None:
@@ -168,6 +169,37 @@ async def test_mounted_below_a_prefix_nothing_is_asked_for_outside_of_it(
     assert failed == []
     assert watched.complaints == []
     await inner.state.corral.close()
+
+
+@one_engine
+async def test_behind_a_proxy_that_takes_a_prefix_away_nothing_is_asked_for_outside_of_it(
+    browser: Browser, shop: Corral, ids: dict[str, str]
+) -> None:
+    inner = create_dashboard(shop, settings=make_settings())
+    await inner.state.corral.open()
+    async with served(inner, root_path="/queues") as behind, stripping(behind, "/queues") as url:
+        watched = await tab(browser, token=ADMIN)
+        failed: list[str] = []
+        watched.page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+        for path in all_pages(ids):
+            await watched.look(f"{url}/queues{path}")
+        await watched.page.goto(f"{url}/queues/queues/mail")
+        await watched.page.get_by_role("link", name="Failures").click()
+        await watched.page.wait_for_url("**/queues/failures")
+    assert failed == []
+    assert watched.complaints == []
+    await inner.state.corral.close()
+
+
+@one_engine
+async def test_a_search_is_completed(browser: Browser, address: str, ids: dict[str, str]) -> None:
+    watched = await tab(browser, token=ADMIN)
+    await watched.look(f"{address}/jobs")
+    await watched.page.locator("#find").press_sequentially("sta")
+    await expect(watched.page.locator("#find-words option")).not_to_have_count(0)
+    offered = await watched.page.locator("#find-words option").evaluate_all("all => all.map((one) => one.value)")
+    assert "state:" in offered
+    assert watched.complaints == []
 
 
 @one_engine

@@ -267,3 +267,25 @@ def test_the_page_of_this_module_is_read_rightly() -> None:
     html = '<form action="/x" method="post"><input name="a" value="1"><button>Go</button></form>'
     page = Page(httpx.Response(200, text=html, request=httpx.Request("GET", "http://x")))
     assert page.forms[0].buttons == [("", "", "Go")]
+
+
+async def test_a_token_is_made_shown_once_and_revoked(admin: Surfer, ids: dict[str, str]) -> None:
+    page = await admin.press(await admin.get("/system"), "Make it", name="ci", role="producer", queues="mail*")
+    [clear] = [word for word in page.words.split() if word.startswith("crl_")]
+    listed = await admin.get("/system")
+    assert clear not in listed.answer.text
+    assert "producer" in listed.words
+    assert "Revoked ci." in (await admin.press(listed, "Revoke")).words
+
+
+async def test_a_mark_is_put_on_the_charts(admin: Surfer, ids: dict[str, str]) -> None:
+    page = await admin.press(await admin.get("/insights"), "Mark now", label="v2.3.1")
+    assert "Marked." in page.words
+    assert "v2.3.1" in page.words
+
+
+async def test_a_limit_is_changed_on_the_settings_of_a_queue(admin: Surfer, ids: dict[str, str]) -> None:
+    page = await admin.get("/queues/mail?tab=settings")
+    saved = await admin.press(page, "Save", **{"global_concurrency:n": "7", "description": "letters"})
+    assert "Saved." in saved.words
+    assert "letters" in saved.words

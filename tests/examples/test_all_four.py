@@ -15,7 +15,7 @@ from tests.redis_server import fresh_prefix, with_prefix
 # Demos take the seconds that their retries take. Four of them share the machine with everything else that is tested.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PLAN = Plan(fires=3, period=2, burst=20, patience=600)
+PLAN = Plan(fires=2, period=2, burst=10, patience=600)
 
 
 def check(verdict: Verdict) -> None:

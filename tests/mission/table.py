@@ -21,8 +21,8 @@ _FINE = (0, 5)
 HEAD = """\
 # The mission
 
-Four platforms measure corral: [TeamSpark](guides/teamspark.md), GoLive, BizInsights and an AI backend, each described
-in a guide of its own and built under `examples/`. Each line of their descriptions stands here with the tests that show it.
+Four platforms measure corral, each described in a guide of its own and built under `examples/`. Each line of their
+descriptions stands here with the tests that show it.
 
 ✓ under an engine: a test of the line runs there. – : the line is not about a store.
 
@@ -88,13 +88,19 @@ def write(shown: Mapping[str, Shown]) -> str:
     """The page."""
     parts = [HEAD]
     for platform in PLATFORMS:
-        parts += [f"\n## {platform.title}\n", "| Line | | Tests | SQLite | Redis |", "|---|---|---|---|---|"]
+        page = platform.title.replace(" ", "").lower()
+        parts += [
+            f"\n## {platform.title}\n",
+            f"[The guide](guides/{page}.md)\n",
+            "| Line | | Tests | SQLite | Redis |",
+            "|---|---|---|---|---|",
+        ]
         parts += [_row(line, shown[line.id]) for line in platform.lines]
     return "\n".join(parts) + "\n"
 
 
 def _row(line: Line, shown: Shown) -> str:
-    names = [f"`{test.rsplit('/', 1)[-1]}`" for test in sorted(shown.tests)]
+    names = [f"`{test.removeprefix('tests/')}`" for test in sorted(shown.tests)]
     tests = "<br>".join(names[:NAMED]) or "open"
     if len(names) > NAMED:
         tests += f"<br>and {len(names) - NAMED} more"

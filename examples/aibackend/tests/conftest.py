@@ -29,7 +29,7 @@ from examples.aibackend.payloads import QueueName
 from examples.aibackend.seed import PEOPLE
 from examples.aibackend.settings import Settings
 
-SECRET = "only for tests: 32 bytes and more"  # noqa: S105  # a secret of nobody's
+SECRET = "only for tests: 32 bytes and more"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ASKED = {"userId": "user-1", "conversationId": "c-1", "message": "Hello"}
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from corral.handlers.ai import (
     AiSettings,
     Completions,
     Embeddings,
-    Message,
     Model,
     ModelError,
     SqlConversations,
@@ -30,14 +29,13 @@ from examples.aibackend.jobs import AiTaskProcessor
 from examples.aibackend.payloads import QueueName
 from examples.aibackend.seed import PEOPLE, seed
 from examples.aibackend.settings import Settings
-from examples.aibackend.tables import SCHEMA, tokens
+from examples.aibackend.tables import tokens
 from tests.handlers.ai.fake_openai import KEY, FakeOpenAi, refusing
-from tests.handlers.databases import differences
 
 from .conftest import ASKED, Parrot, Place, text_of
 
 DAY = 86_400_000
-TOKEN = "a-token-of-the-application"  # noqa: S105  # it opens nothing
+TOKEN = "a-token-of-the-application"
 
 
 @pytest.fixture
@@ -326,17 +324,6 @@ async def test_the_report_counts_the_day_before_as_new_york_has_it(place: Place)
     assert len(place.mails()) == 1
 
 
-@pytest.mark.parametrize(("day", "hours"), [("2026-11-01", 25), ("2026-03-08", 23), ("2026-11-23", 24)])
-async def test_the_day_of_a_clock_change_has_its_hours(place: Place, day: str, hours: int) -> None:
-    """A message a minute before the day's end is of that day."""
-    end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=hours + (4 if day == "2026-11-01" else 5))
-    clock = iter([round((end + timedelta(minutes=n)).timestamp() * 1000) for n in (-1, -1, 1, 1)])
-    talks = SqlConversations(place.database, clock=lambda: next(clock))
-    for id in ("inside", "outside"):
-        await talks.add("c", "user-1", Message(id=id, role="USER", content="x"))
-    assert (await place.data.usage(date.fromisoformat(day), "America/New_York")).messages == 1
-
-
 async def test_new_messages_are_handed_to_the_search_once(place: Place) -> None:
     await seed(place.database)
     sync = place.house.definition("sync")
@@ -371,15 +358,6 @@ async def test_the_data_are_backed_up_and_the_backup_is_whole(place: Place) -> N
     [backup] = (await made.result())["backups"]
     assert backup["source"] == "aibackend"
     assert await verified.result() == {"verified": [backup["id"]]}
-
-
-async def test_the_migrations_make_the_tables_that_are_declared(app_database_url: str) -> None:
-    assert await differences(app_database_url, SCHEMA) == []
-
-
-@pytest.fixture
-def app_database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'fresh.db'}"
 
 
 async def test_seeding_twice_is_seeding_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from msgspec.structs import replace
+from pydantic import SecretStr
 
 from corral import Corral, Dedup, JobContext
 from corral.handlers import webhooks
@@ -15,9 +16,16 @@ from ..queues import UNNAMED
 TOGETHER = 30
 
 
-def register(app: Corral, settings: webhooks.WebhooksSettings, integrations: Integrations) -> webhooks.Receiver:
+def register(
+    app: Corral, settings: webhooks.WebhooksSettings, integrations: Integrations, woocommerce: SecretStr | None = None
+) -> webhooks.Receiver:
     """Serve the queue, and answer what takes webhooks in: at `/api/webhooks/<integration>`, or `/<platform>`."""
     known = webhooks.sources_of(settings)
+    if woocommerce is not None:
+        known["woocommerce"] = webhooks.generic(
+            woocommerce, platform="woocommerce", header="x-wc-webhook-signature", encoding="base64",
+            id_header="x-wc-webhook-delivery-id", event_header="x-wc-webhook-topic",
+        )  # fmt: skip
 
     async def source(name: str) -> webhooks.Source | None:
         return known.get(name) or await _of_integration(known, integrations, name)

@@ -14,7 +14,7 @@ from examples.bizinsights.api import make_api
 from examples.bizinsights.build import Platform, make_platform
 from examples.bizinsights.settings import Settings
 
-SECRET = "a-secret-of-the-tests-with-more-than-32-bytes"  # noqa: S105  # of nothing
+SECRET = "a-secret-of-the-tests-with-more-than-32-bytes"  # of nothing
 #: Makes a platform; keywords are those of `make_platform`.
 Maker = Callable[..., Platform]
 

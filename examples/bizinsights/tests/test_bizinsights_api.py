@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from pathlib import Path
 
 import httpx
 import jwt
@@ -261,7 +262,7 @@ async def test_without_a_secret_nobody_gets_in(platform_url: str, tmp_path_facto
 
 def test_a_secret_that_can_be_guessed_is_refused(platform_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     made = make_platform(
-        Settings(url=platform_url, bizinsights_home=tmp_path_factory.mktemp("home"), jwt_secret="short")  # noqa: S106
+        Settings(url=platform_url, bizinsights_home=tmp_path_factory.mktemp("home"), jwt_secret="short")
     )
     with pytest.raises(ConfigError, match="at least 32 bytes"):
         make_api(made.app, made.settings)
@@ -341,6 +342,24 @@ async def test_a_webhook_is_answered_at_once_and_its_shop_synced(hooked: Platfor
                 return (await hooked.queue_service.get_queue_stats(QueueName.DATA_SYNC))["waiting"] == 1
 
             await until(added)
+
+
+@pytest.mark.mission("M-BI-13", "M-BI-16")
+async def test_a_site_with_woocommerce_signs_in_its_own_way(platform_url: str, tmp_path: Path) -> None:
+    made = make_platform(
+        Settings(url=platform_url, bizinsights_home=tmp_path / "home", woocommerce_webhook_secret=SHOPIFY)
+    )
+    body = b'{"id": 7}'
+    digest = base64.b64encode(hmac.new(SHOPIFY.encode(), body, hashlib.sha256).digest()).decode()
+    headers = {"x-wc-webhook-signature": digest, "x-wc-webhook-topic": "order.created", "x-wc-webhook-delivery-id": "1"}
+    async with made.opened(), await made.app.worker(queues={QueueName.WEBHOOK_PROCESSING: 1}):
+        await seed(made)
+        assert (await post(made, "/api/webhooks/nordic-shop", body, headers)).json() == {"received": True}
+
+        async def added() -> bool:
+            return (await made.queue_service.get_queue_stats(QueueName.DATA_SYNC))["waiting"] == 1
+
+        await until(added)
 
 
 @pytest.mark.mission("M-BI-16")

@@ -19,7 +19,7 @@ from examples.golive.settings import Settings
 
 from .conftest import fail_some, make
 
-SECRET = "a-secret-of-this-test-with-more-than-32-bytes"  # noqa: S105  # of this test alone
+SECRET = "a-secret-of-this-test-with-more-than-32-bytes"  # of this test alone
 WELCOME = {"to": "user@example.com", "context": {"username": "John Doe"}}
 SIX = {"waiting", "active", "completed", "failed", "delayed", "paused"}
 ENDPOINTS = [

@@ -1,5 +1,6 @@
 """Pipelines, test suites and deployments as the platform has them: what they do is written down and mailed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from examples.golive.payloads import ReportJobType
 from examples.golive.queues import JobPriority, QueueName
 from examples.golive.tables import audit_events, deployments, pipeline_runs, test_runs
 
-from .conftest import PATIENCE, mails, text_of
+from .conftest import PATIENCE, fill, mails, text_of
 
 JUNIT = '<testsuite><testcase name="a"/><testcase name="b"><failure message="no"/></testcase></testsuite>'
 
@@ -25,7 +26,7 @@ def pipeline(*steps: dict[str, object], **more: object) -> dict[str, object]:
             "steps": list(steps), "triggeredBy": "John Doe", **more}  # fmt: skip
 
 
-async def add(platform: Platform, queue: QueueName, name: str, data: dict[str, object]) -> JobHandle[object]:
+async def add(platform: Platform, queue: QueueName, name: str, data: Mapping[str, object]) -> JobHandle[object]:
     handle: JobHandle[object] = await platform.app.definition(queue, name).add(data)
     return handle
 
@@ -110,13 +111,19 @@ async def test_a_deployment_is_written_down(running: Platform, check: str, statu
 
 
 @pytest.mark.mission("M-GL-06")
-async def test_a_notification_reaches_the_inbox_and_the_mailbox(running: Platform) -> None:
-    payload = {"organizationId": "golive", "recipientIds": ["nobody"], "title": "Your build is through"}
+async def test_a_notification_reaches_the_inbox_and_the_mailbox(running: Platform, tmp_path: Path) -> None:
+    await fill(running, days=1)
+    payload = {"organizationId": "golive", "recipientIds": ["user-2", "nobody"], "title": "Your build is through"}
 
     result = await (await add(running, QueueName.NOTIFICATION, "send-notification", payload)).result(timeout=PATIENCE)
 
     assert isinstance(result, dict)
-    assert result["unknown"] == ["nobody"]
+    assert (result["told"], result["unknown"], result["inbox"]) == (["user-2"], ["nobody"], 1)
+    email = await running.app.open_queue(QueueName.EMAIL)
+    [mail_job] = (await email.page(*tuple(JobState), limit=10)).items
+    await email.result(mail_job.id, timeout=PATIENCE)
+    [mail] = mails(tmp_path)
+    assert "user-2@example.com" in mail["To"]
 
 
 async def test_what_no_pipeline_may_run_is_refused_when_it_is_added(idle: Platform) -> None:

@@ -1,5 +1,6 @@
 """What the platform adds to the ready-made handlers: its people, its samples, and who hears of what."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corral import Corral
+from corral import Corral, Keep
 from corral.handlers.email import EmailSettings
 from corral.handlers.kit.database import Database
 from corral.handlers.metrics import Span
@@ -17,7 +18,7 @@ from corral.testing import drain
 from examples.teamspark import seed
 from examples.teamspark.build import add_job, database_of, make_app
 from examples.teamspark.payloads import JobType
-from examples.teamspark.schedules import ORGANIZATION
+from examples.teamspark.schedules import ORGANIZATION, TABLE
 from examples.teamspark.seed import fill
 from examples.teamspark.settings import Settings
 from examples.teamspark.tables import SCHEMA, sessions
@@ -170,3 +171,33 @@ async def test_a_team_update_reaches_everybody_in_the_team(app: Corral, database
     assert isinstance(result, dict)
     assert (result["inbox"], result["email"]) == (5, 5)
     assert len(list((tmp_path / "mail").glob("*.eml"))) == 5
+
+
+# -- where it lives ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mission("M-TS-55", "M-TS-56", "M-TS-57")
+async def test_the_environment_says_where_the_platform_lives_and_how_much_it_does_at_once(
+    monkeypatch: pytest.MonkeyPatch, platform_url: str, tmp_path: Path
+) -> None:
+    name = {"sqlite": "CORRAL_URL", "redis": "REDIS_URL"}[platform_url.partition(":")[0]]
+    for variable, value in ((name, platform_url), ("WORKER_CONCURRENCY", "12"), ("JOB_RETENTION_HOURS", "2")):
+        monkeypatch.setenv(variable, value)
+    async with make_app(Settings()) as app:
+        assert app.url == platform_url
+        assert {queue.concurrency for queue in app.queues.values()} == {12}
+        assert {queue.settings().keep_failed for queue in app.queues.values()} == {Keep(age=7_200)}
+        data = {"workspaceId": "workspace-123", "syncType": "users"}
+        job = await add_job(app.queues[JobType.SYNC_SLACK], "sync-users", data)
+        assert (await drain(app)).completed == 1
+        assert (await job.get()).id == "1"
+
+
+def test_the_guide_names_every_job_and_every_schedule(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "teamspark.md").read_text(encoding="utf-8")
+    app = make_app(Settings(url="sqlite:///corral.db", teamspark_home=tmp_path))
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for queue in app.queues.values():
+        assert set(re.findall(r"`([^`]+)`", rows[queue.name])[1:]) == queue.definitions.keys()
+    for entry in TABLE:
+        assert re.findall(r"`([^`]+)`", rows[entry.name]) == [entry.name, entry.queue, entry.pattern]

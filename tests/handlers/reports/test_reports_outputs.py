@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +17,7 @@ from pypdf import PdfReader
 from corral.errors import ConfigError
 from corral.handlers.reports import Chart, Column, Document, Figure, Series, Table, available, render
 from corral.handlers.reports.output.charts import draw
+from corral.handlers.reports.output.typesetting import Sheet, TypesettingError, typeset
 
 from .samples import ARABIC, LONG, NOW, document
 
@@ -326,3 +329,40 @@ def test_reports_made_at_once_in_several_threads_are_the_same_as_one_after_anoth
         together = list(pool.map(made, ["html", "pdf"] * 4))
 
     assert together == alone * 4
+
+
+def sheet(template: Path, **change: object) -> Sheet:
+    return Sheet(**{"template": str(template), "view": "{}", "fonts": (), "made_at": 0, "tags": False, **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_template_that_typst_refuses_is_an_error_that_says_why(tmp_path: Path, apart: bool) -> None:
+    (tmp_path / "bad.typ").write_text("#nothing-of-this-name")
+
+    with pytest.raises(TypesettingError, match=r"nothing-of-this-name|unknown variable"):
+        typeset(sheet(tmp_path / "bad.typ"), apart=apart)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_template_can_open_no_file_outside_of_its_folder(tmp_path: Path, apart: bool) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "canary.txt").write_text("canary")
+    (tmp_path / "in" / "curious.typ").write_text('#read("../canary.txt")')
+
+    with pytest.raises(TypesettingError):
+        typeset(sheet(tmp_path / "in" / "curious.typ"), apart=apart)
+
+
+def test_a_process_that_dies_while_it_sets_a_pdf_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    with pytest.raises(TypesettingError, match="the process that sets PDF ended with 1"):
+        made("pdf", table_of(*range(400), kind="number"))
+
+
+def test_a_large_pdf_is_set_elsewhere_and_is_the_same_each_time() -> None:
+    what = table_of(*range(301), kind="number")
+
+    assert made("pdf", what) == made("pdf", what)
+    assert "/MarkInfo" in str(PdfReader(io.BytesIO(made("pdf", table_of(1)))).root_object)
+    assert "/MarkInfo" not in str(PdfReader(io.BytesIO(made("pdf", what))).root_object)

@@ -13,11 +13,13 @@ from werkzeug import Request, Response
 
 TOKEN = "xoxb-canary-1"
 Record = dict[str, Any]
+#: Read once: a test that crosses a second must not see other times.
+_EARLIER = int(time.time()) - 10_000
 
 
 def ts(number: int) -> str:
     """The time of a message of today: the `number`th of them."""
-    return f"{int(time.time()) - 10_000 + number}.{number:06}"
+    return f"{_EARLIER + number}.{number:06}"
 
 
 class Workspace:

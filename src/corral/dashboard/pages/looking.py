@@ -7,6 +7,7 @@ from typing import cast
 from starlette.responses import Response
 
 from corral.dashboard.chart import chart
+from corral.dashboard.forms import fields_of, first
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
 
@@ -76,7 +77,18 @@ async def system(visit: Visit) -> Response:
     )  # fmt: skip
 
 
+async def make_token(visit: Visit) -> Response:
+    """Make a token, and show it this once."""
+    fields = await fields_of(visit.request)
+    queues = [one.strip() for one in first(fields, "queues", "*").split(",") if one.strip()]
+    body = {"name": first(fields, "name"), "role": first(fields, "role", "viewer"), "queues": queues or ["*"]}
+    headers = {"corral-reason": part(first(fields, "reason"))}
+    made = (await visit.api.send("POST", "/tokens", body=body, headers=headers)).must()
+    return await visit.page("token.html", title="A new token", active="system", token=made)
+
+
 PAGES = (
+    ("POST", "/tokens/new", make_token),
     ("GET", "/insights", insights),
     ("GET", "/operations", operations),
     ("GET", "/operations/{id}", operation),

@@ -1,4 +1,5 @@
 // What the pages gain from a script; none of them needs one.
+import { complete } from "./complete.js";
 import { copy } from "./copy.js";
 import { live } from "./live.js";
 import { dialogs } from "./dialogs.js";
@@ -37,5 +38,6 @@ selection();
 dialogs();
 shortcuts();
 compare();
+complete();
 fresh();
 live();

@@ -6,7 +6,13 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
-Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+
+#: PostgreSQL has no text with a zero byte: refused when it is added, and not when it is stored.
+NO_NUL = r"^[^\x00]*$"
+Key = Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)]
 
 
 class Severity(StrEnum):
@@ -39,9 +45,9 @@ class RaiseAlert(Payload):
     organization_id: Id
     alert_type: Id = Field(description="what kind of thing: DATA_ANOMALY, JOB_FAILED …")
     severity: Annotated[Severity, BeforeValidator(_capitals)]
-    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
+    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=NO_NUL)]
     metadata: dict[str, JsonValue] = Field(default_factory=dict, repr=False)
-    key: Annotated[str, StringConstraints(max_length=256)] = Field(
+    key: Key = Field(
         default="", description="what it is about: alerts of one type and key are one, as long as it is open"
     )
 
@@ -51,7 +57,7 @@ class ResolveAlert(Payload):
 
     organization_id: Id
     alert_type: Id
-    key: Annotated[str, StringConstraints(max_length=256)] = ""
+    key: Key = ""
 
 
 class EscalateAlert(Payload):

@@ -9,7 +9,12 @@ from pydantic.alias_generators import to_camel
 from corral.sensitive import Sensitive
 
 #: Whose, who, which team: what an application's own ids look like is its business, but they fit into a key.
-Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+
+#: PostgreSQL has no text with a zero byte: refused when it is added, and not when it is stored.
+NO_NUL = r"^[^\x00]*$"
 
 
 class Payload(BaseModel):
@@ -21,8 +26,8 @@ class Payload(BaseModel):
 class Answer(Payload):
     """A question of the check-in, and what was answered."""
 
-    question: str = Field(min_length=1, max_length=500)
-    answer: Annotated[str, Sensitive] = Field(max_length=2_000, repr=False)
+    question: str = Field(min_length=1, max_length=500, pattern=NO_NUL)
+    answer: Annotated[str, Sensitive] = Field(max_length=2_000, pattern=NO_NUL, repr=False)
 
 
 class ProcessCheckin(Payload):
@@ -36,7 +41,7 @@ class ProcessCheckin(Payload):
     goals_planned: int = Field(default=0, ge=0, le=100)
     goals_done: int = Field(default=0, ge=0, le=100)
     answers: tuple[Answer, ...] = Field(default=(), max_length=50, repr=False)
-    comment: Annotated[str, Sensitive] = Field(default="", max_length=2_000, repr=False)
+    comment: Annotated[str, Sensitive] = Field(default="", max_length=2_000, pattern=NO_NUL, repr=False)
 
 
 class MoodTrends(Payload):

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
-Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n\x00]*$")]
 Text = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^[^\x00]*$")]
 Channel = Literal["inbox", "email", "push"]
@@ -56,7 +58,9 @@ class Kudos(Payload):
 
     sender_id: Id
     recipient_id: Id
-    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] = Field(repr=False)
+    message: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")
+    ] = Field(repr=False)
     value: Line | None = Field(default=None, description="what it is for: teamwork, courage …")
 
 

@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 SyncType = Literal["users", "channels", "messages"]
 #: A channel's id (C…, G…, D…), a person's (U…, W…), or a name such as `#general`.
 Channel = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^#?[\w.-]{1,80}$")]

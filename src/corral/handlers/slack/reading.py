@@ -82,10 +82,12 @@ def _record(record: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _text(record: Mapping[str, object], key: str, limit: int = 200) -> str:
     found = record.get(key)
-    # PostgreSQL has no text with a zero byte.
-    return found.replace("\0", "")[:limit] if isinstance(found, str) else ""
+    if not isinstance(found, str):
+        return ""
+    # No database has half a surrogate pair, and PostgreSQL no zero byte.
+    return found.replace("\0", "")[:limit].encode("utf-8", "replace").decode()
 
 
 def _number(record: Mapping[str, object], key: str) -> int:
     found = record.get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**31 else 0
