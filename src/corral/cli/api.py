@@ -11,7 +11,7 @@ from corral.cli.logs import FORMATS, set_up
 from corral.cli.render import Printer
 from corral.cli.shared import ARGUMENTS, command, reads
 from corral.cli.store import current_settings, run
-from corral.cli.supervise import INSTANCE, Plan, Supervisor
+from corral.cli.supervise import INSTANCE, STARTS, Plan, Supervisor
 from corral.cli.values import duration
 from corral.cli.worker import LEVELS
 
@@ -60,6 +60,7 @@ def api(
     from corral.http.settings import ApiSettings
 
     child = os.environ.pop(INSTANCE, None) is not None
+    os.environ.pop(STARTS, None)
     general = current_settings(log_level=log_level, log_format=log_format)
     set_up(general.log_format, general.log_level, env=general.env, colour=Printer.current().colour)
     given = {name: value for name, value in flags.items() if value is not None and value is not False}

@@ -319,6 +319,8 @@ async def test_a_delivery_is_stored_and_worked_on_by_a_real_worker(storage_url: 
         (job,) = await jobs(receiver)
         async with await app.worker():
             result = await (await receiver.queue.open()).result(job.id, timeout=30)
+        ended = await (await receiver.queue.open()).get(job.id)
+    assert (ended.finished_at or 0) - ended.created_at < 30_000  # within seconds, also where the machine is busy
     assert result == {"eventType": "orders/create", "handled": ["order"]}
     assert seen == ["orders/create"]
 

@@ -28,6 +28,7 @@ _BESIDE = {"status": 4, "severity": 4, "percent": 10}
 #: Rows. What has more is set in a process of its own, and without the tags by which a screen reader finds its way
 #: through a table: they make a file ten times larger (1.3 MB for 1,000 rows).
 _LARGE = 300
+_SHORT = 14  # no column of texts is narrower than this if its texts are not
 _MONO = 1.25  # characters of one width are wider
 
 
@@ -120,13 +121,14 @@ def _widths(table: TableView) -> tuple[list[float], list[int]]:
     left = float(_ACROSS)
     for number, column in enumerate(table.columns):
         lengths = sorted(len(row[number].text) for row in table.rows) or [10]
-        if column.kind in ("text", "code"):
+        if column.kind in ("text", "code") and (column.wide or lengths[-1] > _SHORT):
             usual = max(lengths[int(len(lengths) * 0.9)], lengths[-1] // 2, len(column.title), 16 if column.wide else 7)
             most = min(usual, 46 if column.wide else 30) * (_MONO if column.kind == "code" else 1.0)
             shares.append(most + 2)  # and what stands between two columns
         else:
             shares.append(0.0)
-            left -= max(lengths[-1], len(column.title)) + _BESIDE.get(column.kind, 0) + 2
+            own = max(lengths[-1], len(column.title)) * (_MONO if column.kind == "code" else 1.0)
+            left -= own + _BESIDE.get(column.kind, 0) + 2
     total = sum(shares) or 1.0
     room = []
     for column, share in zip(table.columns, shares, strict=True):

@@ -22,6 +22,7 @@ _TONES = {
     "warn": "warning medium moderate cancelled canceled skipped stalled partial delayed unknown paused flaky",
     "calm": "low info informational note none pending running waiting queued open",
 }
+_TEXTS = ("text", "code", "status")
 TONE = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
 
@@ -127,21 +128,23 @@ def figure_view(figure: Figure) -> FigureView:
 
 
 def table_view(table: Table, max_rows: int | None = None) -> TableView:
-    """Put a table into words."""
+    """Put a table into words. A column of texts in which nothing stands takes room from the others: it is left out."""
     shown = table.rows if max_rows is None else table.rows[:max_rows]
+    kept = [
+        number
+        for number, column in enumerate(table.columns)
+        if column.kind not in _TEXTS or not shown or any(row[number] not in ("", None) for row in shown)
+    ]
+    columns = [table.columns[number] for number in kept]
     places = [
         places_of(row[number] for row in shown) if column.kind == "number" else None
-        for number, column in enumerate(table.columns)
+        for number, column in zip(kept, columns, strict=True)
     ]
+    facts = list(zip(kept, columns, places, strict=True))
     return TableView(
         title=line(table.title),
-        columns=[
-            ColumnView(line(column.title), column.kind, column.kind in NUMERIC, column.wide) for column in table.columns
-        ],
-        rows=[
-            [cell_view(cell, column, dots) for cell, column, dots in zip(row, table.columns, places, strict=True)]
-            for row in shown
-        ],
+        columns=[ColumnView(line(one.title), one.kind, one.kind in NUMERIC, one.wide) for one in columns],
+        rows=[[cell_view(row[number], column, dots) for number, column, dots in facts] for row in shown],
         note=line(table.note),
         empty=line(table.empty),
         left_out=len(table.rows) - len(shown),
