@@ -23,7 +23,7 @@ from corral.handlers.kit.database import Database
 from corral.http import ApiSettings, Principal
 
 from .ai_service import AiEvents, AiService, Cancelled, JobEndedError, JobStatus, Queued
-from .build import checks_of, database_of, home_of
+from .build import checks_of, database_of, home_of, make_home
 from .metrics import Metrics, QueueMetrics
 from .payloads import QueueName
 from .settings import Settings
@@ -71,6 +71,7 @@ def make_api(app: Corral, settings: Settings, *, database: Database | None = Non
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
+        make_home(settings, app.url)
         async with data, app, AiEvents(app):
             yield
             await queues.state.corral.close()

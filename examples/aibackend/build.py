@@ -34,9 +34,12 @@ def database_of(settings: Settings, url: str) -> Database:
     """The application's own database: the one that is named, or a file at home."""
     if settings.database_url is not None:
         return Database(settings.database_url)
-    home = home_of(settings, url)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Database(f"sqlite:///{home / 'aibackend.db'}")
+    return Database(f"sqlite:///{home_of(settings, url) / 'aibackend.db'}")
+
+
+def make_home(settings: Settings, url: str) -> None:
+    """Make the folder, which nobody else may read: before the database is opened."""
+    home_of(settings, url).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def make_app(
@@ -61,6 +64,7 @@ def make_app(
     email = email or EmailSettings(email_from=SENDER, mail_dir=home / "mail")
     database = database or database_of(settings, app.url)
     data = Data(database)
+    app.on_startup(lambda: make_home(settings, app.url))
     database.attach(app)
 
     slots = settings.worker_concurrency
@@ -82,7 +86,7 @@ def make_app(
     app.include(own(AiTaskProcessor), queue=QueueName.AI_TASKS)
     app.include(own(EmailProcessor), queue=QueueName.EMAIL)
     app.include(own(HouseKeeper), queue=QueueName.MAINTENANCE)
-    keep_house(app, home, database)
+    keep_house(app, settings, home, database)
     FailedJobs(app, data, tracker or LogTracker())
     register(app)
     return app
@@ -93,7 +97,7 @@ def own(processor: type) -> type:
     return type(processor.__name__, (processor,), {})
 
 
-def keep_house(app: Corral, home: Path, database: Database) -> None:
+def keep_house(app: Corral, settings: Settings, home: Path, database: Database) -> None:
     """Clean-up, backups and health checks: corral's own, on the platform's files, tables and queues."""
     queue = QueueName.MAINTENANCE
     rules: list[cleanup.Rule] = [
@@ -102,15 +106,14 @@ def keep_house(app: Corral, home: Path, database: Database) -> None:
     ]
     app.include(cleanup.bundle(cleanup.CleanupSettings(), rules=rules, database=database, jobs=()), queue=queue)
     shelf = backup.Shelf(home / "backups")
-    app.include(backup.bundle(sources=sources_of(home, database), shelf=shelf), queue=queue)
+    app.include(backup.bundle(sources=[source_of(settings, home)], shelf=shelf), queue=queue)
     app.include(health.bundle(checks=checks_of(app, home, database), database=database), queue=queue)
 
 
-def sources_of(home: Path, database: Database) -> list[backup.Source]:
-    """What is backed up: the application's data, where it is a file of ours. A server has backups of its own."""
-    if database.dialect == "sqlite":
-        return [backup.SqliteSource(home / "aibackend.db")]
-    return []
+def source_of(settings: Settings, home: Path) -> backup.Source:
+    """What is backed up: the application's data, wherever they are."""
+    url = settings.database_url
+    return backup.source_of(url or f"sqlite:///{home / 'aibackend.db'}", name="aibackend")
 
 
 def checks_of(app: Corral, home: Path, database: Database) -> list[health.Check]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from corral.handlers.ai import Message, SqlConversations
 from corral.handlers.kit.database import Database
 
-from .build import database_of
+from .build import database_of, make_app, make_home
 from .data import Data, User
 from .settings import Settings
 
@@ -66,8 +66,9 @@ async def seed(database: Database) -> None:
 def main() -> None:
     """The command."""
     settings = Settings()
-    url = settings.url or "sqlite:///corral.db"
-    asyncio.run(seed(database_of(settings, url)))
+    app = make_app(settings)
+    make_home(settings, app.url)
+    asyncio.run(seed(database_of(settings, app.url)))
     print(f"{len(PEOPLE)} people and {len(TALKS)} conversations are there")
 
 

@@ -309,7 +309,7 @@ async def test_health_is_a_word_for_everybody_and_details_for_administrators(liv
 
 
 @pytest.mark.mission("M-AI-65")
-async def test_a_store_that_is_away_is_seen(platform_url: str, tmp_path: Path) -> None:
+async def test_a_store_that_is_away_is_seen(tmp_path: Path) -> None:
     with RedisServer() as server:
         place = build(tmp_path, server.url)
         async with place.app:

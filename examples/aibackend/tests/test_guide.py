@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from corral import Cron
 from examples.aibackend.build import make_app
 from examples.aibackend.settings import Settings
@@ -37,6 +39,8 @@ def run(line: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow  # four programs start, one after the other
+@pytest.mark.timeout(500)
 def test_the_commands_add_a_job_run_it_and_show_it(tmp_path: Path) -> None:
     said = [run(line, tmp_path) for line in commands(section("Queues and jobs"))]
     assert len(said) == 4

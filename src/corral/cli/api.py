@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypedDict, TypeVar, Unpack
 
 import click
 
@@ -25,57 +27,105 @@ def _hash_password(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     ctx.exit()
 
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Options(TypedDict):
+    """What `serving_options` gives."""
+
+    users: Sequence[str]
+    proxies: Sequence[str]
+    workers: int
+    log_level: str | None
+    log_format: str | None
+    host: str | None
+    port: int | None
+    root_path: str | None
+    auth: str | None
+    read_only: bool
+    env_label: str | None
+    insecure_no_auth: bool
+    drain_delay: object
+
+
+_OPTIONS = (
+    click.option("--host", metavar="ADDRESS", help="Address to serve on (127.0.0.1)."),
+    click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port (8800); 0 takes a free one."),
+    click.option("--root-path", metavar="PATH", help="Prefix that a proxy in front takes away, such as /queues."),
+    click.option("--auth", metavar="WAYS", help="Only these ways to be recognised: jwt, tokens, users, proxy."),
+    click.option(
+        "--user", "users", multiple=True, metavar="NAME:ROLE", help="Somebody who may log in; asks for a password."
+    ),
+    click.option("--read-only", is_flag=True, help="Nothing can be changed through it."),
+    click.option("--env-label", metavar="TEXT", help="What people see it is: production, staging …"),
+    click.option(
+        "--trusted-proxy", "proxies", multiple=True, metavar="CIDR", help="Whose X-Forwarded headers are believed."
+    ),
+    click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="So many processes (1)."),
+    click.option("--insecure-no-auth", is_flag=True, help="Everybody who reaches it may do everything."),
+    click.option(
+        "--drain-delay", callback=reads(duration), metavar="DURATION", help="Serve on for so long after SIGTERM (5s)."
+    ),
+    click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged (info)."),
+    click.option("--log-format", type=click.Choice(FORMATS), help="How lines look (console)."),
+    click.option(
+        "--hash-password",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_hash_password,
+        help="Ask for a password, and print what to put into the settings.",
+    ),
+)
+
+
+def serving_options(function: F) -> F:
+    """The options of a command that serves."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
 @command("api")
-@click.option("--host", metavar="ADDRESS", help="Address to serve on (127.0.0.1).")
-@click.option("--port", type=click.IntRange(0, 65_535), metavar="N", help="Port (8800); 0 takes a free one.")
-@click.option("--root-path", metavar="PATH", help="Prefix that a proxy in front takes away, such as /queues.")
-@click.option("--auth", metavar="WAYS", help="Only these ways to be recognised: jwt, tokens, users, proxy.")
-@click.option(
-    "--user", "users", multiple=True, metavar="NAME:ROLE", help="Somebody who may log in; asks for a password."
-)
-@click.option("--read-only", is_flag=True, help="Nothing can be changed through it.")
-@click.option("--env-label", metavar="TEXT", help="What people see it is: production, staging …")
-@click.option(
-    "--trusted-proxy", "proxies", multiple=True, metavar="CIDR", help="Whose X-Forwarded headers are believed."
-)
-@click.option("--workers", type=click.IntRange(1, 64), default=1, metavar="N", help="So many processes (1).")
-@click.option("--insecure-no-auth", is_flag=True, help="Everybody who reaches it may do everything.")
-@click.option(
-    "--drain-delay", callback=reads(duration), metavar="DURATION", help="Serve on for so long after SIGTERM (5s)."
-)
-@click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged (info).")
-@click.option("--log-format", type=click.Choice(FORMATS), help="How lines look (console).")
-@click.option("--hash-password", is_flag=True, is_eager=True, expose_value=False, callback=_hash_password,
-              help="Ask for a password, and print what to put into the settings.")  # fmt: skip
-def api(
-    users: Sequence[str], proxies: Sequence[str], workers: int, log_level: str | None, log_format: str | None,
-    **flags: object,
-) -> None:  # fmt: skip
+@serving_options
+def api(**options: Unpack[Options]) -> None:
     """Serve the HTTP API until stopped.
 
     The store is --url's or --app's. Settings come from these options, CORRAL_API_* and [api] of corral.toml. With none
     that say who may come in, it serves this machine only, and prints a token that is good for one login.
     """
+    run_server(pages=False, **options)
+
+
+def run_server(*, pages: bool, **options: Unpack[Options]) -> None:
+    """Serve the API, and the dashboard's pages beside it if they are wanted, until stopped."""
     from corral.http.server import check_exposed
     from corral.http.settings import ApiSettings
 
+    users, proxies, workers = options.pop("users"), options.pop("proxies"), options.pop("workers")
+    log_level, log_format = options.pop("log_level"), options.pop("log_format")
     child = os.environ.pop(INSTANCE, None) is not None
     os.environ.pop(STARTS, None)
     general = current_settings(log_level=log_level, log_format=log_format)
     set_up(general.log_format, general.log_level, env=general.env, colour=Printer.current().colour)
-    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    given: dict[str, object] = {name: value for name, value in options.items() if value not in (None, False)}
     if proxies:
         given["trusted_proxies"] = list(proxies)
     if users and not child:
         given["users"] = [*_known_users(), *(ask_user(entry) for entry in users)]
-    settings = ApiSettings(**given)
+    settings = ApiSettings(**given)  # type: ignore[arg-type]  # pydantic checks them
     check_exposed(settings)
     ctx = click.get_current_context()
     if workers > 1 and not child:
         ctx.exit(_several(settings, workers, general.shutdown_timeout))
     from corral.cli.serving import Serving, serve, source_of  # FastAPI takes half a second: not for a supervisor
 
-    ctx.exit(serve(Serving(source=source_of(general), settings=settings, shared=workers > 1, child=child)))
+    what = Serving(source=source_of(general), settings=settings, shared=workers > 1, child=child)
+    if pages:
+        from corral.dashboard.app import create_dashboard
+
+        what = replace(what, name="dashboard", make=create_dashboard)
+    ctx.exit(serve(what))
 
 
 def ask_password() -> str:

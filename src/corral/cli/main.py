@@ -13,6 +13,7 @@ COMMANDS = {
         "corral.cli.dev:dev",
         "For development: a worker that reloads, with the HTTP API beside.",
     ),
+    "dashboard": ("corral.cli.dashboard:dashboard", "Serve the dashboard, with the HTTP API beside it."),
     "api": ("corral.cli.api:api", "Serve the HTTP API."),
     "add": ("corral.cli.add:add", "Add a job, or one per line of a file."),
     "jobs": ("corral.cli.jobs:jobs", "Look at jobs; retry, rerun, edit, cancel, remove, clean and export them."),

@@ -88,12 +88,15 @@ def banner(home: Api, what: Serving, url: str) -> list[str]:
     settings = what.settings
     label = f" · {settings.env_label}" if settings.env_label else ""
     limits = " · read only" if settings.read_only else ""
-    lines = [f"corral {__version__} · {what.name} of {home.url}{label}{limits} · pid {os.getpid()}", f"  {url}/api/v1"]
+    pages = what.name == "dashboard"
+    lines = [f"corral {__version__} · {what.name} of {home.url}{label}{limits} · pid {os.getpid()}"]
+    lines += [f"  {url}/", f"  {url}/api/v1"] if pages else [f"  {url}/api/v1"]
     if settings.insecure_no_auth:
         lines.append("  NO AUTHENTICATION: everybody who reaches this address may do everything")
     elif home.recogniser.closed:
         lines.append("  nobody is configured who may come in: this machine only, with this token, for one login")
-        lines.append(f"  token: {home.recogniser.once()}")
+        once = home.recogniser.once()
+        lines.append(f"  {url}/login?token={once}" if pages else f"  token: {once}")
     else:
         lines.append(f"  recognised by: {', '.join(sorted(settings.methods))}")
     return [*lines, "Ctrl-C to stop."]

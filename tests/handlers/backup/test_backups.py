@@ -75,6 +75,7 @@ def people(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM people").fetchone()[0])
 
 
+@pytest.mark.mission("M-GL-65")
 async def test_a_database_is_backed_up_and_restored(store: Path, shelf: Shelf, tmp_path: Path) -> None:
     recorded = Recorded()
     made = await back_up(shelf, SqliteSource(store), recorded=recorded)

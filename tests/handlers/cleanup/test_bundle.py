@@ -34,7 +34,8 @@ async def clean(
     return result
 
 
-async def test_the_four_kinds_of_files_are_configured_by_settings(tmp_path: Path) -> None:
+@pytest.mark.mission("M-GL-27", "M-GL-28", "M-GL-29")
+async def test_the_three_kinds_of_files_are_configured_by_settings(tmp_path: Path) -> None:
     for name in ("tmp/a", "logs/b.log", "artifacts/c.tar"):
         old_file(tmp_path / "data" / name, days=40)
     jobs = made(

@@ -109,12 +109,11 @@ def test_ten_thousand_swaps_cost_nothing_outside(root: Path, outside: Path) -> N
     thread = threading.Thread(target=swap)
     thread.start()
     runs = removed = 0
-    while not done.is_set():
+    while runs < 3 or not done.is_set():
         removed += run(rule).removed
         shutil.copy2(outside / "canary", root / f"again-{runs}")  # there is always something to remove
         runs += 1
     thread.join()
-    assert runs > 0
     assert removed > 0
     assert unharmed(outside)
     assert run(rule).failed == 0

@@ -65,6 +65,7 @@ async def run(
     return await remove_rows(order, database, ([] if said is None else said).append)
 
 
+@pytest.mark.mission("M-GL-26")
 async def test_expired_rows_go_and_the_others_stay(database: Database) -> None:
     await add_tokens(database, 10, expired=4)
     async with database.begin() as connection:

@@ -70,6 +70,7 @@ def answering(name: str, answer: Callable[[], Awaitable[Found]]) -> FunctionChec
     return FunctionCheck(name, answer)
 
 
+@pytest.mark.mission("M-GL-66")
 async def test_the_whole_is_as_well_as_the_worst_of_its_parts() -> None:
     seas = [Sea(), Sea(), Sea()]
     [job] = bundle(checks=[FunctionCheck(f"sea {n}", sea.look) for n, sea in enumerate(seas)])
