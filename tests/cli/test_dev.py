@@ -124,11 +124,13 @@ def test_the_usual_port_being_taken_the_next_one_is_served(folder: Path) -> None
         with Command("dev", MAILER, "--no-reload", cwd=folder, env={"CORRAL_API_PORT": str(taken)}) as second:
             other = address(second).partition("/api/")[0].rpartition(":")[2]
             assert int(other) != taken
+            second.line(READY)
             second.signal(signal.SIGTERM)
             assert second.end() == 0
         with Command("dev", MAILER, "--port", str(taken), "--no-reload", cwd=folder) as third:
             assert third.end() == 2
         assert "Address already in use" in "\n".join(third.lines)
+        first.line(READY)
         first.signal(signal.SIGTERM)
         assert first.end() == 0
 

@@ -25,8 +25,8 @@ NEVER_IMPORTED = {
 NEVER_HASHED = {"hashlib.md5", "hashlib.sha1"}
 #: One way out, which checks every address; and one older than it, to an address that only the operator sets.
 WEB = {"kit/web.py", "kit/sockets.py", "kit/addresses.py", "email/resend.py"}
-#: Programs are run with lists of arguments, in these places.
-PROGRAMS = {"backup/sources.py", "pipelines/command.py"}
+#: Programs are run with lists of arguments, in these places; the last one is Python, with a constant for a program.
+PROGRAMS = {"backup/sources.py", "pipelines/command.py", "reports/output/typesetting.py"}
 #: Templates that insert something as it is, and what.
 AS_IT_IS = {("report.html", "chart.svg")}
 

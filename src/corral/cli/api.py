@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypedDict, TypeVar, Unpack
+from typing import TypeVar
 
 import click
 
@@ -28,24 +28,6 @@ def _hash_password(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 F = TypeVar("F", bound=Callable[..., object])
-
-
-class Options(TypedDict):
-    """What `serving_options` gives."""
-
-    users: Sequence[str]
-    proxies: Sequence[str]
-    workers: int
-    log_level: str | None
-    log_format: str | None
-    host: str | None
-    port: int | None
-    root_path: str | None
-    auth: str | None
-    read_only: bool
-    env_label: str | None
-    insecure_no_auth: bool
-    drain_delay: object
 
 
 _OPTIONS = (
@@ -88,32 +70,33 @@ def serving_options(function: F) -> F:
 
 @command("api")
 @serving_options
-def api(**options: Unpack[Options]) -> None:
+def api(**options: object) -> None:
     """Serve the HTTP API until stopped.
 
     The store is --url's or --app's. Settings come from these options, CORRAL_API_* and [api] of corral.toml. With none
     that say who may come in, it serves this machine only, and prints a token that is good for one login.
     """
-    run_server(pages=False, **options)
+    run_server(False, **options)  # type: ignore[arg-type]  # click gives what the options are
 
 
-def run_server(*, pages: bool, **options: Unpack[Options]) -> None:
+def run_server(
+    pages: bool, users: Sequence[str], proxies: Sequence[str], workers: int, log_level: str | None,
+    log_format: str | None, **flags: object,
+) -> None:  # fmt: skip
     """Serve the API, and the dashboard's pages beside it if they are wanted, until stopped."""
     from corral.http.server import check_exposed
     from corral.http.settings import ApiSettings
 
-    users, proxies, workers = options.pop("users"), options.pop("proxies"), options.pop("workers")
-    log_level, log_format = options.pop("log_level"), options.pop("log_format")
     child = os.environ.pop(INSTANCE, None) is not None
     os.environ.pop(STARTS, None)
     general = current_settings(log_level=log_level, log_format=log_format)
     set_up(general.log_format, general.log_level, env=general.env, colour=Printer.current().colour)
-    given: dict[str, object] = {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
     if proxies:
         given["trusted_proxies"] = list(proxies)
     if users and not child:
         given["users"] = [*_known_users(), *(ask_user(entry) for entry in users)]
-    settings = ApiSettings(**given)  # type: ignore[arg-type]  # pydantic checks them
+    settings = ApiSettings(**given)
     check_exposed(settings)
     ctx = click.get_current_context()
     if workers > 1 and not child:

@@ -71,6 +71,17 @@ def test_html_has_figures_changes_tables_and_charts() -> None:
     assert "Nothing in this period." in page
 
 
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_a_column_of_texts_in_which_nothing_stands_is_left_out_of_what_people_read(form: str) -> None:
+    columns = (Column("Name"), Column("Unwritten"), Column("Count", "number"))
+    what = Document(title="T", tables=(Table(title="T", columns=columns, rows=(("a", "", None), ("b", None, None))),))
+    text = made("html", what).decode() if form == "html" else pdf_text(made("pdf", what))
+
+    assert "Unwritten" not in text
+    assert "Count" in text
+    assert b"Unwritten" in made("csv", what)
+
+
 def test_html_says_how_many_rows_it_leaves_out() -> None:
     page = made("html", table_of(*range(5_003), kind="number")).decode()
 

@@ -93,7 +93,7 @@ def show_number(value: float, kind: Kind = "number", unit: str = "") -> str:
     text = _places(value, 1 if kind == "percent" else 2)
     if kind == "percent":
         return f"{text}%"
-    return f"{text} {unit}" if unit else text
+    return f"{text}{'' if unit == '×' else ' '}{unit}" if unit else text
 
 
 def show_seconds(value: float) -> str:
@@ -127,10 +127,10 @@ def change_of(figure: Figure) -> Change | None:
     if before is None or value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     moved = value - before
-    way = "up" if moved > 0 else "down" if moved < 0 else "level"
+    way = "up" if moved > 0 else "down"
     then = show_number(before, figure.kind, figure.unit)
-    if way == "level":
-        return Change(f"as before ({then})", way, "calm")
+    if then == show_number(value, figure.kind, figure.unit):  # what differs by less than is shown does not differ
+        return Change(f"as before ({then})", "level", "calm")
     tone = "calm" if figure.better is None else "good" if figure.better == way else "bad"
     return Change(f"{_moved(figure, moved, before)} from {then}", way, tone)
 

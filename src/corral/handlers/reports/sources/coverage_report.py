@@ -78,11 +78,10 @@ def _summary(now: Coverage, before: Coverage | None) -> tuple[str, ...]:
     if before is not None and before.percent is not None:
         moved = now.percent - before.percent
         text += f", {signed(moved, 1)} points since the period before" if abs(moved) >= 0.05 else ", as many as before"
-    bare = [one for one in now.files if one.lines and not one.covered]
-    return (
-        f"{text}.",
-        f"{plural(len(bare), 'file')} of {len(now.files):,} {'is' if len(bare) == 1 else 'are'} not run at all.",
-    )
+    bare = sum(one.lines > 0 and not one.covered for one in now.files)
+    if not bare:
+        return (f"{text}.", "Every file is run at least in part.")
+    return (f"{text}.", f"{plural(bare, 'file')} of {len(now.files):,} {'is' if bare == 1 else 'are'} not run at all.")
 
 
 def _figures(now: Coverage, before: Coverage | None) -> tuple[Figure, ...]:
