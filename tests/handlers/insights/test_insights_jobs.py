@@ -195,6 +195,13 @@ async def test_rates_are_made_of_what_is_there(analyst: Analyst) -> None:
     assert found["average_order_value", "EUR"].additive is False
 
 
+async def test_a_table_that_is_not_there_is_named(analyst: Analyst) -> None:
+    source = DailyTable(analyst.database, "elsewhere")
+
+    with pytest.raises(ConfigError, match="no table elsewhere: include the data sync"):
+        await source("acme", LAST, LAST)
+
+
 # -- alarms ------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -214,6 +215,22 @@ async def test_a_paused_integration_is_left_alone(desk: Office, shopify: FakeSho
     await desk.integrations.resume("shop")
     await desk.sync()
     assert shopify.asked != []
+
+
+@pytest.mark.parametrize("status", [200, 401])
+async def test_an_integration_that_is_paused_while_it_is_synced_stays_paused(
+    desk: Office, shopify: FakeShopify, status: int
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def meanwhile() -> None:
+        asyncio.run_coroutine_threadsafe(desk.integrations.pause("shop"), loop).result(timeout=30)
+
+    shopify.troubles = [meanwhile, *([answer({}, 401)] if status == 401 else [])]
+    with suppress(Discard):
+        await desk.sync()
+
+    assert (await desk.integration()).status == "paused"
 
 
 async def test_an_integration_of_somebody_else_is_not_synced(desk: Office, shopify: FakeShopify) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 import sqlalchemy as sa
 from msgspec import Struct
 
+from corral.errors import ConfigError
 from corral.handlers.kit.database import Database
 
 Better = Literal["up", "down"]
@@ -71,7 +72,11 @@ class DailyTable:
         self._table = sa.table(table, *(sa.column(name) for name in columns))
 
     async def __call__(self, organization_id: str, first: date, last: date) -> Sequence[Series]:
-        """The series of one organization, with what can be derived from them."""
+        """The series of one organization, with what can be derived from them.
+
+        Raises:
+            ConfigError: there is no such table.
+        """
         columns = self._table.c
         query = (
             sa.select(columns.day, columns.metric, columns.currency, sa.func.sum(columns.value).label("value"))
@@ -81,6 +86,11 @@ class DailyTable:
         )
         found: dict[tuple[str, str], dict[date, float]] = {}
         async with self._database.connect() as connection:
+            if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(self._table.name)):
+                raise ConfigError(
+                    f"the database has no table {self._table.name}: include the data sync, or give bundle(source=…)",
+                    key="source",
+                )
             for row in await connection.execute(query):
                 found.setdefault((row.metric, row.currency), {})[date.fromisoformat(row.day)] = float(row.value)
         return with_rates([_series(metric, unit, values) for (metric, unit), values in sorted(found.items())])

@@ -17,6 +17,11 @@ from corral.timing import Clock, Millis
 HOLD: Millis = 120_000
 
 
+#: The status after a run: whoever paused the integration meanwhile has the last word.
+WORKS = sa.case((INTEGRATIONS.c.status == "paused", "paused"), else_="active")
+BROKEN = sa.case((INTEGRATIONS.c.status == "paused", "paused"), else_="error")
+
+
 class Cursor(Struct, frozen=True, kw_only=True):
     """How far one kind of one integration has got."""
 

@@ -28,7 +28,7 @@ from corral.handlers.sync.integrations import Integration
 from corral.handlers.sync.payload import SyncData
 from corral.handlers.sync.settings import SyncSettings
 from corral.handlers.sync.shopify import Shopify
-from corral.handlers.sync.state import Cursor, Hold, State, Sweep, window_of
+from corral.handlers.sync.state import BROKEN, WORKS, Cursor, Hold, State, Sweep, window_of
 from corral.handlers.sync.stripe import Stripe
 from corral.handlers.sync.woocommerce import WooCommerce
 from corral.signals import Discard, Retry, Snooze
@@ -156,7 +156,7 @@ class Syncer:
             if connector is not None and connector.calls:
                 await state.count_calls(connector.calls, connector.quota)
         await state.end_passes()
-        await state.release(status="active", last_error=None, failures=0, synced_at=self._clock())
+        await state.release(status=WORKS, last_error=None, failures=0, synced_at=self._clock())
         log.info("Sync finished integration=%s platform=%s objects=%d", data.integration_id, data.platform,
                  sum(done.fetched.values()))  # fmt: skip
         return done
@@ -174,7 +174,7 @@ class Syncer:
         if self._on_problem is not None and what.status != "error":
             broken = replace(what, status="error", last_error=reason)
             await self._on_problem(Problem(id=f"sync-{what.id}-{ctx.id}", integration=broken, reason=reason))
-        await state.failed(reason, status="error")
+        await state.failed(reason, status=BROKEN)
 
     async def _all(self, run: _Run) -> Synced:
         for kind in run.connector.kinds:
