@@ -23,7 +23,7 @@ from examples.golive.settings import Settings
 
 #: A Thursday, at noon.
 NOON = datetime(2025, 10, 23, 12, tzinfo=UTC)
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 
 def make(url: str, folder: Path) -> Platform:

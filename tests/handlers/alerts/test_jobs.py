@@ -118,7 +118,7 @@ async def test_a_job_that_runs_again_after_another_one_tells_what_it_was_to_tell
 
 async def test_alerts_that_are_raised_at_once_are_one(database: Database, store: Alerts) -> None:
     data = RaiseAlert.model_validate(DROP)
-    raised = await asyncio.gather(*(store.raise_(data, job=str(number), quiet_ms=1_000) for number in range(8)))
+    raised = await asyncio.gather(*(store.record(data, job=str(number), quiet_ms=1_000) for number in range(8)))
     assert sum(one.tell for one in raised) == 1
     [alert] = await store.list("456")
     assert alert.count == 8

@@ -17,7 +17,7 @@ from corral.handlers.kit.web import Web
 from corral.handlers.pipelines import DeploymentRun, PipelineSettings, deployment_bundle, deployment_group
 from corral.job import JobState
 
-PATIENCE = 60.0
+PATIENCE = 100.0
 #: Writes what runs where: a deployment is what is in the file.
 PUT = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')"
 

@@ -18,7 +18,7 @@ from corral.handlers.pipelines import PipelineRun, PipelineSettings, Tools, bund
 from corral.queue import JobHandle, Queue
 from corral.worker.worker import WorkerOptions
 
-PATIENCE = 60.0
+PATIENCE = 100.0
 BUILD = {"pipelineId": "p-1", "pipelineName": "Build", "projectName": "Shop"}
 WRITE = "open('{0}', 'w').write('{1}'); print('wrote {0}')"
 
@@ -102,7 +102,7 @@ async def test_the_result_is_what_the_application_was_told(yard: Yard) -> None:
 async def test_steps_that_need_nothing_of_each_other_run_side_by_side(yard: Yard) -> None:
     # Each waits until the other has begun: one after the other, neither would end.
     wait = (
-        "import pathlib, time\npathlib.Path('{0}').touch()\nend = time.monotonic() + 50\n"
+        "import pathlib, time\npathlib.Path('{0}').touch()\nend = time.monotonic() + 90\n"
         "while not pathlib.Path('{1}').exists(): assert time.monotonic() < end; time.sleep(0.02)"
     )
     run = await yard.run(
@@ -299,6 +299,22 @@ async def test_whom_a_payload_names_gets_a_mail(yard: Yard) -> None:
         "pipelineUrl": "https://golive.example/p/1",
     }
     assert str(mail.data["duration"]).endswith("s")
+
+
+async def test_a_mail_that_cannot_be_sent_undoes_nothing(settings: PipelineSettings, tmp_path: Path) -> None:
+    async def refuse(id: str, mail: Mail) -> None:
+        raise PayloadError("'nobody' is not an address")
+
+    app = Corral(f"sqlite:///{tmp_path / 'corral.db'}")
+    app.include(bundle(settings, send=refuse))
+    async with app, await app.worker():
+        payload = {**BUILD, "steps": [step("build")], "notify": ["nobody"]}
+        handle = await app.definition("pipeline", "run-pipeline").add(payload)
+        result = await handle.result(timeout=PATIENCE)
+        log = (await handle.logs()).items
+
+    assert result["status"] == "passed"
+    assert log[-1] == "nobody is notified: 'nobody' is not an address"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from corral.handlers.kit.mail import Mail
 from corral.handlers.pipelines import PipelineSettings, SuiteRun, suite_bundle
 from corral.job import Job
 
-PATIENCE = 60.0
+PATIENCE = 100.0
 GOOD = '<testsuite><testcase name="a" classname="t" time="0.5"/><testcase name="b" classname="t"/></testsuite>'
 BAD = (
     '<testsuite><testcase name="a" classname="t"><failure message="1 != 2"/></testcase><testcase name="b"/></testsuite>'

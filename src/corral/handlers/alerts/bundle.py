@@ -96,7 +96,7 @@ class _Desk:
         Twice is as good as once: what the first run decided stands with its job, a route that was gone is not gone
         again, and looks for later are jobs with an id of their own.
         """
-        raised = await self._store.raise_(data, job=_key(ctx), quiet_ms=self._quiet_ms)
+        raised = await self._store.record(data, job=_key(ctx), quiet_ms=self._quiet_ms)
         alert = raised.alert
         result: Alerted = {"alertId": alert.id, "count": alert.count, "told": [], "later": []}
         if not raised.tell:

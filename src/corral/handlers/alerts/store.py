@@ -65,7 +65,7 @@ class Alerts:
 
     # -- raising -----------------------------------------------------------------------------------------------------
 
-    async def raise_(self, data: RaiseAlert, *, job: str, quiet_ms: Millis) -> Raised:
+    async def record(self, data: RaiseAlert, *, job: str, quiet_ms: Millis) -> Raised:
         """Keep an alert, or count it where the same one is open; a job that runs again changes nothing.
 
         It is to be told when it is new, when it got worse, and when it is open, nobody took it and `quiet_ms` are over.

@@ -128,7 +128,9 @@ class Pipelines:
                 runs[step.name] = StepRun(name=step.name, status="skipped", reason=f"{blocked[0]} did not pass")
             else:
                 reason = children.failed.get(ids[step.name], "it was removed")
-                runs[step.name] = self._noted(key, step.name) or StepRun(name=step.name, status="failed", reason=reason)
+                runs[step.name] = self._noted(key, step.name, reason) or StepRun(
+                    name=step.name, status="failed", reason=reason
+                )
         return tuple(runs.values())
 
     def _record(
@@ -201,14 +203,15 @@ class Pipelines:
         file = self.bench.workspace(key) / "steps" / f"{run.name}.json"
         file.write_bytes(msgspec.json.encode(run))
 
-    def _noted(self, key: str, name: str) -> StepRun | None:
+    def _noted(self, key: str, name: str, reason: str) -> StepRun | None:
         try:
             noted = msgspec.json.decode(
                 (self.bench.workspace(key) / "steps" / f"{name}.json").read_bytes(), type=StepRun
             )
         except (OSError, msgspec.MsgspecError, json.JSONDecodeError):
             return None
-        return noted if noted.status == "failed" else None
+        # An earlier attempt's note tells nothing about a later one that was cancelled.
+        return noted if noted.status == "failed" and noted.reason in reason else None
 
 
 def _policy(step: Step, need: Step) -> ParentPolicy:
