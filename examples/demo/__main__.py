@@ -27,7 +27,7 @@ def read_arguments() -> tuple[Wish, Stage]:
     given = parser.parse_args()
     if not 0 <= given.burst <= MOST:
         parser.error(f"--burst must be from 0 to {MOST}")
-    folder = given.dir or Path(".corral") / given.platform
+    folder = (given.dir or Path(".corral") / given.platform).absolute()  # programs that jobs start stand elsewhere
     url = given.url or os.environ.get("CORRAL_URL") or f"sqlite:///{folder / 'demo.db'}"
     stage = Stage(folder, url, given.burst, secret=secrets.token_urlsafe(32))
     return Wish(given.platform, given.once, given.plain, given.port), stage

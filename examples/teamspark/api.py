@@ -3,7 +3,7 @@
     uvicorn examples.teamspark.api:api --port 3000
     curl -H "Authorization: Bearer <token>" http://localhost:3000/api/jobs
 
-Below `/corral` is corral's own API, with far more in it, for the same tokens.
+Below `/corral` are corral's dashboard and its own API, with far more in them, for the same tokens.
 """
 
 from collections.abc import AsyncIterator
@@ -16,7 +16,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, SecretStr
 
 from corral import ConfigError, Corral, StorageError
-from corral.http import ApiSettings, create_app
+from corral.dashboard import create_dashboard
+from corral.http import ApiSettings
 
 from .settings import Settings
 
@@ -116,7 +117,7 @@ def make_api(app: Corral, settings: Settings) -> FastAPI:
 
     api.add_exception_handler(StorageError, _unavailable)
     if settings.jwt_secret is not None:
-        api.mount("/corral", create_app(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
+        api.mount("/corral", create_dashboard(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
     return api
 
 

@@ -102,7 +102,7 @@ def test_a_prefix_below_which_nothing_is_served_is_found() -> None:
 
 
 def test_a_proxy_that_holds_events_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "PATIENCE", 0.5)
+    monkeypatch.setattr(outside, "PATIENCE", 5.0)
 
     def answer(path: str) -> Answer | None:
         return None if path.endswith("/events") else of(401)(path)

@@ -222,7 +222,7 @@ async def test_a_thread_that_is_given_up_cannot_speak_for_its_job_any_more(app: 
         return "first"
 
     async with working(app):
-        handle = await work.add(timeout=0.05)
+        handle = await work.add(timeout=1.0)  # the second attempt has it too
         assert await handle.result(timeout=GUARD) == "second"
         release.set()
         assert await asyncio.to_thread(ended.wait, GUARD)

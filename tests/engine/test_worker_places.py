@@ -119,16 +119,16 @@ async def test_threads_bounds_the_plain_handlers_of_all_queues_together(app: Cor
 
 
 async def test_the_wait_for_a_thread_is_not_charged_to_a_jobs_timeout(app: Corral) -> None:
-    queue = app.queue("one", concurrency=4)
+    queue = app.queue("one", concurrency=10)
 
-    @queue.job("slow", timeout=2.0)
+    @queue.job("slow", timeout=3.0)
     def slow() -> str:
-        time.sleep(0.6)
+        time.sleep(0.35)
         return "slowly"
 
-    handles = await slow.add_bulk([None] * 4)  # one after another they take longer than the timeout of each
+    handles = await slow.add_bulk([None] * 10)  # one after another they take longer than the timeout of each
     await work_off(app, threads=1)
-    assert [await handle.result(timeout=GUARD) for handle in handles] == ["slowly"] * 4
+    assert [await handle.result(timeout=GUARD) for handle in handles] == ["slowly"] * 10
 
 
 async def test_a_job_that_has_its_thread_runs_out_of_time_as_ever(app: Corral) -> None:

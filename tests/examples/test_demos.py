@@ -26,7 +26,7 @@ def test_the_demo_ends_by_itself_and_loses_nothing(platform: str, platform_url: 
     }
     command = [sys.executable, "-m", "examples.demo", platform, "--once", "--plain", "--burst", "20"]
     run = subprocess.run(
-        [*command, "--dir", str(tmp_path / "files")],
+        [*command, "--dir", "files"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, ""), run.stdout[-3000:] + run.stderr[-3000:]

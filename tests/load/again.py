@@ -10,6 +10,8 @@ from .ledger import Ledger
 
 #: Added at one time, however long the last time is ago.
 MOST = 50
+#: A queue with so many waiting jobs has enough to do: what one machine cannot do does not pile up.
+FULL = 25
 
 
 class Again:
@@ -25,27 +27,29 @@ class Again:
         self._dice = random.Random(1)
         self._due = 0.0
         self.count = 0
-        self.refused: list[str] = []
+        self._once: set[tuple[str, str]] = set()
 
     async def go(self, seconds: float) -> None:
         """Add what these seconds owe."""
         if self._rate <= 0:
             return
         await self._learn()
-        names = sorted(self._samples)
+        room = {str(name): FULL - line.waiting for name, line in self._ledger.lines.items()}
+        names = [name for name in sorted(self._samples) if room[name[0]] > 0]
         self._due = min(self._due + seconds * self._rate, MOST) if names else 0.0
         while self._due >= 1 and names:
             self._due -= 1
             queue, name = self._dice.choice(names)
             try:
                 handle = await self._app.definition(queue, name).add(from_json(self._samples[queue, name]))
-            except CorralError as error:  # a job that may be there once
-                self.refused.append(f"{queue}/{name} could not be added again: {error}")
+            except CorralError:  # a job that may be there once
+                self._once.add((queue, name))
                 del self._samples[queue, name]
-                names = sorted(self._samples)
-                continue
-            self._stage.many([handle])
-            self.count += 1
+            else:
+                self._stage.many([handle])
+                self.count += 1
+                room[queue] -= 1
+            names = [name for name in sorted(self._samples) if room[name[0]] > 0]
 
     async def _learn(self) -> None:
         """Keep one payload of each kind of job that ended well by itself: no part of a flow, not meant to fail."""
@@ -54,7 +58,7 @@ class Again:
         self._looked += len(ended)
         for (queue, job_id), state in ended:
             name = self._ledger.added.get((queue, job_id), "")
-            known = name in self._app.queues[queue].definitions and (queue, name) not in self._samples
+            known = name in self._app.queues[queue].definitions and (queue, name) not in {*self._samples, *self._once}
             if state is not JobState.COMPLETED or not known or (queue, name) in self._stage.meant_names:
                 continue
             job = (await storage.get(queue, [job_id]))[0]

@@ -354,6 +354,7 @@ async def test_logins_from_all_over_a_48_take_few_places(storage: Storage) -> No
 
 async def test_wrong_basic_passwords_from_a_48_are_one_guesser(storage: Storage) -> None:
     app = create_app(storage, settings=make_settings(metrics_password="of the scraper alone"))
+    app.state.corral.login.lockout.seconds = lambda: 1_000.0
     codes = []
     for number in range(6):
         transport = httpx.ASGITransport(app=app, client=(f"2001:db8:1:{number:x}::1", 1))

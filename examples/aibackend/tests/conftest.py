@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from corral import AppQueue, Corral
+from corral import AppQueue, BaseWorker, Corral, WorkerOptions
 from corral.compat import BullQueue
 from corral.handlers.ai import AiSettings, Completion, Embedded, OnText, Question
 from corral.handlers.email import DryRunTransport, EmailSettings
@@ -97,6 +97,13 @@ class Place:
     @property
     def house(self) -> AppQueue:
         return self.app.queues[QueueName.MAINTENANCE]
+
+    async def worker(self, *queues: str, shutdown_timeout: float = 30) -> BaseWorker:
+        """A worker for `ai-tasks`, or for these. Not for all: at a full hour the house would begin to keep itself."""
+        served = dict.fromkeys(queues or (QueueName.AI_TASKS,))
+        return await self.app.worker(
+            queues=served, options=WorkerOptions(stats_interval=0, shutdown_timeout=shutdown_timeout)
+        )
 
     def bull(self) -> BullQueue:
         """The queue `ai-tasks` with the methods that the guide calls."""

@@ -8,7 +8,7 @@ import httpx2
 import jwt
 import pytest
 
-from corral import Exponential, Keep, WorkerOptions
+from corral import Exponential, Keep
 from corral.handlers.health import StoreCheck, examine
 from examples.aibackend.api import COOKIE, make_api
 from examples.aibackend.payloads import QueueName
@@ -17,7 +17,6 @@ from tests.redis_server import RedisServer
 from .conftest import SECRET, Place, Visitors, build, token
 
 MESSAGE = {"conversationId": "c-1", "message": "Hello"}
-QUIET = WorkerOptions(stats_interval=0)
 
 
 async def queued(client: httpx2.AsyncClient, **changes: str) -> str:
@@ -62,7 +61,7 @@ async def test_a_body_that_cannot_be_meant_is_a_400_with_every_complaint(
 
 
 async def test_somebody_else_s_conversation_is_not_there(live: Place, visit: Visitors) -> None:
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         id = await queued(visit("user-1"))
         await (await live.tasks.open()).result(id, timeout=30)
     answer = await visit("user-2").post("/ai/queue", json=MESSAGE)
@@ -79,7 +78,7 @@ async def test_a_job_says_how_it_stands_from_waiting_to_completed(live: Place, v
     assert (await client.get(f"/ai/jobs/{id}")).json() == {
         "id": id, "state": "waiting", "progress": 0, "result": None, "failedReason": None, "attempts": 0
     }  # fmt: skip
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         await (await live.tasks.open()).result(id, timeout=30)
     assert (await client.get(f"/ai/jobs/{id}")).json() == {
         "id": id, "state": "completed", "progress": 100, "failedReason": None, "attempts": 1,
@@ -114,7 +113,7 @@ async def test_a_waiting_job_is_cancelled_and_never_runs(live: Place, visit: Vis
     id = await queued(client)
     answer = await client.delete(f"/ai/jobs/{id}")
     assert (answer.status_code, answer.json()) == (200, {"message": "Job cancelled"})
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         other = await queued(client, message="another")
         await (await live.tasks.open()).result(other, timeout=30)
     assert [question.messages[-1].content for question in live.model.asked] == ["another"]
@@ -126,7 +125,7 @@ async def test_a_running_job_is_cancelled_and_stops(live: Place, visit: Visitors
     client = visit("user-1")
     live.model.gate = asyncio.Event()  # never set: without the cancellation this job would not end
     id = await queued(client)
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         await asyncio.wait_for(live.model.begun.wait(), 30)
         assert (await client.get(f"/ai/jobs/{id}")).json()["state"] == "active"
         assert (await client.delete(f"/ai/jobs/{id}")).json() == {"message": "Job cancelled"}
@@ -142,7 +141,7 @@ async def test_a_running_job_is_cancelled_and_stops(live: Place, visit: Visitors
 async def test_a_job_that_has_ended_is_not_cancelled(live: Place, visit: Visitors) -> None:
     client = visit("user-1")
     id = await queued(client)
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         await (await live.tasks.open()).result(id, timeout=30)
     answer = await client.delete(f"/ai/jobs/{id}")
     assert (answer.status_code, answer.json()["message"]) == (409, "Job has ended already")
@@ -285,7 +284,7 @@ async def test_figures_tell_waiting_from_running_and_are_numbers_from_the_first_
         "processed": 0, "failed": 0, "avgWaitTime": 0, "avgProcessingTime": 0, "avgTotalTime": 0
     }  # fmt: skip
     id = await queued(client)
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         await (await live.tasks.open()).result(id, timeout=30)
     figures = (await admin.get("/ai/metrics")).json()
     assert (figures["processed"], figures["failed"]) == (1, 0)
@@ -303,7 +302,7 @@ async def test_health_is_a_word_for_everybody_and_details_for_administrators(liv
     found = {check["name"]: (check["status"], check["text"]) for check in details["checks"]}
     assert found["queue ai-tasks"] == ("fail", "no worker serves it")
     assert {"store", "database", "queue email"} < set(found)
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker(QueueName.AI_TASKS, QueueName.EMAIL):
         served = await visit().get("/health")
     assert served.status_code == 200
 

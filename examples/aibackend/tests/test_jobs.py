@@ -244,7 +244,7 @@ async def test_a_mail_that_was_sent_is_not_sent_again_and_says_so(
 async def test_two_jobs_at_the_same_moment_send_one_mail(live: Place) -> None:
     welcome = live.emails.definition("send-welcome")
     jobs = [await welcome.add({"userId": "user-1"}) for _ in range(4)]
-    async with await live.app.worker():
+    async with await live.worker(QueueName.EMAIL):
         results = [await job.result(timeout=60) for job in jobs]
     assert sorted(result["status"] for result in results) == ["already_sent"] * 3 + ["sent"]
     assert len(live.mails()) == 1

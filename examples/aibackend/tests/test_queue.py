@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corral import Corral, Job, JobContext, JobFailedError, Keep, WorkerOptions
+from corral import Corral, Job, JobContext, JobFailedError, Keep
 from corral.compat import BullQueue
 from corral.handlers.ai import ModelError
 from corral.testing import FakeClock, drain, fire_schedules
@@ -22,7 +22,6 @@ from tests.redis_server import RedisServer
 
 from .conftest import ASKED, Place, build
 
-QUIET = WorkerOptions(stats_interval=0)
 HOUR = 3_600
 #: What the payload has beside what was said.
 DEFAULTS = {"temperature": 0.7, "system": None}
@@ -123,7 +122,7 @@ async def test_completed_jobs_go_at_once_and_failed_ones_stay_as_they_were_told_
 async def test_a_job_that_runs_out_of_its_time_is_stopped_and_counted_as_failed(live: Place) -> None:
     live.model.gate = asyncio.Event()  # nobody will ever set it
     job = await live.bull().add("generate-completion", ASKED, {"timeout": 200, "attempts": 1})
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         with pytest.raises(JobFailedError, match="JobTimeoutError"):
             await job.finished(30_000)
     found = await live.bull().get_job(job.id)
@@ -181,7 +180,7 @@ async def test_who_adds_jobs_hears_of_them_although_another_application_runs_the
         events.queue.on("drained", lambda: None)
         events.queue.on("global:failed", lambda id, error: told.set())
         fine = await live.tasks.definition("generate-completion").add(ASKED, attempts=2)
-        async with await worker.app.worker(options=QUIET):
+        async with await worker.worker():
             await fine.result(timeout=60)
             bad = await (await live.tasks.open()).add("generate-completion", {"userId": "user-1"})
             await asyncio.wait_for(told.wait(), 30)
@@ -215,7 +214,7 @@ async def test_drained_is_when_nothing_waits_and_idle_when_nothing_runs(live: Pl
     live_queue = await live.tasks.open()
     await live.tasks.definition("generate-completion").add(ASKED)
     seen: list[str] = []
-    async with await live.app.worker(options=QUIET), asyncio.timeout(60):
+    async with await live.worker(), asyncio.timeout(60):
         async for event in live_queue.events(after=""):
             seen.append(str(event.type))
             if event.type == "drained":
@@ -374,7 +373,7 @@ async def test_six_counts_and_four_lists(place: Place) -> None:
 async def test_a_result_is_answered_and_stands_on_the_job(live: Place) -> None:
     job = await live.bull().add("generate-completion", ASKED)
     assert job.id
-    async with await live.app.worker(options=QUIET):
+    async with await live.worker():
         result = await job.finished(60_000)
     assert result == job.returnvalue == {"conversationId": "c-1", "content": "You said: Hello", "tokens": 6}
 
@@ -386,7 +385,7 @@ async def test_a_result_is_answered_and_stands_on_the_job(live: Place) -> None:
 async def test_a_worker_that_is_told_to_stop_finishes_what_it_has_begun(live: Place) -> None:
     live.model.gate = asyncio.Event()
     running = await live.tasks.definition("generate-completion").add(ASKED)
-    worker = await live.app.worker(options=WorkerOptions(stats_interval=0, shutdown_timeout=60))
+    worker = await live.worker(shutdown_timeout=60)
     working = asyncio.create_task(worker.run())
     await asyncio.wait_for(live.model.begun.wait(), 60)
     worker.stop()

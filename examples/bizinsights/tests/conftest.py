@@ -45,7 +45,7 @@ async def platform(maker: Maker) -> AsyncIterator[Platform]:
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that no event tells of."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await true():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -185,7 +185,7 @@ async def test_a_time_limit_really_stops_the_work(maker: Maker) -> None:
     async with made.opened(), await made.app.worker():
         handle = await endless.add(timeout=0.2, attempts=1)
         with pytest.raises(CorralError, match=r"timed out after 0\.2 s"):
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
     assert stopped.is_set()
 
 
@@ -203,7 +203,7 @@ async def test_a_failed_attempt_is_tried_again_by_itself(maker: Maker) -> None:
 
     async with made.opened(), await made.app.worker():
         handle = await shaky.add(backoff=Exponential(0.05))
-        assert await handle.result(timeout=30) == "done"
+        assert await handle.result(timeout=60) == "done"
     assert tried == [1, 2, 3]
 
 
@@ -217,7 +217,7 @@ async def test_a_shop_is_synced_and_its_quota_known(maker: Maker, httpserver: HT
     made = maker(sync_settings=_keys(shop))
     async with made.opened(), await made.app.worker():
         handle = await made.queue_service.add_job(QueueName.DATA_SYNC, SYNC)
-        done = await handle.result(timeout=30)
+        done = await handle.result(timeout=60)
 
         assert isinstance(done, dict)
         assert done["fetched"] == {"orders": 1, "products": 0, "customers": 0}
@@ -242,7 +242,7 @@ async def test_a_quota_that_runs_out_is_an_alert(maker: Maker, httpserver: HTTPS
         await until(known)
         watch = await made.app.definition(QueueName.ALERTS, "watch-integrations").add()
 
-        assert await watch.result(timeout=30) == {"integrations": 1, "low": ["123"]}
+        assert await watch.result(timeout=60) == {"integrations": 1, "low": ["123"]}
         await ended(made.app, QueueName.ALERTS)
         assert await alert_types(made, "456") == ["API_QUOTA_LOW"]
 
@@ -262,7 +262,7 @@ async def test_one_platform_that_wants_a_rest_stops_no_other(maker: Maker, https
 
         await until(rests)
         other = {**SYNC, "integrationId": "9", "platform": "stripe"}
-        await (await made.queue_service.add_job(QueueName.DATA_SYNC, other)).result(timeout=30)
+        await (await made.queue_service.add_job(QueueName.DATA_SYNC, other)).result(timeout=60)
 
         assert (await first.get()).state is JobState.WAITING
 
@@ -278,7 +278,7 @@ async def test_refused_keys_are_noted_and_the_administrators_told(
         await made.organizations.save(Organization("456", "Four", admins=("boss@example.com",)))
         handle = await made.queue_service.add_job(QueueName.DATA_SYNC, SYNC)
         with pytest.raises(CorralError, match="Shopify answered 401"):
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
         await ended(made.app, QueueName.ALERTS)
         await ended(made.app, QueueName.EMAIL_SENDING)
 
@@ -303,7 +303,7 @@ async def test_a_bad_sunday_is_found_and_told(platform: Platform, mails: Callabl
     await seed(platform)
     async with await platform.app.worker():
         handle = await platform.job_scheduler.schedule_immediate_insights("org-acme", "30d")
-        done = await handle.result(timeout=30)
+        done = await handle.result(timeout=60)
         await ended(platform.app, QueueName.ALERTS)
         await ended(platform.app, QueueName.EMAIL_SENDING)
 
@@ -356,7 +356,7 @@ async def test_the_four_mails_are_sent(
             QueueName.EMAIL_SENDING,
             {"to": ["a@example.com", "b@example.com"], "subject": "Hello", "template": template, "data": data},
         )
-        await handle.result(timeout=30)
+        await handle.result(timeout=60)
 
     (mail,) = [email.message_from_string(text, policy=email.policy.default) for text in mails()]
     assert (mail["To"], mail["Subject"]) == ("a@example.com, b@example.com", "Hello")
@@ -374,7 +374,7 @@ async def test_a_critical_failure_tells_the_operators(maker: Maker) -> None:
     async with made.opened(), await made.app.worker():
         handle = await broken.add(attempts=1, priority=1)
         with pytest.raises(CorralError, match="the disk is on fire"):
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
 
         async def told() -> bool:
             return (await made.queue_service.get_queue_stats(QueueName.ALERTS))["completed"] == 1

@@ -141,10 +141,11 @@ async def test_what_a_paused_queue_holds_is_paused_and_waits_still(api: httpx.As
     assert counts == {**NOTHING, "waiting": 2, "paused": 2}
 
 
-async def test_corral_s_own_api_is_there_for_the_same_tokens(api: httpx.AsyncClient) -> None:
+async def test_corral_s_dashboard_and_api_are_there_for_the_same_tokens(api: httpx.AsyncClient) -> None:
     shown = {"Authorization": f"Bearer {token(roles=['admin'])}"}
     assert (await api.get("/corral/api/v1/queues", headers=shown)).status_code == 200
     assert (await api.get("/corral/api/v1/queues")).status_code == 401
+    assert (await api.get("/corral/queues", headers=shown)).status_code == 200
 
 
 async def test_other_verbs_and_paths_are_not_there(api: httpx.AsyncClient) -> None:

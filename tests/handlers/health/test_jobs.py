@@ -9,6 +9,7 @@ import pytest
 from corral.app.app import Corral
 from corral.app.definition import JobDefinition
 from corral.errors import ConfigError, PayloadError
+from corral.handlers.email import preview
 from corral.handlers.health import (
     JOBS,
     SCHEMA,
@@ -238,6 +239,9 @@ async def test_alerts_may_be_mails(app_database: str) -> None:
     assert (mail.to, mail.template) == (("ops@example.org", "ann@example.org"), "alert")
     assert mail.subject == "Health: the sea is in trouble"
     assert mail.data["severity"] == "critical"
+    _, text = preview(mail.template, dict(mail.data))
+    assert "the\nsea is in trouble" in text
+    assert "from the west" in text
     assert mail.data["metadata"] == {"since": "1970-01-01 01:00:00 UTC", "status": "fail"}
 
 

@@ -32,7 +32,7 @@ _FOR_GOOD = (AuthError, RefusedError, BlockedAddressError)
 
 
 class Alerted(TypedDict):
-    """What became of an alert: `told` are the routes it went, `later` those it goes when nobody takes care of it."""
+    """What became of an alert: `told` are the routes it took, `later` those it takes when nobody takes care of it."""
 
     alertId: str
     count: int
@@ -62,7 +62,7 @@ def bundle(
     Args:
         settings: whom alerts reach; by default what the environment, `.env` and `corral.toml` say.
         database: where alerts are kept. Attach it to the application: `database.attach(app)`.
-        routes: further ways for them to go, beside those of the settings.
+        routes: further ways for them to take, beside those of the settings.
         send: hands a mail in, such as `mail_to(queue)`.
         web: how webhooks are asked.
 
@@ -93,7 +93,7 @@ class _Desk:
     async def raise_(self, ctx: JobContext, data: RaiseAlert) -> Alerted:
         """Keep an alert and tell it, or count it where the same one is open and was told lately.
 
-        Twice is as good as once: what the first run decided stands with its job, a route that was gone is not gone
+        Twice is as good as once: what the first run decided stands with its job, a route that was used is not used
         again, and looks for later are jobs with an id of their own.
         """
         raised = await self._store.record(data, job=_key(ctx), quiet_ms=self._quiet_ms)
@@ -118,7 +118,7 @@ class _Desk:
         return {"alertId": None if ended is None else ended.id}
 
     async def escalate(self, ctx: JobContext, data: EscalateAlert) -> Escalated:
-        """Tell an alert that nobody took care of. A route that was gone is not gone again."""
+        """Tell an alert that nobody took care of. A route that was used is not used again."""
         alert = await self._store.get(data.alert_id)
         route = self._routes.get(data.route)
         if alert is None or route is None or alert.state != "open":
@@ -132,7 +132,7 @@ class _Desk:
         await ctx.add(ctx.queue, "escalate-alert", look, delay=route.after, id=id)
 
     async def _tell(self, ctx: JobContext, alert: Alert, routes: Sequence[Route], turn: int) -> list[str]:
-        """Go each route once; one that fails does not keep the others waiting."""
+        """Use each route once; one that fails does not keep the others waiting."""
         told: list[str] = []
         trouble: list[CorralError | OSError] = []
         for route in routes:
@@ -141,7 +141,7 @@ class _Desk:
                 await ctx.step(Step("tell", key=route.name), self._go, route, id, alert, turn)
                 told.append(route.name)
             except _FOR_GOOD as error:
-                logger.error("alert %s cannot go the route %s: %s", alert.id, route.name, error)
+                logger.error("alert %s cannot take the route %s: %s", alert.id, route.name, error)
                 await self._store.delivered(alert.id, turn, route.name, str(error))
             except (CorralError, OSError) as error:
                 await self._store.delivered(alert.id, turn, route.name, str(error))
