@@ -1,4 +1,4 @@
-"""`corral dashboard`: a real process that nobody has configured, and somebody at this machine who logs in by its link."""
+"""`corral dashboard`: a real process that nobody has configured, and somebody who logs in by its link."""
 
 import re
 import signal

@@ -320,10 +320,11 @@ async def post(platform: Platform, path: str, body: bytes, headers: dict[str, st
     """Send a delivery as the platforms do: again when it could not be stored in two seconds (a busy disk)."""
     transport = httpx.ASGITransport(app=make_api(platform.app, platform.settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://biz.example") as sender:
-        for _ in range(10):
-            answer = await sender.post(path, content=body, headers=headers)
+        answer = await sender.post(path, content=body, headers=headers)
+        for _ in range(9):
             if answer.status_code != 503:
                 break
+            answer = await sender.post(path, content=body, headers=headers)
     return answer
 
 

@@ -116,9 +116,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     method: str = ""  #: how they were recognised: jwt | token | session | proxy | basic | local …
     owner: str = ""  #: whose jobs a producer sees; "" is their own `sub`
     expires_at: int | None = None  #: epoch milliseconds: when what they showed runs out
-    id: str = (
-        ""  #: of the token that they showed, if it is one of the store: two may have one name
-    )
+    id: str = ""  #: of the token that they showed, if it is one of the store: two may have one name
 
     @property
     def identity(self) -> tuple[str, str]:

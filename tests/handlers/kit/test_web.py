@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from corral.errors import ConfigError
 from corral.handlers.kit.answers import short
 from corral.handlers.kit.bodies import Limit, lines_of, unpacked
 from corral.handlers.kit.web import (
@@ -493,18 +492,3 @@ async def test_a_path_that_is_a_key_stands_in_no_error() -> None:
         with pytest.raises(WebError) as caught:
             await Web(trusted=[server.url], timeout=60).request("POST", f"{server.url}/services/canary", json={})
     assert "canary" not in str(caught.value)
-
-
-def test_a_limit_of_nothing_is_a_mistake() -> None:
-    for wrong in ({"timeout": 0.0}, {"max_bytes": 0}, {"max_redirects": -1}):
-        with pytest.raises(ConfigError):
-            Web(**wrong)
-
-
-def test_a_web_says_whom_it_trusts() -> None:
-    assert repr(Web(trusted=["http://127.0.0.1:8025/"], timeout=60)) == "<Web trusting http://127.0.0.1:8025>"
-    assert repr(Web()) == "<Web trusting nobody>"
-
-
-def test_a_url_of_ours_is_examined_without_looking_anything_up() -> None:
-    assert Web().examine("https://Example.com/a b?c=d") == "https://example.com/a%20b?c=d"
