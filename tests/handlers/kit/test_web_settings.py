@@ -1,15 +1,17 @@
 """A web without anybody to speak to: what it is made of, and what it says of itself."""
 
+from collections.abc import Callable
+
 import pytest
 
 from corral.errors import ConfigError
 from corral.handlers.kit.web import Web
 
 
-def test_a_limit_of_nothing_is_a_mistake() -> None:
-    for wrong in ({"timeout": 0.0}, {"max_bytes": 0}, {"max_redirects": -1}):
-        with pytest.raises(ConfigError):
-            Web(**wrong)
+@pytest.mark.parametrize("make", [lambda: Web(timeout=0.0), lambda: Web(max_bytes=0), lambda: Web(max_redirects=-1)])
+def test_a_limit_of_nothing_is_a_mistake(make: Callable[[], Web]) -> None:
+    with pytest.raises(ConfigError):
+        make()
 
 
 def test_a_web_says_whom_it_trusts() -> None:
