@@ -101,7 +101,7 @@ async def sync(platform: Platform, stage: Stage) -> None:
     stage.fails(ads)
     stage.note("added a sync of Facebook Ads, whose token has run out: it fails at once, and its owner is told")
     for handle in (shop, payments):
-        await handle.result(timeout=60)
+        await handle.result(timeout=300)
     try:
         await platform.queue_service.add_job(QueueName.DATA_SYNC, {"integrationId": "x", "platform": "magento"})
     except CorralError as error:

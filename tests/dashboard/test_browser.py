@@ -48,8 +48,7 @@ def all_pages(ids: dict[str, str]) -> list[str]:
 
 
 @one_engine
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["wide and light", "narrow and dark"])
 async def test_no_page_complains_or_sticks_out(
     browser: Browser, address: str, ids: dict[str, str], width: int, dark: bool
 ) -> None:

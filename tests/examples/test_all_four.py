@@ -13,7 +13,7 @@ from tests.load.plan import Plan, Verdict
 from tests.redis_server import fresh_prefix, with_prefix
 
 # Demos take the seconds that their retries take. Four of them share the machine with everything else that is tested.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torture, pytest.mark.timeout(900)]
 
 PLAN = Plan(fires=2, period=2, burst=10, patience=600)
 

@@ -5,7 +5,7 @@ Handlers speak SQLAlchemy Core to it. It is not corral's store: jobs are there, 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,7 @@ class Database:
         self._holders = 0
         self._apps: list[Corral] = []
         self._lock = asyncio.Lock()
+        self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     def __repr__(self) -> str:
         return f"<Database {safe(self._url)}: {', '.join(self._schemas) or 'no tables'}>"
@@ -140,13 +141,23 @@ class Database:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: committed at the end of the block, undone when that raises.
 
-        On SQLite there is one writer at a time; another one waits for at most 10 s.
+        On SQLite there is one writer at a time: those of this process come in turn, others wait for at most 10 s.
 
         Raises:
             ConfigError: the database is not open.
         """
-        async with (await self._opened()).begin() as connection:
+        engine = await self._opened()
+        async with self._turn(), engine.begin() as connection:
             yield connection
+
+    def _turn(self) -> AbstractAsyncContextManager[object]:
+        """On SQLite the writers of this process come in turn: its own waiting is no queue, and may pass one over."""
+        if self.dialect != "sqlite":
+            return nullcontext()
+        loop = asyncio.get_running_loop()
+        if self._turns is None or self._turns[0] is not loop:
+            self._turns = (loop, asyncio.Lock())
+        return self._turns[1]
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
