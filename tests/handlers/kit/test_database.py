@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from corral import Corral
 from corral.errors import ConfigError, RegistrationError, StorageUnavailableError, StorageVersionError
+from corral.handlers.kit import database as module
 from corral.handlers.kit.database import Database, Schema, folder_of
 from tests.handlers.databases import differences, opened_at_once
 
@@ -270,6 +271,27 @@ async def test_writers_wait_for_each_other_and_lose_nothing(app_database: str, d
         await asyncio.gather(*(count(which) for which in (database, other) for _ in range(10)))
 
     assert await sizes(database) == {"a": 20}
+
+
+async def test_many_writers_of_one_process_come_in_turn_however_long_they_take_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own patience is for other processes: one writer alone may not outlast it here, twenty together do."""
+    monkeypatch.setattr(module, "BUSY", 0.2)
+    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
+    database.needs(SCHEMA)
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with database.begin() as connection:
+            await connection.execute(sa.insert(THINGS).values(id=str(number), size=number))
+            await asyncio.sleep(0.05)  # what a handler does inside of its transaction
+            order.append(number)
+
+    async with database:
+        await asyncio.gather(*map(write, range(20)))
+        assert len(await sizes(database)) == 20
+    assert order == list(range(20))
 
 
 async def test_readers_do_not_wait_for_the_writer(database: Database) -> None:
