@@ -97,6 +97,40 @@ async def test_a_number_changes_without_a_reload_and_rows_stay_where_they_are(
 
 
 @one_engine
+async def test_a_worker_comes_into_the_list_by_itself_and_the_focus_stays(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(f"{address}/workers")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    async with await shop.worker() as first:
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        stop = page.get_by_role("link", name="Stop").first
+        await stop.focus()
+        async with await shop.worker():
+            await expect(page.locator("tbody tr")).to_have_count(2)
+            await expect(page.locator("a:focus")).to_have_attribute("href", f"/workers/{first.id}/ask/stop")
+    assert watched.complaints == []
+
+
+@one_engine
+async def test_how_long_jobs_wait_and_that_a_queue_is_paused_come_up_to_date(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(address)
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    oldest = page.locator('[data-bind="rates:mail:oldest_waiting_ms"]')
+    was = await oldest.inner_text()
+    await expect(oldest).not_to_have_text(was)
+    await (await shop.open_queue("mail")).pause(reason="the post is on strike")
+    await expect(page.get_by_role("rowheader", name="mail")).to_contain_text("paused")
+    assert watched.complaints == []
+
+
+@one_engine
 async def test_a_question_opens_above_the_page_and_gives_the_focus_back(
     browser: Browser, address: str, ids: dict[str, str]
 ) -> None:
@@ -164,9 +198,9 @@ async def test_mounted_below_a_prefix_nothing_is_asked_for_outside_of_it(
         await watched.page.goto(f"{url}{prefix}/queues/mail")
         await watched.page.get_by_role("link", name="Failures").click()
         await watched.page.wait_for_url(f"**{prefix}/failures")
-    assert [path for path in asked if not path.startswith(prefix)] == []
-    assert failed == []
-    assert watched.complaints == []
+        assert [path for path in asked if not path.startswith(prefix)] == []
+        assert failed == []
+        assert watched.complaints == []
     await inner.state.corral.close()
 
 

@@ -33,7 +33,7 @@ def environment() -> Environment:
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters.update(
-        ago=words.time, clock=words.clock, duration=words.duration, number=words.number, part=part,
+        ago=words.time, clock=words.clock, duration=words.duration, millis=words.millis, number=words.number, part=part,
         seconds=words.seconds, share=words.share, short=words.short, size=words.size, tree=tree,
     )  # fmt: skip
     made.globals.update(bars=spark.bars, line=spark.line, version=_version())

@@ -71,6 +71,11 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def millis(text: str | None) -> str:
+    """The same in milliseconds, as streams tell it; nothing of no moment."""
+    return f"{moment(text).timestamp() * 1_000:.0f}" if text else ""
+
+
 def distance(at: datetime, now: datetime) -> str:
     """How long ago, or in how long: `just now`, `4 min ago`, `in 2 h`."""
     passed = (now - at).total_seconds()

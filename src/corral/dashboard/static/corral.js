@@ -16,14 +16,14 @@ theme?.addEventListener("submit", (event) => {
   fetch(theme.action, { method: "POST", body: new URLSearchParams({ theme: next, _next: "/" }), redirect: "manual" });
 });
 
-for (const select of document.querySelectorAll("select[data-submit]")) {
-  select.addEventListener("change", () => select.form.requestSubmit());
-}
-
-for (const shown of document.querySelectorAll("[data-copy]")) {
-  shown.title = "Click to copy";
-  shown.addEventListener("click", () => copy(shown.dataset.copy));
-}
+// Asked of the document, as parts of a page may be put in place anew.
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.("select[data-submit]")) event.target.form.requestSubmit();
+});
+document.addEventListener("click", (event) => {
+  const shown = event.target.closest?.("[data-copy]");
+  if (shown) copy(shown.dataset.copy);
+});
 
 // A word about what was done stays in the address only until it has been read.
 if (new URLSearchParams(location.search).has("done")) {

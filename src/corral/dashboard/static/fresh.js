@@ -5,21 +5,30 @@ export function fresh() {
   const main = document.querySelector("main");
   let timer = 0;
 
-  // The page is fetched anew and put in place, unless somebody is typing in it or has something open above it.
+  // The page is fetched anew and put in place, once nobody is typing in it, points at a row, or has something open above.
   async function renew() {
     timer = 0;
-    if (document.hidden || document.querySelector("dialog[open]") || main.contains(document.activeElement?.closest("input, textarea, select"))) return;
+    if (document.hidden) return;
+    const busy = document.querySelector("dialog[open]") || main.contains(document.activeElement?.closest("input, textarea, select"));
+    if (busy || main.querySelector("[data-row]:hover")) return soon(PAUSE_MS);
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.querySelector("main");
     if (!next) return;
     const open = [...main.querySelectorAll("details")].map((one) => one.open);
+    const held = main.contains(document.activeElement) ? known(document.activeElement) : null;
     main.replaceChildren(...document.adoptNode(next).childNodes);
     [...main.querySelectorAll("details")].forEach((one, place) => {
       if (place < open.length) one.open = open[place];
     });
+    if (held) [...main.querySelectorAll("a, button, summary")].find((one) => known(one) === held)?.focus();
     watch();
+  }
+
+  // What a link or a button is found again by.
+  function known(one) {
+    return [one.tagName, one.textContent, one.href ?? one.form?.action ?? ""].join("\n");
   }
 
   function soon(wait) {

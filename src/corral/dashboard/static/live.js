@@ -1,4 +1,6 @@
 // Live numbers: one stream for a page that is looked at, none for one that is not.
+import { counts, rows } from "./numbers.js";
+
 const RETRY_MS = 5000;
 
 export function live() {
@@ -32,6 +34,9 @@ export function live() {
       if (missed) document.dispatchEvent(new CustomEvent("corral:stale"));
     });
     source.addEventListener("counts", (event) => counts(JSON.parse(event.data)));
+    for (const kind of ["rates", "worker", "schedule", "attention"]) {
+      source.addEventListener(kind, (event) => rows(kind, JSON.parse(event.data)));
+    }
     source.addEventListener("jobs", () => document.dispatchEvent(new CustomEvent("corral:jobs")));
     source.addEventListener("job", () => document.dispatchEvent(new CustomEvent("corral:job")));
     source.addEventListener("bye", again);
@@ -71,21 +76,4 @@ export function live() {
   addEventListener("pagehide", close);
   show("polling", "connecting");
   open();
-}
-
-function counts(queues) {
-  for (const [queue, numbers] of Object.entries(queues)) {
-    for (const [name, value] of Object.entries(numbers ?? {})) put(`counts:${queue}:${name}`, value);
-  }
-}
-
-function put(key, value) {
-  for (const shown of document.querySelectorAll(`[data-bind="${CSS.escape(key)}"]`)) {
-    const text = Number(value).toLocaleString("en");
-    if (shown.textContent === text) continue;
-    shown.textContent = text;
-    shown.classList.remove("changed");
-    void shown.offsetWidth; // begin the animation anew
-    shown.classList.add("changed");
-  }
 }
