@@ -21,8 +21,9 @@ from starlette.exceptions import HTTPException
 
 from corral import ConfigError, Corral, CorralError, JobNotFoundError, JobState, StorageError
 from corral.admin import Actor, Admin, Desk
+from corral.dashboard import create_dashboard
 from corral.handlers.reports import Downloads
-from corral.http import ApiSettings, create_app
+from corral.http import ApiSettings
 from corral.monitor.monitor import Monitor
 
 from .build import Platform, platform_of
@@ -142,7 +143,7 @@ def make_api(app: Corral, settings: Settings) -> FastAPI:
     api.include_router(_monitoring(platform, gate), prefix="/api/jobs")
     api.include_router(_triggers(platform, gate), prefix="/api")
     if settings.jwt_secret is not None:
-        api.mount("/corral", create_app(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
+        api.mount("/corral", create_dashboard(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
     api.mount("/reports", Downloads(platform.shelf))
     for error in (_Refused, CorralError, RequestValidationError, HTTPException):
         api.add_exception_handler(error, _refuse)

@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from corral import ConfigError, Corral, CorralError, JobNotFoundError, JobState, StorageError
 from corral.admin import Actor, Admin, Desk
+from corral.dashboard import create_dashboard
 from corral.handlers.reports import Downloads
-from corral.http import ApiSettings, create_app
+from corral.http import ApiSettings
 from corral.monitor.monitor import Monitor
 
 from .build import Platform
@@ -123,7 +124,7 @@ def make_api(app: Corral, settings: Settings, *, platform: Platform | None = Non
     api = FastAPI(title="GoLive jobs", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     api.include_router(_router(JobQueueManager(app), desks), prefix="/api/v1/jobs")
     if settings.jwt_secret is not None:
-        api.mount("/corral", create_app(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
+        api.mount("/corral", create_dashboard(app, settings=ApiSettings(jwt_secret=settings.jwt_secret)))
     if platform is not None:
         api.mount("/reports", Downloads(platform.shelf))
     api.add_exception_handler(_Refused, _refuse)

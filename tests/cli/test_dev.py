@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow  # each test starts interpreters
 
 def address(worker: Command) -> str:
     """What is printed."""
-    line = worker.line("HTTP API: http://127.0.0.1:")
-    return line.removeprefix("HTTP API: ")
+    line = worker.line("Dashboard: http://127.0.0.1:")
+    return line.removeprefix("Dashboard: ")
 
 
 class Visitor:
@@ -44,15 +44,16 @@ class Visitor:
                 return error.code, error.read().decode(), url
 
 
-def test_the_printed_address_logs_in_once_and_shows_the_reference(folder: Path) -> None:
+def test_the_printed_address_logs_in_once_and_shows_the_dashboard(folder: Path) -> None:
     with Command("dev", MAILER, "--port", "0", "--no-reload", cwd=folder) as worker:
         url = address(worker)
         worker.line(READY)
         base = url.partition("/api/")[0]
         somebody, nobody = Visitor(), Visitor()
         status, body, ended = somebody.get(url)
-        assert (status, ended) == (200, f"{base}/api/docs")
-        assert "<code>/api/v1/queues/{q}/jobs</code>" in body
+        assert (status, ended) == (200, f"{base}/")
+        assert "<h1>Overview</h1>" in body
+        assert "<code>/api/v1/queues/{q}/jobs</code>" in somebody.get(f"{base}/api/docs")[1]
         stats = json.loads(somebody.get(f"{base}/api/v1/stats")[1])
         assert (stats["workers"], stats["queues"]) == (1, 2), "it is about the worker's own store"
         assert nobody.get(url)[0] == 401, "the token is used up"

@@ -1,4 +1,4 @@
-"""The HTTP API beside a worker, in the same process: what `corral dev` has more than `corral worker`."""
+"""The dashboard beside a worker, in the same process: what `corral dev` has more than `corral worker`."""
 
 import asyncio
 import logging
@@ -12,8 +12,8 @@ import click
 from corral.alerts.settings import read_alerts
 from corral.app.app import Corral
 from corral.cli.text import visible
+from corral.dashboard.app import create_dashboard
 from corral.errors import ConfigError
-from corral.http.app import create_app
 from corral.http.home import Api
 from corral.http.server import Server, check_exposed, hush, listen, url_of
 from corral.http.settings import ApiSettings
@@ -57,20 +57,20 @@ def _settings(port: int | None) -> ApiSettings:
 
 @asynccontextmanager
 async def beside(app: Corral, sock: socket.socket, *, show: bool) -> AsyncIterator[None]:
-    """Serve the API about an open application for as long as its worker works, and say where.
+    """Serve the dashboard of an open application for as long as its worker works, and say where.
 
     Args:
         show: whether to open the address in a browser.
     """
     settings = _settings(sock.getsockname()[1])
-    api = create_app(app, settings=settings, alerts=read_alerts())
+    api = create_dashboard(app, settings=settings, alerts=read_alerts())
     home: Api = api.state.corral
     server = Guest(api, home)
     hush()
     serving = asyncio.create_task(server.serve([sock]), name="corral-api")
     serving.add_done_callback(_tell_when_broken)
     address = address_of(home, url_of(settings, sock))
-    click.echo(visible(f"HTTP API: {address}"))
+    click.echo(visible(f"Dashboard: {address}"))
     if show:
         await asyncio.to_thread(webbrowser.open, address)
     try:
@@ -83,7 +83,7 @@ async def beside(app: Corral, sock: socket.socket, *, show: bool) -> AsyncIterat
 def address_of(home: Api, base: str) -> str:
     """What to open: where nobody is configured, an address that logs its first visitor in."""
     once = home.recogniser.once()
-    return f"{base}/api/docs" if once is None else f"{base}/api/v1/login?token={once}"
+    return f"{base}{home.front}" if once is None else f"{base}/api/v1/login?token={once}"
 
 
 def _tell_when_broken(serving: "asyncio.Task[None]") -> None:

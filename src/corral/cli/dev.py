@@ -1,4 +1,4 @@
-"""`corral dev`: a worker for development with the HTTP API, its own store, and a new start at every change."""
+"""`corral dev`: a worker for development with the dashboard, its own store, and a new start at every change."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from corral.cli.worker import SEAT, SECRET, Extras, start, worker_options
 
 FOLDER = Path(".corral")
 URL = f"sqlite:///{FOLDER}/dev.db"
-WEB = ("fastapi", "uvicorn", "jwt", "cryptography")
+WEB = ("fastapi", "jinja2", "uvicorn", "jwt", "cryptography")
 
 
 @command("dev")
@@ -25,13 +25,13 @@ WEB = ("fastapi", "uvicorn", "jwt", "cryptography")
 @worker_options
 @click.option("--reload/--no-reload", default=True, help="Whether to start again when a Python file changes.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="N",
-              help="Of the HTTP API: 8800, or the next one that is free; 0 takes any.")  # fmt: skip
-@click.option("--open", "show", is_flag=True, help="Open the API's reference in a browser.")
+              help="Of the dashboard: 8800, or the next one that is free; 0 takes any.")  # fmt: skip
+@click.option("--open", "show", is_flag=True, help="Open the dashboard in a browser.")
 @click.option("--demo", is_flag=True, help="Bring sample queues and jobs; APP may be left out then.")
 def dev(
     application: str | None, reload: bool, port: int | None, show: bool, demo: bool, **options: object
 ) -> None:  # fmt: skip
-    """Run APP's jobs while you work on it, with the HTTP API beside: it starts again when a Python file changes.
+    """Run APP's jobs while you work on it, with the dashboard beside: it starts again when a Python file changes.
 
     Jobs are kept in .corral/dev.db of this folder unless --url names another store. Code that adds jobs outside of this
     command must use the same store: set CORRAL_URL for it. The address that is printed logs you in, once.
@@ -54,7 +54,7 @@ def dev(
 
 
 def take_seat(port: int | None, *, show: bool) -> socket.socket | None:
-    """Where the HTTP API is served: what the parent has handed down, else a new socket; None without `corral[web]`."""
+    """Where the dashboard is served: what the parent has handed down, else a new socket; None without `corral[web]`."""
     handed = os.environ.pop(SEAT, None)
     if handed is not None:
         sock = socket.socket(fileno=int(handed))
@@ -62,7 +62,7 @@ def take_seat(port: int | None, *, show: bool) -> socket.socket | None:
         return sock
     if any(find_spec(name) is None for name in WEB):
         if port is not None or show:
-            fail("the HTTP API needs FastAPI, uvicorn and PyJWT: pip install 'corral[web]'", USAGE)
+            fail("the dashboard needs FastAPI, Jinja2, uvicorn and PyJWT: pip install 'corral[web]'", USAGE)
         return None
     from corral.cli.beside import seat  # FastAPI takes half a second
 

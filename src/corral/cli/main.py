@@ -11,7 +11,7 @@ COMMANDS = {
     "worker": ("corral.cli.worker:worker", "Run an application's jobs until stopped."),
     "dev": (
         "corral.cli.dev:dev",
-        "For development: a worker that reloads, with the HTTP API beside.",
+        "For development: a worker that reloads, with the dashboard beside.",
     ),
     "dashboard": ("corral.cli.dashboard:dashboard", "Serve the dashboard, with the HTTP API beside it."),
     "api": ("corral.cli.api:api", "Serve the HTTP API."),

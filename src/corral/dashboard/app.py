@@ -14,7 +14,7 @@ from corral.dashboard.assets import asset
 from corral.dashboard.pages import PAGES
 from corral.dashboard.visit import Visit
 from corral.http.app import Application, create_app
-from corral.http.home import Authenticate, Authorize
+from corral.http.home import Api, Authenticate, Authorize
 from corral.http.problems import Problem
 from corral.http.rawpath import decoded, raw_path
 from corral.http.settings import ApiSettings
@@ -41,6 +41,8 @@ def create_dashboard(
         thresholds=thresholds, alerts=alerts,
     )  # fmt: skip
     app.router.routes.extend(_pages())
+    home: Api = app.state.corral
+    home.front = "/"
     return app
 
 

@@ -85,6 +85,7 @@ class Api:
     endings: dict[str, Endings] = field(default_factory=dict)  #: one tail per queue for everybody who waits there
     seats: Seats = field(default_factory=Seats)  #: streams that are open
     closing: asyncio.Event = field(default_factory=asyncio.Event)  #: set when the server is about to stop
+    front: str = "/api/docs"  #: the page to show first
     seconds: Callable[[], float] = time.monotonic
     recogniser: Recogniser = field(init=False)
     login: Login = field(init=False)

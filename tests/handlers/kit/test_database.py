@@ -294,6 +294,18 @@ async def test_many_writers_of_one_process_come_in_turn_however_long_they_take_t
     assert order == list(range(20))
 
 
+async def test_a_transaction_within_a_transaction_is_refused_and_the_outer_one_goes_on(database: Database) -> None:
+    async with database.begin() as connection:
+        with pytest.raises(ConfigError, match="hand its connection on"):
+            async with database.begin():
+                pass
+        await database.upsert(connection, THINGS, [{"id": "a", "size": 1}], key=["id"])
+    async with database.begin() as connection:
+        await database.upsert(connection, THINGS, [{"id": "b", "size": 2}], key=["id"])
+
+    assert await sizes(database) == {"a": 1, "b": 2}
+
+
 async def test_readers_do_not_wait_for_the_writer(database: Database) -> None:
     async with database.begin() as connection:
         await database.upsert(connection, THINGS, [{"id": "a", "size": 1}], key=["id"])

@@ -55,6 +55,7 @@ class Database:
         self._apps: list[Corral] = []
         self._lock = asyncio.Lock()
         self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._writing: set[asyncio.Task[object] | None] = set()
 
     def __repr__(self) -> str:
         return f"<Database {safe(self._url)}: {', '.join(self._schemas) or 'no tables'}>"
@@ -144,11 +145,18 @@ class Database:
         On SQLite there is one writer at a time: those of this process come in turn, others wait for at most 10 s.
 
         Raises:
-            ConfigError: the database is not open.
+            ConfigError: the database is not open, or the task that asks has a transaction of it open already: it would
+                wait for itself.
         """
-        engine = await self._opened()
-        async with self._turn(), engine.begin() as connection:
-            yield connection
+        engine, task = await self._opened(), asyncio.current_task()
+        if task in self._writing:
+            raise ConfigError("this task has a transaction open already: hand its connection on", key="database")
+        self._writing.add(task)
+        try:
+            async with self._turn(), engine.begin() as connection:
+                yield connection
+        finally:
+            self._writing.discard(task)
 
     def _turn(self) -> AbstractAsyncContextManager[object]:
         """On SQLite the writers of this process come in turn: its own waiting is no queue, and may pass one over."""

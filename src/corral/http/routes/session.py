@@ -107,7 +107,7 @@ async def login(request: Request, response: Response, given: Credentials) -> Log
     operation_id="login_by_address", status_code=303, include_in_schema=False,
 )  # fmt: skip
 async def login_by_address(request: Request, token: Annotated[str, Query(max_length=200)] = "") -> Response:
-    """Begin a session with the token of the address that `corral dev` prints, and go on to the reference.
+    """Begin a session with the token of the address that `corral dev` prints, and go on to the first page.
 
     The token is good for one login, so that it may stand in a browser's history. Nobody but this machine is served.
     """
@@ -116,7 +116,7 @@ async def login_by_address(request: Request, token: Annotated[str, Query(max_len
         problem("not-found", "Only servers that nobody has configured print an address to log in by.")
     session, text = await home.login.by_token(token, request, network_of(address_of(request)))
     root = request.scope.get("root_path", "").rstrip("/")
-    response = RedirectResponse(f"{root}/api/docs", status_code=303)
+    response = RedirectResponse(root + home.front, status_code=303)
     set_cookie(request, response, text, (session.expires_at - now_ms()) // 1000)
     return response
 
