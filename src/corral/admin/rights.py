@@ -117,11 +117,12 @@ class Principal(Struct, frozen=True, kw_only=True):
     owner: str = ""  #: whose jobs a producer sees; "" is their own `sub`
     expires_at: int | None = None  #: epoch milliseconds: when what they showed runs out
     id: str = ""  #: of the token that they showed, if it is one of the store: two may have one name
+    via: str = ""  #: what a session began with, if not by a name: a token may be called what somebody is called
 
     @property
     def identity(self) -> tuple[str, str]:
         """What tells them from others: how they were recognised, and as whom."""
-        return self.method, self.id or self.sub
+        return f"{self.method}:{self.via}" if self.via else self.method, self.id or self.sub
 
     @property
     def permissions(self) -> frozenset[Permission]:

@@ -111,16 +111,36 @@ class TokenVerbs(DeskBase):
         # Compared also where there is none, so that the time it takes tells nothing.
         fits = hmac.compare_digest(_hash(clear), "" if stored is None else stored.hash)
         at = self.ground.at()
-        if stored is None or not fits or (stored.token.expires_at is not None and stored.token.expires_at <= at):
+        if stored is None or not fits or _is_over(stored.token, at):
             return None
+        return await self._used(stored, found[0].version, at, now)
+
+    async def token(self, token_id: str) -> Token | None:
+        """The token of this id, unless it was revoked or its time is over: a session stands for it.
+
+        It counts as its use, and leaves no entry.
+        """
+        now, at = self.ground.store_now(), self.ground.at()
+        found = await self.storage.entries(KIND, ids=[token_id], now=now)
+        stored = _decode(found[0].text) if found else None
+        if stored is None or _is_over(stored.token, at):
+            return None
+        return await self._used(stored, found[0].version, at, now)
+
+    async def _used(self, stored: Stored, version: int, at: Millis, now: Millis | None) -> Token:
+        """Note that a token was used, at most once a minute."""
         if at - (stored.token.used_at or 0) < USED_MS:
             return stored.token
         used = replace(stored, token=replace(stored.token, used_at=at))
         try:  # over this version only: one that was revoked in between stays so
-            await self.storage.write_entries(KIND, [_change(used, found[0].version)], now=now)
+            await self.storage.write_entries(KIND, [_change(used, version)], now=now)
         except StorageError as error:
             log.warning("the use of token %s could not be noted: %s", used.token.id, error)
         return used.token
+
+
+def _is_over(token: Token, at: Millis) -> bool:
+    return token.expires_at is not None and token.expires_at <= at
 
 
 def _check_parent(token: Token, every: Sequence[Token]) -> None:

@@ -15,7 +15,7 @@ from msgspec.json import encode
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
-from corral.http.guard import CALLER, RATE, ROUTE, RULE, TICKET
+from corral.http.guard import CALLER, PAGE, RATE, ROUTE, RULE, TICKET, Page
 from corral.http.problems import CATALOGUE, problem
 from corral.http.rawpath import CACHED
 
@@ -24,10 +24,13 @@ Value: TypeAlias = object
 Parameters: TypeAlias = Mapping[str, "str | int | float | bool | None | Sequence[str]"]
 
 BASE = "/api/v1"
-#: Of the page's request: what says who asks, from where, and whether another site told the browser to.
-_PASSED_ON = frozenset(
-    {b"accept-language", b"authorization", b"cookie", b"host", b"origin", b"sec-fetch-site", b"user-agent"}
-)
+#: Of the page's request, these are about the page: its body, what it may look like, what the browser has of it. All
+#: others are passed on: who asks and from where may be said in headers that a proxy or the host application has named.
+_OF_THE_PAGE = (b"content-", b"accept", b"if-")
+_OF_THE_BODY = frozenset(
+    {b"connection", b"corral-reason", b"expect", b"idempotency-key", b"last-event-id", b"prefer", b"range",
+     b"transfer-encoding"}
+)  # fmt: skip
 #: What the scope of the page's own request holds, and the API must find out anew.
 _OWN = (CALLER, RATE, ROUTE, RULE, TICKET, CACHED, "endpoint", "path_params", "route", "router")
 
@@ -83,6 +86,7 @@ class Asker:
 
     def __init__(self, request: Request) -> None:
         self._request = request
+        request.scope.setdefault(PAGE, Page())
         self.root = str(request.scope.get("root_path", "")).rstrip("/")
 
     async def get(self, path: str, **parameters: "str | int | float | bool | None | Sequence[str]") -> Value:
@@ -115,8 +119,12 @@ class Asker:
             "path": unquote(raw),
             "raw_path": raw.encode(),
             "query_string": query.encode(),
-            "headers": [(name, value) for name, value in self._request.scope["headers"] if name in _PASSED_ON],
+            "headers": [(name, value) for name, value in self._request.scope["headers"] if _passed_on(name)],
         }
+
+
+def _passed_on(name: bytes) -> bool:
+    return name == b"accept-language" or not (name.startswith(_OF_THE_PAGE) or name in _OF_THE_BODY)
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from fastapi.params import Depends as Dependency
 from corral.admin.admin import Desk
 from corral.admin.objects import Actor
 from corral.admin.rights import Permission, Principal
-from corral.http.guard import CALLER, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend, spend_one
+from corral.http.guard import CALLER, PAGE, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend, spend_one
 from corral.http.home import Api
 from corral.http.limits import Rate
 from corral.http.problems import problem
@@ -93,19 +93,27 @@ async def desk(request: Request) -> Desk:
     return await desk_for(request)
 
 
-async def desk_for(request: Request, reason: str = "") -> Desk:
-    """The same with the reason that the body gives; the header's goes before it. Raises: Problem (422)."""
+async def desk_for(request: Request, reason: str = "", *, changes: bool = True) -> Desk:
+    """The same with the reason that the body gives; the header's goes before it.
+
+    Args:
+        changes: whether it is to change anything: looking what it would change needs no reason.
+
+    Raises:
+        Problem: 422, it is not said why.
+    """
     home = await api(request)
     who = await principal(request)
     reason = _header(request) or _clean(reason)
-    if not reason and home.settings.require_reason and request.method not in ("GET", "HEAD"):
+    changes = changes and request.method not in ("GET", "HEAD")
+    if not reason and changes and home.settings.require_reason:
         problem("reason-required", "Say why in the header Corral-Reason: it goes into the audit log.")
     actor = Actor(
         sub=who.sub,
         method=who.method,
         role=who.role,
         ip=address_of(request),
-        via="ui" if who.method == "session" else "api",
+        via="ui" if who.method == "session" or PAGE in request.scope else "api",
         request_id=str(request.scope.get(REQUEST_ID, "")),
     )
     return home.admin.by(actor, reason)

@@ -15,10 +15,18 @@ from corral.http.problems import Problem, problem
 from corral.http.tickets import Ticket, redeem
 
 #: Where the parts of a request's life are kept in its scope.
-HOME, CALLER, REQUEST_ID, RATE, RULE, ROUTE, TICKET = (
+HOME, CALLER, REQUEST_ID, RATE, RULE, ROUTE, TICKET, PAGE = (
     "corral.api", "corral.caller", "corral.request-id", "corral.rate", "corral.rule", "corral.route", "corral.ticket",
+    "corral.page",
 )  # fmt: skip
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Page:
+    """In the scope of what a page of the dashboard asks: its answers are one reading together."""
+
+    def __init__(self) -> None:
+        self.counted = False
 
 
 class Rule:
@@ -152,6 +160,9 @@ async def permitted(home: Api, who: Principal, permission: Permission, queue: st
 def _count(home: Api, request: HTTPConnection, kind: Rate, who: Principal | None, cost: int = 1) -> None:
     if not home.settings.rate_limits:
         return
+    page: Page | None = request.scope.get(PAGE) if kind is Rate.READ else None
+    if page is not None and page.counted:
+        return
     pace = home.settings.pace(kind)
     if who is None:
         verdict = take_by_network(home.limiter, (kind, "ip"), network_of(address_of(request)), pace, cost)
@@ -162,6 +173,8 @@ def _count(home: Api, request: HTTPConnection, kind: Rate, who: Principal | None
         if home.metrics is not None:
             home.metrics.limited(str(kind))
         refuse(verdict, str(kind), pace.count, pace.seconds)
+    if page is not None:
+        page.counted = True
 
 
 def _count_queue(home: Api, who: Principal, queue: str, cost: int) -> None:

@@ -101,13 +101,17 @@ class Api:
             check_url(self.source)
         self.health = ApiHealth(self.store)
         self.recogniser = Recogniser(
-            self.settings, hook=self.authenticate, find_token=self._find_token, storage=self.store
-        )
+            self.settings, hook=self.authenticate, find_token=self._find_token, token_of=self._token_of,
+            storage=self.store,
+        )  # fmt: skip
         self.login = Login(self.recogniser, self.limiter, self.settings.pace(Rate.LOGIN))
         self._queue_paces = {glob: pace(text) for glob, text in self.settings.queue_rates.items()}
 
     async def _find_token(self, clear: str) -> Token | None:
         return await (await self.open()).admin.by(Actor(sub="corral", method="")).find_token(clear)
+
+    async def _token_of(self, token_id: str) -> Token | None:
+        return await (await self.open()).admin.by(Actor(sub="corral", method="")).token(token_id)
 
     async def store(self) -> Storage:
         """The store, which is opened if need be. Raises: StorageUnavailableError."""

@@ -1,4 +1,4 @@
-"""Logging in: by name and password, or by the token that an unconfigured server has printed.
+"""Logging in: by name and password, by an API token, or by the token that an unconfigured server has printed.
 
 Whether there is such a user cannot be told from the answer, nor from how long it takes. Guessing is slowed down by
 account and address together, so that nobody can keep somebody else out.
@@ -8,6 +8,7 @@ import math
 
 from starlette.requests import Request
 
+from corral.http.auth.bearer import looks_signed
 from corral.http.auth.lockout import Lockout
 from corral.http.auth.passwords import BLOCK, COST, PASSES, Checker, Hashed
 from corral.http.auth.recognise import Recogniser, check_here
@@ -19,6 +20,8 @@ from corral.http.problems import problem
 SPRAYED = 4
 #: Who is logged in by the printed token.
 LOCAL = "local"
+_USED_UP = "The token is not valid; it is good for one login, and a new start prints another."
+_SIGNED = " A signed token is shown with each request, in the header Authorization."
 _NOBODY = Hashed(COST, BLOCK, PASSES, b"corral-nobody-is", bytes(32))
 
 
@@ -47,6 +50,24 @@ class Login:
         return self._recogniser.sessions.start(user.name, "users")
 
     async def by_token(self, token: str, request: Request, address: str) -> tuple[Session, str]:
+        """A session of whoever has an API token, or the printed one. Raises: Problem (401, 403, 429)."""
+        # A token of the store says which it is: whoever guesses at one does not keep its neighbours out.
+        key = ("", token[: len("crl_") + 10], address) if token.startswith("crl_") else ("", address)
+        self._slow(key, address)
+        if self._recogniser.closed:
+            check_here(request)
+        if self._recogniser.use_once(token):
+            return self._recogniser.sessions.start(LOCAL, "once")
+        found = await self._recogniser.log_in(token)
+        if found is None:
+            self.lockout.failed(key)
+            if self._recogniser.closed:
+                problem("login-failed", _USED_UP)
+            problem("login-failed", "There is no such token, or it has ended." + (_SIGNED if looks_signed(token) else ""))
+        self.lockout.passed(key)
+        return found
+
+    async def by_address(self, token: str, request: Request, address: str) -> tuple[Session, str]:
         """A session of whoever sits at this machine; the token is used up. Raises: Problem (401, 403, 429)."""
         key = ("", address)
         self._slow(key, address)
@@ -54,10 +75,10 @@ class Login:
             check_here(request)
         if not self._recogniser.use_once(token):
             self.lockout.failed(key)
-            problem("login-failed", "The token is not valid; it is good for one login, and a new start prints another.")
+            problem("login-failed", _USED_UP)
         return self._recogniser.sessions.start(LOCAL, "once")
 
-    def _slow(self, key: tuple[str, str], address: str) -> None:
+    def _slow(self, key: tuple[str, ...], address: str) -> None:
         """Refuse a guess that comes too soon, right or wrong. Raises: Problem (429)."""
         wide = Pace(self._pace.count * SPRAYED, self._pace.seconds, self._pace.burst * SPRAYED)
         everybody = take_by_network(self._limiter, ("login", "from"), address, wide)

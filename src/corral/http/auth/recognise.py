@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from hmac import compare_digest
 from inspect import isawaitable
 from ipaddress import ip_address
 from typing import NoReturn, Protocol
@@ -10,8 +11,8 @@ from starlette.requests import Request
 
 from corral.admin.rights import Principal
 from corral.http.auth.bearer import Bearer, challenge, looks_signed
-from corral.http.auth.known import User, by_basic, by_proxy, find_static, read_tokens, read_users
-from corral.http.auth.sessions import Sessions, cookies_of
+from corral.http.auth.known import User, by_basic, by_proxy, digest, find_static, read_tokens, read_users
+from corral.http.auth.sessions import Session, Sessions, cookies_of
 from corral.http.problems import Problem, problem
 from corral.http.settings import ApiSettings
 from corral.storage.port import Storage
@@ -46,10 +47,14 @@ class Recogniser:
         ConfigError: settings that cannot be meant.
     """
 
-    def __init__(self, settings: ApiSettings, *, hook: Hook | None, find_token: FindToken, storage: GetStorage) -> None:
+    def __init__(
+        self, settings: ApiSettings, *, hook: Hook | None, find_token: FindToken, token_of: FindToken,
+        storage: GetStorage,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self._hook = hook
         self._find_token = find_token
+        self._token_of = token_of
         self._storage = storage
         methods = settings.methods
         self._bearer = Bearer(settings) if "jwt" in methods else None
@@ -114,27 +119,57 @@ class Recogniser:
             if self._bearer is None:
                 self._wrong()
             return await self._bearer.recognise(word)
+        found = await self._by_token(word)
+        if found is None:
+            self._wrong()
+        return found
+
+    async def _by_token(self, word: str) -> Principal | None:
         static = find_static(self._tokens, word)
         if static is not None:
             return Principal(sub=static.name, roles=(static.role,), method="token")
         stored = await self._find_token(word) if self._asks_store and word.startswith("crl_") else None
-        if stored is None:
-            self._wrong()
-        return Principal(
-            sub=stored.name, roles=(stored.role,), queues=stored.queues or ("*",), method="token",
-            expires_at=stored.expires_at, id=stored.id,
-        )  # fmt: skip
+        return None if stored is None else _holder(stored, "token", stored.expires_at)
+
+    async def log_in(self, word: str) -> tuple[Session, str] | None:
+        """A session of whoever has this API token; it ends with the token. None: there is no such token."""
+        who = await self._by_token(word)
+        if who is None:
+            return None
+        shown = f"id:{who.id}" if who.id else self.sessions.mark(digest(word))
+        return self.sessions.start(who.sub, "token", shown=shown, until=who.expires_at)
 
     async def _session(self, text: str) -> Principal | None:
         session = self.sessions.read(text)
-        if session is None:
+        if session is None or await self.sessions.ended(session, await self._storage()):
             return None
-        # Not what the cookie says: whoever is taken out of the settings is out at once.
-        user = self.users.get(session.sub) if session.way == "users" else None
-        role = user.role if user is not None else "admin" if session.way == "once" and self.closed else None
-        if role is None or await self.sessions.ended(session, await self._storage()):
+        return await self.whose(session)
+
+    async def whose(self, session: Session) -> Principal | None:
+        """Who a session stands for, with what they may do now; None when it stands for nobody any more."""
+        # Not what the cookie says: whoever is taken out of the settings is out at once, and so is a token.
+        role: str | None = None
+        if session.way == "users":
+            role = self.users[session.sub].role if session.sub in self.users else None
+        elif session.way == "once":
+            role = "admin" if self.closed else None
+        elif session.way == "token":
+            return await self._token_session(session)
+        if role is None:
             return None
         return Principal(sub=session.sub, roles=(role,), method="session", expires_at=session.expires_at)
+
+    async def _token_session(self, session: Session) -> Principal | None:
+        kind, _, id = session.shown.partition(":")
+        if kind == "id":
+            stored = await self._token_of(id) if self._asks_store else None
+            return None if stored is None else _holder(stored, "session", session.expires_at)
+        for one in self._tokens:
+            if compare_digest(self.sessions.mark(one.digest), session.shown):
+                return Principal(
+                    sub=one.name, roles=(one.role,), method="session", via="token", expires_at=session.expires_at
+                )
+        return None
 
     def _challenge(self) -> dict[str, str]:
         found = challenge()
@@ -144,6 +179,14 @@ class Recogniser:
 
     def _wrong(self) -> NoReturn:
         problem("token-invalid", "The token or password is not valid.", headers=challenge("invalid"))
+
+
+def _holder(stored: Stored, method: str, expires_at: int | None) -> Principal:
+    """Whoever has a token of the store: shown with the request, or when the session began."""
+    return Principal(
+        sub=stored.name, roles=(stored.role,), queues=stored.queues or ("*",), method=method,
+        via="token" if method == "session" else "", expires_at=expires_at, id=stored.id,
+    )  # fmt: skip
 
 
 def _users(settings: ApiSettings) -> tuple[User, ...]:

@@ -1,5 +1,7 @@
 """Sessions: a cookie that says who logged in, signed by this server. What the person may do is looked up each time."""
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Sequence
 
@@ -19,11 +21,15 @@ KIND = "ended-session"
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """Who logged in, and how: `users` by name and password, `once` by the token of an unconfigured server."""
+    """Who logged in, and how.
+
+    `users` by name and password, `token` by an API token, `once` by the token of an unconfigured server.
+    """
 
     sub: str
     way: str
     id: str
+    shown: str = ""  #: the API token, if it was one: `id:` of one in the store, `mark:` of one in the settings
     expires_at: int  #: epoch milliseconds
 
 
@@ -34,10 +40,19 @@ class Sessions:
         self._key = (secret or secrets.token_urlsafe(48)).encode()
         self._lasts_ms = round(hours * 3_600_000)
 
-    def start(self, sub: str, way: str) -> tuple[Session, str]:
-        """A new session, and the text that stands for it."""
-        session = Session(sub=sub, way=way, id=secrets.token_urlsafe(18), expires_at=now_ms() + self._lasts_ms)
-        claims = {"sub": sub, "way": way, "jti": session.id, "exp": session.expires_at // 1000}
+    def start(self, sub: str, way: str, *, shown: str = "", until: int | None = None) -> tuple[Session, str]:
+        """A new session, and the text that stands for it.
+
+        Args:
+            shown: which token it began with.
+            until: epoch milliseconds: when that ends.
+        """
+        end = now_ms() + self._lasts_ms
+        session = Session(
+            sub=sub, way=way, id=secrets.token_urlsafe(18), shown=shown,
+            expires_at=end if until is None else min(end, until),
+        )  # fmt: skip
+        claims = {"sub": sub, "way": way, "jti": session.id, "exp": session.expires_at // 1000, "tok": shown}
         return session, jwt.encode(claims, self._key, algorithm="HS256", headers={"typ": TYPE})
 
     def read(self, text: str) -> Session | None:
@@ -48,7 +63,14 @@ class Sessions:
             claims = jwt.decode(text, self._key, algorithms=["HS256"], options={"require": ["exp", "sub", "jti"]})
         except jwt.PyJWTError:
             return None
-        return Session(sub=claims["sub"], way=str(claims.get("way")), id=claims["jti"], expires_at=claims["exp"] * 1000)
+        return Session(
+            sub=claims["sub"], way=str(claims.get("way")), id=claims["jti"], expires_at=claims["exp"] * 1000,
+            shown=str(claims.get("tok", "")),
+        )  # fmt: skip
+
+    def mark(self, digest: bytes) -> str:
+        """What tells in a session which token of the settings it began with; without our key it says nothing."""
+        return "mark:" + hmac.new(self._key, b"corral-token:" + digest, hashlib.sha256).hexdigest()
 
     async def ended(self, session: Session, storage: Storage) -> bool:
         """Whether somebody has logged out of it, in whichever process."""

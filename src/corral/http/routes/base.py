@@ -90,9 +90,9 @@ class Caller:
         """Whether they may see what is sensitive."""
         return await reveal(self.request)
 
-    async def desk(self, reason: str = "") -> Desk:
-        """The write model in their name."""
-        return await desk_for(self.request, reason)
+    async def desk(self, reason: str = "", *, changes: bool = True) -> Desk:
+        """The write model in their name; `changes=False` is for a look at what it would do."""
+        return await desk_for(self.request, reason, changes=changes)
 
     async def check_named(self, opts: JobOpts | None) -> None:
         """Whether they may reach what a job's options name: a dead letter is a job added there.

@@ -14,7 +14,7 @@ from corral.admin.problems import code_of, refusal
 from corral.admin.rights import Permission
 from corral.errors import ConfigError, CorralError
 from corral.http.bodies import refused
-from corral.http.deps import Rate, allow, need, problem
+from corral.http.deps import Rate, allow, need, problem, spend_one
 from corral.http.idempotency import once
 from corral.http.models.bodies import BulkBody
 from corral.http.models.documented import shown
@@ -49,10 +49,15 @@ TEXTS = ("data", "result")
     responses=told("invalid-query", "redacted-field", "forbidden", "selection-changed", "validation-failed",
                    "idempotency-mismatch", "idempotency-in-flight")
     | {202: {"model": shown(OperationInfo), "description": "More than 100 jobs: carried out in the background"}},
-    dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.BULK, long=True)],
+    dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ, long=True)],
 )  # fmt: skip
 async def bulk_jobs(call: Called, body: BulkBody) -> Response:
-    """Retry, promote, cancel, remove or re-prioritise many jobs."""
+    """Retry, promote, cancel, remove or re-prioritise many jobs.
+
+    With `dry_run` it only counts them: that is a reading, and needs no reason.
+    """
+    if not body.dry_run:
+        spend_one(call.request, Rate.BULK)
     select = body.select
     if (select.ids is None) == (select.q is None):
         refused("/select", "give ids or q, one of them")
@@ -73,7 +78,7 @@ async def bulk_jobs(call: Called, body: BulkBody) -> Response:
 
 
 async def _bulk(call: Caller, body: BulkBody, refs: Sequence[tuple[str, str]]) -> Response:
-    desk = await call.desk(body.reason)
+    desk = await call.desk(body.reason, changes=not body.dry_run)
     query = body.select.q
     reveal = await call.reveal()
     found = await desk.preview(

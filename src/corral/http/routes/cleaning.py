@@ -36,7 +36,7 @@ async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
     await exists(call, q)
     if not body.dry_run:
         confirmed(body.confirm, q)
-    gone = await (await call.desk()).drain(q, delayed=body.delayed, dry_run=body.dry_run)
+    gone = await (await call.desk(changes=not body.dry_run)).drain(q, delayed=body.delayed, dry_run=body.dry_run)
     call.api.monitor.forget()
     return answer(Drained(removed=gone, dry_run=body.dry_run))
 
@@ -52,7 +52,7 @@ async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
     if body.state not in CLEANABLE:
         refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
     with refusing(older_ms="/grace_ms"):
-        done = await (await call.desk()).clean(
+        done = await (await call.desk(changes=not body.dry_run)).clean(
             q, [JobState(body.state)], older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run
         )
     call.api.monitor.forget()

@@ -43,13 +43,13 @@ class Me(BaseModel):
 
 
 class Credentials(BaseModel):
-    """A name and password, or the token that an unconfigured server has printed."""
+    """A name and password, or a token: one of the API's, or the one that an unconfigured server has printed."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "dan", "password": "…"}]})
 
     name: Annotated[str, Field(max_length=200)] | None = None
     password: Annotated[str, Field(max_length=1_024)] | None = None
-    token: Annotated[str, Field(max_length=200)] | None = None
+    token: Annotated[str, Field(max_length=1_024)] | None = None
     bearer: bool = Field(False, description="Answer the session as a bearer token too, for programs without cookies.")
 
     @model_validator(mode="after")
@@ -83,7 +83,10 @@ async def me(request: Request) -> Me:
 
 @router.post("/login", dependencies=[public(rate=Rate.WRITE)], summary="Log in", operation_id="login")
 async def login(request: Request, response: Response, given: Credentials) -> LoggedIn:
-    """Begin a session, by name and password or by the token that an unconfigured server prints when it starts.
+    """Begin a session, by name and password or by a token.
+
+    The token is one of the API's, whose rights the session has and with which it ends, or the one that an unconfigured
+    server prints when it starts. Signed tokens (JWT) begin none: they are shown with each request.
 
     After three wrong guesses each further one has to wait, up to 15 minutes.
     """
@@ -95,9 +98,9 @@ async def login(request: Request, response: Response, given: Credentials) -> Log
     else:
         session, text = await home.login.by_password(given.name or "", given.password or "", address)
     set_cookie(request, response, text, (session.expires_at - now_ms()) // 1000)
-    user = home.recogniser.users.get(session.sub)
+    who = await home.recogniser.whose(session)
     return LoggedIn(
-        sub=session.sub, roles=["admin" if user is None else user.role], expires_at=moment(session.expires_at),
+        sub=session.sub, roles=[] if who is None else list(who.roles), expires_at=moment(session.expires_at),
         token=text if given.bearer else None,
     )  # fmt: skip
 
@@ -114,7 +117,7 @@ async def login_by_address(request: Request, token: Annotated[str, Query(max_len
     home = home_of(request)
     if not home.local_only:
         problem("not-found", "Only servers that nobody has configured print an address to log in by.")
-    session, text = await home.login.by_token(token, request, network_of(address_of(request)))
+    session, text = await home.login.by_address(token, request, network_of(address_of(request)))
     root = request.scope.get("root_path", "").rstrip("/")
     response = RedirectResponse(root + home.front, status_code=303)
     set_cookie(request, response, text, (session.expires_at - now_ms()) // 1000)
