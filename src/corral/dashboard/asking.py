@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeAlias
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from msgspec import Struct
 from msgspec.json import encode
@@ -31,6 +31,8 @@ _OF_THE_BODY = frozenset(
     {b"connection", b"corral-reason", b"expect", b"idempotency-key", b"last-event-id", b"prefer", b"range",
      b"transfer-encoding"}
 )  # fmt: skip
+#: In the scope of a page's request: the form that came with it, and why whoever sent it wants what it says.
+FORM, REASON = "corral.form", "corral.reason"
 #: What the scope of the page's own request holds, and the API must find out anew.
 _OWN = (CALLER, RATE, ROUTE, RULE, TICKET, CACHED, "endpoint", "path_params", "route", "router")
 
@@ -108,7 +110,10 @@ class Asker:
         text = b"" if body is None else encode(body)
         if text:
             scope["headers"] += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
-        scope["headers"] += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        more = dict(headers or {})
+        if method != "GET" and (reason := self._request.scope.get(REASON)):
+            more.setdefault("corral-reason", quote(reason))
+        scope["headers"] += [(name.encode(), value.encode()) for name, value in more.items()]
         return await _call(self._request, scope, text)
 
     def _scope(self, method: str, path: str, query: str) -> Scope:

@@ -3,18 +3,21 @@
 A field's name says what its value is: `name` is text, `for_s:n` a number, `children:b` a switch, `data:j` JSON, and
 `ids:l` a list of the fields of that name; `reason` goes along as the request's reason. Names that begin with an
 underscore are the form's own: `_method`, `_next` (where to go then), `_done` (what to say there), `_if` (the version
-that is meant to be changed), `_expect` (what has to be typed) and `_typed`.
+that is meant to be changed), `_expect` (what has to be typed), `_typed`, and `_text` (what its button says).
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
+from corral.dashboard.asking import FORM, REASON
 from corral.dashboard.visit import Visit
+from corral.http.models.links import whole
 from corral.http.problems import problem
 
 #: What a form may be, in bytes: payloads are edited in one.
@@ -29,22 +32,24 @@ async def act(visit: Visit) -> Response:
     method = first(fields, "_method", "POST")
     if method not in METHODS:
         problem("invalid-parameter", f"A form cannot send {method!r}.", parameter="_method")
-    expected = first(fields, "_expect")
-    if expected and first(fields, "_typed").strip() != expected:
+    path, version = visit.path.removeprefix("/do"), first(fields, "_if")
+    expected = _word(visit, method, path) or first(fields, "_expect")
+    if expected and first(fields, "_typed").strip() != expected.strip():
         problem("confirmation-required", f"Type {expected!r} to say that you mean it.")
-    version = first(fields, "_if")
-    path = visit.request.scope["raw_path"].decode("latin-1").partition("?")[0]
-    path = path[path.index("/do/") + 3 :]
-    headers = {"if-match": version, "corral-reason": quote(first(fields, "reason")[:1_000])}
     body = body_of(fields)
     reply = await visit.api.send(
-        method, path, body=None if method == "DELETE" else body,
-        headers={name: value for name, value in headers.items() if value},
-    )  # fmt: skip
+        method, path, body=None if method == "DELETE" else body, headers={"if-match": version} if version else None
+    )
     said = reply.must()
     if reply.status == 202 and isinstance(said, dict) and str(said.get("id", "")).startswith("op_"):
         return visit.go(f"/operations/{said['id']}")
     return visit.go(local(first(fields, "_next", "/")), done=first(fields, "_done")[:200])
+
+
+def _word(visit: Visit, method: str, path: str) -> str:
+    """What has to be typed whatever the form says: where a job is missed, its id before it is removed."""
+    found = re.fullmatch(r"/queues/[^/]+/jobs/([^/]+)", path)
+    return whole(found[1]) if found and visit.danger and method == "DELETE" else ""
 
 
 def body_of(fields: Fields) -> dict[str, object]:
@@ -86,9 +91,12 @@ async def fields_of(request: Request) -> Fields:
         if len(read) > MOST:
             problem("payload-too-large", f"A form may have {MOST:,} bytes.", headers={"Connection": "close"})
     try:
-        return parse_qs(read.decode(), keep_blank_values=True, max_num_fields=2_000)
+        fields = parse_qs(read.decode(), keep_blank_values=True, max_num_fields=2_000)
     except ValueError:
         return problem("invalid-request", "The form cannot be read.")
+    request.scope[FORM] = fields
+    request.scope[REASON] = first(fields, "reason")[:1_000]
+    return fields
 
 
 def first(fields: Fields, name: str, default: str = "") -> str:

@@ -1,28 +1,44 @@
 """A visit: one request for a page, from who asks to the finished HTML."""
 
 import asyncio
-from collections.abc import Mapping
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from corral.dashboard.asking import Asker
+from corral.admin.acting import POSSIBLE
+from corral.admin.rights import ROLES, Permission
+from corral.dashboard import flash
+from corral.dashboard.asking import FORM, Asker
 from corral.dashboard.templating import environment
+from corral.dashboard.times import Times, chosen
 from corral.http.home import Api
 from corral.http.problems import Problem
 
 #: Scripts, styles and pictures come from here and nowhere else; nothing stands in the page itself.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors "
 )
+#: What stays as it is in a path that is written anew.
+PLAIN = "/~!$&'()*+,;=:@"
 NOTHING: Mapping[str, object] = MappingProxyType({})
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "corral-theme"
+#: What is done at once with many jobs, and the right that it takes.
+BULK: Mapping[str, str] = MappingProxyType(
+    {"retry": Permission.JOB_RETRY, "promote": Permission.JOB_PROMOTE, "cancel": Permission.JOB_CANCEL,
+     "remove": Permission.JOB_REMOVE}
+)  # fmt: skip
+#: What is known of where these can be done; lists also have jobs in other states, such as `paused`.
+_STATES = frozenset(str(state) for states in POSSIBLE.values() for state in states)
 
 
 class Visit:
@@ -42,7 +58,36 @@ class Visit:
     @property
     def is_for_api(self) -> bool:
         """Whether the address is one of the API's, which has none like it."""
-        return self._path().startswith("/api/")
+        path = str(self.request.scope["path"])
+        return path[len(self.root) :].startswith("/api/") if path.startswith(self.root) else path.startswith("/api/")
+
+    @property
+    def must_say_why(self) -> bool:
+        """Whether each change needs a reason."""
+        return self.home.settings.require_reason
+
+    @property
+    def danger(self) -> bool:
+        """Whether what is removed here is missed: more has to be typed before it is."""
+        return self.home.settings.env_danger
+
+    @cached_property
+    def nonce(self) -> str:
+        """What a form is known by, that must not be sent twice."""
+        return secrets.token_urlsafe(12)
+
+    @property
+    def badge(self) -> str:
+        """The kind of the badge that says where this is."""
+        return self.home.settings.env_color or ("red" if self.danger else "")
+
+    def verbs(self, jobs: Sequence[Mapping[str, object]], may: Callable[[str], bool], others: bool) -> list[str]:
+        """What can be done with many jobs of a list; with `others` there are more of them than are shown."""
+        states = {str(job.get("state")) for job in jobs}
+        return [
+            verb for verb, right in BULK.items()
+            if may(right) and (others or not states.isdisjoint(map(str, POSSIBLE[verb])) or states - _STATES)
+        ]  # fmt: skip
 
     def parameter(self, name: str, default: str = "") -> str:
         """A parameter of the address."""
@@ -60,17 +105,25 @@ class Visit:
     def same_with(self, **changes: str | None) -> str:
         """This page's address with other parameters; None takes one away."""
         kept = {name: value for name, value in self.request.query_params.multi_items() if name not in changes}
-        return self.link(self._path(), **{**kept, **changes})
+        return self.link(self.path, **{**kept, **changes})
 
-    def _path(self) -> str:
-        path = str(self.request.scope["path"])
-        return quote(path[len(self.root) :] if path.startswith(self.root) else path, safe="/~!$&'()*+,;=:@")
+    @cached_property
+    def path(self) -> str:
+        """This page's path as it was sent, without the mount's prefix: an id in it may hold a `/`, escaped."""
+        path, sent = str(self.request.scope["path"]), self.request.scope.get("raw_path")
+        text = sent.partition(b"?")[0].decode("latin-1") if isinstance(sent, bytes) else ""
+        if unquote(text) != path:  # not known, or somebody in front has changed it
+            text = quote(path, safe=PLAIN)
+        for root in (quote(self.root, safe=PLAIN), self.root):
+            if text.startswith(root):
+                return quote(text[len(root) :], safe=f"{PLAIN}%") or "/"
+        return quote(text, safe=f"{PLAIN}%")
 
     @property
     def here(self) -> str:
         """This page's address, without the mount's prefix."""
         query = str(self.request.url.query)
-        return self._path() + (f"?{query}" if query else "")
+        return self.path + (f"?{query}" if query else "")
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -80,13 +133,16 @@ class Visit:
     ) -> Response:  # fmt: skip
         """A whole page, in its shell. Raises: Problem, when the API does not say who asks."""
         me, stats, attention = await self._shell()
-        flash = self.parameter("done")
+        word = flash.read(self.request, self.path)
         text = environment().get_template(template).render(
             **data, **more, visit=self, title=title, active=active, me=me, stats=stats, attention=attention,
-            flash=flash, theme=self.theme, label=self.home.settings.env_label, now=self.now,
+            flash=word, theme=self.theme, label=self.home.settings.env_label, now=self.now,
             engine=self.home.url.partition(":")[0] or "store", may=_Rights(me), hour=timedelta(hours=1),
         )  # fmt: skip
-        return self._html(text, status)
+        made = self._html(text, status)
+        if word:
+            flash.forget(self.request, made)
+        return made
 
     def bare(
         self, template: str, *, title: str, status: int = 200, more: Mapping[str, object] = NOTHING, **data: object
@@ -98,16 +154,22 @@ class Visit:
         return self._html(text, status)
 
     def go(self, path: str, *, done: str = "") -> Response:
-        """To another page, with a word about what was done."""
+        """To another page, with a word about what was done, which is told there once."""
+        made = RedirectResponse(self.root + path, status_code=303)
         if done:
-            path += ("&" if "?" in path else "?") + urlencode({"done": done})
-        return RedirectResponse(self.root + path, status_code=303)
+            flash.keep(self.request, made, path, done)
+        return made
 
     @property
     def theme(self) -> str:
         """`light`, `dark`, or what the system has."""
         wanted = self.request.cookies.get(THEME_COOKIE, THEMES[0])
         return wanted if wanted in THEMES else THEMES[0]
+
+    @cached_property
+    def times(self) -> Times:
+        """How whoever looks wants moments told."""
+        return chosen(self.request.cookies)
 
     async def _shell(self) -> tuple[Mapping[str, object], Mapping[str, object] | None, int]:
         """Who asks, the numbers in the rail (None: they may not be seen), and how much wants attention."""
@@ -125,22 +187,58 @@ class Visit:
 
     def _html(self, text: str, status: int) -> Response:
         made = HTMLResponse(text, status_code=status)
-        made.headers["Content-Security-Policy"] = POLICY
+        made.headers["Content-Security-Policy"] = POLICY + self.home.settings.framing
         made.headers["Cache-Control"] = "no-store"
         return made
 
     async def refused(self, found: Problem) -> Response:
         """The page for what cannot be shown: to the login, or what is wrong, in the shell if there can be one."""
+        looking = self.request.method == "GET"
         if found.status == 401:
-            return RedirectResponse(self.link("/login", next=self.here if self.here != "/" else None), status_code=303)
-        data = {"problem": found, "request_id": str(self.request.scope.get("corral.request-id", ""))}
+            target = self.here if looking and self.here != "/" else None
+            return RedirectResponse(self.link("/login", next=target), status_code=303)
+        data = {
+            "problem": found, "request_id": str(self.request.scope.get("corral.request-id", "")),
+            "roles": self._roles(found), "looking": looking,
+        }  # fmt: skip
         if found.status < 500:
             try:
-                return await self.page("problem.html", title=found.title, status=found.status, more=data)
+                return await self._problem(found, data)
             except Problem as again:
                 if again.status == 401:
                     return await self.refused(again)
+                if again.status == 429:
+                    return self._busy(again, data | {"problem": again})
         return self.bare("away.html", title=found.title, status=found.status, store=self.home.url, more=data)
+
+    async def _problem(self, found: Problem, data: Mapping[str, object]) -> Response:
+        """What is wrong, in the shell; where only the reason is missing, the form again with a place for it."""
+        fields = self.request.scope.get(FORM)
+        if found.code == "reason-required" and fields is not None:
+            title = "".join(fields.get("_text", ())) or "Say why"
+            return await self.page("ask/why.html", title=title, status=found.status, fields=fields)
+        return _with_patience(await self.page("problem.html", title=found.title, status=found.status, more=data), found)
+
+    def _busy(self, found: Problem, data: Mapping[str, object]) -> Response:
+        """Nothing can be asked any more for a while, not even who asks."""
+        wait = found.more.get("retry_after_seconds")
+        seconds = max(1, math.ceil(wait)) if isinstance(wait, int | float) else 5
+        made = self.bare("busy.html", title=found.title, status=found.status, seconds=seconds, more=data)
+        return _with_patience(made, found)
+
+    def _roles(self, found: Problem) -> list[str]:
+        """Who may do what somebody may not; unknown where the host application decides."""
+        permission = found.more.get("permission")
+        if found.code != "forbidden" or self.home.authorize is not None:
+            return []
+        return [role for role, given in ROLES.items() if permission in given]
+
+
+def _with_patience(made: Response, found: Problem) -> Response:
+    """An answer that says when to come back, if the problem does."""
+    if "retry-after" in found.headers:
+        made.headers["Retry-After"] = found.headers["retry-after"]
+    return made
 
 
 class _Rights:

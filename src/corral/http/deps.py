@@ -13,7 +13,19 @@ from fastapi.params import Depends as Dependency
 from corral.admin.admin import Desk
 from corral.admin.objects import Actor
 from corral.admin.rights import Permission, Principal
-from corral.http.guard import CALLER, PAGE, REQUEST_ID, Rule, address_of, admit, check, home_of, permitted, spend, spend_one
+from corral.http.guard import (
+    CALLER,
+    PAGE,
+    REQUEST_ID,
+    Rule,
+    address_of,
+    admit,
+    check,
+    home_of,
+    permitted,
+    spend,
+    spend_one,
+)
 from corral.http.home import Api
 from corral.http.limits import Rate
 from corral.http.problems import problem

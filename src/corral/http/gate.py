@@ -34,6 +34,8 @@ _ALWAYS = (
     ("X-Frame-Options", "DENY"),
     ("Cache-Control", "no-store"),
 )
+#: In the policy of what is never shown in a frame; whatever may be cannot say so in the older header.
+_NO_FRAME = "frame-ancestors 'none'"
 _HSTS = ("Strict-Transport-Security", "max-age=31536000")
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _SHOWN = (
@@ -142,6 +144,8 @@ class _Passage:
             headers = MutableHeaders(scope=message)
             for name, value in _ALWAYS:
                 headers.setdefault(name, value)
+            if self._home.settings.frame_ancestors and _NO_FRAME not in headers["Content-Security-Policy"]:
+                del headers["X-Frame-Options"]
             if self._scope["scheme"] == "https":
                 headers.setdefault(*_HSTS)
             headers["X-Request-Id"] = self._scope[REQUEST_ID]

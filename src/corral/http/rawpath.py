@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
+from corral.http.models.links import meant
+
 #: In a child scope: its path parameters still hold the two.
 RAW = "corral.raw"
 #: In a scope: what `raw_path` has found.
@@ -38,4 +40,4 @@ def decoded(value: object) -> object:
     """A path parameter as it was meant."""
     if not isinstance(value, str):
         return value
-    return _KEPT.sub(lambda found: "/" if found[1].lower() == "2f" else "%", value)
+    return meant(_KEPT.sub(lambda found: "/" if found[1].lower() == "2f" else "%", value))

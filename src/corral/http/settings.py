@@ -3,11 +3,12 @@
 Whatever is secret is a `SecretStr`, or is left out of the repr: settings may be printed and logged.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +23,7 @@ METHODS = ("jwt", "tokens", "users", "proxy")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 MEGABYTE = 1_000_000
 Network = IPv4Network | IPv6Network
+_ANCESTOR = re.compile(r"https?://(\*\.)?[a-zA-Z0-9.-]+(:\d{1,5})?")
 
 
 def _split(value: object) -> object:
@@ -61,8 +63,16 @@ def _origin(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(one.lower() for one in value)
 
 
+def _ancestor(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:  # it becomes part of a header
+        if one != "self" and not _ANCESTOR.fullmatch(one):
+            raise ValueError(f"{one!r} is neither self nor an origin such as https://admin.example.com")
+    return value
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origin)]
+Ancestors = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_ancestor)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Roles = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
 Paces = Annotated[dict[str, Annotated[str, AfterValidator(_paced)]], NoDecode, BeforeValidator(_pairs)]
@@ -100,6 +110,8 @@ class ApiSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8800
     root_path: str = ""  #: the prefix that a proxy takes away: /queues
     env_label: Annotated[str, Field(max_length=40)] = ""  #: shown to people: production
+    env_color: Literal["", "red", "amber", "green", "blue", "grey"] = ""  #: of the label
+    env_danger: bool = False  #: whether what is removed here is missed: a red line, and more to type before it is
     read_only: bool = False
     docs_public: bool = False  #: whether the OpenAPI document is for everybody
     verbose_health: bool = False  #: whether anybody may see single checks
@@ -134,6 +146,7 @@ class ApiSettings(BaseSettings):
     # -- what is let in ------------------------------------------------------------------------------------------
     allowed_hosts: Words = ()  #: names this API is served under; without it any, on loopback without auth its own
     allowed_origins: Origins = ()  #: other sites whose scripts may call, exactly: https://admin.example.com
+    frame_ancestors: Ancestors = ()  #: whose pages may show the dashboard's in a frame: self, https://admin.example.com
     max_body: Bytes = MEGABYTE
     max_enqueue_body: Annotated[int, Field(ge=1_000, le=10 * MEGABYTE)] = MEGABYTE
     max_url: Annotated[int, Field(ge=256, le=65_536)] = 8_192
@@ -211,6 +224,11 @@ class ApiSettings(BaseSettings):
             "proxy": self.proxy_secret is not None,
         }
         return frozenset(name for name, ready in there.items() if ready and (not self.auth or name in self.auth))
+
+    @property
+    def framing(self) -> str:
+        """Who may show pages in a frame, as Content-Security-Policy writes it."""
+        return " ".join("'self'" if one == "self" else one for one in self.frame_ancestors) or "'none'"
 
     @property
     def configured(self) -> bool:

@@ -6,7 +6,24 @@ from typing import TypeAlias
 from starlette.responses import Response
 
 from corral.dashboard.forms import act
-from corral.dashboard.pages import failures, flows, jobs, looking, making, overview, queues, schedules, session, workers
+from corral.dashboard.pages import (
+    bulk,
+    failures,
+    flows,
+    insights,
+    job,
+    jobs,
+    logs,
+    looking,
+    making,
+    overview,
+    queue_settings,
+    queues,
+    schedule_forms,
+    schedules,
+    session,
+    workers,
+)
 from corral.dashboard.visit import Visit
 from corral.http.problems import problem
 
@@ -23,12 +40,18 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     *session.PAGES,
     *overview.PAGES,
     *queues.PAGES,
+    *queue_settings.PAGES,
+    *bulk.PAGES,
     *jobs.PAGES,
+    *job.PAGES,
+    *logs.PAGES,
     *making.PAGES,
     *failures.PAGES,
+    *schedule_forms.PAGES,
     *schedules.PAGES,
     *flows.PAGES,
     *workers.PAGES,
+    *insights.PAGES,
     *looking.PAGES,
     ("POST", "/do/{path:path}", act),
     ("GET", "/{path:path}", nothing),

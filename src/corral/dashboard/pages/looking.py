@@ -1,46 +1,16 @@
-"""What happened and how it stands: insights, operations, the audit log, the system."""
+"""What happened and how it stands: operations, the audit log, the system."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import cast
 
 from starlette.responses import Response
 
-from corral.dashboard.chart import chart
 from corral.dashboard.forms import fields_of, first
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
+from corral.http.problems import problem
 
-#: A range, and the step it is drawn in.
-RANGES = {"1h": "1m", "6h": "10m", "24h": "10m", "7d": "1h", "30d": "1d"}
-TOP = ("total_time", "p95", "failures", "count")
-
-
-async def insights(visit: Visit) -> Response:
-    """Charts over all queues, or of one."""
-    span, queue, by = visit.parameter("range", "1h"), visit.parameter("queue"), visit.parameter("by", "total_time")
-    span = span if span in RANGES else "1h"
-    step = RANGES[span]
-    wanted = ("throughput", "failure_ratio", "run_ms", "wait_ms")
-    found = await asyncio.gather(
-        *(
-            visit.api.get("/metrics/series", metric=one, step=step, queue=queue or None, **{"from": span})
-            for one in wanted
-        )
-    )
-    top, marks, queues = await asyncio.gather(
-        visit.api.get("/metrics/top", by=by if by in TOP else TOP[0], window=span, queue=queue or None, limit=30),
-        visit.api.get("/marks", limit=100),
-        visit.api.get("/queues", limit=500, sort="name", fields="name"),
-    )
-    drawn = {
-        one: chart(cast(Mapping[str, object], answer), cast(Mapping[str, object], marks))
-        for one, answer in zip(wanted, found, strict=True)
-    }
-    return await visit.page(
-        "insights.html", title="Insights", active="insights", charts=drawn, top=top, span=span, ranges=tuple(RANGES),
-        queue=queue, queues=queues, by=by, tops=TOP, marks=marks,
-    )  # fmt: skip
+#: The form that a token was made by last, and for how many seconds that is remembered.
+MADE_COOKIE, MADE_S = "corral-made", 3_600
 
 
 async def operations(visit: Visit) -> Response:
@@ -78,18 +48,23 @@ async def system(visit: Visit) -> Response:
 
 
 async def make_token(visit: Visit) -> Response:
-    """Make a token, and show it this once."""
+    """Make a token, and show it this once: whoever reloads the answer gets no second one."""
     fields = await fields_of(visit.request)
+    once = first(fields, "_once")[:100]
+    if once and visit.request.cookies.get(MADE_COOKIE) == once:
+        problem("conflict", "This token was made already, and is not shown again.")
     queues = [one.strip() for one in first(fields, "queues", "*").split(",") if one.strip()]
     body = {"name": first(fields, "name"), "role": first(fields, "role", "viewer"), "queues": queues or ["*"]}
-    headers = {"corral-reason": part(first(fields, "reason"))}
-    made = (await visit.api.send("POST", "/tokens", body=body, headers=headers)).must()
-    return await visit.page("token.html", title="A new token", active="system", token=made)
+    made = (await visit.api.send("POST", "/tokens", body=body)).must()
+    page = await visit.page("token.html", title="A new token", active="system", token=made)
+    if once:
+        secure = visit.request.url.scheme == "https"
+        page.set_cookie(MADE_COOKIE, once, max_age=MADE_S, path="/", samesite="lax", secure=secure, httponly=True)
+    return page
 
 
 PAGES = (
     ("POST", "/tokens/new", make_token),
-    ("GET", "/insights", insights),
     ("GET", "/operations", operations),
     ("GET", "/operations/{id}", operation),
     ("GET", "/audit", audit),

@@ -33,13 +33,19 @@ async def ask(visit: Visit) -> Response:
 
 
 async def dump(visit: Visit) -> Response:
-    """The stacks of all threads and tasks of a worker, as it tells them."""
+    """Tell a worker to say what all its threads and tasks do, and go where the answer will be."""
     await fields_of(visit.request)
     at = f"/workers/{part(visit.part('id'))}"
     order = cast(Mapping[str, object], (await visit.api.send("POST", f"{at}/dump", body={})).must())
+    return visit.go(f"{at}/dumps/{part(str(order['command_id']))}")
+
+
+async def dumped(visit: Visit) -> Response:
+    """The stacks of all threads and tasks of a worker, as it tells them."""
+    at = f"/workers/{part(visit.part('id'))}"
     found, answer = await visit.api.get(at), None
     for _ in range(round(WAIT_S / LOOK_S)):
-        said = cast(Mapping[str, object], await visit.api.get(f"{at}/commands/{part(str(order['command_id']))}"))
+        said = cast(Mapping[str, object], await visit.api.get(f"{at}/commands/{part(visit.part('command'))}"))
         answer = said["answer"]
         if answer is not None:
             break
@@ -52,4 +58,5 @@ PAGES = (
     ("GET", "/workers/{id}", worker),
     ("GET", "/workers/{id}/ask/stop", ask),
     ("POST", "/workers/{id}/dump", dump),
+    ("GET", "/workers/{id}/dumps/{command}", dumped),
 )

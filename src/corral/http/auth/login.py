@@ -21,6 +21,7 @@ SPRAYED = 4
 #: Who is logged in by the printed token.
 LOCAL = "local"
 _USED_UP = "The token is not valid; it is good for one login, and a new start prints another."
+_NO_SUCH = "There is no such token, or it has ended."
 _SIGNED = " A signed token is shown with each request, in the header Authorization."
 _NOBODY = Hashed(COST, BLOCK, PASSES, b"corral-nobody-is", bytes(32))
 
@@ -63,7 +64,7 @@ class Login:
             self.lockout.failed(key)
             if self._recogniser.closed:
                 problem("login-failed", _USED_UP)
-            problem("login-failed", "There is no such token, or it has ended." + (_SIGNED if looks_signed(token) else ""))
+            problem("login-failed", _NO_SUCH + (_SIGNED if looks_signed(token) else ""))
         self.lockout.passed(key)
         return found
 
