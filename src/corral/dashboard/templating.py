@@ -5,14 +5,22 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
+from corral._version import __version__
 from corral.dashboard import spark, words
-from corral.dashboard.tree import tree
+from corral.dashboard.lines import plain
+from corral.dashboard.stack import stack
+from corral.dashboard.times import DEFAULT, Times
+from corral.dashboard.tree import brief, tree, written
 from corral.http.models.links import part
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+#: From when on a look at all queues is slow enough to say so.
+SLOW_MS = 1_000
 
 
 class _Environment(Environment):
@@ -25,6 +33,22 @@ class _Environment(Environment):
         return found
 
 
+@pass_context
+def _ago(context: Context, text: str | None) -> Markup:
+    return words.time(text, times=_times(context))
+
+
+@pass_context
+def _clock(context: Context, text: str | None, *, millis: bool = False) -> Markup:
+    return words.clock(text, millis=millis, times=_times(context))
+
+
+def _times(context: Context) -> Times:
+    """How whoever the page is for wants moments told."""
+    found: Times = getattr(context.get("visit"), "times", DEFAULT)
+    return found
+
+
 @cache
 def environment() -> Environment:
     """The one environment of this process."""
@@ -33,10 +57,11 @@ def environment() -> Environment:
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters.update(
-        ago=words.time, clock=words.clock, duration=words.duration, millis=words.millis, number=words.number, part=part,
+        ago=_ago, clock=_clock, duration=words.duration, millis=words.millis, number=words.number, part=part,
         seconds=words.seconds, share=words.share, short=words.short, size=words.size, tree=tree,
+        brief=brief, plain=plain, stack=stack, written=written,
     )  # fmt: skip
-    made.globals.update(bars=spark.bars, line=spark.line, version=_version())
+    made.globals.update(bars=spark.bars, line=spark.line, version=_version(), release=__version__, slow_ms=SLOW_MS)
     return made
 
 

@@ -1,9 +1,11 @@
 """A payload as a tree that folds: made from the stored text, numbers as they were written, keys in their order."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
+
+from corral.dashboard.asking import Verbatim
 
 #: What is unfolded at first: this deep, and as long as it has no more than so many members.
 OPEN_DEPTH, OPEN_MEMBERS = 2, 30
@@ -77,6 +79,32 @@ def _leaf(value: object) -> Markup:
         cut = value if len(value) <= LONG_TEXT else value[:LONG_TEXT] + "…"
         return Markup('<span class="str">{}</span>').format(json.dumps(cut, ensure_ascii=False))
     return Markup('<span class="word">{}</span>').format(json.dumps(value))
+
+
+def written(value: object) -> str:
+    """What was read of an answer, as JSON again: keys in their order, numbers as they were written, a member a line."""
+    return _pretty(_as_read(value), 0)
+
+
+def brief(value: object) -> str:
+    """The same in one line."""
+    return _brief(_as_read(value))
+
+
+def _as_read(value: object) -> object:
+    if isinstance(value, Verbatim):
+        return _Number(value.text)
+    if isinstance(value, Mapping):
+        return _Pairs((str(name), _as_read(one)) for name, one in value.items())
+    return [_as_read(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, _Pairs):
+        return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {_brief(one)}" for name, one in value) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_brief, value)) + "]"
+    return _pretty(value, 0)
 
 
 def pretty(text: str) -> str:

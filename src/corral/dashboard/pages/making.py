@@ -7,10 +7,14 @@ from typing import cast
 from msgspec import Raw
 from starlette.responses import Response
 
-from corral.dashboard.forms import fields_of, first
+from corral.dashboard.forms import Fields, fields_of, first
+from corral.dashboard.pages.job import Wrong, form
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
 from corral.http.problems import Problem
+
+#: What a form can be refused for that its author can mend.
+MENDABLE = (400, 409, 412, 413, 422)
 
 
 async def new(visit: Visit) -> Response:
@@ -27,7 +31,7 @@ async def add(visit: Visit) -> Response:
         reply = await visit.api.send("POST", f"/queues/{part(visit.part('q'))}/jobs", body=body)
         made = cast(Mapping[str, object], reply.must())
     except Problem as found:
-        if found.status not in (400, 409, 413, 422):
+        if found.status not in MENDABLE:
             raise
         return await _form(visit, given, found)
     return visit.go(f"/queues/{part(str(made['queue']))}/jobs/{part(str(made['id']))}", done="Added.")
@@ -66,20 +70,63 @@ async def _form(visit: Visit, given: Mapping[str, str], wrong: Problem | None) -
 async def rerun(visit: Visit) -> Response:
     """A new job from an old one, its payload changed if need be."""
     fields = await fields_of(visit.request)
-    at = f"/queues/{part(visit.part('q'))}/jobs/{part(visit.part('id'))}"
     body: dict[str, object] = {"remove_old": first(fields, "remove_old") != "", "reason": first(fields, "reason")}
-    if "data" in fields:
-        try:
-            json.loads(first(fields, "data"))
-        except ValueError as error:
-            raise Problem("invalid-json", f"The payload cannot be read: {error}.") from None
-        body["data"] = Raw(first(fields, "data").encode())
-    made = cast(Mapping[str, object], (await visit.api.send("POST", f"{at}/rerun", body=body)).must())
+    try:
+        if "data" in fields:
+            body["data"] = _payload(first(fields, "data"))
+        reply = await visit.api.send("POST", f"{_at(visit)}/rerun", body=body)
+        made = cast(Mapping[str, object], reply.must())
+    except Problem as found:
+        return await _again(visit, "rerun", fields, found)
     return visit.go(f"/queues/{part(str(made['queue']))}/jobs/{part(str(made['id']))}", done="Added anew.")
+
+
+async def edit(visit: Visit) -> Response:
+    """A job that keeps its id, its payload and priority changed; not when it has changed in the meantime."""
+    fields = await fields_of(visit.request)
+    body: dict[str, object] = {}
+    try:
+        if "data" in fields:
+            body["data"] = _payload(first(fields, "data"))
+        if first(fields, "priority").strip():
+            body["priority"] = _number(first(fields, "priority"))
+        headers = {"if-match": first(fields, "_if", "*")}
+        (await visit.api.send("PATCH", _at(visit), body=body, headers=headers)).must()
+    except Problem as found:
+        return await _again(visit, "edit", fields, found)
+    return visit.go(_at(visit), done="Changed.")
+
+
+async def _again(visit: Visit, what: str, fields: Fields, found: Problem) -> Response:
+    """The form once more, as it was filled in, with what is wrong. Raises: Problem, one that the form cannot help."""
+    if found.status not in MENDABLE:
+        raise found
+    return await form(visit, what, Wrong(found, {name: first(fields, name) for name in fields}))
+
+
+def _at(visit: Visit) -> str:
+    return f"/queues/{part(visit.part('q'))}/jobs/{part(visit.part('id'))}"
+
+
+def _payload(text: str) -> Raw:
+    """A payload as it was typed. Raises: Problem (400)."""
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise Problem("invalid-json", f"The payload cannot be read: {error}.") from None
+    return Raw(text.encode())
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Problem("invalid-parameter", f"{text!r} is no priority.", parameter="priority") from None
 
 
 PAGES = (
     ("GET", "/queues/{q}/new", new),
     ("POST", "/queues/{q}/new", add),
     ("POST", "/rerun/queues/{q}/jobs/{id}", rerun),
+    ("POST", "/edit/queues/{q}/jobs/{id}", edit),
 )

@@ -1,11 +1,13 @@
 // What the pages gain from a script; none of them needs one.
 import { complete } from "./complete.js";
-import { copy } from "./copy.js";
+import { copies } from "./copy.js";
 import { live } from "./live.js";
 import { dialogs } from "./dialogs.js";
+import { following } from "./following.js";
 import { compare, fresh } from "./fresh.js";
 import { selection } from "./selection.js";
 import { shortcuts } from "./shortcuts.js";
+import { times } from "./times.js";
 
 const theme = document.querySelector("[data-theme-form]");
 theme?.addEventListener("submit", (event) => {
@@ -18,19 +20,14 @@ theme?.addEventListener("submit", (event) => {
 
 // Asked of the document, as parts of a page may be put in place anew.
 document.addEventListener("change", (event) => {
-  if (event.target.matches?.("select[data-submit]")) event.target.form.requestSubmit();
-});
-document.addEventListener("click", (event) => {
-  const shown = event.target.closest?.("[data-copy]");
-  if (shown) copy(shown.dataset.copy);
+  if (event.target.matches?.("[data-submit]")) event.target.form.requestSubmit();
 });
 
-// A word about what was done stays in the address only until it has been read.
-if (new URLSearchParams(location.search).has("done")) {
-  const address = new URL(location.href);
-  address.searchParams.delete("done");
-  history.replaceState(null, "", address);
-}
+// What was revealed is asked for once: a page that renews itself hides it again.
+const address = new URL(location.href);
+const read = ["reveal"].filter((name) => address.searchParams.has(name));
+for (const name of read) address.searchParams.delete(name);
+if (read.length) history.replaceState(null, "", address);
 
 if (matchMedia("(max-width: 767px)").matches) document.querySelector(".fold")?.removeAttribute("open");
 
@@ -39,5 +36,8 @@ dialogs();
 shortcuts();
 compare();
 complete();
+copies();
+times();
+following();
 fresh();
 live();

@@ -86,9 +86,9 @@ class Caller:
         """A search, narrowed to what they may see."""
         return own(self.who, query)
 
-    async def reveal(self) -> bool:
-        """Whether they may see what is sensitive."""
-        return await reveal(self.request)
+    async def reveal(self, wanted: bool = True) -> bool:
+        """Whether they may see what is sensitive, and want to."""
+        return wanted and await reveal(self.request)
 
     async def desk(self, reason: str = "", *, changes: bool = True) -> Desk:
         """The write model in their name; `changes=False` is for a look at what it would do."""

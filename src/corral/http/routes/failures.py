@@ -51,6 +51,7 @@ async def list_failures(
     queue: Annotated[str | None, Query(max_length=256)] = None,
     state: Literal["open", "muted"] | None = None,
     sort: Literal["count", "last", "first"] = "last",
+    new: Annotated[bool, Query(description="Only those that came up after the newest mark.")] = False,
 ) -> Response:  # fmt: skip
     """Kinds of failures."""
     found = await call.api.monitor.failures(queue=queue, window=span_of(window, "window"), limit=MOST)
@@ -60,14 +61,14 @@ async def list_failures(
             by_kind.setdefault(_kind(row), []).append(row)
     silence, marks = await _notes(call)
     groups = [_group(rows, silence, marks) for rows in by_kind.values()]
-    rows = [one for one in groups if state in (None, one.state)]
+    rows = [one for one in groups if state in (None, one.state) and (one.new_since_mark or not new)]
 
     def key(one: FailureGroup) -> Key:
         first = {"count": -one.count, "last": _backwards(one.last_at), "first": _backwards(one.first_at)}[sort]
         return first, one.fingerprint, *sorted(one.queues)[:1]
 
     rows.sort(key=key)
-    shown = cut(rows, key, asked, "failures", window, queue, state, sort)
+    shown = cut(rows, key, asked, "failures", window, queue, state, sort, new)
     exact = len(found.items) < MOST and found.complete
     more = {"window_ms": found.window_ms, "examined": found.examined, "complete": found.complete}
     return listing(

@@ -47,6 +47,7 @@ router = Router(tags=["Jobs"])
 
 INCLUDES = ("why", "attempts", "flow", "raw")
 JOB = "/queues/{q}/jobs/{id}"
+Reveal = Annotated[bool, Query(description="`false`: hide what is sensitive, though it might be seen.")]
 Count = Annotated[str, Query(pattern="^(exact|estimate|none)$", description="`exact`, `estimate` or `none`.")]
 
 
@@ -195,9 +196,9 @@ def summary(call: Caller, row: JobRow, rights: frozenset[Permission]) -> JobSumm
 # -- one job -------------------------------------------------------------------------------------------------------
 
 
-async def detailed(call: Caller, queue: str, job_id: str) -> JobDetail:
+async def detailed(call: Caller, queue: str, job_id: str, *, reveal: bool = True) -> JobDetail:
     """A job that they may see. Raises: JobNotFoundError. Problem (404)."""
-    detail = await call.api.monitor.job(queue, job_id, reveal=await call.reveal())
+    detail = await call.api.monitor.job(queue, job_id, reveal=await call.reveal(reveal))
     call.check_own(detail.options.tags, queue, job_id)
     return detail
 
@@ -222,7 +223,7 @@ def tag_of(detail: JobDetail) -> str:
 
 async def rendered(
     call: Caller, detail: JobDetail, include: set[str] | frozenset[str] = frozenset(), *,
-    deduplicated: bool | None = None,
+    deduplicated: bool | None = None, reveal: bool = True,
 ) -> tuple[Job, str]:  # fmt: skip
     """A job as it is shown, and its ETag."""
     row = detail.row
@@ -234,16 +235,16 @@ async def rendered(
         detail, call.base, actions_of(row.state, call.rights, scheduled=row.schedule is not None),
         effective=effective(call.api.app, queue, row.name, detail.options), deduplicated=deduplicated, why=why,
         attempts=attempts_of(detail) if "attempts" in include else None, flow=flow, sees=call.sees,
-        raw=await _raw(call, queue, job_id) if "raw" in include else NULL,
+        raw=await _raw(call, queue, job_id, reveal=reveal) if "raw" in include else NULL,
     )  # fmt: skip
     return made, tag_of(detail)
 
 
-async def _raw(call: Caller, queue: str, job_id: str) -> Raw:
+async def _raw(call: Caller, queue: str, job_id: str, *, reveal: bool) -> Raw:
     job = await call.api.monitor.kept(queue, job_id)
     call.check_own(job.options.tags, queue, job_id)  # it may be another one than the moment before
     hidden = raw_of(job, call.sees, partial(call.api.monitor.hidden, job=job))
-    if not await call.reveal():
+    if not await call.reveal(reveal):
         return hidden
     whole = raw_of(job, call.sees, None)
     if whole != hidden:
@@ -258,10 +259,11 @@ async def _raw(call: Caller, queue: str, job_id: str) -> Raw:
 async def get_job(
     call: Called, q: str, id: str,  # the name of the parameter
     include: Annotated[str, Query(max_length=200, description="`why`, `attempts`, `flow`, `raw`")] = "",
+    reveal: Reveal = True,
 ) -> Response:  # fmt: skip
     """One job."""
     wanted = words(include, INCLUDES)
-    job, etag = await rendered(call, await detailed(call, q, id), wanted)
+    job, etag = await rendered(call, await detailed(call, q, id, reveal=reveal), wanted, reveal=reveal)
     if unchanged(call.request, etag) and not wanted:
         return Response(status_code=304, headers={"ETag": etag})
     return answer(job, headers={"ETag": etag})
@@ -321,9 +323,10 @@ async def result_of(call: Caller, job: StoredJob) -> Result:
 async def get_payload(
     call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
+    reveal: Reveal = True,
 ) -> Response:  # fmt: skip
     """The payload as it is stored."""
-    return await _text(call, q, id, "data", max)
+    return await _text(call, q, id, "data", max, wanted=reveal)
 
 
 @router.get(
@@ -333,14 +336,15 @@ async def get_payload(
 async def get_raw_result(
     call: Called, q: str, id: str,
     max: Annotated[int | None, Query(ge=1, le=100_000_000, description="Only so many bytes.")] = None,  # noqa: A002
+    reveal: Reveal = True,
 ) -> Response:  # fmt: skip
     """The result as it is stored."""
-    return await _text(call, q, id, "result", max)
+    return await _text(call, q, id, "result", max, wanted=reveal)
 
 
-async def _text(call: Caller, queue: str, job_id: str, part: str, most: int | None) -> Response:
+async def _text(call: Caller, queue: str, job_id: str, part: str, most: int | None, *, wanted: bool) -> Response:
     await lean(call, queue, job_id)
-    reveal = await call.reveal()
+    reveal = await call.reveal(wanted)
     text = await call.api.monitor.text(queue, job_id, part, reveal=reveal)
     if text is None:
         problem("not-found", f"Job {job_id!r} has no {part}.")

@@ -1,0 +1,84 @@
+// One job while it runs: its progress and the lines of its log, as they come. And what only a script can do with a text.
+import { copy } from "./copy.js";
+
+const COMMANDS = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])|[\u0000-\u0008\u000b-\u001f\u007f]/g;
+// Lines of a page: older ones give way.
+const MOST = 1000;
+let follows = false;
+
+export function following() {
+  prepare();
+  document.addEventListener("corral:renewed", prepare);
+  document.addEventListener("corral:progress", (event) => progress(event.detail.progress));
+  document.addEventListener("corral:log", (event) => line(event.detail));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-follow], [data-copies], [data-unfold]");
+    if (!button) return;
+    if ("follow" in button.dataset) follow(button);
+    else if ("unfold" in button.dataset) unfold(button);
+    else take(button);
+  });
+}
+
+function prepare() {
+  for (const button of document.querySelectorAll("[data-follow], [data-copies], [data-unfold]")) button.hidden = false;
+  const button = document.querySelector("[data-follow]");
+  if (!button) return;
+  if (!document.querySelector("[data-log]")) button.hidden = true;
+  button.setAttribute("aria-pressed", String(follows));
+  if (follows) last();
+}
+
+// A number has its place; other progress is shown by the page.
+function progress(value) {
+  const shown = document.querySelectorAll("[data-progress]");
+  if (typeof value !== "number" || !shown.length) return document.dispatchEvent(new CustomEvent("corral:job"));
+  for (const one of shown) {
+    if (one.tagName === "PROGRESS") one.value = value;
+    else one.textContent = `${value.toLocaleString("en", { maximumFractionDigits: 1 })} %`;
+  }
+}
+
+function line({ n, message }) {
+  const list = document.querySelector("[data-log]");
+  if (!list || n < Number(list.dataset.log)) return;
+  const item = document.createElement("li");
+  const number = Object.assign(document.createElement("span"), { className: "n", textContent: n + 1 });
+  item.append(number, message.replace(COMMANDS, ""));
+  list.append(item);
+  while (list.children.length > MOST) list.firstElementChild.remove();
+  list.dataset.log = n + 1;
+  list.hidden = false;
+  for (const end of document.querySelectorAll("[data-log-end], [data-log-total]")) end.textContent = (n + 1).toLocaleString("en");
+  if (follows) last();
+}
+
+function last() {
+  const list = document.querySelector("[data-log]");
+  if (list) list.scrollTop = list.scrollHeight;
+}
+
+function follow(button) {
+  follows = !follows;
+  button.setAttribute("aria-pressed", String(follows));
+  if (follows) last();
+}
+
+function unfold(button) {
+  const parts = [...button.closest("section").querySelectorAll(".json details")];
+  const open = parts.some((one) => !one.open);
+  for (const one of parts) one.open = open;
+  button.textContent = open ? "Fold all" : "Unfold all";
+}
+
+// The whole text from where it is, or the stack beside the button.
+async function take(button) {
+  const place = button.dataset.copies;
+  const answer = place ? await fetch(place).catch(() => null) : null;
+  const near = button.closest("details, article")?.querySelectorAll(".stack pre") ?? [];
+  const text = place ? answer?.ok && (await answer.text()) : [...near].map((one) => one.textContent).join("\n");
+  if (!text) return;
+  await copy(text);
+  button.dataset.copied = "";
+  setTimeout(() => delete button.dataset.copied, 1500);
+}
