@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import cast
+from datetime import timedelta
 
 from starlette.responses import Response
 

@@ -1,7 +1,9 @@
 """The first page: is anything wrong, and what is to be done about it?"""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import cast
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -13,13 +15,27 @@ from corral.dashboard.words import moment
 MINUTES = 60
 MINUTE_MS = 60_000
 CHARTS = ("throughput", "failure_ratio", "wait_ms", "run_ms")
+#: How tables of queues can be sorted, and what they can be narrowed to.
+SORTS = ("attention", "name", "waiting", "active", "failed", "oldest", "rate")
+SHOWS = ("all", "busy", "problems")
+#: Findings that are shown, and muted ones.
+FINDINGS, MUTED = 20, 100
+#: For how long a finding can be muted, in hours.
+SILENCES = {"1 hour": 1, "8 hours": 8, "1 day": 24, "7 days": 168, "30 days": 720}
+
+
+def listed(visit: Visit) -> dict[str, str]:
+    """In which order which queues are to be listed, as the address says."""
+    sort, show = visit.parameter("sort"), visit.parameter("show")
+    return {"sort": sort if sort in SORTS else SORTS[0], "show": show if show in SHOWS else SHOWS[0]}
 
 
 async def overview(visit: Visit) -> Response:
     """What wants attention, how busy everything is, the queues."""
-    api = visit.api
-    findings, queues, stats, marks, schedules, *charts = await api.gather(
-        "/attention?limit=20", "/queues?limit=100", "/stats?window=15m", "/marks?limit=500", "/schedules?limit=100",
+    api, wanted = visit.api, listed(visit)
+    findings, muted, queues, stats, marks, schedules, *charts = await api.gather(
+        f"/attention?limit={FINDINGS}", f"/attention?muted=true&limit={MUTED}",
+        f"/queues?limit=100&{urlencode(wanted)}", "/stats?window=15m", "/marks?limit=500", "/schedules?limit=100",
         *(f"/metrics/series?metric={one}&from=1h&step=1m&agg=p95" for one in CHARTS),
     )  # fmt: skip
     drawn = {
@@ -29,6 +45,8 @@ async def overview(visit: Visit) -> Response:
     }
     return await visit.page(
         "overview.html", title="Overview", active="overview", findings=findings.must(), queues=queues.must(),
+        muted=_muted(muted.must()), silences={text: visit.now + timedelta(hours=n) for text, n in SILENCES.items()},
+        sorts=SORTS, shows=SHOWS, **wanted,
         numbers=stats.json if stats.status < 400 else None, charts=drawn,
         marks=_newest(marks.json) if marks.status < 400 else [],
         upcoming=_upcoming(schedules.json) if schedules.status < 400 else [],
@@ -41,6 +59,12 @@ def values_of(chart: Mapping[str, object]) -> list[list[float | None]]:
     since = (until // MINUTE_MS - MINUTES + 1) * MINUTE_MS
     lines = cast("Sequence[Mapping[str, Sequence[Sequence[float | None]]]]", chart["series"])
     return [filled(line["points"], since, MINUTE_MS, MINUTES) for line in lines]
+
+
+def _muted(findings: object) -> list[Mapping[str, object]]:
+    """Those of all findings of which nobody is to speak for a while."""
+    found = cast("Mapping[str, list[Mapping[str, object]]]", findings)["items"]
+    return [one for one in found if one["muted_until"]]
 
 
 def _newest(marks: object) -> list[Mapping[str, object]]:

@@ -1,6 +1,5 @@
 """Workers: who is alive, what they do, and telling them to stop."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import cast
 
@@ -10,14 +9,16 @@ from corral.dashboard.forms import fields_of
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
 
-#: How long a page waits for a worker's answer: orders are read with each beat.
-WAIT_S, LOOK_S = 8.0, 0.5
+#: Workers on one page of the list.
+LISTED = 200
 
 
 async def workers(visit: Visit) -> Response:
-    """All workers, and jobs that run elsewhere."""
-    found = await visit.api.get("/workers", limit=200, cursor=visit.parameter("cursor") or None)
-    return await visit.page("workers.html", title="Workers", active="workers", workers=found)
+    """All workers, or those of one queue or host, and jobs that run elsewhere."""
+    queue, host = visit.parameter("queue"), visit.parameter("host")
+    cursor = visit.parameter("cursor") or None
+    found = await visit.api.get("/workers", limit=LISTED, cursor=cursor, queue=queue or None, host=host or None)
+    return await visit.page("workers.html", title="Workers", active="workers", workers=found, queue=queue, host=host)
 
 
 async def worker(visit: Visit) -> Response:
@@ -33,7 +34,7 @@ async def ask(visit: Visit) -> Response:
 
 
 async def dump(visit: Visit) -> Response:
-    """Tell a worker to say what all its threads and tasks do, and go where the answer will be."""
+    """Ask a worker for the stacks of all its threads and tasks; the answer has a page of its own."""
     await fields_of(visit.request)
     at = f"/workers/{part(visit.part('id'))}"
     order = cast(Mapping[str, object], (await visit.api.send("POST", f"{at}/dump", body={})).must())
@@ -41,16 +42,12 @@ async def dump(visit: Visit) -> Response:
 
 
 async def dumped(visit: Visit) -> Response:
-    """The stacks of all threads and tasks of a worker, as it tells them."""
+    """What the worker has answered, once it has: it reads its orders with each beat."""
     at = f"/workers/{part(visit.part('id'))}"
-    found, answer = await visit.api.get(at), None
-    for _ in range(round(WAIT_S / LOOK_S)):
-        said = cast(Mapping[str, object], await visit.api.get(f"{at}/commands/{part(visit.part('command'))}"))
-        answer = said["answer"]
-        if answer is not None:
-            break
-        await asyncio.sleep(LOOK_S)
-    return await visit.page("dump.html", title="Stacks", active="workers", worker=found, answer=answer)
+    said = cast(Mapping[str, object], await visit.api.get(f"{at}/commands/{part(visit.part('command'))}"))
+    found = await visit.api.send("GET", at)  # it may be gone since
+    name = cast(Mapping[str, object], found.json)["name"] if found.status < 400 else visit.part("id")
+    return await visit.page("dump.html", title="Stacks", active="workers", name=name, answer=said["answer"])
 
 
 PAGES = (

@@ -1,29 +1,71 @@
 // Pages that are looked at while something goes on: one job, one operation, a list that grows.
+import { selection } from "./selection.js";
+import { prepare } from "./copy.js";
+import { told } from "./numbers.js";
+import { outage } from "./outage.js";
+
 const PAUSE_MS = 1000;
+// Until a page is asked for again that was not answered.
+const SLOWLY_MS = 5000;
 
 export function fresh() {
   const main = document.querySelector("main");
   let timer = 0;
 
-  // The page is fetched anew and put in place, once nobody is typing in it, points at a row, or has something open above.
-  async function renew() {
+  // The page is fetched anew and put in place, once nobody is typing in it, points at a row, or has chosen something.
+  // Where the page is `asked` because no stream lasts, that does not wait: then only its numbers are put in place.
+  async function renew(asked) {
     timer = 0;
-    if (document.hidden) return;
-    const busy = document.querySelector("dialog[open]") || main.contains(document.activeElement?.closest("input, textarea, select"));
-    if (busy || main.querySelector("[data-row]:hover")) return soon(PAUSE_MS);
+    if (document.hidden || "paused" in document.body.dataset) return;
+    const list = main.querySelector("form.jobs") !== null;
+    if (!asked && busy()) return soon(PAUSE_MS);
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!answer?.ok) return;
+    document.dispatchEvent(new CustomEvent("corral:answered", { detail: answer !== null && answer.status !== 503 }));
+    if (answer?.status === 503) outage(true);
+    if (!answer?.ok) return watch(SLOWLY_MS);
+    outage(false);
+    if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) return location.assign(answer.url);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.querySelector("main");
-    if (!next) return;
-    const open = [...main.querySelectorAll("details")].map((one) => one.open);
+    if (!next) return watch();
+    if (script(page) !== script(document)) return offer("There is a newer version of these pages: load it");
+    if (busy() || (asked && list)) told(main, next);
+    else put(next);
+    watch();
+  }
+
+  function put(next) {
+    const open = new Map(folds().map(([key, one]) => [key, one.open]));
     const held = main.contains(document.activeElement) ? known(document.activeElement) : null;
     main.replaceChildren(...document.adoptNode(next).childNodes);
-    [...main.querySelectorAll("details")].forEach((one, place) => {
-      if (place < open.length) one.open = open[place];
-    });
+    for (const [key, one] of folds()) one.open = open.get(key) ?? one.open;
     if (held) [...main.querySelectorAll("a, button, summary")].find((one) => known(one) === held)?.focus();
-    watch();
+    selection();
+    prepare();
+    document.dispatchEvent(new CustomEvent("corral:renewed"));
+  }
+
+  function busy() {
+    if (document.querySelector("dialog[open]") || main.querySelector("[data-row]:hover")) return true;
+    if (main.contains(document.activeElement?.closest("input, textarea, select"))) return true;
+    return [...main.querySelectorAll("input:not([type=hidden]), textarea, select")].some(changed);
+  }
+
+  // Whether somebody has typed or chosen something that is not sent yet.
+  function changed(one) {
+    if (one.type === "checkbox" || one.type === "radio") return one.checked !== one.defaultChecked;
+    if (one.tagName !== "SELECT") return one.value !== one.defaultValue;
+    return one.selectedIndex !== Math.max(0, [...one.options].findIndex((option) => option.defaultSelected));
+  }
+
+  // What can be unfolded, by what it says, and which of those that say the same it is.
+  function folds() {
+    const seen = {};
+    return [...main.querySelectorAll("details")].map((one) => {
+      const says = one.id || (one.querySelector("summary")?.textContent ?? "");
+      seen[says] = (seen[says] ?? 0) + 1;
+      return [`${says}\n${seen[says]}`, one];
+    });
   }
 
   // What a link or a button is found again by.
@@ -31,29 +73,38 @@ export function fresh() {
     return [one.tagName, one.textContent, one.href ?? one.form?.action ?? ""].join("\n");
   }
 
-  function soon(wait) {
-    timer ||= setTimeout(renew, wait);
+  function script(page) {
+    return page.querySelector('script[type="module"]')?.getAttribute("src");
   }
 
-  function watch() {
+  function soon(wait) {
+    timer ||= setTimeout(renew, wait, false);
+  }
+
+  function watch(least = 0) {
     const every = main.querySelector("[data-refresh]");
-    if (every) soon(Number(every.dataset.refresh));
+    if (every) soon(Math.max(least, Number(every.dataset.refresh)));
   }
 
   // Rows never move under the pointer: a list says that there is more, and waits to be asked.
-  function offer() {
-    const form = main.querySelector("form.jobs");
-    if (!form || main.querySelector("[data-more]")) return;
+  function offer(text) {
+    if (main.querySelector("[data-more]")) return;
     const button = Object.assign(document.createElement("button"), { type: "button", className: "more" });
     button.dataset.more = "";
-    button.textContent = "The list has changed: show it";
+    button.textContent = text;
     button.addEventListener("click", () => location.reload());
-    form.prepend(button);
+    (main.querySelector("form.jobs") ?? main).prepend(button);
+  }
+
+  function grown() {
+    if (main.querySelector("form.jobs")) offer("The list has changed: show it");
   }
 
   document.addEventListener("corral:job", () => soon(PAUSE_MS));
-  document.addEventListener("corral:stale", () => (main.querySelector("form.jobs") ? offer() : soon(PAUSE_MS)));
-  document.addEventListener("corral:jobs", offer);
+  document.addEventListener("corral:stale", () => (main.querySelector("form.jobs") ? grown() : soon(PAUSE_MS)));
+  document.addEventListener("corral:jobs", grown);
+  document.addEventListener("corral:poll", () => renew(true));
+  document.addEventListener("visibilitychange", () => document.hidden || watch());
   watch();
 }
 

@@ -1,7 +1,7 @@
 // Choosing rows: all of the page, or from one to another with the shift key.
 export function selection() {
   for (const form of document.querySelectorAll("[data-select]")) {
-    const boxes = [...form.querySelectorAll('input[name="job"]')];
+    const boxes = [...form.querySelectorAll('tbody .pick input')];
     const all = form.querySelector("[data-all]");
     const bar = form.querySelector("[data-bulk]");
     const word = form.querySelector("[data-chosen]");
@@ -11,7 +11,7 @@ export function selection() {
       const chosen = boxes.filter((box) => box.checked).length;
       all.checked = chosen > 0 && chosen === boxes.length;
       all.indeterminate = chosen > 0 && chosen < boxes.length;
-      word.textContent = every?.checked ? "all that match:" : chosen ? `${chosen} selected:` : "Select jobs to:";
+      word.textContent = every?.checked ? "all that match:" : chosen ? `${chosen} selected:` : `Select ${form.dataset.select || "jobs"} to:`;
       for (const button of bar.querySelectorAll("button")) button.disabled = !chosen && !every?.checked;
     };
     all.hidden = false;

@@ -1,34 +1,40 @@
-// Keys: / searches, g and a letter goes somewhere, j and k move along a list.
-import { copy } from "./copy.js";
+// Keys: / searches, g and a letter goes somewhere, j and k move along a list. Whoever does not want them turns them off.
+import { copied } from "./copy.js";
 
 const PLACES = { o: "/", q: "/queues", j: "/jobs", f: "/failures", s: "/schedules", l: "/flows", w: "/workers", i: "/insights" };
 const HELP = [
   ["/", "search"], ["g o", "overview"], ["g q", "queues"], ["g j", "jobs"], ["g f", "failures"], ["g s", "schedules"],
   ["g l", "flows"], ["g w", "workers"], ["g i", "insights"], ["j k", "down, up"], ["x", "select"], ["o", "open"],
-  ["r", "retry"], ["e", "edit and run again"], ["c", "copy the id"], ["t", "colours"], ["p", "pause live numbers"], ["?", "this list"],
+  ["r", "retry"], ["e", "edit and run again"], ["c", "copy the id"], [".", "to the page's buttons"], ["t", "colours"],
+  ["p", "pause live numbers"], ["?", "this list"],
 ];
+const KEPT = "corral-keys";
 
 export function shortcuts() {
   const root = document.body.dataset.root ?? "";
+  const shown = document.querySelector("[data-keys]");
   let going = 0;
-  let row = -1;
+  let last = -1;
 
   function rows() {
     return [...document.querySelectorAll("main tbody tr")];
   }
 
+  // From where the focus is, if it is in a row; else from where it was last.
   function move(by) {
     const all = rows();
     if (!all.length) return;
-    row = Math.max(0, Math.min(all.length - 1, row + by));
-    const link = all[row].querySelector("a");
-    (link ?? all[row]).focus();
-    all[row].scrollIntoView({ block: "nearest" });
+    const here = all.indexOf(document.activeElement?.closest("tr"));
+    last = Math.max(0, Math.min(all.length - 1, (here < 0 ? last : here) + by));
+    const row = all[last];
+    if (!row.querySelector("a")) row.tabIndex = -1;
+    (row.querySelector("a") ?? row).focus();
+    row.scrollIntoView({ block: "nearest" });
   }
 
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || off()) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable], dialog")) return;
     const key = event.key;
     if (Date.now() - going < 1500 && key in PLACES) {
       event.preventDefault();
@@ -44,7 +50,8 @@ export function shortcuts() {
       o: () => document.activeElement?.closest("tr")?.querySelector("a")?.click(),
       r: () => press('form[action$="/retry"] button'),
       e: () => press('a[href$="/ask/rerun"]'),
-      c: () => copy(document.querySelector("[data-copy]")?.dataset.copy ?? ""),
+      c: () => [document.querySelector("[data-copy]")].filter(Boolean).forEach(copied),
+      ".": () => document.querySelector("main .tools :is(a, button, summary)")?.focus(),
       t: () => press("[data-theme-form] button"),
       p: () => press("[data-live]"),
       "?": help,
@@ -54,6 +61,13 @@ export function shortcuts() {
       actions[key]();
     }
   });
+  if (!shown) return;
+  shown.hidden = false;
+  shown.addEventListener("click", help);
+}
+
+function off() {
+  return localStorage.getItem(KEPT) === "off";
 }
 
 function help() {
@@ -66,9 +80,18 @@ function help() {
     term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
     list.append(term, Object.assign(document.createElement("dd"), { textContent: text }));
   }
-  dialog.append(title, list);
+  dialog.append(title, list, choice());
   document.body.append(dialog);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.showModal();
+}
+
+// Single keys get in the way of who speaks to the computer: they can be turned off, and found again in the footer.
+function choice() {
+  const label = Object.assign(document.createElement("label"), { className: "check" });
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: !off() });
+  box.addEventListener("change", () => (box.checked ? localStorage.removeItem(KEPT) : localStorage.setItem(KEPT, "off")));
+  label.append(box, "Keys do this in this browser");
+  return label;
 }

@@ -64,6 +64,8 @@ class Hub:
             whole = await tail.join(stream, known.get(queue)) and whole
         told += await stream.take(0.0)  # what it missed comes after the greeting
         stream.put(Message("hello", {**hello, "resume": bool(marks) and whole}))
+        if self._trouble is not None:
+            stream.put(Message("degraded", {"at_ms": self._monitor.at()}))
         for message in told:
             stream.put(message)
         self._streams.add(stream)

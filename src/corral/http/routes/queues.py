@@ -46,6 +46,9 @@ ALL = 1_000_000
 #: What a change says about the queue, rather than to its workers.
 ABOUT = frozenset({"description", "slo_seconds"})
 Sort = Literal["attention", "name", "waiting", "active", "failed", "oldest", "rate"]
+Show = Literal["all", "busy", "problems"]
+#: From which attention on a queue is a problem: a warning.
+PROBLEM = 2
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -63,21 +66,30 @@ async def list_queues(
         Query(max_length=100, description="Patterns: `email`, `email*`."),
     ] = None,
     sort: Sort = "attention",
+    show: Annotated[
+        Show, Query(description="`busy`: jobs wait or run; `problems`: something is to be warned of.")
+    ] = "all",
 ) -> Response:
     """Queues, those that want attention first."""
     patterns = match or []
     found = await call.api.monitor.queues(*patterns, sort=sort, limit=ALL)
-    rows = [row for row in found.items if call.sees(row.name)]
+    rows = [row for row in found.items if call.sees(row.name) and _shows(row, show)]
 
     def key(row: QueueRow) -> Key:
         return SORTS[sort](row), row.name
 
-    shown = cut(rows, key, asked, "queues", sort, *patterns)
+    shown = cut(rows, key, asked, "queues", sort, show, *patterns)
     noted = await _pauses(call)
     at = call.api.monitor.at()
     engine = await engine_of(call.api)
     items = [queue_of(row, engine, at, pause=_pause(row, noted.get(row.name))) for row in shown.items]
     return listing(asked, Queue, items, next=shown.next, prev=shown.prev, total=len(rows))
+
+
+def _shows(row: QueueRow, show: Show) -> bool:
+    if show == "busy":
+        return row.waiting + row.active > 0
+    return show == "all" or row.attention >= PROBLEM
 
 
 @router.get(

@@ -310,6 +310,8 @@ def _edits(call: Caller, before: Schedule, body: SchedulePatch, text: str | None
         template: dict[str, object] = _template(call, before.queue, body.job, text)._asdict()
         if text is None:  # no payload was sent: it stays
             del template["data"]
+        if "opts" not in body.job.model_fields_set and body.job.name == before.name:
+            del template["options"], template["priority"]
         edits |= template
     return edits
 
