@@ -129,9 +129,9 @@ class Surfer:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def get(self, address: str) -> Page:
+    async def get(self, address: str, **headers: str) -> Page:
         """Go to an address, wherever it leads."""
-        return Page(await self._client.get(address, follow_redirects=True))
+        return Page(await self._client.get(address, headers=headers, follow_redirects=True))
 
     async def follow(self, page: Page, text: str) -> Page:
         """Click on a link."""

@@ -135,7 +135,7 @@ async def test_a_token_that_is_replaced_in_the_settings_ends_its_sessions(shop: 
 async def test_the_cookie_of_a_session_does_not_hold_its_token(
     browser: tuple[Surfer, httpx.AsyncClient], ids: dict[str, str]
 ) -> None:
-    surfer, client = browser
+    _, client = browser
     answer = await client.post("/login", data={"token": TOKENS["admin"]}, headers=HERE)
     cookie = answer.headers["set-cookie"]
     assert TOKENS["admin"] not in cookie
