@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import cast
 from datetime import timedelta
+from typing import cast
 
 from starlette.responses import Response
 
