@@ -16,7 +16,7 @@ from corral.timing import Millis, duration, to_ms
 FILE = Path("corral.toml")
 #: Thresholds by the names they are set by: those that are times are written without their unit.
 _NAMES = {one.name.removesuffix("_ms"): one.name for one in fields(Thresholds) if one.name != "queues"}
-_SWITCHES = frozenset({"no_worker", "held"})
+_SWITCHES = frozenset({"no_worker", "held", "evictions"})
 
 
 class AlertSettings(Struct, frozen=True, kw_only=True):

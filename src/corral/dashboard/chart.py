@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import ceil, floor, log10
 from typing import cast
 
 from markupsafe import Markup
@@ -9,11 +10,16 @@ from msgspec import Struct
 
 from corral.dashboard import words
 from corral.dashboard.spark import filled
+from corral.dashboard.times import DEFAULT, Times
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 200, 52, 22, 10
 ROWS = 4
 #: How many rows its table has at most.
 TABLE = 60
+#: On an axis of powers of ten no value is lower: of durations a millisecond.
+LEAST = 1.0
+Answer = Mapping[str, object]
+Values = Sequence[float | None]
 
 
 class Chart(Struct, frozen=True):
@@ -24,33 +30,105 @@ class Chart(Struct, frozen=True):
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     source: str
     is_empty: bool
+    kind: str  #: `s` when bars are stacked, `l` when lines are drawn: what the classes of its colours begin with
+    query: str = ""  #: the same in PromQL, where workers or the API export it
 
 
-def chart(answer: Mapping[str, object], marks: Mapping[str, object]) -> Chart:
-    """A chart of an answer of `/metrics/series`, with marks as upright lines."""
+class More(Struct, frozen=True):
+    """Lines of another answer, drawn into the same chart."""
+
+    name: str
+    answer: Answer
+    factor: float = 1.0  #: from its unit to the chart's
+
+
+class _Axis(Struct, frozen=True):
+    """The upright axis: from its bottom to its top, evenly or by powers of ten."""
+
+    top: float
+    unit: str
+    bottom: float = 0.0
+
+    @property
+    def is_log(self) -> bool:
+        return self.bottom > 0
+
+    def y(self, value: float) -> float:
+        if self.is_log:
+            part = log10(max(value, self.bottom) / self.bottom) / log10(self.top / self.bottom)
+        else:
+            part = value / self.top
+        return TOP + (HEIGHT - BOTTOM - TOP) * (1 - part)
+
+    def steps(self) -> list[float]:
+        if self.is_log:
+            return [self.bottom * 10**power for power in range(round(log10(self.top / self.bottom)) + 1)]
+        return [self.top * step / ROWS for step in range(ROWS + 1)]
+
+    def said(self, value: float) -> str:
+        if self.unit == "ms":
+            return words.duration(value)
+        return words.share(value) if self.unit == "share" else words.short(value)
+
+
+def chart(
+    answer: Answer, marks: Answer, *, times: Times = DEFAULT, more: Sequence[More] = (), name: str = "",
+    log: bool = False, query: str = "",
+) -> Chart:  # fmt: skip
+    """A chart of an answer of `/metrics/series`, with marks as upright lines.
+
+    Args:
+        more: lines of other answers with the same stretches; bars then become lines.
+        name: what a line is called that has no label of its own.
+        log: an axis of powers of ten, for durations.
+        query: the same in PromQL.
+    """
     step = int(cast(int, answer["step_ms"]))
     until = int(words.moment(str(answer["until"])).timestamp() * 1000)
     since = int(words.moment(str(answer["since"])).timestamp() * 1000) // step * step
-    count = max(1, min((until - since) // step + 1, 2_000))
-    lines = cast("Sequence[Mapping[str, object]]", answer["series"])
-    unit = str(answer["unit"])
-    names = tuple(_name(cast("Mapping[str, str]", line["labels"]), str(answer["metric"])) for line in lines)
-    points = [cast("Sequence[Sequence[float | None]]", line["points"]) for line in lines]
-    values = [filled(one, since, step, count) for one in points]
-    top = _round_up(max((value or 0 for line in values for value in line), default=0))
-    drawn = [_grid(top, unit), _times(since, step, count)]
-    drawn += [_marks(marks, since, until)]
-    is_bars = unit == "jobs"
-    drawn += _stack(values, top) if is_bars else [_line(line, top, place) for place, line in enumerate(values)]
+    count = max(1, min(ceil((until - since) / step), 3_000))
+    lines = _lines(answer, name or str(answer["metric"]).replace("_", " "), 1.0)
+    lines += [line for one in more for line in _lines(one.answer, one.name, one.factor)]
+    names = tuple(said for said, _ in lines)
+    values = [filled(points, since, step, count) for _, points in lines]
+    unit, is_bars = str(answer["unit"]), answer["unit"] == "jobs" and not more
+    axis = _axis(values, unit, is_bars, log and unit == "ms")
+    is_filling = bool(answer["partial_last"])
+    drawn = [_grid(axis), _times(since, step, count, times), _marks(marks, since, since + count * step)]
+    drawn += (
+        _stack(values, axis, is_filling)
+        if is_bars
+        else [_line(line, axis, place, is_filling) for place, line in enumerate(values)]
+    )
     label = f"{answer['metric']}: {', '.join(names)}"
     svg = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>').format(
         WIDTH, HEIGHT, label, label, Markup("").join(drawn)
     )
-    return Chart(svg, names, _table(values, since, step, unit), str(answer["source"]), not any(points))
+    return Chart(
+        svg, names, _table(values, since, step, axis, times), str(answer["source"]),
+        not any(value is not None for line in values for value in line), "s" if is_bars else "l", query,
+    )  # fmt: skip
 
 
-def _name(labels: Mapping[str, str], metric: str) -> str:
-    return labels.get("agg") or labels.get("state") or metric.replace("_", " ")
+def _lines(answer: Answer, name: str, factor: float) -> list[tuple[str, list[list[float | None]]]]:
+    found = []
+    for line in cast("Sequence[Mapping[str, object]]", answer["series"]):
+        labels = cast("Mapping[str, str]", line["labels"])
+        points = cast("Sequence[Sequence[float | None]]", line["points"])
+        scaled = [[at, None if value is None else value * factor] for at, value, *_ in points]
+        found.append((labels.get("agg") or labels.get("state") or name, scaled))
+    return found
+
+
+def _axis(values: Sequence[Values], unit: str, is_bars: bool, log: bool) -> _Axis:
+    known = [value or 0 for line in values for value in line]
+    columns = [sum(value or 0 for value in column) for column in zip(*values, strict=True)] if is_bars else known
+    highest = max(columns, default=0)
+    if not log:
+        return _Axis(_round_up(highest), unit)
+    lowest = min((value for value in known if value > 0), default=LEAST)
+    bottom = 10.0 ** floor(log10(max(lowest, LEAST)))
+    return _Axis(max(10.0 ** ceil(log10(max(highest, LEAST))), bottom * 10), unit, bottom)
 
 
 def _round_up(value: float) -> float:
@@ -65,40 +143,36 @@ def _round_up(value: float) -> float:
         power *= 10
 
 
-def _said(value: float, unit: str) -> str:
-    return words.duration(value) if unit == "ms" else words.share(value) if unit == "share" else words.short(value)
-
-
-def _y(value: float, top: float) -> float:
-    return TOP + (HEIGHT - BOTTOM - TOP) * (1 - value / top)
-
-
 def _x(place: float, count: int) -> float:
     return LEFT + (WIDTH - LEFT - 4) * place / max(count, 1)
 
 
-def _grid(top: float, unit: str) -> Markup:
+def _grid(axis: _Axis) -> Markup:
     row = Markup('<line x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/><text class="y" x="{3}" y="{4:.1f}">{5}</text>')
     drawn = []
-    for value in (top * step / ROWS for step in range(ROWS + 1)):
-        y = _y(value, top)
-        drawn.append(row.format(LEFT, WIDTH - 4, y, LEFT - 6, y + 4, _said(value, unit)))
+    for value in axis.steps():
+        y = axis.y(value)
+        drawn.append(row.format(LEFT, WIDTH - 4, y, LEFT - 6, y + 4, axis.said(value)))
     return Markup('<g class="grid">{}</g>').format(Markup("").join(drawn))
 
 
-def _times(since: int, step: int, count: int) -> Markup:
+def _times(since: int, step: int, count: int, times: Times) -> Markup:
     shown = []
     form = "%H:%M" if step * count <= 2 * 86_400_000 else "%d %b"
     for part in range(6):
         place = count * part // 6
-        at = datetime.fromtimestamp((since + place * step) / 1000, UTC)
+        at = times.inside(_at(since + place * step))
         shown.append(
             Markup('<text class="x" x="{:.0f}" y="{}">{}</text>').format(_x(place, count), HEIGHT - 6, f"{at:{form}}")
         )
     return Markup('<g class="times">{}</g>').format(Markup("").join(shown))
 
 
-def _marks(marks: Mapping[str, object], since: int, until: int) -> Markup:
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _marks(marks: Answer, since: int, until: int) -> Markup:
     drawn = []
     for mark in cast("Sequence[Mapping[str, object]]", marks["items"]):
         at = words.moment(str(mark["at"])).timestamp() * 1000
@@ -112,51 +186,61 @@ def _marks(marks: Mapping[str, object], since: int, until: int) -> Markup:
     return Markup("").join(drawn)
 
 
-def _stack(values: Sequence[Sequence[float | None]], top: float) -> list[Markup]:
-    """Bars on top of each other: completed, then failed."""
+def _stack(values: Sequence[Values], axis: _Axis, is_filling: bool) -> list[Markup]:
+    """Bars on top of each other: completed, then failed. The last one may be filling still."""
     count = len(values[0]) if values else 0
     wide = max((WIDTH - LEFT - 4) / max(count, 1) - 1, 0.8)
     drawn = []
     for place in range(count):
         below = 0.0
+        filling = " filling" if is_filling and place == count - 1 else ""
         for kind, line in enumerate(values):
             value = line[place] or 0
             if value:
-                high = _y(below, top) - _y(below + value, top)
+                high = axis.y(below) - axis.y(below + value)
                 drawn.append(
-                    Markup('<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-                        kind, _x(place, count), _y(below + value, top), wide, max(high, 1.0)
+                    Markup('<rect class="s{}{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                        kind, filling, _x(place, count), axis.y(below + value), wide, max(high, 1.0)
                     )
                 )
             below += value
     return drawn
 
 
-def _line(values: Sequence[float | None], top: float, kind: int) -> Markup:
-    runs: list[list[str]] = [[]]
-    for place, value in enumerate(values):
-        if value is None:
-            runs.append([])
-        else:
-            runs[-1].append(f"{_x(place + 0.5, len(values)):.1f},{_y(value, top):.1f}")
-    drawn = [
-        Markup('<polyline class="s{}" points="{}"/>').format(kind, " ".join(run))
-        if len(run) > 1
-        else Markup('<circle class="s{}" cx="{}" cy="{}" r="2"/>').format(kind, *run[0].split(","))
-        for run in runs
-        if run
+def _line(values: Values, axis: _Axis, kind: int, is_filling: bool) -> Markup:
+    """A line that breaks off where nothing is known. The way to its last point is dashed while that is filling."""
+    points = [
+        None if value is None else f"{_x(place + 0.5, len(values)):.1f},{axis.y(value):.1f}"
+        for place, value in enumerate(values)
     ]
+    drawn = []
+    if is_filling and len(points) > 1 and points[-1] is not None and points[-2] is not None:
+        drawn.append(_run([points[-2], points[-1]], kind, " filling"))
+        points.pop()
+    run: list[str] = []
+    for point in (*points, None):
+        if point is not None:
+            run.append(point)
+        elif run:
+            drawn.append(_run(run, kind))
+            run = []
     return Markup("").join(drawn)
 
 
+def _run(points: Sequence[str], kind: int, more: str = "") -> Markup:
+    if len(points) == 1:
+        return Markup('<circle class="l{}" cx="{}" cy="{}" r="2"/>').format(kind, *points[0].split(","))
+    return Markup('<polyline class="l{}{}" points="{}"/>').format(kind, more, " ".join(points))
+
+
 def _table(
-    values: Sequence[Sequence[float | None]], since: int, step: int, unit: str
+    values: Sequence[Values], since: int, step: int, axis: _Axis, times: Times
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     count = len(values[0]) if values else 0
     rows: list[tuple[str, tuple[str, ...]]] = []
     for place in range(count - 1, -1, -1):
-        if any(line[place] is not None for line in values) and len(rows) < TABLE:
-            at = datetime.fromtimestamp((since + place * step) / 1000, UTC)
-            said = tuple("–" if line[place] is None else _said(cast(float, line[place]), unit) for line in values)
-            rows.append((f"{at:%Y-%m-%d %H:%M}", said))
+        column = [line[place] for line in values]
+        if any(value is not None for value in column) and len(rows) < TABLE:
+            said = tuple("–" if value is None else axis.said(value) for value in column)
+            rows.append((f"{times.inside(_at(since + place * step)):%Y-%m-%d %H:%M}", said))
     return tuple(rows)

@@ -21,6 +21,10 @@ class _Place(Struct):
     depth: int
     y: float
     parent: "_Place | None"
+    has_failed: bool = False  #: it, or what it still waits for
+    took: float = 0.0  #: how long it and the longest chain below it ran, in milliseconds
+    longest: "_Place | None" = None  #: the first job of that chain
+    is_critical: bool = False
 
 
 def graph(root: Node, mount: str) -> Markup | None:
@@ -28,11 +32,14 @@ def graph(root: Node, mount: str) -> Markup | None:
     places: list[_Place] = []
     if _lay(root, 0, 0.0, None, places) is None or len(places) < 2:
         return None
+    chain: _Place | None = places[0] if places[0].took else None
+    while chain is not None:
+        chain.is_critical, chain = True, chain.longest
     width = (max(place.depth for place in places) + 1) * (WIDE + GAP_X) - GAP_X + 2
     height = max(place.y for place in places) + TALL + 2
     edges = Markup("").join(_edge(place) for place in places if place.parent is not None)
     boxes = Markup("").join(_box(place, mount) for place in places)
-    label = f"{len(places)} jobs of the flow; the table above says the same"
+    label = f"{len(places)} jobs of the flow; the tree below says the same"
     return Markup(
         '<svg class="graph" viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" role="group" '
         'aria-label="{2}"><title>{2}</title>{3}{4}</svg>'
@@ -51,11 +58,21 @@ def _lay(node: Node, depth: int, top: float, parent: _Place | None, places: list
         if after is None:
             return None
         begin = after
-    if children:
-        below = [other.y for other in places if other.parent is place]
-        place.y = (below[0] + below[-1]) / 2
+    below = [other for other in places if other.parent is place]
+    _add_up(place, below)
+    if below:
+        place.y = (below[0].y + below[-1].y) / 2
         return begin
     return top + TALL + GAP_Y
+
+
+def _add_up(place: _Place, below: list[_Place]) -> None:
+    """What is known of a job once all below it is: whether it waits for a failure, and how long its chain ran."""
+    state, job = place.node["state"], place.node["job"]
+    place.has_failed = state == "failed" or (state != "completed" and any(one.has_failed for one in below))
+    ran = cast("Mapping[str, float | None]", job)["run_ms"] if job else None
+    place.longest = max(below, key=lambda one: one.took, default=None)
+    place.took = (ran or 0) + (place.longest.took if place.longest else 0)
 
 
 def _edge(place: _Place) -> Markup:
@@ -63,7 +80,7 @@ def _edge(place: _Place) -> Markup:
     x1, y1 = place.parent.depth * (WIDE + GAP_X) + WIDE, place.parent.y + TALL / 2
     x2, y2 = place.depth * (WIDE + GAP_X), place.y + TALL / 2
     middle = (x1 + x2) / 2
-    kind = "failed" if place.node["state"] == "failed" else ""
+    kind = " ".join(word for word, is_so in (("failed", place.has_failed), ("critical", place.is_critical)) if is_so)
     return Markup('<path class="{}" d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}"/>').format(
         kind, x1, y1, middle, y1, middle, y2, x2, y2
     )

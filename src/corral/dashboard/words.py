@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from corral.dashboard.times import DEFAULT, Times
+
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 #: From when on a length of time is told in this unit, in milliseconds.
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -89,19 +91,22 @@ def distance(at: datetime, now: datetime) -> str:
     return "just now"
 
 
-def time(text: str | None, now: datetime | None = None) -> Markup:
-    """A moment as `<time>`: how far away it is, with the whole of it in the title."""
+def time(text: str | None, now: datetime | None = None, times: Times = DEFAULT) -> Markup:
+    """A moment as `<time>`: how far away it is, with the whole of it in the title; or as date and time."""
+    if not text:
+        return Markup("–")
+    if times.form != "relative":
+        return clock(text, times=times)
+    at = moment(text)
+    return Markup('<time datetime="{}" data-form="ago" title="{}">{}</time>').format(
+        text, times.whole(at), distance(at, now or datetime.now(UTC))
+    )
+
+
+def clock(text: str | None, *, millis: bool = False, times: Times = DEFAULT) -> Markup:
+    """A moment as `<time>`: date and time of day, in the reader's zone."""
     if not text:
         return Markup("–")
     at = moment(text)
-    shown = distance(at, now or datetime.now(UTC))
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, f"{at:%Y-%m-%d %H:%M:%S} UTC", shown)
-
-
-def clock(text: str | None, *, millis: bool = False) -> Markup:
-    """A moment as `<time>`: date and time of day, in UTC."""
-    if not text:
-        return Markup("–")
-    at = moment(text)
-    shown = f"{at:%Y-%m-%d %H:%M:%S}" + (f".{at.microsecond // 1000:03d}" if millis else "")
-    return Markup('<time datetime="{}" data-form="clock" title="UTC">{}</time>').format(text, shown)
+    shown = times.written(at) + (f".{at.microsecond // 1000:03d}" if millis else "")
+    return Markup('<time datetime="{}" data-form="clock" title="{}">{}</time>').format(text, times.called(at), shown)

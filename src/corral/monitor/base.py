@@ -85,7 +85,9 @@ class MonitorBase:
         page = await self.storage.schedules(limit=SCHEDULES)
         schedules = [schedule_row(one, None, at) for one in page.items]
         workers = [worker_row(one, (), at) for one in facts.workers]
-        found = self._aged(attention(facts.rows, schedules, workers, now=at, thresholds=self.thresholds), at)
+        found = self._aged(
+            attention(facts.rows, schedules, workers, now=at, thresholds=self.thresholds, memory=facts.memory), at
+        )
         rows = tuple(_graded(row, grade(found, row.name)) for row in facts.rows)
         oldest = max(facts.rows, key=lambda row: row.oldest_waiting_ms or -1, default=None)
         here = alive(facts.workers, at)

@@ -9,9 +9,12 @@ from msgspec import Struct
 
 from corral.job import JobState
 from corral.monitor.about import About, all_about
+from corral.monitor.memory import Memory, MemoryWatch
 from corral.monitor.numbers import SAMPLE, means, rates, sampled
 from corral.monitor.objects import Limit, QueueRow, Rates, Spread
 from corral.monitor.percentiles import MINUTE, WINDOW_MS, Percentiles
+from corral.monitor.rules import ENOUGH
+from corral.monitor.running import Running
 from corral.options import RateLimit
 from corral.storage.port import QueueCounts, QueueInfo, Storage, WorkerInfo
 from corral.timing import Millis
@@ -45,6 +48,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     counts: Mapping[str, QueueCounts]
     workers: tuple[WorkerInfo, ...]
     rows: tuple[QueueRow, ...]
+    memory: Memory = Memory()
     wait: Spread
     run: Spread
     spreads_of: int
@@ -58,30 +62,36 @@ class Gatherer:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._percentiles = Percentiles(storage)
+        self._memory = MemoryWatch(storage)
+        self._running = Running(storage)
         self._samples: dict[str, tuple[Millis, Pace]] = {}
         self._course: dict[str, deque[tuple[Millis, int]]] = {}
 
     async def facts(self, at: Millis, now: Millis | None) -> Facts:
         """Ask for everything; `now` is the store's time in tests."""
         began = time.perf_counter()
-        infos, workers, said = await asyncio.gather(
-            self._storage.queues(), self._storage.workers(stale_ms=STALE_MS, now=now), all_about(self._storage, now)
-        )
+        infos, workers, said, memory = await asyncio.gather(
+            self._storage.queues(), self._storage.workers(stale_ms=STALE_MS, now=now), all_about(self._storage, now),
+            self._memory.look(at),
+        )  # fmt: skip
         names = [one.name for one in infos]
         counts = {one.queue: one for one in await self._storage.counts(names)}
         self._forget(names)
         paces = await self._paces(counts, at)
         known = await self._percentiles.learn({name: pace.rates for name, pace in paces.items()}, at)
+        judged = [name for name, (_, run) in known.items() if counts[name].active and run.count >= ENOUGH]
+        oldest = await self._running.learn(judged, at)
         rows = tuple(
             self._row(
                 info, counts[info.name], paces.get(info.name), known.get(info.name), workers, at,
-                said.get(info.name, About()),
+                said.get(info.name, About()), oldest.get(info.name),
             )
             for info in infos
         )  # fmt: skip
         wait, run = self._percentiles.all_together()
         return Facts(
             at=at, infos=tuple(infos), counts=counts, workers=tuple(workers), rows=rows,
+            memory=memory,
             wait=wait, run=run,
             spreads_of=sum(bool(row.run.count and row.run.p50 is not None) for row in rows),
             worked=sum(row.rates.source != "none" for row in rows),
@@ -128,7 +138,7 @@ class Gatherer:
 
     def _row(
         self, info: QueueInfo, counts: QueueCounts, pace: Pace | None, spreads: tuple[Spread, Spread] | None,
-        workers: Sequence[WorkerInfo], at: Millis, said: About,
+        workers: Sequence[WorkerInfo], at: Millis, said: About, oldest_active_ms: Millis | None,
     ) -> QueueRow:  # fmt: skip
         known = pace or Pace(Rates(window_ms=WINDOW_MS))
         wait, run = spreads if spreads is not None and spreads[1].count else (known.wait, known.run)
@@ -162,6 +172,7 @@ class Gatherer:
             limited_until=_to_come(info.limited_until, at),
             grows_per_minute=grows,
             empty_in_ms=round(counts.waiting / -grows * MINUTE) if grows is not None and grows < 0 else None,
+            oldest_active_ms=oldest_active_ms,
             description=said.description,
             slo_ms=said.slo_ms,
         )

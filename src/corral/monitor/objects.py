@@ -84,6 +84,7 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     limited_until: Millis | None = None  #: the rate limit's window is used up until then
     grows_per_minute: float | None = None  #: waiting jobs more (or fewer) each minute; None: not known yet
     empty_in_ms: Millis | None = None  #: at this rate; None: it does not shrink
+    oldest_active_ms: Millis | None = None  #: for how long the oldest running job has run; None: nobody has looked
     description: str = ""  #: what somebody has said that the queue is for
     slo_ms: Millis | None = None  #: the oldest waiting job shall not wait longer; None: the threshold holds
 

@@ -14,6 +14,7 @@ from corral.monitor.lean import LeanStorage
 from corral.monitor.objects import FlowNode, FlowRow, Flows, Run, ScheduleRow, Schedules
 from corral.monitor.preview import job_row
 from corral.schedule import Schedule
+from corral.storage.port import QueueCounts
 from corral.timing import Millis
 
 #: Schedules that are read for one answer.
@@ -22,6 +23,9 @@ PAGE = 1_000
 STATES = ("active", "paused", "overdue", "lost", "ended")
 #: Waiting parents of one queue that are looked at, and jobs of one flow that are counted for its bar.
 PARENTS, COUNTED = 200, 200
+#: Finished jobs that are looked at for flows, of one queue at least so many, and so many are asked for their children
+#: at a time: nothing says of a finished job whether it was the top of a flow.
+FINISHED, AT_LEAST, TOGETHER = 300, 10, 32
 
 
 class PlanVerbs(MonitorBase):
@@ -89,19 +93,34 @@ class PlanVerbs(MonitorBase):
 
     # -- flows -----------------------------------------------------------------------------------------------------
 
-    async def flows(self, *, queue: str | None = None, limit: int = 20) -> Flows:
-        """Flows whose top still waits for others, newest first, with how far they are."""
+    async def flows(self, *, queue: str | None = None, limit: int = 20, finished: bool = False) -> Flows:
+        """Flows whose top still waits for others, newest first, with how far they are.
+
+        Args:
+            finished: those whose top is among the newest 300 finished jobs instead.
+        """
         at = self.at()
         facts, _ = await self.snapshot()
-        asked = [one for one in facts.counts.values() if one.waiting_children and queue in (None, one.queue)]
-        pages = await asyncio.gather(
-            *(self.storage.page(one.queue, [JobState.WAITING_CHILDREN], limit=PARENTS, lean=True) for one in asked)
-        )
+        asked = [one.queue for one in facts.counts.values() if queue in (None, one.queue) and _may_have(one, finished)]
+        most = max(AT_LEAST, FINISHED // max(1, len(asked))) if finished else PARENTS
+        states = [JobState.COMPLETED, JobState.FAILED] if finished else [JobState.WAITING_CHILDREN]
+        some = asked[: FINISHED // AT_LEAST] if finished else asked
+        pages = await asyncio.gather(*(self.storage.page(name, states, limit=most, lean=True) for name in some))
         tops = [job for page in pages for job in page.items if job.parent is None]
+        tops = await self._parents(tops) if finished else tops
         tops.sort(key=lambda job: (-job.created_at, job.queue, job.id))
         rows = tuple(await asyncio.gather(*(self._flow(job, at) for job in tops[:limit])))
-        complete = len(tops) <= limit and all(len(page.items) >= page.total for page in pages)
+        complete = len(tops) <= limit and len(some) == len(asked) and all(len(one.items) >= one.total for one in pages)
         return Flows(items=rows, examined=sum(len(page.items) for page in pages), complete=complete)
+
+    async def _parents(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that came after others."""
+        found: list[Job] = []
+        for begin in range(0, len(jobs), TOGETHER):
+            some = jobs[begin : begin + TOGETHER]
+            below = await asyncio.gather(*(self.storage.children(job.queue, job.id, lean=True) for job in some))
+            found += [job for job, children in zip(some, below, strict=True) if children.queues or children.pending]
+        return found
 
     async def _flow(self, job: Job, at: Millis) -> FlowRow:
         ref: Ref = job.queue, job.id
@@ -117,6 +136,11 @@ class PlanVerbs(MonitorBase):
         if tree.job is None:
             raise JobNotFoundError(queue, job_id)
         return _node(tree, self.at(), self._sensitive)
+
+
+def _may_have(counts: QueueCounts, finished: bool) -> bool:
+    """Whether a queue has jobs of the state in which tops of flows are looked for."""
+    return bool(counts.completed + counts.failed if finished else counts.waiting_children)
 
 
 def _node(tree: FlowTree, at: Millis, sensitive: Sequence[str]) -> FlowNode:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from corral.monitor.memory import SAFE, Memory
 from corral.monitor.objects import Finding, QueueRow, ScheduleRow, WorkerRow
 from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.monitor.words import count, share, span
@@ -12,16 +13,19 @@ from corral.timing import Millis
 SEVERITIES = ("note", "warning", "critical")
 #: So many times the threshold is critical.
 FAR_BEYOND = 10
+#: From so few attempts nobody can tell how long a job may take.
+ENOUGH = 20
 
 
 def attention(
     queues: Iterable[QueueRow], schedules: Iterable[ScheduleRow], workers: Iterable[WorkerRow], *, now: Millis,
-    thresholds: Thresholds = DEFAULTS,
+    thresholds: Thresholds = DEFAULTS, memory: Memory | None = None,
 ) -> tuple[Finding, ...]:  # fmt: skip
     """All findings: critical ones first, then by rule, queue and subject."""
     found = [finding for row in queues for finding in of_queue(row, now, thresholds.of(row.name))]
     found += [finding for row in schedules for finding in of_schedule(row, thresholds.of(row.queue))]
     found += [finding for row in workers for finding in of_worker(row, thresholds)]
+    found += () if memory is None else of_memory(memory, thresholds)
     return tuple(sorted(found, key=lambda one: (-SEVERITIES.index(one.severity), one.rule, one.queue, one.subject)))
 
 
@@ -38,6 +42,7 @@ def of_queue(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding
     yield from _late(row, now, limits)
     yield from _piled_up(row, limits)
     yield from _failing(row, limits)
+    yield from _slow(row, now, limits)
 
 
 def _stopped(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
@@ -130,6 +135,20 @@ def _failing(row: QueueRow, limits: Thresholds) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _slow(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
+    """A job runs much longer than its like."""
+    oldest, usual = row.oldest_active_ms, row.run.p99
+    if limits.slow_factor is None or limits.slow_ms is None or oldest is None or usual is None:
+        return
+    most = max(limits.slow_ms, limits.slow_factor * usual)
+    if row.run.count >= ENOUGH and oldest > most:
+        yield Finding(
+            rule="slow", severity="warning", queue=row.name, value=oldest, threshold=most, since=now - oldest,
+            message=f"{row.name}: a job has run for {span(oldest)}; 99 % of its jobs take at most {span(usual)}",
+            remedy="see what it waits for, or give it a timeout",
+        )  # fmt: skip
+
+
 def of_schedule(row: ScheduleRow, limits: Thresholds) -> Iterator[Finding]:
     """What is to be said about one schedule."""
     if limits.overdue_ms is None:
@@ -160,6 +179,25 @@ def of_worker(row: WorkerRow, limits: Thresholds) -> Iterator[Finding]:
         f"{count(row.busy, 'job')}",
         since=row.seen_at, remedy="other workers take its jobs back when their leases run out; see why it died",
     )  # fmt: skip
+
+
+def of_memory(memory: Memory, limits: Thresholds) -> Iterator[Finding]:
+    """What is to be said about the server's memory."""
+    if limits.evictions is None:
+        return
+    if memory.evicted:
+        yield Finding(
+            rule="evictions", severity="critical", value=memory.evicted,
+            message=f"the server has thrown away {count(memory.evicted, 'key')} in {span(memory.over_ms)} because its "
+            "memory is full; jobs may be among them",
+            remedy=f"raise maxmemory and set maxmemory-policy {SAFE}: corral doctor",
+        )  # fmt: skip
+    elif memory.is_unsafe:
+        yield Finding(
+            rule="eviction-policy", severity="critical",
+            message=f"the server throws jobs away when its memory is full (maxmemory-policy {memory.policy})",
+            remedy=f"set maxmemory-policy {SAFE}: corral doctor",
+        )  # fmt: skip
 
 
 def _by_distance(value: float, threshold: float) -> str:

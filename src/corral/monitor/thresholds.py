@@ -24,6 +24,9 @@ class Thresholds(Struct, frozen=True, kw_only=True):
     stalled: int | None = 1  #: so many jobs run on workers that are no longer seen
     growing_ms: Millis | None = 3_600_000  #: the queue will have `waiting` jobs within this time, as it grows now
     growing_jobs: int = 100  #: … if it has at least so many already
+    slow_factor: int | None = 10  #: a running job takes longer than so many times the queue's p99 …
+    slow_ms: Millis | None = 60_000  #: … if it takes longer than this as well
+    evictions: bool | None = True  #: the server throws jobs away when its memory is full, or has done so
     queues: Mapping[str, "Thresholds"] = {}
 
     def of(self, queue: str) -> "Thresholds":

@@ -92,6 +92,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None  #: that the server holds
     memory_limit_bytes: int | None = None  #: that it may hold; 0 is no limit
     evicted_keys: int | None = None  #: thrown away for want of memory, ever: jobs may be among them
+    eviction_policy: str = ""  #: what becomes of keys when memory is full; "": there is no such thing
     db_bytes: int | None = None  #: of the file
     wal_bytes: int | None = None  #: of the log beside it
 

@@ -9,11 +9,15 @@ from corral.dashboard.graph import graph
 from corral.dashboard.visit import Visit
 from corral.http.models.links import part
 
+STATES = ("open", "finished")
+
 
 async def flows(visit: Visit) -> Response:
-    """Flows that are not finished."""
-    found = await visit.api.get("/flows", limit=50, cursor=visit.parameter("cursor") or None)
-    return await visit.page("flows.html", title="Flows", active="flows", flows=found)
+    """Flows that are not finished, or those that finished last."""
+    state = visit.parameter("state")
+    state = state if state in STATES else STATES[0]
+    found = await visit.api.get("/flows", limit=50, state=state, cursor=visit.parameter("cursor") or None)
+    return await visit.page("flows.html", title="Flows", active="flows", flows=found, state=state)
 
 
 async def flow(visit: Visit) -> Response:

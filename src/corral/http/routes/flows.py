@@ -41,10 +41,14 @@ FLOWS, MOST = 500, 1_000
 async def list_flows(
     call: Called, asked: Asked,
     queue: Annotated[str | None, Query(max_length=256)] = None,
-    state: Annotated[Literal["open"], Query(description="Only unfinished flows can be listed.")] = "open",
+    state: Annotated[
+        Literal["open", "finished"],
+        Query(description="`open`: not finished. `finished`: those whose top is among the newest 300 finished jobs."),
+    ] = "open",
 ) -> Response:  # fmt: skip
-    """Flows that are not finished, newest first."""
-    found = await call.api.monitor.flows(queue=queue, limit=min(FLOWS, asked.limit if asked.cursor is None else FLOWS))
+    """Flows that are not finished, or those that finished last; newest first."""
+    most = min(FLOWS, asked.limit if asked.cursor is None else FLOWS)
+    found = await call.api.monitor.flows(queue=queue, limit=most, finished=state == "finished")
     rows = [row for row in found.items if call.sees(row.job.queue) and call.who.owns(row.job.tags)]
 
     def key(row: FlowRow) -> Key:

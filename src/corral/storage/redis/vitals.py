@@ -55,6 +55,7 @@ async def engine(server: Server) -> Engine:
     return Engine(
         kind="redis", version=version, memory_bytes=_number(info, "used_memory"),
         memory_limit_bytes=_number(info, "maxmemory"), evicted_keys=_number(info, "evicted_keys"),
+        eviction_policy=info.get("maxmemory_policy", ""),
     )  # fmt: skip
 
 
