@@ -32,6 +32,8 @@ PLAIN = "/~!$&'()*+,;=:@"
 NOTHING: Mapping[str, object] = MappingProxyType({})
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "corral-theme"
+#: What a form can be refused for that its author can mend: it is shown again as it was filled in.
+MENDABLE = (400, 409, 412, 413, 422)
 #: What is done at once with many jobs, and the right that it takes.
 BULK: Mapping[str, str] = MappingProxyType(
     {"retry": Permission.JOB_RETRY, "promote": Permission.JOB_PROMOTE, "cancel": Permission.JOB_CANCEL,
@@ -217,7 +219,14 @@ class Visit:
         if found.code == "reason-required" and fields is not None:
             title = "".join(fields.get("_text", ())) or "Say why"
             return await self.page("ask/why.html", title=title, status=found.status, fields=fields)
-        return _with_patience(await self.page("problem.html", title=found.title, status=found.status, more=data), found)
+        typed = fields if fields and found.status in MENDABLE and self._was_filled_in(fields) else {}
+        page = await self.page("problem.html", title=found.title, status=found.status, typed=typed, more=data)
+        return _with_patience(page, found)
+
+    def _was_filled_in(self, fields: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the form was more than a button: then what stood in it is not lost."""
+        said = any(values[-1] for name, values in fields.items() if not name.startswith("_"))
+        return said and self.path.startswith(("/do/", "/tokens/"))
 
     def _busy(self, found: Problem, data: Mapping[str, object]) -> Response:
         """Nothing can be asked any more for a while, not even who asks."""

@@ -1,34 +1,51 @@
 """New jobs: from nothing, and from old ones."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from msgspec import Raw
 from starlette.responses import Response
 
+from corral.dashboard import blank
+from corral.dashboard.blank import PREFIX, payload_of
 from corral.dashboard.forms import Fields, fields_of, first
 from corral.dashboard.pages.job import Wrong, form
-from corral.dashboard.visit import Visit
+from corral.dashboard.tree import pretty, written
+from corral.dashboard.visit import MENDABLE, Visit
 from corral.http.models.links import part
 from corral.http.problems import Problem
 
-#: What a form can be refused for that its author can mend.
-MENDABLE = (400, 409, 412, 413, 422)
+#: A payload of more bytes is not copied into a form.
+MOST_TEXT = 65_536
 
 
 async def new(visit: Visit) -> Response:
-    """The form for a job of one queue."""
-    return await _form(visit, {}, None)
+    """The form for a job of one queue: empty, or filled in after another job."""
+    old = visit.parameter("clone")
+    return await _form(visit, await _cloned(visit, old) if old else {}, None)
+
+
+async def _cloned(visit: Visit, id: str) -> dict[str, str]:
+    """What is to be filled in for a job like this one."""
+    at = f"/queues/{part(visit.part('q'))}/jobs/{part(id)}"
+    old = cast(Mapping[str, object], await visit.api.get(at))
+    reply = await visit.api.send("GET", f"{at}/payload", parameters={"max": MOST_TEXT})
+    whole = int(reply.headers.get("x-total-bytes", "0")) <= MOST_TEXT
+    return {
+        "name": str(old["name"]),
+        "data": pretty(reply.body.decode("utf-8", "replace")) if reply.status < 400 and whole else "",
+        "tags": ", ".join(map(str, cast("Sequence[object]", old["tags"]))),
+        "priority": str(old["priority"] or ""),
+    }
 
 
 async def add(visit: Visit) -> Response:
     """Add the job that the form describes; what is wrong with it is told beside it."""
     fields = await fields_of(visit.request)
-    given = {name: first(fields, name) for name in ("name", "data", "delay", "priority", "attempts", "id", "tags")}
+    given = {name: first(fields, name) for name in fields}
     try:
-        body = _body(given)
-        reply = await visit.api.send("POST", f"/queues/{part(visit.part('q'))}/jobs", body=body)
+        reply = await visit.api.send("POST", f"/queues/{part(visit.part('q'))}/jobs", body=_body(given))
         made = cast(Mapping[str, object], reply.must())
     except Problem as found:
         if found.status not in MENDABLE:
@@ -39,32 +56,51 @@ async def add(visit: Visit) -> Response:
 
 def _body(given: Mapping[str, str]) -> dict[str, object]:
     """The request that the form stands for. Raises: Problem (400)."""
+    said = {name: text.strip() for name, text in given.items()}
     try:
-        json.loads(given["data"] or "null")
-        numbers = {name: float(given[name]) for name in ("delay", "priority", "attempts") if given[name].strip()}
+        filled = [(name, text) for name, text in given.items() if name.startswith(PREFIX)]
+        data = payload_of(filled) if filled else given.get("data") or "null"
+        json.loads(data)
+        numbers = {name: float(said[name]) for name in ("delay", "priority", "attempts") if said.get(name)}
     except ValueError as error:
         raise Problem("invalid-parameter", f"This cannot be read: {error}.") from None
     opts: dict[str, object] = {name: int(value) for name, value in numbers.items() if name != "delay"}
     if "delay" in numbers:
         opts["delay_ms"] = round(numbers["delay"] * 1000)
-    if given["id"].strip():
-        opts["id"] = given["id"].strip()
-    tags = [tag.strip() for tag in given["tags"].split(",") if tag.strip()]
+    if said.get("id"):
+        opts["id"] = said["id"]
+    tags = [tag.strip() for tag in said.get("tags", "").split(",") if tag.strip()]
     if tags:
         opts["tags"] = tags
-    return {"name": given["name"].strip(), "data": Raw((given["data"] or "null").encode()), "opts": opts}
+    return {"name": said.get("name", ""), "data": Raw(data.encode()), "opts": opts}
 
 
 async def _form(visit: Visit, given: Mapping[str, str], wrong: Problem | None) -> Response:
     queue = visit.part("q")
     at = f"/queues/{part(queue)}"
     shown = await visit.api.get(at)
-    schema = await visit.api.send("GET", f"{at}/schema")
-    names = cast(Mapping[str, Mapping[str, object]], schema.json)["names"] if schema.status < 400 else {}
+    reply = await visit.api.send("GET", f"{at}/schema")
+    names = cast(Mapping[str, Mapping[str, object]], reply.json)["names"] if reply.status < 400 else {}
+    name = given.get("name") or visit.parameter("name")
+    known = cast("Mapping[str, Mapping[str, object]] | None", names.get(name))
+    schema = {} if known is None else known["schema"]
+    typed = {"name": name, **given}
+    flat = blank.fields_of(schema) if "data" not in given and visit.parameter("as") != "json" else ()
+    if not flat and "data" not in given:
+        typed["data"] = _kept(given) or (written(blank.example(schema)) if schema else "{}")
     return await visit.page(
-        "new.html", title=f"Add a job to {queue}", active="queues", queue=shown, names=names, given=given, wrong=wrong,
-        status=200 if wrong is None else wrong.status,
+        "new.html", title=f"Add a job to {queue}", active="queues", queue=shown, names=names, given=typed, wrong=wrong,
+        flat=flat, schema=schema, status=200 if wrong is None else wrong.status,
     )  # fmt: skip
+
+
+def _kept(given: Mapping[str, str]) -> str:
+    """What was typed into fields that the form has no longer, as JSON; nothing when it is none."""
+    try:
+        filled = payload_of((name, text) for name, text in given.items() if name.startswith(PREFIX))
+    except ValueError:
+        return ""
+    return "" if filled == "{}" else filled
 
 
 async def rerun(visit: Visit) -> Response:
