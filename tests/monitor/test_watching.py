@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from corral.histogram import bucket_of
+from corral.monitor.index import KIND, Coverage, coverage_change
 from corral.monitor.memory import Memory
 from corral.monitor.monitor import Monitor
 from corral.monitor.objects import Finding, QueueRow, Rates, Spread
@@ -51,6 +52,25 @@ def test_what_nobody_can_tell_is_no_news(row: QueueRow) -> None:
 @pytest.mark.parametrize("off", [Thresholds(slow_factor=None), Thresholds(slow_ms=None)])
 def test_the_rule_of_slow_jobs_can_be_turned_off(off: Thresholds) -> None:
     assert of(replace(ROW, oldest_active_ms=900_000), off) == []
+
+
+def test_an_index_that_is_a_week_old_is_worth_a_note() -> None:
+    week = 7 * 24 * 60 * MINUTE
+    [found] = of(replace(ROW, index_age_ms=week + 1))
+    assert (found.rule, found.severity, found.message.partition(" ago")[0]) == (
+        "index",
+        "note",
+        "mail: the index of tags and traces was made 7 d",
+    )
+    assert of(replace(ROW, index_age_ms=week)) == of(ROW) == []
+    assert of(replace(ROW, index_age_ms=2 * week), Thresholds(index_ms=None)) == []
+
+
+async def test_an_index_is_as_old_as_its_record_says(monitor: Monitor, storage: Storage, clock: Clock) -> None:
+    await add_ids(storage, "a")
+    await storage.write_entries(KIND, [coverage_change("mail", Coverage(made="x", at=T0 - MINUTE))], now=T0)
+    [row] = (await monitor.overview()).queues
+    assert row.index_age_ms == MINUTE
 
 
 def test_a_server_that_throws_jobs_away_wants_attention() -> None:

@@ -13,6 +13,7 @@ async def test_a_store_tells_what_it_is_made_of_and_how_large_it_is(storage: Sto
     sizes = {"sqlite": found.db_bytes, "redis": found.memory_bytes}
     assert (sizes[engine] or 0) > 50_000 or (found.wal_bytes or 0) > 50_000
     assert found.evicted_keys == {"sqlite": None, "redis": 0}[engine]
+    assert found.eviction_policy == {"sqlite": "", "redis": "noeviction"}[engine]
 
 
 async def test_a_store_in_memory_has_no_log() -> None:

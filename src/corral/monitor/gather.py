@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from corral.job import JobState
 from corral.monitor.about import About, all_about
+from corral.monitor.indexes import IndexAges
 from corral.monitor.memory import Memory, MemoryWatch
 from corral.monitor.numbers import SAMPLE, means, rates, sampled
 from corral.monitor.objects import Limit, QueueRow, Rates, Spread
@@ -63,6 +64,7 @@ class Gatherer:
         self._storage = storage
         self._percentiles = Percentiles(storage)
         self._memory = MemoryWatch(storage)
+        self._indexes = IndexAges(storage)
         self._running = Running(storage)
         self._samples: dict[str, tuple[Millis, Pace]] = {}
         self._course: dict[str, deque[tuple[Millis, int]]] = {}
@@ -80,11 +82,13 @@ class Gatherer:
         paces = await self._paces(counts, at)
         known = await self._percentiles.learn({name: pace.rates for name, pace in paces.items()}, at)
         judged = [name for name, (_, run) in known.items() if counts[name].active and run.count >= ENOUGH]
-        oldest = await self._running.learn(judged, at)
+        oldest, ages = await asyncio.gather(
+            self._running.learn(judged, at), self._indexes.learn(names, at, now)
+        )  # fmt: skip
         rows = tuple(
             self._row(
                 info, counts[info.name], paces.get(info.name), known.get(info.name), workers, at,
-                said.get(info.name, About()), oldest.get(info.name),
+                said.get(info.name, About()), oldest.get(info.name), ages.get(info.name),
             )
             for info in infos
         )  # fmt: skip
@@ -139,6 +143,7 @@ class Gatherer:
     def _row(
         self, info: QueueInfo, counts: QueueCounts, pace: Pace | None, spreads: tuple[Spread, Spread] | None,
         workers: Sequence[WorkerInfo], at: Millis, said: About, oldest_active_ms: Millis | None,
+        index_age_ms: Millis | None,
     ) -> QueueRow:  # fmt: skip
         known = pace or Pace(Rates(window_ms=WINDOW_MS))
         wait, run = spreads if spreads is not None and spreads[1].count else (known.wait, known.run)
@@ -173,6 +178,7 @@ class Gatherer:
             grows_per_minute=grows,
             empty_in_ms=round(counts.waiting / -grows * MINUTE) if grows is not None and grows < 0 else None,
             oldest_active_ms=oldest_active_ms,
+            index_age_ms=index_age_ms,
             description=said.description,
             slo_ms=said.slo_ms,
         )

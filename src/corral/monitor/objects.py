@@ -85,6 +85,7 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     grows_per_minute: float | None = None  #: waiting jobs more (or fewer) each minute; None: not known yet
     empty_in_ms: Millis | None = None  #: at this rate; None: it does not shrink
     oldest_active_ms: Millis | None = None  #: for how long the oldest running job has run; None: nobody has looked
+    index_age_ms: Millis | None = None  #: how old its index of tags and traces is; None: it has none
     description: str = ""  #: what somebody has said that the queue is for
     slo_ms: Millis | None = None  #: the oldest waiting job shall not wait longer; None: the threshold holds
 

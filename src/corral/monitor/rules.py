@@ -43,6 +43,7 @@ def of_queue(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding
     yield from _piled_up(row, limits)
     yield from _failing(row, limits)
     yield from _slow(row, now, limits)
+    yield from _index(row, now, limits)
 
 
 def _stopped(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
@@ -146,6 +147,18 @@ def _slow(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
             rule="slow", severity="warning", queue=row.name, value=oldest, threshold=most, since=now - oldest,
             message=f"{row.name}: a job has run for {span(oldest)}; 99 % of its jobs take at most {span(usual)}",
             remedy="see what it waits for, or give it a timeout",
+        )  # fmt: skip
+
+
+def _index(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding]:
+    """What finished since its index was made is looked through job by job."""
+    age = row.index_age_ms
+    if limits.index_ms is not None and age is not None and age > limits.index_ms:
+        yield Finding(
+            rule="index", severity="note", queue=row.name, value=age, threshold=limits.index_ms, since=now - age,
+            message=f"{row.name}: the index of tags and traces was made {span(age)} ago; searches are slower by what "
+            "has finished since",
+            remedy="make it anew",
         )  # fmt: skip
 
 

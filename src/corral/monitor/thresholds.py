@@ -26,6 +26,7 @@ class Thresholds(Struct, frozen=True, kw_only=True):
     growing_jobs: int = 100  #: … if it has at least so many already
     slow_factor: int | None = 10  #: a running job takes longer than so many times the queue's p99 …
     slow_ms: Millis | None = 60_000  #: … if it takes longer than this as well
+    index_ms: Millis | None = 7 * 86_400_000  #: an index of tags and traces is older
     evictions: bool | None = True  #: the server throws jobs away when its memory is full, or has done so
     queues: Mapping[str, "Thresholds"] = {}
 

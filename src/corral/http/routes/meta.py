@@ -53,6 +53,8 @@ _HREFS = {
     "failed": ("POST", "{queue}/retry"),
     "failure-share": ("GET", "{base}/failures?queue={name}"),
 }
+#: Findings that are about neither a queue nor a worker.
+_OF_THE_STORE = ("evictions", "eviction-policy")
 #: Over which `/stats` may be asked for rates and times.
 WINDOWS: frozenset[Millis] = frozenset({900_000, 3_600_000, 86_400_000})
 _WORST = {"critical": 0, "warning": 1, "note": 2}
@@ -170,7 +172,8 @@ async def list_attention(
 def _remedy(one: Finding, call: Caller) -> Remedy:
     method, shape = _HREFS.get(one.rule, ("GET", "{queue}"))
     if not one.queue:
-        return Remedy(text=one.remedy, method="GET", href=f"{call.base}/workers")
+        where = "system/doctor" if one.rule in _OF_THE_STORE else "workers"
+        return Remedy(text=one.remedy, method="GET", href=f"{call.base}/{where}")
     href = shape.format(
         queue=queue_path(one.queue, call.base), base=call.base, name=part(one.queue),
         schedule=schedule_path(one.queue, one.subject, call.base) if one.subject else queue_path(one.queue, call.base),
