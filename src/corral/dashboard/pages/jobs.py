@@ -6,6 +6,7 @@ from typing import cast
 
 from starlette.responses import Response
 
+from corral.dashboard.asking import Parameters
 from corral.dashboard.visit import Visit
 from corral.http.problems import Problem
 
@@ -36,8 +37,9 @@ async def _named(visit: Visit, word: str) -> object:
     """Queues of which this is a part of the name: who looks for one need not know where to look."""
     if not _WORD.fullmatch(word):
         return []
-    found = await visit.api.get("/queues", limit=NAMED, sort="name", fields="name", match=[f"*{word}*"])
-    return cast(Mapping[str, object], found)["items"]
+    parameters: Parameters = {"limit": NAMED, "sort": "name", "fields": "name", "match": f"*{word}*"}
+    reply = await visit.api.send("GET", "/queues", parameters=parameters)
+    return cast(Mapping[str, object], reply.json)["items"] if reply.status < 400 else []
 
 
 PAGES = (("GET", "/jobs", search),)

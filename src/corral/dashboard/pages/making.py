@@ -157,7 +157,7 @@ def _number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise Problem("invalid-parameter", f"{text!r} is no priority.", parameter="priority") from None
+        raise Problem("invalid-parameter", f"{text!r} is no priority.") from None
 
 
 PAGES = (
