@@ -13,11 +13,15 @@ from corral.dashboard.blank import example, fields_of, payload_of
 from corral.dashboard.lines import line_of, plain
 from corral.dashboard.stack import stack
 from corral.dashboard.tree import brief, written
+from corral.errors import ConfigError
 from corral.http.app import Application
+from corral.job import NewJob
+from corral.options import JobOptions
 from corral.storage.port import Storage
-from tests.web.conftest import TOKENS
+from tests.web.conftest import TOKENS, make_settings
 
 from .browser import CHROMIUM, PATIENCE_MS, browsing, served, tab
+from .opening import coming, opened
 from .surfing import Surfer
 
 one_engine = pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
@@ -128,6 +132,19 @@ def test_a_stack_of_node_is_folded_too() -> None:
 async def test_the_tabs_say_how_much_there_is_on_them(admin: Surfer, ids: dict[str, str]) -> None:
     page = await admin.get(f"/queues/mail/jobs/{ids['failed']}")
     assert {"Errors 2", "Logs 2"} <= {text for _, text in page.links}
+
+
+@one_engine
+async def test_a_trace_is_opened_where_traces_are(shop: Corral) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    options = JobOptions(trace=json.dumps({"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}))
+    [job] = await store_of(shop).add([NewJob(queue="mail", name="welcome", data="{}", options=options)])
+    where = "https://traces.example.com/trace/{trace_id}"
+    async with opened(shop, trace_url=where) as site, coming(site, token=TOKENS["viewer"]) as (surfer, _):
+        page = await surfer.get(f"/queues/mail/jobs/{job.id}")
+        assert page.link("Open") == f"https://traces.example.com/trace/{trace}"
+    with pytest.raises(ConfigError, match="trace_id"):
+        make_settings(trace_url="https://traces.example.com")
 
 
 # -- what is hidden ------------------------------------------------------------------------------------------------

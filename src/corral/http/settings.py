@@ -70,12 +70,19 @@ def _ancestor(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _with_trace(value: str) -> str:
+    if value and not (value.startswith(("http://", "https://")) and "{trace_id}" in value):
+        raise ValueError(f"{value!r} is not an address with {{trace_id}} in it")
+    return value
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origin)]
 Ancestors = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_ancestor)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Roles = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
 Paces = Annotated[dict[str, Annotated[str, AfterValidator(_paced)]], NoDecode, BeforeValidator(_pairs)]
+TraceUrl = Annotated[str, Field(max_length=500), AfterValidator(_with_trace)]
 Paced = Annotated[str, AfterValidator(_paced)]
 Secrets = Annotated[SecretStr, BeforeValidator(_joined)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -112,6 +119,7 @@ class ApiSettings(BaseSettings):
     env_label: Annotated[str, Field(max_length=40)] = ""  #: shown to people: production
     env_color: Literal["", "red", "amber", "green", "blue", "grey"] = ""  #: of the label
     env_danger: bool = False  #: whether what is removed here is missed: a red line, and more to type before it is
+    trace_url: TraceUrl = ""  #: where a trace is looked at: https://traces.example.com/trace/{trace_id}
     read_only: bool = False
     docs_public: bool = False  #: whether the OpenAPI document is for everybody
     verbose_health: bool = False  #: whether anybody may see single checks

@@ -130,6 +130,17 @@ async def test_a_look_at_what_is_sensitive_is_noted(admin: httpx.AsyncClient, st
     assert [one["target"]["job"] for one in noted] == [secret]
 
 
+async def test_whoever_does_not_want_to_look_sees_nothing_sensitive_and_is_not_noted(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    [job] = await store.add("x", data='{"to":"ana","token":"abc"}')
+    path = f"/queues/{QUEUE}/jobs/{job}"
+    for part in ("?include=raw&reveal=false", "/payload?reveal=false", "/payload?reveal=false&max=5"):
+        assert "abc" not in (await admin.get(f"{path}{part}")).text
+    assert (await admin.get(f"{path}?reveal=false")).json()["redacted"] == ["$.token"]
+    assert (await admin.get("/audit", params={"action": "job.reveal"})).json()["items"] == []
+
+
 async def test_a_job_is_shown_as_the_store_has_it(
     viewer: httpx.AsyncClient, admin: httpx.AsyncClient, store: Store
 ) -> None:

@@ -68,6 +68,16 @@ async def test_failures_come_by_kind_over_all_queues(viewer: httpx.AsyncClient, 
     assert (await viewer.get("/failures?queue=report&window=90m&sort=count")).json()["items"][0]["count"] == 1
 
 
+async def test_only_kinds_that_came_up_after_the_newest_mark_are_listed_when_wanted(
+    operator: httpx.AsyncClient, store: Store
+) -> None:
+    await store.failed()
+    assert (await operator.get("/failures?new=true")).json()["items"] == []
+    before = datetime.now(UTC) - timedelta(hours=1)
+    await operator.post("/marks", json={"label": "v2", "at": before.isoformat()})
+    assert [one["new_since_mark"] for one in (await operator.get("/failures?new=true")).json()["items"]] == ["v2"]
+
+
 async def test_a_kind_that_nobody_has_is_a_problem(viewer: httpx.AsyncClient, store: Store) -> None:
     assert code_of(await viewer.get("/failures/nope")) == (404, "failure-not-found")
     assert code_of(await viewer.get("/failures?window=soon")) == (400, "invalid-parameter")
