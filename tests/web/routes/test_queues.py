@@ -27,6 +27,20 @@ async def test_queues_are_chosen_by_patterns(viewer: httpx.AsyncClient, store: S
     assert [one["name"] for one in found.json()["items"]] == ["mail", "mail-bulk", "sync"]
 
 
+async def test_queues_are_narrowed_to_busy_ones_and_to_problems(viewer: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x", queue="busy")
+    await store.add("x", queue="later", delay_ms=3_600_000)
+
+    async def named(show: str) -> list[str]:
+        found = (await viewer.get("/queues", params={"show": show, "sort": "name"})).json()
+        return [one["name"] for one in found["items"]]
+
+    assert await named("all") == ["busy", "later"]
+    assert await named("busy") == ["busy"]
+    assert await named("problems") == ["busy"]  # nobody works it
+    assert code_of(await viewer.get("/queues", params={"show": "nice"})) == (400, "invalid-parameter")
+
+
 async def test_an_order_that_nobody_knows_is_refused(viewer: httpx.AsyncClient) -> None:
     assert code_of(await viewer.get("/queues", params={"sort": "colour"})) == (400, "invalid-parameter")
 

@@ -21,7 +21,10 @@ export function fresh() {
     if (!asked && busy()) return soon(PAUSE_MS);
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     document.dispatchEvent(new CustomEvent("corral:answered", { detail: answer !== null && answer.status !== 503 }));
-    if (answer?.status === 503) outage(true);
+    if (answer?.status === 503) {
+      outage(true);
+      return soon(SLOWLY_MS, asked);
+    }
     if (!answer?.ok) return watch(SLOWLY_MS);
     outage(false);
     if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) return location.assign(answer.url);
@@ -77,8 +80,8 @@ export function fresh() {
     return page.querySelector('script[type="module"]')?.getAttribute("src");
   }
 
-  function soon(wait) {
-    timer ||= setTimeout(renew, wait, false);
+  function soon(wait, asked = false) {
+    timer ||= setTimeout(renew, wait, asked);
   }
 
   function watch(least = 0) {

@@ -40,6 +40,9 @@ export function live() {
     for (const kind of ["progress", "log"]) {
       source.addEventListener(kind, (event) => document.dispatchEvent(new CustomEvent(`corral:${kind}`, { detail: JSON.parse(event.data) })));
     }
+    for (const kind of ["progress", "log", "operation"]) {
+      source.addEventListener(kind, (event) => document.dispatchEvent(new CustomEvent(`corral:${kind}`, { detail: JSON.parse(event.data) })));
+    }
     source.addEventListener("jobs", () => document.dispatchEvent(new CustomEvent("corral:jobs")));
     source.addEventListener("job", () => document.dispatchEvent(new CustomEvent("corral:job")));
     source.addEventListener("degraded", () => outage(true));

@@ -67,7 +67,11 @@ export function shortcuts() {
 }
 
 function off() {
-  return localStorage.getItem(KEPT) === "off";
+  try {
+    return localStorage.getItem(KEPT) === "off";
+  } catch {
+    return false; // a browser that keeps nothing
+  }
 }
 
 function help() {

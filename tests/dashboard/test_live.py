@@ -1,0 +1,117 @@
+"""Live pages in a real browser: when no stream lasts, when the store is away, and what keys and screen readers get."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from corral import Corral
+from corral.http.app import Application
+from tests.web.conftest import TOKENS
+
+from .browser import CHROMIUM, PATIENCE_MS, browsing, served, tab
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium not installed: the pages cannot be looked at"),
+    pytest.mark.timeout(300),
+    pytest.mark.parametrize("shop", ["sqlite"], indirect=True),
+]
+expect.set_options(timeout=PATIENCE_MS)
+ADMIN = TOKENS["admin"]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A headless Chromium."""
+    async with browsing() as found:
+        yield found
+
+
+@pytest.fixture
+async def address(site: Application) -> AsyncIterator[str]:
+    """Where the dashboard is served."""
+    async with served(site) as url:
+        yield url
+
+
+async def test_where_no_stream_lasts_the_page_is_asked_and_lists_stay_as_they_are(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await page.route("**/api/v1/events?**", lambda route: route.fulfill(status=503))
+    await watched.look(f"{address}/queues/mail")
+    live = page.locator("[data-live]")
+    await expect(live).to_have_attribute("data-state", "polling")
+    await expect(live).to_have_text("polling")
+    first = await page.locator("form.jobs tbody tr").first.get_attribute("data-job")
+    counter = page.locator('[data-bind="counts:mail:waiting"]')
+    was = int(await counter.inner_text())
+    await (await shop.open_queue("mail")).add("welcome", {"to": "late@example.com"})
+    await expect(counter).to_have_text(str(was + 1))
+    assert await page.locator("form.jobs tbody tr").first.get_attribute("data-job") == first
+    # Somebody whose session is over is led to the login, and not asked for ever.
+    await page.context.set_extra_http_headers({})
+    await expect(page).to_have_url(re.compile("/login"))
+
+
+async def test_while_the_store_is_away_it_is_said_and_nothing_can_be_pressed(
+    browser: Browser, address: str, ids: dict[str, str], site: Application
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(f"{address}/schedules/report/often")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    button = page.get_by_role("button", name="Run now")
+    await expect(button).to_be_enabled()
+    site.state.corral.hub._troubled("StorageConnectionError")
+    await expect(page.get_by_role("alert")).to_contain_text("The store does not answer")
+    await expect(button).to_be_disabled()
+    site.state.corral.hub._troubled(None)
+    await expect(page.locator(".outage")).to_have_count(0)
+    await expect(button).to_be_enabled()
+    assert watched.complaints == []
+
+
+async def test_totals_chosen_rows_and_screen_readers_follow_the_numbers(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await page.clock.install()
+    await watched.look(f"{address}/queues")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_disabled()
+    await page.get_by_label("Select mail").check()
+    await expect(page.locator("[data-chosen]")).to_have_text("1 selected:")
+    total = page.locator('[data-total="waiting"]')
+    was = int(await total.inner_text())
+    await (await shop.open_queue("mail")).add("welcome", {"to": "late@example.com"})
+    await expect(total).to_have_text(str(was + 1))
+    await page.clock.fast_forward(11_000)
+    await expect(page.locator("[data-announcer]")).to_contain_text(f"{was + 1} waiting")
+    await expect(page.get_by_label("Select mail")).to_be_checked()
+    assert watched.complaints == []
+
+
+async def test_keys_can_be_turned_off_and_lists_are_walked_from_where_one_is(
+    browser: Browser, address: str, ids: dict[str, str]
+) -> None:
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(f"{address}/queues")
+    await page.get_by_role("link", name="report", exact=True).focus()
+    await page.keyboard.press("k")
+    await expect(page.locator("a:focus")).to_have_text("mail")
+    await watched.look(f"{address}/queues/mail/jobs/{ids['failed']}")
+    await page.keyboard.press(".")
+    await expect(page.locator(".tools :focus")).to_have_count(1)
+    await page.locator("h1 [data-copy]").press("Enter")
+    await expect(page.locator("[data-announcer]")).to_have_text("Copied")
+    await page.get_by_role("button", name="Keys").click()
+    await page.get_by_label("Keys do this in this browser").uncheck()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("/")
+    await expect(page.locator("#find")).not_to_be_focused()
+    assert watched.complaints == []
