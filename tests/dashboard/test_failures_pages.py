@@ -1,6 +1,7 @@
 """Kinds of failures through their pages: chosen among, in one queue or in all, muted for a while."""
 
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,9 +56,12 @@ async def test_kinds_are_chosen_by_queue_state_and_order(admin: Surfer, kinds: N
 
 
 async def test_only_what_has_come_up_since_the_last_mark_is_shown_when_wanted(admin: Surfer, kinds: None) -> None:
-    assert "LookupError" not in {text for _, text in (await admin.get("/failures?new=1")).links}
-    for path in ("/failures", "/failures?new=1"):
-        assert (await admin.get(path)).status == 200
+    assert "No new failures in the last 24h." in (await admin.get("/failures?new=1")).words
+    mark = {"label": "v2", "at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
+    assert (await admin._client.post("/api/v1/marks", json=mark)).status_code == 201
+    page = await admin.press(await admin.get("/failures"), "Show", new="1")
+    assert "LookupError" in {text for _, text in page.links}
+    assert "new since v2" in page.words
 
 
 async def test_a_queue_that_was_chosen_stays_chosen_also_for_what_is_done(

@@ -18,10 +18,14 @@ export function following() {
     else if ("unfold" in button.dataset) unfold(button);
     else take(button);
   });
+  document.addEventListener("input", (event) => event.target.matches?.("[data-find]") && find(event.target, 0));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches?.("[data-find]")) find(event.target, event.shiftKey ? -1 : 1);
+  });
 }
 
 function prepare() {
-  for (const button of document.querySelectorAll("[data-follow], [data-copies], [data-unfold]")) button.hidden = false;
+  for (const one of document.querySelectorAll("[data-follow], [data-copies], [data-unfold], [data-find]")) one.hidden = false;
   const button = document.querySelector("[data-follow]");
   if (!button) return;
   if (!document.querySelector("[data-log]")) button.hidden = true;
@@ -42,6 +46,8 @@ function progress(value) {
 function line({ n, message }) {
   const list = document.querySelector("[data-log]");
   if (!list || n < Number(list.dataset.log)) return;
+  if (n > Number(list.dataset.log)) return document.dispatchEvent(new CustomEvent("corral:job")); // some came before the stream
+  if (list.previousElementSibling?.matches(".empty")) list.previousElementSibling.remove();
   const item = document.createElement("li");
   const number = Object.assign(document.createElement("span"), { className: "n", textContent: n + 1 });
   item.append(number, message.replace(COMMANDS, ""));
@@ -69,6 +75,23 @@ function unfold(button) {
   const open = parts.some((one) => !one.open);
   for (const one of parts) one.open = open;
   button.textContent = open ? "Fold all" : "Unfold all";
+}
+
+// Keys and values that hold what is looked for are marked and unfolded; Enter goes from one to the next.
+let at = 0;
+function find(field, by) {
+  const wanted = field.value.trim().toLowerCase();
+  const hits = [];
+  for (const one of field.closest("section").querySelectorAll(".json .key, .json .str, .json .num, .json .word")) {
+    const hit = wanted !== "" && one.textContent.toLowerCase().includes(wanted);
+    one.classList.toggle("hit", hit);
+    if (hit) hits.push(one);
+  }
+  at = by && hits.length ? (at + by + hits.length) % hits.length : 0;
+  for (const one of hits) for (let fold = one.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  hits[at]?.scrollIntoView({ block: "nearest" });
+  const told = field.nextElementSibling;
+  told.textContent = wanted === "" ? "" : hits.length ? `${at + 1} of ${hits.length}` : "none";
 }
 
 // The whole text from where it is, or the stack beside the button.
