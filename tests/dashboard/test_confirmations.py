@@ -7,8 +7,10 @@ import pytest
 
 from corral import Corral
 from corral.dashboard.visit import BULK
+from corral.http.app import Application
 from corral.http.models.links import meant, part, whole
 
+from .browser import CHROMIUM, browsing, served, tab
 from .opening import coming, opened
 from .surfing import Page, Surfer
 
@@ -223,6 +225,24 @@ def test_a_part_of_a_path_is_read_as_it_was_written_and_is_no_folder(id: str) ->
     assert whole(written) == id
     assert written.lower().replace("%2e", ".") not in (".", "..")
     assert meant("plain") == "plain"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium not installed: no browser folds the path")
+async def test_a_browser_does_not_take_an_id_of_dots_for_a_folder(
+    shop: Corral, site: Application, ids: dict[str, str]
+) -> None:
+    await (await shop.open_queue("mail")).add("welcome", {"to": "x"}, id="..", delay=3600)
+    async with served(site) as address, browsing() as browser:
+        watched = await tab(browser, token=TOKEN)
+        await watched.look(f"{address}/jobs?q=state:delayed")
+        await watched.page.click("a.job:has-text('#..')")
+        await watched.page.wait_for_selector("h1:has-text('#..')")
+        await watched.page.click("button:has-text('Run now')")
+        await watched.page.wait_for_selector(".flash:has-text('Promoted.')")
+        assert await watched.page.text_content("h1") is not None
+        path = await watched.page.evaluate("fetch('/api/v1/queues/mail/jobs/%25..').then((one) => one.json())")
+    assert path["id"] == ".."
+    assert watched.complaints == []
 
 
 async def test_an_unknown_visitor_is_led_back_to_a_job_of_an_odd_id(shop: Corral, ids: dict[str, str]) -> None:
