@@ -73,7 +73,7 @@ def _liked(fields: Fields) -> dict[str, str]:
     if form in times.FORMS:
         liked[times.FORM_COOKIE] = form
     if zone:
-        zone = zone.lower() if zone.lower() == times.LOCAL else zone
+        zone = next((one for one in (times.LOCAL, "UTC") if one.lower() == zone.lower()), zone)
         if zone != times.LOCAL and times.zone_of(zone) is None:
             problem("invalid-parameter", f"There is no time zone {zone[:80]!r}. Say UTC, local, or a name such as "
                     "Europe/Oslo.", parameter="zone")  # fmt: skip
