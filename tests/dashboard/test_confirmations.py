@@ -163,6 +163,24 @@ async def test_another_site_s_form_does_not_become_a_question_for_a_reason(shop:
     assert 'value="mail"' not in answer.text
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"confirm": "mail", "_expect": "x"}, {"confirm": "mail", "n:n": "x"}, {"confirm": "mail", "_method": "GET"},
+     {"confirm": "wrong", "note": "<b>"}],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/do/queues/mail/obliterate", "/tokens/new", "/jobs/bulk", "/queues/mail/new"])
+async def test_a_form_of_another_site_is_never_shown_again_ready_to_be_sent(
+    shop: Corral, ids: dict[str, str], path: str, fields: dict[str, str]
+) -> None:
+    settings = {"tokens": "", "insecure_no_auth": True}
+    async with opened(shop, **settings) as site, coming(site, base="http://localhost") as (_, client):
+        origin = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.test"}
+        answer = await client.post(path, data=fields, headers=origin)
+        assert answer.status_code == 403
+        assert 'name="confirm"' not in answer.text
+        assert (await client.get("/api/v1/queues/mail")).status_code == 200
+
+
 # -- what was done -----------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +198,7 @@ async def test_a_link_cannot_make_the_dashboard_say_something(admin: Surfer, ids
     assert not [given for tag, given in page.tags if given.get("role") == "status" and given.get("class") == "flash"]
 
 
-@pytest.mark.parametrize("cookie", ["x", "e30=", "W10=", "WzEsMl0=", "%00", "ä".encode().decode("latin-1")])
+@pytest.mark.parametrize("cookie", ["x", "e30=", "W10=", "WzEsMl0=", "%00", "/w==", "W1tbW1tb"])
 async def test_a_word_that_somebody_made_up_is_no_word(
     visitor: Callable[[str], Surfer], ids: dict[str, str], cookie: str
 ) -> None:

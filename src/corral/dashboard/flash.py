@@ -4,7 +4,6 @@ It travels in a cookie and not in the address: a link cannot make the dashboard 
 repeated by whoever reloads the page or passes its address on.
 """
 
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from urllib.parse import unquote
 
@@ -17,7 +16,7 @@ LIFE_S, LONGEST = 60, 200
 
 def keep(request: Request, response: Response, path: str, word: str) -> None:
     """Say this word on the page at this path, which is without the mount's prefix."""
-    said = json.dumps([_place(path)[:1_000], word[:LONGEST]])
+    said = f"{_place(path)}\n{word[:LONGEST]}"
     response.set_cookie(
         _name(request), urlsafe_b64encode(said.encode()).decode(), max_age=LIFE_S, path="/",
         secure=request.url.scheme == "https", httponly=True, samesite="lax",
@@ -27,13 +26,11 @@ def keep(request: Request, response: Response, path: str, word: str) -> None:
 def read(request: Request, path: str) -> str:
     """The word for the page at this path; "" when there is none, or one for another."""
     try:
-        said = json.loads(urlsafe_b64decode(request.cookies.get(_name(request), "")))
+        said = urlsafe_b64decode(request.cookies.get(_name(request), "")).decode()
     except ValueError:
         return ""
-    if not isinstance(said, list) or len(said) != 2 or not all(isinstance(one, str) for one in said):
-        return ""
-    place, word = said
-    return str(word)[:LONGEST] if place == _place(path)[:1_000] else ""
+    place, _, word = said.partition("\n")
+    return word[:LONGEST] if place == _place(path) else ""
 
 
 def forget(request: Request, response: Response) -> None:
@@ -49,4 +46,4 @@ def _name(request: Request) -> str:
 
 
 def _place(path: str) -> str:
-    return unquote(path.partition("?")[0].partition("#")[0])
+    return unquote(path.partition("?")[0].partition("#")[0]).replace("\n", " ")[:1_000]

@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from corral.dashboard.asking import FORM, REASON
 from corral.dashboard.visit import Visit
+from corral.http.auth.csrf import NOBODY, check_site
+from corral.http.guard import home_of
 from corral.http.models.links import whole
 from corral.http.problems import problem
 
@@ -81,7 +83,9 @@ def _value(name: str, kind: str, text: str) -> object:
 
 
 async def fields_of(request: Request) -> Fields:
-    """The fields of a form. Raises: Problem (413, 415)."""
+    """The fields of a form. Raises: Problem (403, 413, 415)."""
+    # Before anything is said about it: what is wrong with a form is told with its fields, ready to be sent again.
+    check_site(request, NOBODY, home_of(request).settings.allowed_origins)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         problem("unsupported-media-type", "Send a form.")
