@@ -62,7 +62,7 @@ class _Axis(Struct, frozen=True):
 
     def steps(self) -> list[float]:
         if self.is_log:
-            return [self.bottom * 10**power for power in range(round(log10(self.top / self.bottom)) + 1)]
+            return [self.bottom * 10.0**power for power in range(round(log10(self.top / self.bottom)) + 1)]
         return [self.top * step / ROWS for step in range(ROWS + 1)]
 
     def said(self, value: float) -> str:
@@ -121,9 +121,10 @@ def _lines(answer: Answer, name: str, factor: float) -> list[tuple[str, list[lis
 
 
 def _axis(values: Sequence[Values], unit: str, is_bars: bool, log: bool) -> _Axis:
-    known = [value or 0 for line in values for value in line]
-    columns = [sum(value or 0 for value in column) for column in zip(*values, strict=True)] if is_bars else known
-    highest = max(columns, default=0)
+    known: Sequence[float] = [value or 0.0 for line in values for value in line]
+    if is_bars:
+        known = [sum(value or 0.0 for value in column) for column in zip(*values, strict=True)]
+    highest = max(known, default=0.0)
     if not log:
         return _Axis(_round_up(highest), unit)
     lowest = min((value for value in known if value > 0), default=LEAST)

@@ -25,7 +25,8 @@ def attention(
     found = [finding for row in queues for finding in of_queue(row, now, thresholds.of(row.name))]
     found += [finding for row in schedules for finding in of_schedule(row, thresholds.of(row.queue))]
     found += [finding for row in workers for finding in of_worker(row, thresholds)]
-    found += () if memory is None else of_memory(memory, thresholds)
+    if memory is not None:
+        found += of_memory(memory, thresholds)
     return tuple(sorted(found, key=lambda one: (-SEVERITIES.index(one.severity), one.rule, one.queue, one.subject)))
 
 

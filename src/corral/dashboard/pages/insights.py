@@ -73,10 +73,9 @@ class Drawn(Struct, frozen=True):
 
 async def drawn(visit: Visit, queue: str, span: Span, *, log: bool = False) -> Drawn:
     """The charts of one queue, or of all that may be seen."""
-    marks, *found = await asyncio.gather(
-        visit.api.get("/marks", limit=500),
-        *(visit.api.get("/metrics/series", metric=one, queue=queue or None, **span.asked()) for one in METRICS),
-    )
+    asked = [visit.api.get("/marks", limit=500)]
+    asked += [visit.api.get("/metrics/series", metric=one, queue=queue or None, **span.asked()) for one in METRICS]
+    marks, *found = await asyncio.gather(*asked)
     marked = cast(Mapping[str, Sequence[Mapping[str, object]]], marks)
     answers = {name: cast(Mapping[str, object], one) for name, one in zip(METRICS, found, strict=True)}
     oldest, ended = More("oldest waiting", answers["oldest_waiting"], 1_000.0), More("", answers["throughput"])
