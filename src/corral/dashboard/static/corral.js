@@ -25,9 +25,10 @@ document.addEventListener("change", (event) => {
 
 // What was revealed is asked for once: a page that renews itself hides it again.
 const address = new URL(location.href);
-const read = ["reveal"].filter((name) => address.searchParams.has(name));
-for (const name of read) address.searchParams.delete(name);
-if (read.length) history.replaceState(null, "", address);
+if (address.searchParams.has("reveal")) {
+  address.searchParams.delete("reveal");
+  history.replaceState(null, "", address);
+}
 
 if (matchMedia("(max-width: 767px)").matches) document.querySelector(".fold")?.removeAttribute("open");
 
