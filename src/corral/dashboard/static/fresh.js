@@ -11,6 +11,7 @@ const SLOWLY_MS = 5000;
 export function fresh() {
   const main = document.querySelector("main");
   let timer = 0;
+  let heard = false; // the first word about operations is what the page shows already
 
   // The page is fetched anew and put in place, once nobody is typing in it, points at a row, or has chosen something.
   // Where the page is `asked` because no stream lasts, that does not wait: then only its numbers are put in place.
@@ -106,6 +107,7 @@ export function fresh() {
   document.addEventListener("corral:job", () => soon(PAUSE_MS));
   document.addEventListener("corral:stale", () => (main.querySelector("form.jobs") ? grown() : soon(PAUSE_MS)));
   document.addEventListener("corral:jobs", grown);
+  document.addEventListener("corral:operation", () => (heard ? soon(PAUSE_MS) : (heard = true)));
   document.addEventListener("corral:poll", () => renew(true));
   document.addEventListener("visibilitychange", () => document.hidden || watch());
   watch();
