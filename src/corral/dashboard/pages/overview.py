@@ -46,7 +46,7 @@ async def overview(visit: Visit) -> Response:
     return await visit.page(
         "overview.html", title="Overview", active="overview", findings=findings.must(), queues=queues.must(),
         muted=_muted(muted.must()), silences={text: visit.now + timedelta(hours=n) for text, n in SILENCES.items()},
-        sorts=SORTS, shows=SHOWS, **wanted,
+        sorts=SORTS, shows=SHOWS, sort=wanted["sort"], show=wanted["show"],
         numbers=stats.json if stats.status < 400 else None, charts=drawn,
         marks=_newest(marks.json) if marks.status < 400 else [],
         upcoming=_upcoming(schedules.json) if schedules.status < 400 else [],

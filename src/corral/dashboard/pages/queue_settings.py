@@ -1,7 +1,7 @@
 """The settings of a queue: what a form says is compared with what holds, and only what differs is changed."""
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import TypeVar, cast
 
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from corral.http.models.links import part
 from corral.http.problems import Problem
 
 Typed = Mapping[str, str]
+N = TypeVar("N", int, float)
 SECOND_MS, HOUR_MS = 1_000, 3_600_000
 #: The fields of the form. One that is left empty lifts what it is about.
 FIELDS = (
@@ -88,7 +89,7 @@ def _number(typed: Typed, name: str, unit: int = 0) -> float | None:
     return found if found is None or not unit else round(found * unit)
 
 
-def _read(typed: Typed, name: str, kind: Callable[[str], float]) -> float | None:
+def _read(typed: Typed, name: str, kind: Callable[[str], N]) -> N | None:
     try:
         return kind(typed[name]) if typed[name] else None
     except (ValueError, OverflowError):

@@ -39,8 +39,9 @@ async def queues(visit: Visit) -> Response:
     cursor = visit.parameter("cursor") or None
     found = await visit.api.get("/queues", limit=LISTED, match=patterns, cursor=cursor, **wanted)
     return await visit.page(
-        "queues.html", title="Queues", active="queues", queues=found, match=match, sorts=SORTS, shows=SHOWS, **wanted
-    )
+        "queues.html", title="Queues", active="queues", queues=found, match=match, sorts=SORTS, shows=SHOWS,
+        sort=wanted["sort"], show=wanted["show"],
+    )  # fmt: skip
 
 
 async def several(visit: Visit) -> Response:
