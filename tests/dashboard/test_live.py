@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from corral import Corral
+from corral.errors import StorageError
 from corral.http.app import Application
 from tests.web.conftest import TOKENS
 
@@ -57,7 +58,7 @@ async def test_where_no_stream_lasts_the_page_is_asked_and_lists_stay_as_they_ar
 
 
 async def test_while_the_store_is_away_it_is_said_and_nothing_can_be_pressed(
-    browser: Browser, address: str, ids: dict[str, str], site: Application
+    browser: Browser, address: str, ids: dict[str, str], site: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = await tab(browser, token=ADMIN)
     page = watched.page
@@ -65,10 +66,14 @@ async def test_while_the_store_is_away_it_is_said_and_nothing_can_be_pressed(
     await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
     button = page.get_by_role("button", name="Run now")
     await expect(button).to_be_enabled()
-    site.state.corral.hub._troubled("StorageConnectionError")
+
+    async def away(streams: object) -> None:
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(site.state.corral.hub._board, "look", away)
     await expect(page.get_by_role("alert")).to_contain_text("The store does not answer")
     await expect(button).to_be_disabled()
-    site.state.corral.hub._troubled(None)
+    monkeypatch.undo()
     await expect(page.locator(".outage")).to_have_count(0)
     await expect(button).to_be_enabled()
     assert watched.complaints == []
@@ -100,7 +105,7 @@ async def test_keys_can_be_turned_off_and_lists_are_walked_from_where_one_is(
 ) -> None:
     watched = await tab(browser, token=ADMIN)
     page = watched.page
-    await watched.look(f"{address}/queues")
+    await watched.look(f"{address}/queues?sort=name")
     await page.get_by_role("link", name="report", exact=True).focus()
     await page.keyboard.press("k")
     await expect(page.locator("a:focus")).to_have_text("mail")
