@@ -127,7 +127,7 @@ async def test_a_job_of_an_unknown_name_is_refused_beside_the_form_and_nothing_i
     form = await admin.get("/queues/mail/new")
     page = await admin.press(form, "Add", name="welcom", data='{"kept": 1}')
     assert page.status == 422
-    assert ("data", '{"kept": 1}') in page.forms[-1].fields
+    assert any(("data", '{"kept": 1}') in form.fields for form in page.forms)
 
 
 async def test_a_schedule_is_run_paused_and_changed(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
