@@ -89,7 +89,7 @@ async def test_totals_chosen_rows_and_screen_readers_follow_the_numbers(
     await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
     await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_disabled()
     await page.get_by_label("Select mail").check()
-    await expect(page.locator("[data-chosen]")).to_have_text("1 selected:")
+    await expect(page.locator("[data-bulk] [data-chosen]")).to_have_text("1 selected:")
     total = page.locator('[data-total="waiting"]')
     was = int(await total.inner_text())
     await (await shop.open_queue("mail")).add("welcome", {"to": "late@example.com"})
