@@ -54,7 +54,8 @@ def still(value: object) -> object:
 def served(store: str, folder: Path) -> Iterator[Both]:
     """A store in which there is something of everything, and `corral api` in a process of its own."""
     fill(store)
-    env = {"CORRAL_API_TOKENS": f"cli:admin:{TOKEN},guest:viewer:{VIEWER}"}
+    # How fast one may go is shown elsewhere; here it would only be waited for.
+    env = {"CORRAL_API_TOKENS": f"cli:admin:{TOKEN},guest:viewer:{VIEWER}", "CORRAL_API_BULK_RATE": "600/min"}
     with Command("api", "--url", store, "--port", "0", cwd=folder, env=env) as server:
         line = server.line("http://")
         server.line("Ctrl-C")

@@ -141,10 +141,10 @@ async def test_what_is_said_on_the_way_out_is_not_lost(run: Run, tmp_path: Path)
 @pytest.mark.parametrize("code", [STAYING, DEAF], ids=["hears SIGTERM", "is deaf to SIGTERM"])
 async def test_at_its_time_out_a_command_ends_with_its_whole_family(run: Run, tmp_path: Path, code: str) -> None:
     # The time has to suffice for the family to start on a slow machine; then it has to run out.
-    ended = await run(code, str(tmp_path / "pids"), timeout=20)
+    ended = await run(code, str(tmp_path / "pids"), timeout=8)
 
     assert not ended.ok
-    assert ended.stopped == "ran longer than 20 s"
+    assert ended.stopped == "ran longer than 8 s"
     started = pids(tmp_path / "pids")
     assert len(started) == 3
     await eventually(lambda: not any(map(alive, started)))
