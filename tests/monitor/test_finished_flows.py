@@ -23,7 +23,7 @@ async def test_a_flow_whose_top_has_ended_is_among_the_finished_ones(monitor: Mo
 
 
 async def test_an_open_flow_is_not_among_the_finished_ones(monitor: Monitor, storage: Storage) -> None:
-    await Flow(storage).add(node("top", "sum", children=[node("leaf", "part")]))
+    await Flow(storage).add(node("top", "sum", children=[node("leaf", "part") for _ in range(2)]))
     await run_through(storage, Completed(), queue="leaf")
     assert (await monitor.flows(finished=True)).items == ()
     assert len((await monitor.flows()).items) == 1

@@ -236,4 +236,4 @@ async def test_what_is_said_about_queues_is_asked_for_once(storage: Storage, clo
     reading = Reading(storage)
     rows = (await Monitor(reading, clock=lambda: clock.now).queues(sort="name")).items
     assert [row.slo_ms for row in rows] == [1, 2, 3, 4, None]
-    assert reading.kinds == ["about"]
+    assert reading.kinds == ["about", "index"]

@@ -35,6 +35,7 @@ def test_a_quiet_queue_is_no_news() -> None:
     assert rules(replace(ROW, waiting=10, active=5, failed=100, oldest_waiting_ms=60_000)) == []
 
 
+@pytest.mark.mission("M-TS-53", "M-GL-77")
 @pytest.mark.parametrize(
     ("row", "finding"),
     [
