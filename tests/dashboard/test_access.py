@@ -172,8 +172,9 @@ async def test_another_site_cannot_log_somebody_in_with_its_own_token(
 ) -> None:
     _, client = browser
     answer = await client.post("/login", data={"token": TOKENS["viewer"]}, headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status_code == 403
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert "set-cookie" not in answer.headers
+    assert (await client.get("/api/v1/me")).status_code == 401
 
 
 async def test_whoever_guesses_at_tokens_has_to_wait(shop: Corral, ids: dict[str, str]) -> None:
