@@ -12,7 +12,7 @@ from corral.dashboard import words
 from corral.dashboard.spark import filled
 from corral.dashboard.times import DEFAULT, Times
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 200, 52, 22, 10
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 200, 62, 22, 10
 ROWS = 4
 #: How many rows its table has at most.
 TABLE = 60
