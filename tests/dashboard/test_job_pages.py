@@ -277,11 +277,10 @@ async def test_a_job_like_another_one_is_added(admin: Surfer, ids: dict[str, str
 
 
 @one_engine
-async def test_a_flat_payload_is_filled_in_field_by_field(admin: Surfer, shop: Corral) -> None:
+async def test_a_flat_payload_is_filled_in_field_by_field(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
     @shop.queues["mail"].job("greet")
     async def greet(data: Greeting) -> None: ...
 
-    await shop.open_queue("mail")
     form = await admin.follow(await admin.get("/queues/mail/new"), "greet")
     fields = typed_of(form)
     assert (fields["data.times:n"], fields["data.loud:b"]) == ("2", "false")
@@ -290,7 +289,7 @@ async def test_a_flat_payload_is_filled_in_field_by_field(admin: Surfer, shop: C
     assert typed_of(refused)["data.to:t"] == "ann"
     page = await admin.press(refused, "Add", **{"data.times:n": "3"})
     assert "Added." in page.words
-    [job] = (await admin.get("/api/v1/queues/mail/jobs")).answer.json()["items"]
+    [job] = (await admin.get("/api/v1/queues/mail/jobs?q=name:greet")).answer.json()["items"]
     data = (await admin.get(f"/api/v1/queues/mail/jobs/{job['id']}/payload")).answer.json()
     assert data == {"to": "ann", "times": 3, "loud": False}
     as_json = await admin.follow(form, "as JSON")

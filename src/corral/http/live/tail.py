@@ -49,6 +49,8 @@ class Tail:
             if not self._tasks:
                 _, cursor = await storage.events(self.queue, after=NOW)
                 self._tasks = [asyncio.create_task(self._follow(cursor)), asyncio.create_task(self._sum_up())]
+        for job_id in {job_id for queue, job_id in stream.topics.jobs if queue == self.queue} - self._lines.keys():
+            await self._log(job_id)  # what is written from here on is told
         if after is None:
             return True
         missed, _ = await storage.events(self.queue, after=after, limit=CAUGHT_UP)
@@ -119,19 +121,21 @@ class Tail:
         for job_id in self._lines.keys() - watched:
             del self._lines[job_id]
         for job_id in watched:
-            known = self._lines.get(job_id)
-            try:
-                page = await self._monitor.logs(
-                    self.queue, job_id, start=known or 0, limit=0 if known is None else LINES
-                )
-            except JobNotFoundError:
-                continue
-            self._lines[job_id] = page.total if known is None else min(page.total, known + len(page.items))
-            for number, line in enumerate(page.items, start=known or 0):
-                data = {"queue": self.queue, "id": job_id, "n": number, "message": line}
-                for stream in self.streams:
-                    if (self.queue, job_id) in stream.topics.jobs:
-                        stream.put(Message("log", data))
+            await self._log(job_id)
+
+    async def _log(self, job_id: str) -> None:
+        """Tell what is new in a log; of one that nobody has looked at yet, only how long it is is read."""
+        known = self._lines.get(job_id)
+        try:
+            page = await self._monitor.logs(self.queue, job_id, start=known or 0, limit=0 if known is None else LINES)
+        except JobNotFoundError:
+            return
+        self._lines[job_id] = page.total if known is None else min(page.total, known + len(page.items))
+        for number, line in enumerate(page.items, start=known or 0):
+            data = {"queue": self.queue, "id": job_id, "n": number, "message": line}
+            for stream in self.streams:
+                if (self.queue, job_id) in stream.topics.jobs:
+                    stream.put(Message("log", data))
 
 
 def _message(event: Event) -> Message:
