@@ -15,7 +15,24 @@ from corral.cli.settings import Settings
 from .helpers import ROOT
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+OTHERS = [
+    ROOT / "README.md", *(ROOT / "docs").glob("[!_]*.md"), *(ROOT / "docs").glob("[!_]*/**/*.md"),
+    *(ROOT / "examples").glob("*/README.md"), *(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+]  # fmt: skip
+#: A line of a shell, or what stands between backticks or quotation marks.
+_COMMAND = re.compile(r"""(?:^ *\$ (corral [a-z][^\n]*)|[`"'](corral [a-z][^`"\n]*))""", re.MULTILINE)
+#: Several commands in one, for people: `corral jobs …`, `list|again|forget`.
+_SHORT = re.compile(r"…|\w\|\w")
+
+
+def spoken(text: str) -> list[str]:
+    """The commands that a page tells people to type, without what the shell does around them."""
+    found = [line or between for line, between in _COMMAND.findall(text)]
+    return [re.split(r" [|>&#]|\s{2}|; ", one)[0].rstrip(" \\.") for one in found if not _SHORT.search(one)]
+
+
 SPOKEN = [match[1] for match in re.finditer(r"(?:^\$ |`)(corral [^`\n]+)", PAGE, re.MULTILINE)]
+ELSEWHERE = sorted({line for path in OTHERS for line in spoken(path.read_text(encoding="utf-8", errors="replace"))})
 
 
 def find(words: list[str]) -> tuple[click.Command, list[str]]:
@@ -34,6 +51,16 @@ def test_every_command_on_the_page_can_be_called_like_that(line: str) -> None:
     context = click.Context(command)
     options = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
     assert [word for word in rest if word.startswith("-") and word not in options] == []
+
+
+def test_every_command_on_other_pages_can_be_called_like_that() -> None:
+    assert len(ELSEWHERE) > 100
+    for line in ELSEWHERE:
+        command, rest = find(shlex.split(line)[1:])
+        assert not (isinstance(command, LazyGroup) and rest), line
+        context = click.Context(command)
+        options = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
+        assert {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)} <= options, line
 
 
 def test_the_page_shows_every_command() -> None:

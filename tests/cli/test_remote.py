@@ -120,6 +120,18 @@ def test_failures_are_retried_and_muted(both: Both) -> None:
     assert done["done"] == 3
 
 
+def test_what_wants_attention_is_muted_and_heard_of_again(both: Both) -> None:
+    put(both.store, *[NewJob(queue="left", name="x", data="{}") for _ in range(3)])
+    both.remote("queues", "show", "left")
+    finding = next(str(one["id"]) for one in rows(both.direct("attention", "list", "--queue", "left")))
+    both.remote("attention", "mute", finding, "--for", "2h", "--reason", "known")
+    assert both.direct("attention", "list", "--queue", "left") == []
+    muted = rows(both.direct("attention", "list", "--queue", "left", "--muted"))
+    assert [one["id"] for one in muted if one["muted_until"]] == [finding]
+    both.direct("attention", "unmute", finding)
+    assert [one["id"] for one in rows(both.remote("attention", "list", "--queue", "left"))] == [finding]
+
+
 def test_a_flow_is_added_and_told(both: Both, tmp_path: Path) -> None:
     file = tmp_path / "tree.json"
     file.write_text(json.dumps({"queue": "f-top", "name": "sum", "children": [{"queue": "f-part", "name": "part"}]}))

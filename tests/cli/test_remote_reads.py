@@ -35,6 +35,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         ("jobs", "logs", "1", "--queue", MAIL, "--tail", "2"),
         ("failures", "list"),
         ("failures", "show", "f1"),
+        ("attention", "list", "--muted"),
         ("flows", "list"),
         ("flows", "show", "sum-1"),
         ("schedules", "list"),

@@ -83,6 +83,14 @@ FAILURES = (
     Column("type", "TYPE"),
     Column("message", "MESSAGE", lambda value: cut(plain(value), REASON), wrap=True),
 )
+FINDINGS = (
+    Column("id", "ID"),
+    Column("severity", "SEVERITY"),
+    Column("message", "MESSAGE", wrap=True),
+    Column("remedy", "REMEDY", rank=1, wrap=True),
+    Column("since", "SINCE", rank=2),
+    Column("muted_until", "MUTED UNTIL", rank=3),
+)
 FLOWS = (
     Column("queue", "QUEUE"),
     Column("id", "ID"),

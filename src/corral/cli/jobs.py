@@ -52,7 +52,7 @@ def list_jobs(
     """Jobs of a queue, of a state, or that a search finds; newest first in each state of each queue.
 
     A search has words such as state:failed, queue:mail*, name:welcome, error:~timeout, created:<1d, attempts:>2,
-    data.user.id:7, has:result and is:late; see the guide on searching.
+    data.user.id:7, has:result and is:late; see docs/guides/search.md.
     """
     printer = Printer.current()
     text = search_text(query, states=state, name=name, since=since)

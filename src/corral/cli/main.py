@@ -22,6 +22,7 @@ COMMANDS = {
     "workers": ("corral.cli.workers:workers", "Look at the workers, and tell them what to do."),
     "flows": ("corral.cli.flows:flows", "Jobs that wait for jobs: look, add, retry."),
     "failures": ("corral.cli.failing:failures", "Kinds of failures: look, retry all of one kind, mute it."),
+    "attention": ("corral.cli.attention:attention", "What wants attention: look, mute, unmute."),
     "events": ("corral.cli.happening:events", "What happens, as it happens."),
     "stats": ("corral.cli.stats:stats", "Counts, rates, waiting and running times of every queue."),
     "top": ("corral.cli.top:top", "Everything on one screen, drawn again and again."),

@@ -9,8 +9,11 @@ from corral.checks.mend import mend
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.notes import audit_row, mark_row, operation_row, token_row
 from corral.cli.backend.port import Row
-from corral.cli.backend.rows import at_ms
+from corral.cli.backend.rows import at_ms, finding_row
+from corral.cli.cells import iso
 from corral.cli.keys import checked_keys
+
+_WORST = {"critical": 0, "warning": 1, "note": 2}
 
 
 class DirectRuns(Parts):
@@ -46,6 +49,17 @@ class DirectRuns(Parts):
 
     async def abort(self, operation_id: str) -> Row:
         return operation_row(await self.desk.abort(operation_id))
+
+    async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
+        silence = await self.desk.silence("finding")
+        rows: list[Row] = []
+        for one in sorted(
+            await self.monitor.attention(queue=queue), key=lambda one: (_WORST.get(one.severity, 3), one.id)
+        ):
+            until = silence.until(one.id, one.queue)
+            if muted or until is None:
+                rows.append({**finding_row(one), "muted_until": iso(until)})
+        return rows
 
     async def audit(self, filters: Row, limit: int) -> list[Row]:
         given = dict(filters)

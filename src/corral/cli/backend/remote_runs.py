@@ -9,7 +9,7 @@ from corral.cli.backend.client import part
 from corral.cli.backend.port import Row
 from corral.cli.backend.remote_base import Parts, everything
 from corral.cli.backend.remote_plan_rows import audit_row, mark_row, operation_row, token_row
-from corral.cli.backend.remote_rows import items, table
+from corral.cli.backend.remote_rows import finding_row, items, table
 
 
 def time_of(at: float | None) -> str | None:
@@ -59,6 +59,11 @@ class RemoteRuns(Parts):
 
     async def abort(self, operation_id: str) -> Row:
         return operation_row(table(await self.client.send("POST", f"/operations/{part(operation_id)}/abort", {})))
+
+    async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
+        query = {"queue": queue, "muted": "true" if muted else None}
+        found = await everything(self.client, "/attention", **query)
+        return [{**finding_row(one), "muted_until": one.get("muted_until")} for one in found]
 
     async def audit(self, filters: Row, limit: int) -> list[Row]:
         query = {key: filters.get(key) for key in ("actor", "action", "queue", "job")}
