@@ -56,6 +56,7 @@ def served(store: str, folder: Path) -> Iterator[Both]:
     fill(store)
     # How fast one may go is shown elsewhere; here it would only be waited for.
     env = {"CORRAL_API_TOKENS": f"cli:admin:{TOKEN},guest:viewer:{VIEWER}", "CORRAL_API_BULK_RATE": "600/min"}
+    env["CORRAL_API_DRAIN_DELAY"] = "0"
     with Command("api", "--url", store, "--port", "0", cwd=folder, env=env) as server:
         line = server.line("http://")
         server.line("Ctrl-C")

@@ -19,7 +19,7 @@ from corral.storage.port import JobPatch, Lease, QueueCounts, Refusal, Settlemen
 from corral.timing import Millis
 
 from .model_claim import ACTIVE, ALL, COMPLETED, DELAYED, FAILED, WAITING, Claiming
-from .record import Record
+from .record import Record, lifespan_of
 
 
 class Model(Claiming):
@@ -89,7 +89,7 @@ class Model(Claiming):
         for new, job_id, is_fresh in zip(jobs, ids, fresh, strict=True):
             if is_fresh:
                 place = -self._next() if new.lifo else self._next()
-                job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place, new.group)
+                job = Record(job_id, new.name, new.data, new.priority, now, lifespan_of(new), place, new.group)
                 if new.group is not None:
                     self.groups[new.group].set_rates(new.group_rates)
                 if new.delay_ms:

@@ -16,7 +16,7 @@ from corral.timing import Millis
 
 from .model import Model
 from .model_claim import ACTIVE, ALL, COMPLETED, DELAYED, FAILED, WAITING
-from .record import Record, Tie
+from .record import Record, Tie, lifespan_of
 
 PARKED = JobState.WAITING_CHILDREN
 
@@ -92,7 +92,7 @@ class TiedModel(Model):
             return Added(owner, False, True)
         job_id = new.id or job_id
         place = -self._next() if new.lifo else self._next()
-        job = Record(job_id, new.name, new.data, new.priority, now, new.options.lifespan_ms, place, new.group)
+        job = Record(job_id, new.name, new.data, new.priority, now, lifespan_of(new), place, new.group)
         job.max_crashes = new.options.max_crashes
         job.dedup = None if new.dedup is None else new.dedup.id
         if new.group is not None:

@@ -3,12 +3,18 @@
 from dataclasses import dataclass, field
 from itertools import count
 
-from corral.job import JobId, JobState
+from corral.job import JobId, JobState, NewJob
 from corral.options import ParentPolicy, priority_rank
 from corral.storage.port import Token
 from corral.timing import Millis
 
 _numbers = count()
+
+
+def lifespan_of(new: NewJob) -> Millis | None:
+    """How long a job may wait for its start, from when it was added: the time it is to wait anyway does not count."""
+    lifespan = new.options.lifespan_ms
+    return None if lifespan is None else lifespan + new.delay_ms
 
 
 @dataclass(eq=False)

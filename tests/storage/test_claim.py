@@ -146,6 +146,16 @@ async def test_a_job_not_started_within_its_lifespan_expires(storage: Storage, t
     assert (counts.waiting, counts.active, counts.failed, counts.failed_total) == (0, 1, 1, 1)
 
 
+async def test_the_lifespan_of_a_delayed_job_begins_when_it_is_due(storage: Storage, tape: Tape) -> None:
+    options = JobOptions(lifespan_ms=1_000)
+    await add(
+        storage, new_job("runs", delay_ms=5_000, options=options), new_job("dies", run_at=T0 + 7_000, options=options)
+    )
+    assert await served(storage, now=T0 + 5_999) == ["runs"]
+    assert await served(storage, now=T0 + 8_001) == []
+    assert (await the(storage, "dies")).failed_reason == "expired"
+
+
 async def test_a_job_within_its_lifespan_runs(storage: Storage) -> None:
     await add(storage, new_job("a", options=JobOptions(lifespan_ms=1_000)))
     assert await served(storage, now=T0 + 999) == ["a"]

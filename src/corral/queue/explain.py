@@ -46,7 +46,6 @@ async def gather(storage: Storage, job: Job, now: Millis | None = None) -> Facts
     waiting = job.state is JobState.WAITING
     told = await storage.claim(job.queue, _NOTHING, now=now) if waiting and not info.paused else Claimed()
     ended = await _ended(storage, job.queue, at)
-    lifespan = job.options.lifespan_ms
     return Facts(
         now=at,
         info=info,
@@ -59,9 +58,17 @@ async def gather(storage: Storage, job: Job, now: Millis | None = None) -> Facts
         workers=tuple(one for one in await storage.workers(now=now) if job.queue in one.queues),
         ended=ended.attempts,
         over_ms=ended.over_ms,
-        # It counts from the add until the first start.
-        expires_at=None if lifespan is None or job.attempts_started else job.created_at + lifespan,
+        expires_at=_expires_at(job, at),
     )
+
+
+def _expires_at(job: Job, now: Millis) -> Millis | None:
+    """When its lifespan is over: it counts from when the job was due until its first start."""
+    if job.options.lifespan_ms is None or job.attempts_started:
+        return None
+    at = (job.run_at or job.created_at) + job.options.lifespan_ms
+    # One that was delayed and is due now does not say since when; it is due later than it was added.
+    return at if at > now else None
 
 
 #: A claim of nothing takes nothing, and answers what a worker would be told.

@@ -254,7 +254,7 @@ def _row(
         k1, k2 = priority_rank(job.priority), -order if job.lifo else order
         unit.ready.add(queue.name)
     queue.count[COUNTED[state]] += 1
-    lifespan = job.options.lifespan_ms
+    lifespan, ready_at = job.options.lifespan_ms, max(due, now)
     return (
         job_key(queue.pk, number),
         queue.pk,
@@ -267,8 +267,8 @@ def _row(
         options_text(job.options),
         job.priority,
         now,
-        max(due, now),
-        None if lifespan is None else now + lifespan,
+        ready_at,
+        None if lifespan is None else ready_at + lifespan,
         job.schedule,
         job.scheduled_for,
         parent,

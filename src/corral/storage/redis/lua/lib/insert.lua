@@ -87,7 +87,7 @@ local function insert(q, job, counter, plain)
   call('HSET', key, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', now_text, 'delay', delay,
     'priority', job.priority or '0')
   if job.at and due > now and (job.children or job.after) then call('HSET', key, 'at', job.at) end
-  if job.lifespan then call('HSET', key, 'exp', now + job.lifespan) end
+  if job.lifespan then call('HSET', key, 'exp', math.max(now, due) + job.lifespan) end
   if job.schedule then call('HSET', key, job.repeats and 'rjk' or 'sched', job.schedule, 'slot', job.slot or 0) end
   tell(q, 'added', 'jobId', id, 'name', job.name)
   local fatal = more and insert_more(q, id, key, job)

@@ -45,7 +45,7 @@ local function add_kept_back(q, deid)
   end
   if job[7] then call('HSET', key, 'rjk', job[7]) end
   if more.schedule then call('HSET', key, 'sched', more.schedule, 'slot', more.slot or 0) end
-  if more.lifespan then call('HSET', key, 'exp', now + more.lifespan) end
+  if more.lifespan then call('HSET', key, 'exp', now + delay + more.lifespan) end
   if more.group then call('HSET', key, 'gid', more.group) end
   if tonumber(de.ttl) and not de.keepLastIfActive then
     call('SET', q.base .. 'de:' .. deid, id, 'PX', given and 86400000 or de.ttl)
