@@ -72,7 +72,7 @@ async def seed(golive: GoLive, home: Path, *, today: date | None = None, days: i
             [{"id": id, "name": name, "owner_id": PEOPLE[index][0]} for index, (id, name) in enumerate(PROJECTS)],
         )  # fmt: skip
         # 40 tokens have expired, 20 have not.
-        tokens = [{"user_id": PEOPLE[n % 6][0], "expires_at": _ms(today, (n - 40) * 3_600 - 1)} for n in range(60)]
+        tokens = [{"user_id": PEOPLE[n % 6][0], "expires_at": _ms(today + timedelta(n - 39), 0)} for n in range(60)]
         tokens = [{**one, "id": number} for number, one in enumerate(tokens, 1)]
         await _fill(database, connection, refresh_tokens, tokens)
         for table, rows in ((pipeline_runs, runs), (test_runs, tests), (deployments, rollouts), (audit_events, events)):

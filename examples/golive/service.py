@@ -5,14 +5,16 @@ Its methods have their names from the platform, in snake_case; the spellings of 
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from corral import ConfigError, Corral, JobHandle, UnknownJobError
+from corral import ConfigError, Corral, Job, JobHandle, JobState, UnknownJobError
 from corral.compat import BullJob, BullQueue, BullQueues
+from corral.timing import now_ms
 
 from .payloads import CleanupJobType, CustomEmail, EmailJobData, EmailJobType, ReportJobType
 from .queues import JobPriority, QueueName
-from .schedules import CLEANUP
+from .schedules import CLEANUP, SCHEDULES
 
 Processor = Callable[[BullJob], Any]
 Stats = dict[str, int]
@@ -34,13 +36,50 @@ class JobQueueManager(BullQueues):
             UnknownJobError: jobs of this name are another queue's. PayloadError: the data is too much, or not JSON.
             ConfigError: an option that cannot be meant.
         """
+        if arguments and isinstance(arguments[0], str):
+            self._check_home(queue, arguments[0])
+        return await super().add_job(queue, *arguments)
+
+    async def add_delayed_job(self, queue: str, name: str, data: object, delay: float) -> BullJob:
+        """A job that runs in so many ms. Raises: as `add_job`."""
+        self._check_home(queue, name)
+        return await super().add_delayed_job(queue, name, data, delay)
+
+    async def add_scheduled_job(self, queue: str, name: str, data: object, run_at: datetime | int | str) -> BullJob:
+        """A job that runs at a time; one that has passed is now. Raises: as `add_job`."""
+        self._check_home(queue, name)
+        return await super().add_scheduled_job(queue, name, data, run_at)
+
+    async def add_repeating_job(
+        self, queue: str, name: str, data: object, cron: str, options: Mapping[str, object] | None = None
+    ) -> BullJob:
+        """A job that comes again by a cron line. One that the table of schedules has already is that one.
+
+        Raises: as `add_job`.
+        """
+        self._check_home(queue, name)
+        keys = [key for key, line in SCHEDULES.items() if line == (queue, name, cron, data)]
+        if options or not keys:
+            return await super().add_repeating_job(queue, name, data, cron, options)
+        storage = await self.app.open()
+        wanted = [schedule for schedule in self.app.schedules.declared() if schedule.key in keys]
+        await self.app.scheduler(storage).reconcile(wanted, prune=False)
+        [stored] = [one for one in (await storage.schedules(queue=queue)).items if one.key in keys]
+        first = Job(
+            id=f"repeat:{stored.key}:{stored.next_at}", queue=stored.queue, name=stored.name, state=JobState.DELAYED,
+            data=stored.data, options=stored.options, priority=stored.priority, created_at=now_ms(),
+            run_at=stored.next_at, schedule=stored.key,
+        )  # fmt: skip
+        return BullJob(first, await self.queue(queue).queue())
+
+    def _check_home(self, queue: str, name: str) -> None:
+        """Raises: UnknownJobError: jobs of this name are another queue's."""
         target = self.queue(queue)
-        name = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        if name is not None and name not in self.app.queues[target.name].definitions:
-            homes = [home.name for home in self.app.queues.values() if name in home.definitions]
-            if homes:
-                raise UnknownJobError(f"{target.name} (it belongs to {', '.join(homes)})", name)
-        return await target.add(*arguments)
+        if name in self.app.queues[target.name].definitions:
+            return
+        homes = [home.name for home in self.app.queues.values() if name in home.definitions]
+        if homes:
+            raise UnknownJobError(f"{target.name} (it belongs to {', '.join(homes)})", name)
 
     def process_jobs(
         self, queue: str, name: str, processor: Processor, concurrency: int = 1
@@ -83,6 +122,9 @@ class JobQueueManager(BullQueues):
         }
 
     addJob = add_job  # noqa: N815
+    addDelayedJob = add_delayed_job  # noqa: N815
+    addScheduledJob = add_scheduled_job  # noqa: N815
+    addRepeatingJob = add_repeating_job  # noqa: N815
     processJobs = process_jobs  # noqa: N815
     getQueueStats = get_queue_stats  # noqa: N815
     getAllQueueStats = get_all_queue_stats  # noqa: N815

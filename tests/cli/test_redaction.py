@@ -23,6 +23,7 @@ def everything(result: Result) -> str:
     return result.stdout + result.stderr
 
 
+@pytest.mark.mission("M-TS-54")
 @pytest.mark.parametrize("words", [("list",), ("show", "1"), ("list", "-o", "ndjson"), ("show", "1", "-o", "ndjson")])
 def test_jobs_are_shown_without_what_is_sensitive(url: str, words: tuple[str, ...]) -> None:
     put(url, NewJob(queue="payments", name="charge", data=DATA, options=OPTIONS))

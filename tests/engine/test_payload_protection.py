@@ -80,6 +80,7 @@ def texts(job: Job) -> str:
     return f"{job.data} {job.result} {job.progress}"
 
 
+@pytest.mark.mission("M-TS-54")
 async def test_payload_result_progress_and_notes_are_stored_sealed(url: str, raw: Storage) -> None:
     async with paying(url, Compressed(above=10), Encrypted({"k": KEY}), Signed(SIGN)) as app:
         handle = await app.definition("pay", "charge").add(Payment(card=CANARY))
@@ -395,6 +396,7 @@ def test_sizes_and_codecs_that_cannot_be_meant_are_refused(option: dict[str, Any
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mission("M-TS-54")
 async def test_marked_fields_are_known_with_the_job_and_stay_out_of_logs(
     url: str, raw: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,7 @@
 """TeamSpark's claims, by their numbers in its checklist. What takes time to show is in `test_demo.py`."""
 
+import gzip
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -163,6 +165,22 @@ async def test_m_ts_05_cleanup_deletes_old_temporary_files_and_nothing_else(app:
     assert (tmp_path / "elsewhere.txt").exists()
 
 
+@pytest.mark.mission("M-TS-05")
+async def test_m_ts_05_logs_older_than_a_month_are_archived(app: Corral, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for name, days in (("old.log", 31), ("young.log", 29)):
+        (logs / name).write_text("a line\n")
+        then = time.time() - days * 86_400
+        os.utime(logs / name, (then, then))
+    await add_job(app.queues["cleanup-old-data"], "old-logs", {})
+    assert (await drain(app)).completed == 1
+    assert [path.name for path in logs.iterdir()] == ["young.log"]
+    [archived] = [path for path in (tmp_path / "old-logs").rglob("*.gz") if path.is_file()]
+    assert archived.name.startswith("old")
+    assert gzip.decompress(archived.read_bytes()) == b"a line\n"
+
+
 @pytest.mark.mission("M-TS-06")
 async def test_m_ts_06_kudos_are_noted_and_mailed_once_however_often_the_job_runs(
     app: Corral, tmp_path: Path, database: Database
@@ -237,7 +255,7 @@ async def test_m_ts_21_a_delay_of_a_minute_is_kept(app: Corral) -> None:
     assert (await drain(app)).seconds == 60
 
 
-@pytest.mark.mission("M-TS-22")
+@pytest.mark.mission("M-TS-22", "M-TS-60")
 async def test_m_ts_22_priority_1_goes_before_jobs_that_were_added_earlier(app: Corral) -> None:
     started: list[str] = []
 
@@ -259,6 +277,7 @@ async def test_m_ts_22_priority_1_goes_before_jobs_that_were_added_earlier(app: 
 def test_m_ts_23_the_jobs_have_the_names_that_callers_use(tmp_path: Path) -> None:
     app = platform(tmp_path)
     assert {"welcome-email", "reminder", "urgent", "team-update"} <= app.queues["send-email"].definitions.keys()
+    assert "sync-users" in app.queues["sync-slack"].definitions
     assert "monthly-report" in app.queues["generate-report"].definitions
     assert "engagement-metrics" in app.queues["calculate-metrics"].definitions
 
@@ -273,6 +292,28 @@ def test_m_ts_24_the_table_of_schedules_has_a_name_a_queue_a_pattern_and_data_in
     assert [item.timing for item in stored] == [Cron(entry.pattern) for entry in TABLE]
 
 
+@pytest.mark.mission("M-TS-24", "M-TS-25", "M-TS-26")
+@pytest.mark.parametrize(
+    ("key", "queue", "name", "pattern", "data"),
+    [
+        (
+            "daily-engagement-metrics", "calculate-metrics", "engagement-metrics", "0 1 * * *",
+            {"organizationId": "org-123", "metricType": "engagement", "period": "daily"},
+        ),
+        (
+            "weekly-team-reports", "generate-report", "weekly-report", "0 9 * * 1",
+            {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-1", "user-2"]},
+        ),
+    ],
+)  # fmt: skip
+def test_m_ts_24_the_guide_s_two_lines_are_in_it(
+    tmp_path: Path, key: str, queue: str, name: str, pattern: str, data: dict[str, object]
+) -> None:
+    [line] = [item for item in platform(tmp_path).schedules.declared() if item.key == key]
+    assert (line.queue, line.name, line.timing) == (queue, name, Cron(pattern))
+    assert json.loads(line.data).items() >= data.items()
+
+
 @pytest.mark.mission("M-TS-25")
 async def test_m_ts_25_engagement_is_calculated_at_one_every_night(tmp_path: Path) -> None:
     clock = FakeClock(SUNDAY)
@@ -284,6 +325,7 @@ async def test_m_ts_25_engagement_is_calculated_at_one_every_night(tmp_path: Pat
         "engagement-metrics",
         "daily-engagement-metrics",
     )
+    assert job.scheduled_for == datetime(2026, 11, 23, 1, tzinfo=UTC).timestamp() * 1000
 
 
 @pytest.mark.mission("M-TS-26")
@@ -294,6 +336,10 @@ async def test_m_ts_26_the_weekly_report_goes_out_on_monday_at_nine(tmp_path: Pa
         clock.advance(1)
         [job] = await fire_schedules(app)
         await drain(app)
+        clock.advance(timedelta(days=1))
+        on_tuesday = {job.schedule for job in await fire_schedules(app)}
+    assert "daily-engagement-metrics" in on_tuesday
+    assert "weekly-team-reports" not in on_tuesday
     assert (job.schedule, job.scheduled_for) == ("weekly-team-reports", MONDAY_AT_NINE.timestamp() * 1000)
     assert {mail["Subject"] for mail in mails(tmp_path)} == {"Weekly team report – TeamSpark: 16–22 Nov 2026"}
 

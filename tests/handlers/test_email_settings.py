@@ -81,6 +81,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> No
         load_settings()
 
 
+@pytest.mark.mission("M-GL-80")
 @pytest.mark.parametrize(
     ("values", "security", "port"),
     [

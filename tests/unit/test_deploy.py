@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -157,6 +158,18 @@ def test_m_ts_59_signals_reach_the_worker_because_no_shell_stands_between() -> N
     assert json.loads(instructions["ENTRYPOINT"]) == ["corral"]
     assert json.loads(instructions["CMD"])[0] == "worker"
     assert instructions["STOPSIGNAL"] == "SIGTERM"
+
+
+@pytest.mark.mission("M-TS-59")
+def test_m_ts_59_with_redis_the_worker_waits_for_the_server_that_its_url_names() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.redis.yaml").read_text())["services"]
+    for name in ("worker", "api"):
+        url = urlsplit(services[name]["environment"]["CORRAL_URL"])
+        assert (url.scheme, url.hostname, url.port) == ("redis", "redis", 6379)
+        assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+        assert services[name]["environment"]["TEAMSPARK_HOME"].startswith("/data/")
+    assert services["redis"]["restart"] == "unless-stopped"
+    assert services["redis"]["command"][-2:] == ["--maxmemory-policy", "noeviction"]
 
 
 # -- systemd -----------------------------------------------------------------------------------------------------------

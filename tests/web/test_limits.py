@@ -133,6 +133,7 @@ async def test_every_answer_says_how_many_are_left_and_one_too_many_when_to_come
     assert again.status_code == 200
 
 
+@pytest.mark.mission("M-TS-52")
 async def test_each_caller_and_each_kind_has_a_rate_of_its_own(api: FastAPI) -> None:
     async with make_client(api, TOKENS["viewer"]) as client:
         assert {(await client.get("/me")).status_code for _ in range(121)} == {200, 429}
@@ -159,6 +160,7 @@ async def test_health_and_metrics_are_not_counted(api: FastAPI) -> None:
     assert not [name for answer in answers for name in answer.headers if name.startswith("ratelimit")]
 
 
+@pytest.mark.mission("M-TS-52")
 async def test_a_queue_may_have_a_rate_of_adding_of_its_own(api: FastAPI) -> None:
     body = {"name": "welcome", "data": {}}
     async with make_client(api, TOKENS["producer"]) as client:

@@ -49,6 +49,7 @@ def path_of(route: CorralRoute) -> str:
     return re.sub(r"{[^}]+}", "nowhere", route.path_format)
 
 
+@pytest.mark.mission("M-TS-51")
 @pytest.mark.parametrize(("method", "route"), CASES, ids=[f"{method} {route.path_format}" for method, route in CASES])
 async def test_a_route_lets_in_whom_its_rule_names_and_nobody_else(
     api: FastAPI, method: str, route: CorralRoute

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -10,14 +11,14 @@ import pytest
 from pydantic import SecretStr
 
 from corral import ConfigError
-from corral.testing import FakeClock
+from corral.testing import FakeClock, drain
 from examples.golive.api import make_api
 from examples.golive.build import Platform
 from examples.golive.payloads import EmailJobType
 from examples.golive.queues import QueueName
 from examples.golive.settings import Settings
 
-from .conftest import fail_some, make
+from .conftest import NOON, explode, fail_some, make
 
 SECRET = "a-secret-of-this-test-with-more-than-32-bytes"  # of this test alone
 WELCOME = {"to": "user@example.com", "context": {"username": "John Doe"}}
@@ -123,6 +124,22 @@ async def test_failed_jobs_from_start_to_end_both_included(golive: Platform, adm
     assert len({one["id"] for one in (*data, *further)}) == 15
 
 
+@pytest.mark.mission("M-GL-50")
+async def test_a_failed_job_is_shown_with_its_data_its_attempts_and_when_it_was_added(
+    golive: Platform, admin: httpx.AsyncClient
+) -> None:
+    manager = golive.service.manager
+    manager.process_jobs(QueueName.EMAIL, "explodes", explode)
+    await manager.add_job(QueueName.EMAIL, "explodes", {"number": 7}, {"attempts": 3})
+    await drain(golive.app)
+
+    data = data_of(await admin.get("/api/v1/jobs/queues/email/failed"))
+
+    assert isinstance(data, list)
+    [job] = data
+    assert (job["data"], job["attemptsMade"], job["timestamp"]) == ({"number": 7}, 3, NOON.timestamp() * 1000)
+
+
 @pytest.mark.mission("M-GL-51")
 @pytest.mark.parametrize(("query", "count"), [("", 11), ("?limit=5", 5), ("?start=12&limit=5", 3), ("?end=-1", 15)])
 async def test_a_limit_says_how_many(golive: Platform, admin: httpx.AsyncClient, query: str, count: int) -> None:
@@ -172,13 +189,18 @@ async def test_a_queue_is_paused_and_resumed(golive: Platform, admin: httpx.Asyn
 @pytest.mark.mission("M-GL-55", "M-GL-76")
 async def test_old_jobs_are_cleaned(golive: Platform, admin: httpx.AsyncClient, clock: FakeClock) -> None:
     await fail_some(golive.service.manager, 3)
-    body = {"grace": 604_800_000, "status": "failed"}
+    await golive.service.manager.add_job(QueueName.EMAIL, EmailJobType.WELCOME, WELCOME)
+    await drain(golive.app)
+    week = {"grace": 604_800_000, "status": "completed"}
 
-    young = data_of(await admin.post("/api/v1/jobs/queues/email/clean", json={**body, "grace": 10**12}))
-    clean = data_of(await admin.post("/api/v1/jobs/queues/email/clean", json={"grace": 0, "status": "failed"}))
+    young = data_of(await admin.post("/api/v1/jobs/queues/email/clean", json=week))
+    clock.advance(timedelta(days=7))
+    old = data_of(await admin.post("/api/v1/jobs/queues/email/clean", json=week))
+    failed = data_of(await admin.post("/api/v1/jobs/queues/email/clean", json={"grace": 0, "status": "failed"}))
 
-    assert young == {"queue": "email", "status": "failed", "removed": 0}
-    assert clean == {"queue": "email", "status": "failed", "removed": 3}
+    assert young == {"queue": "email", "status": "completed", "removed": 0}
+    assert old == {"queue": "email", "status": "completed", "removed": 1}
+    assert failed == {"queue": "email", "status": "failed", "removed": 3}
 
 
 @pytest.mark.mission("M-GL-55")
@@ -255,6 +277,15 @@ async def test_nobody_without_a_token_gets_in_anywhere(guarded: Platform, author
     for answer in answers:
         error_of(answer, 401)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.mission("M-GL-56")
+def test_no_endpoint_is_left_out_above(guarded: Platform) -> None:
+    api = make_api(guarded.app, Settings(jwt_secret=SecretStr(SECRET)), platform=guarded)
+    routes = {(verb.upper(), path) for path, verbs in api.openapi()["paths"].items() for verb in verbs}
+
+    paths = [path.partition("?")[0].replace("email", "{queue}").replace("12345", "{job_id}") for _, path in ENDPOINTS]
+    assert routes == set(zip([verb for verb, _ in ENDPOINTS], paths, strict=True))
 
 
 @pytest.mark.mission("M-GL-56")

@@ -200,6 +200,8 @@ def test_the_smtp_variables_are_the_guides(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert (settings.smtp_host, settings.port, settings.security) == ("smtp.gmail.com", 587, "starttls")
     assert (settings.smtp_user, settings.email_from) == ("your-email@gmail.com", "noreply@golive.dev")
+    assert settings.smtp_password is not None
+    assert settings.smtp_password.get_secret_value() == "your-app-password"
     assert "your-app-password" not in repr(settings)
 
 

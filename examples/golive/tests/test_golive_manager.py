@@ -97,7 +97,7 @@ async def test_one_job_has_its_own_attempts_and_back_off(manager: JobQueueManage
     assert (clock.now - NOON).total_seconds() == 5 + 10 + 20 + 40
 
 
-@pytest.mark.mission("M-GL-87", "M-GL-86")
+@pytest.mark.mission("M-GL-87")
 async def test_how_many_finished_jobs_are_kept_is_a_jobs_own_word(manager: JobQueueManager) -> None:
     def work(job: BullJob) -> None:
         return
@@ -111,6 +111,18 @@ async def test_how_many_finished_jobs_are_kept_is_a_jobs_own_word(manager: JobQu
 
     stats = await manager.get_queue_stats(QueueName.EMAIL)
     assert (stats["completed"], stats["completedTotal"]) == (10, 30)
+
+
+@pytest.mark.mission("M-GL-87")
+async def test_how_many_failed_jobs_are_kept_is_a_jobs_own_word(manager: JobQueueManager) -> None:
+    manager.process_jobs(QueueName.EMAIL, "explodes", explode)
+    opts = {"attempts": 1, "removeOnComplete": 10, "removeOnFail": 50}
+    await manager.queue(QueueName.EMAIL).add_bulk([{"name": "explodes", "data": {}, "opts": opts} for _ in range(60)])
+
+    await drain(manager.app)
+
+    stats = await manager.get_queue_stats(QueueName.EMAIL)
+    assert (stats["failed"], stats["failedTotal"]) == (50, 60)
 
 
 # -- looking and acting ------------------------------------------------------------------------------------------------
@@ -156,7 +168,7 @@ async def test_one_job_is_found_or_it_is_none(manager: JobQueueManager) -> None:
     found = await manager.get_job(QueueName.EMAIL, job.id)
 
     assert found is not None
-    assert (found.data, found.progress(), found.name) == (WELCOME, None, "welcome")
+    assert (found.data, found.progress(), found.name) == (WELCOME, 0, "welcome")
     assert await manager.get_job(QueueName.EMAIL, "job-id") is None
 
 
@@ -172,6 +184,35 @@ async def test_a_job_is_retried_or_removed(manager: JobQueueManager) -> None:
     assert await manager.get_job(QueueName.EMAIL, second.id) is None
     with pytest.raises(JobNotFoundError):
         await manager.remove_job(QueueName.EMAIL, second.id)
+
+
+@pytest.mark.mission("M-GL-63", "M-GL-76", "M-GL-86")
+@pytest.mark.parametrize(("days", "status"), [(7, "completed"), (30, "failed"), (1, "completed")])
+async def test_a_job_goes_when_it_is_as_old_as_that_and_not_before(
+    manager: JobQueueManager, clock: FakeClock, days: int, status: str
+) -> None:
+    grace = days * 24 * 60 * 60 * 1000
+
+    def work(job: BullJob) -> None:
+        if status == "failed":
+            explode(job)
+
+    manager.process_jobs(QueueName.EMAIL, "ends", work)
+
+    async def end() -> str:
+        job = await manager.add_job(QueueName.EMAIL, "ends", {}, {"attempts": 1})
+        await drain(manager.app)
+        return job.id
+
+    first = await end()
+    clock.advance(timedelta(days=days) - timedelta(hours=1))
+    early = await manager.clean_queue(QueueName.EMAIL, grace, status)
+    second = await end()
+    clock.advance(timedelta(hours=1))
+    late = await manager.clean_queue(QueueName.EMAIL, grace, status)
+
+    assert (early, late) == ([], [first])
+    assert await manager.get_job(QueueName.EMAIL, second) is not None
 
 
 @pytest.mark.mission("M-GL-63", "M-GL-76", "M-GL-86")

@@ -30,7 +30,7 @@ class BullJob:
         self.job = job
         self.queue = queue
         self.context = context
-        self._progress = _plain(job.progress)
+        self._progress = 0 if job.progress is None else _plain(job.progress)  # Bull and BullMQ begin with 0
 
     def __repr__(self) -> str:
         return f"BullJob({self.job.queue!r}, {self.job.id!r})"

@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+import pytest
 
 from corral.event import EventType
 from corral.outcome import Completed
@@ -92,6 +93,7 @@ async def test_arrays_have_bounds(operator: httpx.AsyncClient) -> None:
     assert code_of(await operator.post(JOBS, json=[{"name": "x"}] * 1_001)) == (422, "validation-failed")
 
 
+@pytest.mark.mission("M-TS-51")
 async def test_a_producer_may_add_and_sees_only_their_own(producer: httpx.AsyncClient, store: Store) -> None:
     [other] = await store.add("x", id="somebody-elses")
     mine = (await producer.post(JOBS, json={"name": "mine"})).json()["id"]
