@@ -13,9 +13,9 @@ from .surfing import Page, Surfer
 pytestmark = pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
 
 
-async def waits(site: Application, queue: str, **fields: int) -> None:
+async def waits(site: Application, queue: str, delay_ms: int = 0) -> None:
     """A job of a queue that nobody declares."""
-    await site.state.corral.storage.add([NewJob(queue=queue, name="x", data="{}", **fields)])
+    await site.state.corral.storage.add([NewJob(queue=queue, name="x", data="{}", delay_ms=delay_ms)])
 
 
 def names_of(page_text: str, *names: str) -> list[bool]:
