@@ -109,6 +109,20 @@ def test_a_second_sigterm_to_the_parent_hands_jobs_back(folder: Path, url: str) 
     assert the(url, job_id).state == "waiting"
 
 
+def test_the_parent_passes_on_what_signals_ask(folder: Path, url: str) -> None:
+    with two(url, folder) as worker:
+        ready(worker)
+        worker.signal(signal.SIGUSR2)
+        worker.line("where the worker is")
+        worker.signal(signal.SIGTSTP)
+        worker.line("worker takes no more jobs")
+        worker.line("worker takes no more jobs")
+        [job_id] = put(url, hold(folder))
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
+    assert the(url, job_id).state == "waiting"
+
+
 def test_the_worst_exit_code_of_the_children_is_the_parents(folder: Path, url: str) -> None:
     with two(url, folder, "--shutdown-timeout", "100ms") as worker:
         ready(worker)

@@ -93,6 +93,22 @@ def test_m_ts_16_a_second_sigterm_hands_the_job_back_and_exits_9(folder: Path, u
     assert (job.state, job.attempts_made) == ("waiting", 0)
 
 
+def test_signals_let_a_worker_say_where_it_is_and_take_no_more_jobs(folder: Path, url: str) -> None:
+    with Command("worker", MAILER, "--url", url, cwd=folder) as worker:
+        worker.line(READY)
+        worker.signal(signal.SIGHUP)
+        worker.signal(signal.SIGUSR2)
+        worker.line("task corral-fetch-send-email")
+        worker.signal(signal.SIGUSR1)
+        worker.line("worker takes no more jobs")
+        [job_id] = put(url, mail(to="user@example.com"))
+        worker.signal(signal.SIGTTIN)
+        worker.line("thread MainThread")
+        worker.signal(signal.SIGTERM)
+        assert worker.end() == 0
+    assert the(url, job_id).state == "waiting"
+
+
 def test_a_job_that_outlasts_the_time_to_stop_is_handed_back(folder: Path, url: str) -> None:
     [job_id] = put(url, hold(folder))
     with Command("worker", MAILER, "--url", url, "--shutdown-timeout", "200ms", cwd=folder) as worker:

@@ -11,14 +11,16 @@ import logging
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from corral.cli.failures import OK, UNREACHABLE, USAGE
 from corral.errors import ConfigError
 from corral.observe.outlook import SOCKET
+from corral.worker.heed import DUMPS, QUIETS, STOPS, hung_up
 
 logger = logging.getLogger("corral.supervisor")
 
@@ -26,6 +28,8 @@ INSTANCE = "CORRAL_INSTANCE"  #: tells a child that it is one, and which
 STARTS = "CORRAL_STARTS"  #: tells a child the how manieth it is
 STOP = b"stop\n"
 ABORT = b"abort\n"
+QUIET = b"quiet\n"
+DUMP = b"dump\n"
 
 FIRST_PAUSE = 1.0  #: seconds before a crashed child is replaced; doubles with each crash …
 LONGEST_PAUSE = 30.0  #: … up to this
@@ -47,6 +51,7 @@ class Plan:
     shutdown_timeout: float = 30.0
     sockets: str | None = None  #: folder in which children listen for what the supervisor asks them
     env: Mapping[str, str] = field(default_factory=dict)
+    workers: bool = False  #: the children are workers, which understand more than to stop
     inherited: Sequence[int] = ()  #: descriptors that children have too
 
 
@@ -71,8 +76,14 @@ class Supervisor:
         if self.plan.watch is not None and find_spec("watchfiles") is None:
             raise ConfigError("--reload needs the package watchfiles: pip install 'corral[cli]'", key="reload")
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
+        heard: dict[signal.Signals, Callable[[], None]] = dict.fromkeys(STOPS, self._signalled)
+        if self.plan.workers:
+            heard |= dict.fromkeys(QUIETS, partial(self._pass_on, QUIET)) | dict.fromkeys(
+                DUMPS, partial(self._pass_on, DUMP)
+            )
+            heard[signal.SIGHUP] = hung_up(self._signalled)
+        for number, what in heard.items():
+            loop.add_signal_handler(number, what)
         watching = asyncio.create_task(self._watch(self.plan.watch)) if self.plan.watch else None
         if watching is not None:
             watching.add_done_callback(_tell_when_blind)
@@ -82,7 +93,7 @@ class Supervisor:
             self._stopping.set()
             if watching is not None:
                 await asyncio.wait([watching])
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in heard:
                 loop.remove_signal_handler(number)
         return max(codes)
 
@@ -91,6 +102,10 @@ class Supervisor:
         if now - self._ordered_at >= ECHO:
             self._ordered_at = now
             self.stop()
+
+    def _pass_on(self, word: bytes) -> None:
+        for child in self._children.values():
+            tell(child, word)
 
     def stop(self) -> None:
         """Ask every child to finish its jobs and end; the second time, to end now."""

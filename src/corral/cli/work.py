@@ -25,12 +25,13 @@ from corral.cli.outlook import own_outlook, tell_ports
 from corral.cli.process import fast_loop, take_over_input
 from corral.cli.settings import Settings
 from corral.cli.store import sqlite_file, store_url
-from corral.cli.supervise import ABORT, STOP
+from corral.cli.supervise import ABORT, DUMP, QUIET, STOP
 from corral.cli.text import visible
 from corral.cli.values import tags
 from corral.errors import QueueNotFoundError
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
+from corral.worker.heed import dump
 from corral.worker.worker import BaseWorker, WorkerOptions
 
 logger = logging.getLogger("corral.cli")
@@ -295,7 +296,9 @@ class Obedience:
             self._stopped = asyncio.ensure_future(self._worker.wait())
             self._loop.add_reader(self._pipe, self._hear)
             if select.select([self._pipe], [], [], 0)[0]:  # said while the application was loaded: take no job at all
-                self._worker.stop()
+                words = os.read(self._pipe, 1024)
+                if not words or STOP in words or ABORT in words:
+                    self._worker.stop()
 
     def __exit__(self, *exception: object) -> None:
         if self._pipe is not None and self._stopped is not None:
@@ -310,6 +313,10 @@ class Obedience:
             self._loop.remove_reader(self._pipe)
         if not words or STOP in words:
             self._loop.call_later(ECHO_SECONDS, self._stop)
+        if QUIET in words:
+            self._worker.quiet()
+        if DUMP in words:
+            dump(self._loop)
         if ABORT in words:
             self._stop()
             self._worker.stop()

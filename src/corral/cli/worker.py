@@ -178,6 +178,7 @@ async def _supervise(
     words = click.get_current_context().meta[ARGUMENTS]
     handed = () if extras.sock is None else (extras.sock.fileno(),)
     plan = Plan(
+        workers=True,
         inherited=handed,
         env={SEAT: str(handed[0]), SECRET: extras.secret} if handed else {},
         sockets=sockets,

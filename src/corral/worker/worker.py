@@ -4,12 +4,10 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import socket
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -32,6 +30,7 @@ from corral.worker.control import Controls
 from corral.worker.executor import Executor
 from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
 from corral.worker.fuse import Fuse
+from corral.worker.heed import heeding
 from corral.worker.hooks import HookCalls, Hooks, name_of, quietly
 from corral.worker.inject import Injector
 from corral.worker.keeper import Keeper
@@ -188,8 +187,9 @@ class BaseWorker(Controls):
         """Work until SIGTERM or SIGINT, `stop()`, or the end of a burst. Answers 0, or 9 if jobs were handed back.
 
         The first signal lets running jobs finish within `shutdown_timeout`; the second hands them back at once.
+        SIGTSTP or SIGUSR1: no more jobs; SIGTTIN or SIGUSR2: the log hears where every thread and task is.
         """
-        with _signals(self.stop):
+        with heeding(self):
             try:
                 await self._start()
                 await self._stop.wait()
@@ -452,19 +452,3 @@ class BaseWorker(Controls):
     def _stop_run(self, run: Run, why: CorralError) -> None:
         for fetcher in self.fetchers:
             fetcher.stop_run(run, why)
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have the process's order to stop reach the worker. Only the main thread hears it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
