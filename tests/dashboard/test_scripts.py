@@ -20,7 +20,7 @@ OWN = {
     "dt", "em", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i",
     "input", "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option", "p", "path",
     "polygon",
-    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody",
+    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody", "tfoot",
     "td", "text", "textarea", "th", "thead", "time", "title", "tr", "ul",
 }  # fmt: skip
 PAGES = (
