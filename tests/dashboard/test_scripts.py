@@ -20,8 +20,8 @@ OWN = {
     "dt", "em", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i",
     "input", "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option", "p", "path",
     "polygon",
-    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody", "tfoot",
-    "td", "text", "textarea", "th", "thead", "time", "title", "tr", "ul",
+    "polyline", "pre", "progress", "rect", "script", "section", "select", "span", "summary", "svg", "table", "tbody",
+    "fieldset", "legend", "td", "text", "textarea", "tfoot", "th", "thead", "time", "title", "tr", "ul",
 }  # fmt: skip
 PAGES = (
     "/", "/queues", "/queues/mail", "/jobs", "/jobs?q=state:failed", "/failures", "/flows", "/workers", "/audit",
