@@ -37,7 +37,7 @@ def test_m_ts_50_rates_and_means_of_a_queue(url: str) -> None:
     depth = {key: row[key] for key in ("waiting", "completed", "failed", "completed_total", "failed_total")}
     assert depth == {"waiting": 1, "completed": 13, "failed": 4, "completed_total": 13, "failed_total": 4}
     assert (row["done_per_min"], row["failed_per_min"], row["failed_rate"]) == (1.2, 0.4, 0.25)
-    assert (row["mean_wait_s"], row["mean_run_s"]) == (2.5, 0.75)
+    assert (row["mean_wait_s"], row["mean_run_s"]) == pytest.approx((2.5, 0.75), rel=0.02)  # of times in buckets
 
 
 @pytest.mark.mission("M-TS-63")

@@ -45,7 +45,7 @@ TEAMSPARK = """
 13 a limit is the queue's: two that differ are pointed out
 14 a worker that starts again when code changes
 15 a worker that does not
-16 under PM2: in the foreground, logs on stdout, exit code 1 on a fatal error
+16 under PM2: in the foreground, logs on stdout, an exit code other than 0 on a fatal error
 17 under Docker Compose
 18 under systemd, with a unit file
 19+ several workers share the queues, no job runs twice, each has a name of its own
@@ -56,7 +56,7 @@ TEAMSPARK = """
 24 schedules are lines of a table: name, queue, pattern, data
 25+ engagement is calculated at one every night
 26+ the weekly team report goes out on Monday at nine
-27+ registering the table again doubles nothing, changes what changed, and prunes on request
+27+ registering the table again doubles nothing, changes what changed, drops its own that went unless `prune=False`
 28 `GET /api/jobs` with a bearer token
 29+ its answer has six counts of each queue
 30+ `paused` counts what a paused queue holds back
@@ -89,7 +89,7 @@ TEAMSPARK = """
 57 `JOB_RETENTION_HOURS` sets how long finished jobs stay
 58 an environment named production is stricter
 59 a Dockerfile and a Compose file
-60+ more slots, more workers, and workers that serve some queues before others
+60+ more slots for each queue, more workers, and urgent jobs before others
 61+ one command says why jobs are not processed
 62 memory: figures, limits and clean-up
 63+ waiting time and running time, apart
@@ -170,7 +170,7 @@ GOLIVE = """
 70+ retry only what is transient
 71+ retry or remove many failed jobs by a filter
 72 each purpose has a queue of its own
-73 a payload has a limit, and a way around it
+73 a payload has a limit; the way around it is to store the thing and pass on its id
 74+ progress 0, 33, 66, 100
 75 started, completed and failed stand in the log
 76+ completed jobs go after 7 days, failed ones after 30

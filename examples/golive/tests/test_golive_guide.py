@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
+from examples.bizinsights.tests.test_bizinsights_worker import running
 from examples.golive.api import make_api
 from examples.golive.queues import QUEUES
 from examples.golive.schedules import SCHEDULES
@@ -29,6 +31,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 REQUESTS = re.findall(r"^\| `(GET|POST) (/\S+)` \|", PAGE, re.MULTILINE)
 COMMANDS = [line.removeprefix("$ ") for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
             for line in block.splitlines()]  # fmt: skip
+SERVERS = [line for line in COMMANDS if line.startswith("uvicorn ")]
 SECRET = "a-secret-of-this-test-with-more-than-32-bytes"  # of this test alone
 
 
@@ -86,7 +89,7 @@ def test_the_commands_end_well(tmp_path: Path) -> None:
     programs = {"python": [sys.executable], "corral": [sys.executable, "-m", "corral.cli"]}
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     outputs = []
-    for line in COMMANDS:
+    for line in [line for line in COMMANDS if line not in SERVERS]:
         program, *arguments = shlex.split(line)
         done = subprocess.run(
             [*programs[program], *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True,
@@ -98,6 +101,17 @@ def test_the_commands_end_well(tmp_path: Path) -> None:
     assert "pipeline runs" in outputs[0]
     assert (tmp_path / "golive-data" / "golive.db").exists()
     assert "expired-tokens" in outputs[3]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_the_server_starts_and_stops(tmp_path: Path) -> None:
+    [line] = SERVERS
+    async with running(tmp_path, *shlex.split(line), "--port", "0", JWT_SECRET=SECRET) as server:
+        said = await server.until("Uvicorn running on")
+        async with httpx.AsyncClient(base_url=re.findall(r"http://\S+", said)[0]) as client:
+            assert (await client.get("/api/v1/jobs/queues")).status_code == 401
+        assert await server.stop() in (0, -signal.SIGTERM)
 
 
 def test_the_table_of_queues_is_the_codes() -> None:
