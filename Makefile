@@ -7,7 +7,7 @@ PLATFORM ?= teamspark
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mission test interop check format bench torture torture-sqlite torture-redis torture-rates platforms power-cut docs clean venv
+.PHONY: help demo mission test interop fuzz check format bench torture torture-sqlite torture-redis torture-rates platforms power-cut docs clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/.has-test ## every test but the torture; ARGS='tests/unit -k cron'
 
 interop: $(VENV)/.has-test $(VENV)/.has-interop ## the tests beside Node's BullMQ and Bull Board; needs node, npm and chromium
 	$(BIN)/python -m pytest -n auto tests/interop $(ARGS)
+
+fuzz: $(VENV)/.has-test ## requests that nobody would think of against the API, by every role; ARGS='--requests 2000' for fewer
+	$(BIN)/python -m tests.web.fuzz $(ARGS)
 
 check: $(VENV)/.has-dev ## format, lint, types, storeys, file sizes and the other house rules
 	$(BIN)/ruff format --check .

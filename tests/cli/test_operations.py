@@ -191,3 +191,10 @@ def test_workers_obey_and_answer(storage_url: str, folder: Path) -> None:
         assert call("workers", "stop", "w1", "--yes", "--url", storage_url).exit_code == 0
         assert worker.end() == 0
     assert call("workers", "quiet", "nobody", "--url", storage_url).exit_code == 4
+
+
+def test_an_export_is_in_the_audit_log(storage_url: str) -> None:
+    put(storage_url, NewJob(queue=MAIL, name="x", data="{}"))
+    assert call("jobs", "export", "--queue", MAIL, "--url", storage_url).exit_code == 0
+    [entry] = told("audit", "--action", "job.export", "--url", storage_url)
+    assert f'queue:"{MAIL}"' in str(entry["query"])

@@ -86,6 +86,13 @@ async def test_counting_can_be_left_out(viewer: httpx.AsyncClient, store: Store)
     assert found["total"] == {"value": None, "relation": "unknown"}
 
 
+async def test_a_search_that_was_complete_knows_its_total(viewer: httpx.AsyncClient, store: Store) -> None:
+    await store.add("x")
+    await store.add("y")
+    found = (await viewer.get("/jobs", params={"q": "name:x", "limit": "10"})).json()
+    assert (len(found["items"]), found["total"]) == (1, {"value": 1, "relation": "eq"})
+
+
 async def test_a_job_comes_with_what_may_be_done_with_it(
     viewer: httpx.AsyncClient, operator: httpx.AsyncClient, admin: httpx.AsyncClient, store: Store
 ) -> None:

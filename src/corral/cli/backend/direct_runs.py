@@ -50,6 +50,9 @@ class DirectRuns(Parts):
     async def abort(self, operation_id: str) -> Row:
         return operation_row(await self.desk.abort(operation_id))
 
+    async def exported(self, query: str) -> None:
+        await self.desk.note("job.export", query=query)
+
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
         silence = await self.desk.silence("finding")
         rows: list[Row] = []

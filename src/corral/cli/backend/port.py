@@ -250,6 +250,10 @@ class Running(Protocol):
         """Put right what can be put right safely; what was done."""
         ...
 
+    async def exported(self, query: str) -> None:
+        """Note that jobs were written out. Over an API nothing: its audit log is written by itself."""
+        ...
+
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
         """What wants attention, the worst first; with `muted` also what is muted, and until when."""
         ...

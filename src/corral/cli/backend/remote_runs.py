@@ -60,9 +60,11 @@ class RemoteRuns(Parts):
     async def abort(self, operation_id: str) -> Row:
         return operation_row(table(await self.client.send("POST", f"/operations/{part(operation_id)}/abort", {})))
 
+    async def exported(self, query: str) -> None:
+        return None
+
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
-        query = {"queue": queue, "muted": "true" if muted else None}
-        found = await everything(self.client, "/attention", **query)
+        found = await everything(self.client, "/attention", queue=queue, muted="true" if muted else None)
         return [{**finding_row(one), "muted_until": one.get("muted_until")} for one in found]
 
     async def audit(self, filters: Row, limit: int) -> list[Row]:

@@ -153,7 +153,7 @@ async def _jobs(
     rights = call.rights
     items = [summary(call, row, rights) for row in found.items]
     scan = found.scan
-    total, relation = _total(found, count)
+    total, relation = _total(found, count, first=not asked.cursor)
     info = ScanInfo(
         strategy=scan.strategy, examined=scan.examined, candidates=scan.candidates, complete=scan.complete,
         unread=scan.unread, cursor=scan.cursor, took_ms=scan.took_ms,
@@ -161,11 +161,13 @@ async def _jobs(
     return listing(asked, JobSummary, items, next=scan.cursor, total=total, relation=relation, scan=info)
 
 
-def _total(found: Found, count: str) -> tuple[int | None, str]:
+def _total(found: Found, count: str, *, first: bool) -> tuple[int | None, str]:
     if count == "none":
         return None, "unknown"
     if found.total is not None:
         return found.total, "eq"
+    if first and found.scan.complete and found.scan.cursor is None:  # all that there is stands on this page
+        return len(found.items), "eq"
     return (len(found.items), "gte") if not found.scan.complete else (None, "unknown")
 
 

@@ -101,7 +101,7 @@ async def get_queue(
     include: Annotated[str, Query(max_length=200, description="`defaults`, `priorities`")] = "",
 ) -> Response:  # fmt: skip
     """One queue with its settings."""
-    wanted = words(include, ("defaults", "priorities", "meta"))
+    wanted = words(include, ("defaults", "priorities"))
     queue, etag = await shown_queue(call, q, priorities="priorities" in wanted, defaults="defaults" in wanted)
     if unchanged(call.request, etag) and not wanted:
         return Response(status_code=304, headers={"ETag": etag})
