@@ -4,13 +4,13 @@
 Its methods have their names from the platform, in snake_case; the spellings of JavaScript (`addJob`) work as well.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from corral import ConfigError, Corral, Job, JobHandle, JobState, UnknownJobError
 from corral.compat import BullJob, BullQueue, BullQueues
-from corral.timing import now_ms
 
 from .payloads import CleanupJobType, CustomEmail, EmailJobData, EmailJobType, ReportJobType
 from .queues import JobPriority, QueueName
@@ -67,7 +67,7 @@ class JobQueueManager(BullQueues):
         [stored] = [one for one in (await storage.schedules(queue=queue)).items if one.key in keys]
         first = Job(
             id=f"repeat:{stored.key}:{stored.next_at}", queue=stored.queue, name=stored.name, state=JobState.DELAYED,
-            data=stored.data, options=stored.options, priority=stored.priority, created_at=now_ms(),
+            data=stored.data, options=stored.options, priority=stored.priority, created_at=round(time.time() * 1000),
             run_at=stored.next_at, schedule=stored.key,
         )  # fmt: skip
         return BullJob(first, await self.queue(queue).queue())

@@ -1,7 +1,8 @@
 """TeamSpark's HTTP API, as its guide prints it: who may look, and what they see, on each engine."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -10,9 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from corral import ConfigError, Corral
-from corral.outcome import Failed
-from corral.storage.port import Claim, Settlement, Token
+from corral import ConfigError, Corral, Discard, JobContext
 from corral.testing import drain
 from examples.teamspark import api as module
 from examples.teamspark.api import make_api
@@ -122,22 +121,31 @@ async def test_the_answer_has_every_queue_with_six_counts(api: httpx.AsyncClient
 @pytest.mark.mission("M-TS-29")
 async def test_jobs_are_counted_where_they_are(api: httpx.AsyncClient, app: Corral) -> None:
     queue = app.queues[JobType.SEND_EMAIL]
-    for _ in range(3):
-        await add_job(queue, "send-email", MAIL)
+    all_busy, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    @app.middleware
+    async def trouble(ctx: JobContext, call_next: Callable[[], Awaitable[object]]) -> object:
+        if ctx.name == "team-update":
+            raise Discard("550 no such mailbox")
+        if ctx.name == "welcome-email":
+            all_busy.release()
+            await go_on.wait()
+        return await call_next()
+
+    for name in ("send-email", "send-email", "send-email", "team-update"):
+        await add_job(queue, name, MAIL)
     await drain(app)
-    storage = await app.open()
-    for _ in range(2):
-        await add_job(queue, "send-email", MAIL)
-    claim = Claim(count=2, token=Token("a worker"), lease_ms=3_600_000)
-    lost, _ = (await storage.claim(queue.name, claim)).jobs
-    failed = Settlement(job_id=lost.id, token=claim.token, outcome=Failed("RuntimeError: 550 no such mailbox"))
-    await storage.settle(queue.name, [failed])
-    await add_job(queue, "send-email", MAIL)
-    await add_job(queue, "urgent", MAIL, priority=1)
     await add_job(queue, "reminder", MAIL, delay=3_600)
-    found = {one["name"]: one["counts"] for one in (await jobs(api)).json()["metrics"]}
+    for _ in range(7):
+        await add_job(queue, "welcome-email", MAIL)
+    async with await app.worker():
+        async with asyncio.timeout(60):
+            for _ in range(5):  # its slots
+                await all_busy.acquire()
+        found = {one["name"]: one["counts"] for one in (await jobs(api)).json()["metrics"]}
+        go_on.set()
     assert found["send-email"] == {
-        "waiting": 2, "active": 1, "completed": 3, "failed": 1, "delayed": 1, "paused": 0,
+        "waiting": 2, "active": 5, "completed": 3, "failed": 1, "delayed": 1, "paused": 0,
     }  # fmt: skip
     assert found["sync-slack"] == NOTHING
 

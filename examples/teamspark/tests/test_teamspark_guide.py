@@ -11,6 +11,7 @@ import httpx
 import jwt
 import pytest
 
+from corral import Cron
 from examples.bizinsights.tests.test_bizinsights_worker import ROOT, running
 from examples.teamspark.build import make_app
 from examples.teamspark.settings import Settings
@@ -82,3 +83,26 @@ def test_the_files_that_the_page_names_are_there() -> None:
     named = re.findall(r"deploy/[\w.@-]+\.(?:json|yaml|md)", PAGE)
     assert named
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.mission("M-TS-24", "M-TS-25", "M-TS-26")
+@pytest.mark.parametrize(
+    ("key", "queue", "name", "pattern", "data"),
+    [
+        (
+            "daily-engagement-metrics", "calculate-metrics", "engagement-metrics", "0 1 * * *",
+            {"organizationId": "org-123", "metricType": "engagement", "period": "daily"},
+        ),
+        (
+            "weekly-team-reports", "generate-report", "weekly-report", "0 9 * * 1",
+            {"organizationId": "org-123", "reportType": "weekly", "recipientIds": ["user-1", "user-2"]},
+        ),
+    ],
+)  # fmt: skip
+def test_the_schedules_have_these_lines(
+    tmp_path: Path, key: str, queue: str, name: str, pattern: str, data: dict[str, object]
+) -> None:
+    app = make_app(Settings(url=f"sqlite:///{tmp_path}/corral.db", teamspark_home=tmp_path))
+    [line] = [item for item in app.schedules.declared() if item.key == key]
+    assert (line.queue, line.name, line.timing) == (queue, name, Cron(pattern))
+    assert json.loads(line.data).items() >= data.items()
