@@ -40,7 +40,9 @@ class FailedJobs:
         app.on("failed")(self.failed)
 
     async def failed(self, event: Event, job: Job) -> None:
-        """Tell everybody who is to know; each once, by ids made of the job's."""
+        """Tell everybody who is to know; each once, by ids made of the job's. A cancelled job is nobody's trouble."""
+        if event.is_cancellation:
+            return
         reason = str(json.loads(event.detail)) if event.detail else "?"
         data = json.loads(job.data)
         # The hook has the job as its worker took it: what came of it, the store knows, if it is still kept.

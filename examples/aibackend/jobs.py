@@ -4,13 +4,14 @@ Every handler may run twice: a worker can die between doing the work and saying 
 said in its docstring.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from typing import TypedDict
 
-from corral import Corral, Discard, JobContext, Step, handles
+from corral import Corral, Discard, JobContext, PayloadError, Snooze, Step, WaitForChildren, handles
 from corral.handlers.ai import (
     AiSettings,
     Completed,
@@ -36,6 +37,8 @@ logger = logging.getLogger("aibackend")
 ZONE = "America/New_York"
 #: Messages that one `sync` hands to the search.
 AT_ONCE = 200
+#: What no further attempt follows, whichever this one was.
+FINAL = (Discard, PayloadError)
 
 
 async def lifecycle(ctx: JobContext, call_next: Callable[[], Awaitable[object]]) -> object:
@@ -43,9 +46,13 @@ async def lifecycle(ctx: JobContext, call_next: Callable[[], Awaitable[object]])
     logger.debug("Starting job %s", ctx.id)
     try:
         result = await call_next()
-    except Exception as error:  # it goes on: this only tells
-        told = logger.error if ctx.is_last_attempt else logger.warning
-        told("Job %s failed: %s (attempt %d of %d)", ctx.id, error, ctx.attempt, ctx.attempts, exc_info=True)
+    except (Snooze, WaitForChildren):  # it did not fail: it comes again
+        raise
+    except (Exception, asyncio.CancelledError) as error:  # it goes on: this only tells
+        final = ctx.is_last_attempt or isinstance(error, FINAL)
+        reason = "stopped before its end" if isinstance(error, asyncio.CancelledError) else error
+        told = logger.error if final else logger.warning
+        told("Job %s failed: %s (attempt %d of %d)", ctx.id, reason, ctx.attempt, ctx.attempts, exc_info=True)
         raise
     logger.debug("Job %s completed successfully", ctx.id)
     return result

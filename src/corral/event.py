@@ -59,6 +59,12 @@ class Event(Struct, frozen=True, kw_only=True):
         None  #: JSON text: the result, progress, reason, or due time; None where there is nothing to say
     )
 
+    @property
+    def is_cancellation(self) -> bool:
+        """Whether the end that a FAILED tells of was somebody's wish: the job was cancelled, and went wrong nowhere."""
+        said = self.detail or ""
+        return self.type is EventType.FAILED and (said == '"cancelled"' or said.startswith('"cancelled: '))
+
     def __repr__(self) -> str:
         # Which parts of a result are sensitive stands with its job, and no event has that: nothing of it is shown.
         paths = ("",) if self.type in (EventType.COMPLETED, EventType.PROGRESS) else ()

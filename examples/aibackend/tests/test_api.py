@@ -120,7 +120,7 @@ async def test_a_waiting_job_is_cancelled_and_never_runs(live: Place, visit: Vis
     assert (await client.get(f"/ai/jobs/{id}")).json()["state"] == "failed"
 
 
-@pytest.mark.mission("M-AI-49")
+@pytest.mark.mission("M-AI-49", "M-AI-52", "M-AI-53", "M-AI-54")
 async def test_a_running_job_is_cancelled_and_stops(live: Place, visit: Visitors) -> None:
     client = visit("user-1")
     live.model.gate = asyncio.Event()  # never set: without the cancellation this job would not end
@@ -136,6 +136,9 @@ async def test_a_running_job_is_cancelled_and_stops(live: Place, visit: Visitors
                     break
     status = (await client.get(f"/ai/jobs/{id}")).json()
     assert (status["state"], "cancelled by its user" in status["failedReason"]) == ("failed", True)
+    # The worker has ended, and its hooks with it: what somebody wanted is told to nobody.
+    assert (live.tracker.failures, await live.data.notes("user-1")) == ([], [])
+    assert (await (await live.emails.open()).counts()).waiting == 0
 
 
 async def test_a_job_that_has_ended_is_not_cancelled(live: Place, visit: Visitors) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from pytest_httpserver import HTTPServer
 
-from corral import Corral, Exponential, PayloadError
+from corral import Corral, Exponential, JobFailedError, PayloadError
 from corral.handlers.ai import (
     AiSettings,
     Completions,
@@ -64,14 +64,16 @@ async def test_generate_completion_asks_the_model_with_the_conversation_and_keep
     app, database = asking(openai, tmp_path, platform_url)
     async with database, app_in_memory(app):
         completion = app.definition("ai-tasks", "generate-completion")
-        await completion.add({**ASKED, "model": "gpt-4", "maxTokens": 4096, "temperature": 0.7})
+        await completion.add({**ASKED, "model": "gpt-4", "maxTokens": 1000, "temperature": 0.2})
         await drain(app)
         job = await completion.add({**ASKED, "message": "And now?", "model": "gpt-4"})
         await drain(app)
         assert await job.result() == {"conversationId": "c-1", "content": "You said: And now?", "tokens": 10}
     said = openai.asked[1]
     assert [message["content"] for message in said["messages"]] == ["Hello", "You said: Hello", "And now?"]
-    assert (said["model"], said["max_tokens"], said["temperature"]) == ("gpt-4", 4096, 0.7)
+    assert (said["model"], said["max_tokens"], said["temperature"]) == ("gpt-4", 4096, 0.7)  # what a job has by itself
+    first = openai.asked[0]
+    assert (first["model"], first["max_tokens"], first["temperature"]) == ("gpt-4", 1000, 0.2)
 
 
 @pytest.mark.mission("M-AI-06")
@@ -256,6 +258,11 @@ async def test_a_mail_to_nobody_fails_at_once(place: Place) -> None:
     assert (drained.failed, drained.retried) == (1, 0)
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """What the platform's own log says, with how bad it is."""
+    return [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "aibackend"]
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -287,13 +294,25 @@ async def test_a_job_that_gets_well_is_told_to_nobody(place: Place) -> None:
     assert (place.tracker.failures, await place.data.notes("user-1"), place.mails()) == ([], [], [])
 
 
-async def test_what_no_attempt_can_help_fails_at_once(place: Place) -> None:
+@pytest.mark.mission("M-AI-13", "M-AI-57")
+async def test_what_no_attempt_can_help_fails_at_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.model.trouble = [RefusedError("the server answered 400", status=400)]
-    await place.tasks.definition("generate-completion").add(ASKED)
+    job = await place.tasks.definition("generate-completion").add(ASKED)
     drained = await drain(place.app)
     assert drained.failed == 1
     assert drained.retried == 0
     assert len(place.tracker.failures) == 1
+    assert ("ERROR", f"Job {job.id} failed: the server answered 400 (attempt 1 of 3)") in told(caplog)
+
+
+@pytest.mark.mission("M-AI-13", "M-AI-57", "M-AI-21")
+async def test_a_job_whose_time_is_up_is_in_the_log_as_well(live: Place, caplog: pytest.LogCaptureFixture) -> None:
+    live.model.gate = asyncio.Event()  # nobody will ever set it
+    job = await live.tasks.definition("generate-completion").add(ASKED, timeout=0.2, attempts=1)
+    async with await live.worker():
+        with pytest.raises(JobFailedError, match="timed out"):
+            await job.result(timeout=60)
+    assert ("ERROR", f"Job {job.id} failed: stopped before its end (attempt 1 of 1)") in told(caplog)
 
 
 async def test_somebody_else_s_conversation_stays_theirs(place: Place) -> None:

@@ -194,6 +194,23 @@ async def test_who_adds_jobs_hears_of_them_although_another_application_runs_the
     assert any(line.startswith(f"Job {bad.id} failed: ") for line in lines)
 
 
+@pytest.mark.mission("M-AI-20", "M-AI-25")
+async def test_a_job_that_is_removed_when_it_is_done_is_told_of_as_well(
+    live: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "aibackend")
+    done = asyncio.Event()
+    async with AiEvents(live.app) as events:
+        events.queue.on("drained", lambda: None)
+        events.queue.on("completed", lambda job, result: done.set())
+        job = await live.bull().add("generate-completion", ASKED, {"removeOnComplete": True})
+        async with await live.worker():
+            await asyncio.wait_for(done.wait(), 60)
+        assert await events.queue.get_job(job.id) is None
+    lines = [record.getMessage() for record in caplog.records if record.name == "aibackend"]
+    assert any(line.startswith(f"Job {job.id} completed: ") and "You said: Hello" in line for line in lines)
+
+
 @pytest.mark.mission("M-AI-28", "M-AI-63")
 async def test_a_job_whose_worker_died_is_queued_again_and_not_deleted(place: Place) -> None:
     told = asyncio.Event()

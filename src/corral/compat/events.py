@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from corral.compat.job import BullJob
 from corral.errors import ConfigError, JobFailedError, closest
 from corral.event import Event, EventType
+from corral.job import Job, JobId, JobState
 from corral.listener import events
 from corral.payload import from_json
 from corral.queue import Queue
@@ -98,16 +99,29 @@ async def _call(listener: Listener, arguments: tuple[object, ...]) -> None:
         await answer
 
 
+def _left_of(event: Event, id: JobId) -> Job:
+    """A job that is gone, as far as its event knows it: id, name, and how it ended."""
+    ends = {EventType.COMPLETED: JobState.COMPLETED, EventType.FAILED: JobState.FAILED}
+    return Job(
+        id=id, queue=event.queue, name=event.name or "", state=ends.get(event.type, JobState.WAITING), data="{}",
+        finished_at=event.at if event.type in ends else None,
+        result=event.detail if event.type is EventType.COMPLETED else None,
+    )  # fmt: skip
+
+
 async def _arguments(queue: Queue, name: str, event: Event) -> tuple[object, ...]:
-    """What Bull calls a listener with: local ones get the job, `global:` ones its id."""
+    """What Bull calls a listener with: local ones get the job, `global:` ones its id.
+
+    Of a job that is gone already there is what its event says: its id and name, and what came of it.
+    """
     if event.job_id is None:
         return ()
     detail = None if event.detail is None else from_json(event.detail)
     if name.startswith("global:"):
         return (event.job_id, detail) if event.type in _WITH_DETAIL else (event.job_id,)
     [job] = await queue.storage.get(queue.name, [event.job_id])
-    if job is None:  # retention or a person was faster
-        return (None, detail) if event.type in _WITH_DETAIL else (None,)
+    if job is None:  # retention or a person was faster: what the event says of it is all that is left
+        job = _left_of(event, event.job_id)
     if event.type is EventType.COMPLETED and detail is None and job.result is not None:
         detail = from_json(job.result)  # too long for an event
     if event.type in (EventType.FAILED, EventType.RETRYING):
