@@ -110,7 +110,8 @@ def make_platform(
     jobs.register_reports(app, report_settings, database, BusinessBook(database, organizations, found), shelf)
     receiver = jobs.register_events(
         app, webhook_settings or webhooks.WebhooksSettings.load(), alerts.AlertSettings.load(), database,
-        organizations, integrations, quota=settings.quota_alert, woocommerce=settings.woocommerce_webhook_secret,
+        organizations, integrations, quota=settings.quota_alert, operators=settings.operators,
+        woocommerce=settings.woocommerce_webhook_secret,
     )  # fmt: skip
     schedules.register(app)
     service = QueueService(app)

@@ -1,18 +1,19 @@
 """A business in figures, for its reports: from what the data sync has brought, and what the insights have found."""
 
 from datetime import date, timedelta
+from itertools import islice
 
 import sqlalchemy as sa
 
-from corral.handlers.insights import InsightStore
+from corral.handlers.insights import Insights, InsightStore
 from corral.handlers.kit.database import Database
 from corral.handlers.reports import BusinessDay, BusinessFacts, Channel, Period
 from corral.handlers.sync import DAILY, METADATA
+from corral.handlers.sync.money import major
 
 from .organizations import Organizations
 
 TRAFFIC = METADATA.tables["sync_traffic"]
-ORDERS = METADATA.tables["sync_orders"]
 
 
 class BusinessBook:
@@ -29,9 +30,8 @@ class BusinessBook:
         if organization is None:
             return None
         days = await self._days(organization_id, period.first, period.last, organization.currency)
-        channels = await self._channels(organization_id, period.first, period.last)
-        newest = await self._insights.latest(organization_id, "30d")
-        found = () if newest is None else tuple(one.text for one in newest.findings[:5])
+        channels = await self._channels(organization_id, period.first, period.last, organization.currency)
+        found = findings_in(await self._insights.latest(organization_id, "30d"), period)
         return BusinessFacts(
             name=organization.name, currency=organization.currency, days=days, channels=channels, findings=found
         )
@@ -47,10 +47,12 @@ class BusinessBook:
         async with self._database.connect() as connection:
             for row in await connection.execute(query):
                 found.setdefault(row.day, {})[row.metric] = float(row.value)
+        # A shop's orders, or where there is no shop what was paid: not both in one sum, day by day.
+        income = "revenue" if any("revenue" in figures for figures in found.values()) else "payment_volume"
         return tuple(
             BusinessDay(
                 day=day,
-                revenue=figures.get("revenue", figures.get("payment_volume", 0.0)),
+                revenue=figures.get(income, 0.0),
                 orders=round(figures.get("orders", 0)),
                 new_customers=round(figures.get("new_customers", 0)),
                 visits=round(figures.get("sessions", 0)),
@@ -60,24 +62,36 @@ class BusinessBook:
             for figures in (found.get(day.isoformat(), {}),)
         )
 
-    async def _channels(self, organization_id: str, first: date, last: date) -> tuple[Channel, ...]:
+    async def _channels(self, organization_id: str, first: date, last: date, currency: str) -> tuple[Channel, ...]:
+        """By visits. What they brought counts in the organization's own currency; nobody knows the others' worth."""
         query = (
             sa.select(
-                TRAFFIC.c.external_id, sa.func.sum(TRAFFIC.c.sessions).label("sessions"),
+                TRAFFIC.c.external_id, TRAFFIC.c.currency, sa.func.sum(TRAFFIC.c.sessions).label("sessions"),
                 sa.func.sum(TRAFFIC.c.conversions).label("conversions"),
                 sa.func.sum(TRAFFIC.c.revenue_minor).label("revenue"),
             )
             .where(TRAFFIC.c.organization_id == organization_id)
             .where(TRAFFIC.c.day >= first.isoformat(), TRAFFIC.c.day <= last.isoformat())
-            .group_by(TRAFFIC.c.external_id)
+            .group_by(TRAFFIC.c.external_id, TRAFFIC.c.currency)
         )  # fmt: skip
-        sums: dict[str, list[float]] = {}
+        sums: dict[str, list[int]] = {}
         async with self._database.connect() as connection:
             for row in await connection.execute(query):
                 channel = sums.setdefault(row.external_id.partition("/")[2], [0, 0, 0])
-                for place, value in enumerate((row.sessions, row.conversions, row.revenue)):
-                    channel[place] += float(value)
+                revenue = row.revenue if row.currency == currency else 0
+                for place, value in enumerate((row.sessions, row.conversions, revenue)):
+                    channel[place] += int(value)
         return tuple(
-            Channel(name=name, visits=round(visits), orders=round(orders), revenue=revenue / 100)
+            Channel(name=name, visits=visits, orders=orders, revenue=major(revenue, currency))
             for name, (visits, orders, revenue) in sorted(sums.items(), key=lambda item: -item[1][0])
         )
+
+
+def findings_in(insights: Insights | None, period: Period, most: int = 5) -> tuple[str, ...]:
+    """What stands out in a period, in words: findings of its days, and those about a whole period if it is this one."""
+    if insights is None:
+        return ()
+    first, last = period.first.isoformat(), period.last.isoformat()
+    same = (insights.first_day, insights.last_day) == (first, last)
+    kept = (one for one in insights.findings if (same if one.day is None else first <= one.day <= last))
+    return tuple(islice((one.text for one in kept), most))

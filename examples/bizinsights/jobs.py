@@ -1,5 +1,7 @@
 """What the platform's jobs do: each queue's processor, taken in with what it needs."""
 
+from collections.abc import Sequence
+
 from pydantic import SecretStr
 
 from corral import Corral
@@ -36,8 +38,8 @@ def register_reports(
 
 def register_events(
     app: Corral, hooks: WebhooksSettings, alerts: AlertSettings, database: Database, organizations: Organizations,
-    integrations: Integrations, *, quota: float, woocommerce: SecretStr | None,
+    integrations: Integrations, *, quota: float, operators: Sequence[str], woocommerce: SecretStr | None,
 ) -> Receiver:  # fmt: skip
     """What comes in from outside, and what goes out to people."""
-    alert.register(app, alerts, database, organizations, integrations, quota=quota)
+    alert.register(app, alerts, database, organizations, integrations, quota=quota, operators=operators)
     return webhook.register(app, hooks, integrations, woocommerce)

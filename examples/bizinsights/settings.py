@@ -1,9 +1,10 @@
 """What the environment, or a `.env` file, says. Each field is the variable of the same name in capitals."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -25,3 +26,10 @@ class Settings(BaseSettings):
     #: What WooCommerce sites sign their webhooks with; the other platforms' secrets are in `WebhooksSettings`.
     woocommerce_webhook_secret: SecretStr | None = None
     quota_alert: float = Field(default=0.1, gt=0, lt=1)  #: the share of a platform's quota below which somebody is told
+    #: Who is told of jobs that failed for good and of queues that pile up: addresses, with commas between them.
+    operators: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

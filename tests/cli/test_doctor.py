@@ -36,7 +36,7 @@ def test_m_ts_61_a_healthy_store_passes(url: str) -> None:
     assert {row["verdict"] for row in told("doctor", "--url", url)} == {"ok"}
 
 
-@pytest.mark.mission("M-TS-61")
+@pytest.mark.mission("M-TS-61", "M-BI-41")
 def test_m_ts_61_a_store_that_is_not_there_is_found(folder: Path) -> None:
     found = finding(f"sqlite:///{folder}/nothing.db", "store")
     assert "there is no store" in str(found["message"])
@@ -49,7 +49,7 @@ def test_m_ts_61_a_store_that_is_no_store_is_found(folder: Path) -> None:
     assert "letter.db" in str(finding(f"sqlite:///{folder}/letter.db", "store")["message"])
 
 
-@pytest.mark.mission("M-TS-61")
+@pytest.mark.mission("M-TS-61", "M-BI-41")
 def test_m_ts_61_a_queue_without_a_worker_is_found(url: str) -> None:
     put(url, *[NewJob(queue="send-email", name="waits")] * 3, NewJob(queue="other", name="waits"))
     beat(url, "other")
@@ -58,7 +58,7 @@ def test_m_ts_61_a_queue_without_a_worker_is_found(url: str) -> None:
     assert found["fix"] == "corral worker APP --queues send-email"
 
 
-@pytest.mark.mission("M-TS-61")
+@pytest.mark.mission("M-TS-61", "M-BI-41")
 def test_m_ts_61_a_paused_queue_with_jobs_is_found(url: str) -> None:
     put(url, NewJob(queue="send-email", name="waits"))
     beat(url, "send-email")

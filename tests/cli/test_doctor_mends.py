@@ -121,6 +121,7 @@ def test_the_lock_of_a_running_job_stays(storage_url: str) -> None:
     assert "nothing was to be put right" in result.stderr
 
 
+@pytest.mark.mission("M-BI-40")
 def test_jobs_of_a_worker_that_is_gone_are_put_back(storage_url: str) -> None:
     async def die(storage: Storage) -> None:
         await storage.add([NewJob(queue=MAIL, name="runs")])

@@ -1,5 +1,6 @@
 """Queue `alerts`: kept, told to the organization's administrators, and not told a hundred times."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from corral import Alert as QueueAlert
@@ -7,13 +8,14 @@ from corral import Corral, JobContext
 from corral.handlers import alerts
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.mail import mail_to
+from corral.handlers.kit.web import RefusedError
 from corral.handlers.sync import Integration, Integrations
 
 from ..organizations import Organizations
 from ..payloads import QueueName, RaiseAlert, Severity
 from ..queues import UNNAMED, take_in
 
-#: Whose alerts are those of the platform itself.
+#: Whose alerts are those of the platform itself. It is no organization: the setting `operators` says who they are.
 OPERATORS = "bizinsights"
 
 
@@ -26,16 +28,17 @@ class Watched(TypedDict):
 
 def register(
     app: Corral, settings: alerts.AlertSettings, database: Database, organizations: Organizations,
-    integrations: Integrations, *, quota: float,
+    integrations: Integrations, *, quota: float, operators: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Serve the queue; tell of jobs that failed for good, of queues that pile up, and of quotas that run out."""
     send = mail_to(app.queues[QueueName.EMAIL_SENDING], QueueName.EMAIL_SENDING)
 
     async def tell_admins(id: str, alert: alerts.Alert) -> object:
-        organization = await organizations.get(alert.organization)
-        if organization is None or not organization.admins:
-            return None
-        return await alerts.by_mail(send, organization.admins)(id, alert)
+        organization = None if alert.organization == OPERATORS else await organizations.get(alert.organization)
+        people = operators if organization is None else organization.admins
+        if (organization is None and alert.organization != OPERATORS) or not people:
+            raise RefusedError(f"nobody is there to be told of the alerts of {alert.organization}")
+        return await alerts.by_mail(send, people)(id, alert)
 
     admins = alerts.Route(name="admins", tell=tell_admins, at_least=Severity.HIGH)
     made = alerts.bundle(settings, database=database, routes=[admins], send=send, queue=QueueName.ALERTS)

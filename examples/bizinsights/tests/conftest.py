@@ -15,7 +15,7 @@ from examples.bizinsights.build import Platform, make_platform
 from examples.bizinsights.settings import Settings
 
 SECRET = "a-secret-of-the-tests-with-more-than-32-bytes"  # of nothing
-#: Makes a platform; keywords are those of `make_platform`.
+#: Makes a platform; arguments are its operators' addresses, keywords those of `make_platform`.
 Maker = Callable[..., Platform]
 
 
@@ -23,13 +23,13 @@ Maker = Callable[..., Platform]
 def maker(platform_url: str, tmp_path: Path) -> Maker:
     """Makes platforms on the same fresh store."""
 
-    def make(**settings: object) -> Platform:
+    def make(*operators: str, **settings: object) -> Platform:
         email = EmailSettings(
             email_transport="dry-run",
             email_from="BizInsights <noreply@bizinsights.example>",
             mail_dir=tmp_path / "mail",
         )
-        own = Settings(url=platform_url, bizinsights_home=tmp_path / "home", jwt_secret=SECRET)
+        own = Settings(url=platform_url, bizinsights_home=tmp_path / "home", jwt_secret=SECRET, operators=operators)
         return make_platform(own, email=email, **settings)  # type: ignore[arg-type]  # the caller's affair
 
     return make

@@ -3,16 +3,22 @@
 import asyncio
 import email
 import email.policy
+import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
 
 from corral import Corral, CorralError, Cron, Exponential, JobContext, JobState, Keep, PayloadError
-from corral.alerts.watch import watching
+from corral.admin.admin import Admin
+from corral.alerts.settings import alert_settings
+from corral.alerts.watch import Watch
 from corral.handlers.alerts import Alerts
 from corral.handlers.sync import PLATFORMS, SyncSettings
+from corral.monitor.monitor import Monitor
+from corral.testing import FakeClock
 from examples.bizinsights import processors
 from examples.bizinsights.build import Platform
 from examples.bizinsights.organizations import Organization
@@ -167,6 +173,7 @@ async def test_options_are_those_of_bull_in_milliseconds(platform: Platform) -> 
     job = await handle.get()
     assert (job.priority, job.options.attempts, job.options.backoff) == (1, 5, Exponential(5))
     assert (job.state, job.options.timeout_ms) == (JobState.DELAYED, 300_000)
+    assert job.run_at == job.created_at + 60_000
 
 
 @pytest.mark.mission("M-BI-30", "M-BI-43")
@@ -364,8 +371,11 @@ async def test_the_four_mails_are_sent(
 
 
 @pytest.mark.mission("M-BI-46")
-async def test_a_critical_failure_tells_the_operators(maker: Maker) -> None:
-    made = maker()
+@pytest.mark.parametrize("operators", [("ops@example.com", "night@example.com"), ()])
+async def test_a_critical_failure_tells_the_operators(
+    maker: Maker, mails: Callable[[], list[str]], operators: tuple[str, ...]
+) -> None:
+    made = maker(*operators)
 
     @made.app.queues[QueueName.DATA_SYNC].job("broken")
     async def broken() -> None:
@@ -380,20 +390,33 @@ async def test_a_critical_failure_tells_the_operators(maker: Maker) -> None:
             return (await made.queue_service.get_queue_stats(QueueName.ALERTS))["completed"] == 1
 
         await until(told)
-        assert await alert_types(made, "bizinsights") == ["JOB_FAILED"]
+        await ended(made.app, QueueName.EMAIL_SENDING)
+        (alert,) = await Alerts(made.database).list("bizinsights")
+        (delivery,) = await Alerts(made.database).deliveries(alert.id)
+    assert (alert.type, delivery.route, delivery.state) == ("JOB_FAILED", "admins", "sent" if operators else "failed")
+    sent = [email.message_from_string(text, policy=email.policy.default) for text in mails()]
+    assert [(mail["To"], mail["Subject"]) for mail in sent] == (
+        [(", ".join(operators), "CRITICAL: Job failed")] if operators else []
+    )
 
 
 @pytest.mark.mission("M-BI-44")
-async def test_a_hundred_and_one_waiting_jobs_are_an_alert(platform: Platform) -> None:
+async def test_a_hundred_waiting_jobs_are_none_and_a_hundred_and_one_an_alert(platform: Platform) -> None:
+    table = tomllib.loads((Path(processors.__file__).parents[1] / "corral.toml").read_text())["alerts"]
     mail = EXAMPLES[QueueName.EMAIL_SENDING]
     definition = platform.app.definition(QueueName.EMAIL_SENDING, QueueName.EMAIL_SENDING)
-    await definition.add_bulk([mail] * 101)
+    await definition.add_bulk([mail] * 100)
+    settings = alert_settings({**table, "after": 0, "no_worker": False})
+    clock = FakeClock(datetime.now(UTC))
+    monitor = Monitor(await platform.app.open(), clock=clock, thresholds=settings.thresholds)
+    watch = Watch(monitor, Admin(monitor.storage, monitor, clock=clock), settings, hooks=platform.app.alert_hooks)
 
-    async def told() -> bool:
-        return (await platform.queue_service.get_queue_stats(QueueName.ALERTS))["waiting"] == 1
-
-    async with watching(platform.app, {"waiting": 100, "after": 0, "no_worker": False}):
-        await until(told)
+    await watch.look()
+    assert (await platform.queue_service.get_queue_stats(QueueName.ALERTS))["waiting"] == 0
+    await definition.add(mail)
+    clock.advance(20)
+    await watch.look()
+    assert (await platform.queue_service.get_queue_stats(QueueName.ALERTS))["waiting"] == 1
 
     live = await platform.app.open_queue(QueueName.ALERTS)
     (job,) = (await live.page(JobState.WAITING)).items

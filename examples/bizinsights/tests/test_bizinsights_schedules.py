@@ -1,13 +1,20 @@
 """What comes again: one schedule for each integration, by its platform and its organization's plan."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from corral import ConfigError, JobState, PayloadError
+from corral.storage.port import Storage
+from corral.testing import FakeClock, drain, fire_schedules
+from corral.testing.app import lent
 from examples.bizinsights.build import Platform
 from examples.bizinsights.organizations import Organization, PlanName
 from examples.bizinsights.payloads import QueueName
 from examples.bizinsights.schedules import cron_for, minute_of
 from examples.bizinsights.seed import INTEGRATIONS, seed
+
+from .conftest import Maker, until
 
 WEEKLY = {
     "reportId": "recurring", "organizationId": "org123", "reportType": "weekly", "period": "7d",
@@ -164,9 +171,54 @@ async def test_the_cache_keeps_values_for_their_time(platform: Platform) -> None
 
 
 @pytest.mark.mission("M-BI-01")
-async def test_jobs_and_cache_share_one_connection(platform: Platform) -> None:
-    storage = await platform.app.open()
-    await platform.cache.set("x", 1, 60)
-    await platform.queue_service.get_all_queue_stats()
+async def test_a_value_whose_time_is_over_is_made_anew(platform: Platform) -> None:
+    async def gone() -> bool:
+        return await platform.cache.get("short") is None
 
-    assert await platform.app.open() is storage
+    await platform.cache.set("short", "old", 0.05)
+    await platform.cache.set("long", "kept", 60)
+    await until(gone)
+
+    async def make() -> object:
+        return "new"
+
+    assert await platform.cache.remembered("short", 60, make) == "new"
+    assert await platform.cache.get("long") == "kept"
+
+
+@pytest.mark.mission("M-BI-01")
+async def test_jobs_and_cache_share_one_connection(maker: Maker) -> None:
+    made = maker()
+    stores: list[Storage] = []
+
+    def note(storage: Storage) -> Storage:
+        stores.append(storage)
+        return storage
+
+    made.app.dress(note)
+    async with made.opened():
+        await made.cache.set("x", 1, 60)
+        assert await made.cache.get("x") == 1
+        await made.queue_service.get_all_queue_stats()
+        await made.queue_service.add_job(QueueName.REPORT_GENERATION, WEEKLY)
+    assert len({id(storage) for storage in stores}) == 1
+
+
+@pytest.mark.mission("M-BI-15", "M-BI-53")
+async def test_insights_come_by_themselves_every_six_hours(platform_url: str, maker: Maker) -> None:
+    made, clock = maker(), FakeClock(datetime.now(UTC))
+    async with lent(made.app, platform_url, clock), made.opened():
+        await seed(made)
+        await made.job_scheduler.initialize()
+        fired: list[str | None] = []
+        for _ in range(4):
+            clock.advance(6 * 3_600)
+            fired += [job.schedule for job in await fire_schedules(made.app) if job.queue == "insights-generation"]
+        assert fired.count("insights-org-acme") == 4
+        for queue in (QueueName.DATA_SYNC, QueueName.REPORT_GENERATION, QueueName.ALERTS):
+            await made.queue_service.empty_queue(queue)
+        assert await made.insights.latest("org-acme", "30d") is None
+        await drain(made.app)
+        found = await made.insights.latest("org-acme", "30d")
+    assert found is not None
+    assert found.findings

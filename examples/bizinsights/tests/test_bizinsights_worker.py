@@ -114,15 +114,20 @@ async def test_nothing_has_to_be_installed_or_started_for_sqlite(tmp_path: Path)
 
 
 @pytest.mark.mission("M-BI-09")
-async def test_settings_come_from_the_file_env(tmp_path: Path) -> None:
+async def test_settings_come_from_the_file_env(maker: Maker, platform_url: str, tmp_path: Path) -> None:
+    name = "REDIS_URL" if platform_url.startswith("redis") else "CORRAL_URL"
     (tmp_path / ".env").write_text(
-        'CORRAL_URL="sqlite:///elsewhere.db"\nRESEND_API_KEY=""\nEMAIL_FROM="BizInsights <noreply@bizinsights.com>"\n'
+        f'{name}="{platform_url}"\nRESEND_API_KEY=""\nEMAIL_FROM="Biz Figures <figures@biz.example>"\n'
     )
-    async with running(tmp_path, *WORKER) as worker:
-        await worker.until(READY)
-        assert await worker.stop() == 0
-    assert (tmp_path / "elsewhere.db").exists()
-    assert "sqlite:///elsewhere.db" in "\n".join(worker.lines)
+    made = maker()
+    async with made.opened():
+        handle = await made.queue_service.add_job(QueueName.EMAIL_SENDING, MAIL)
+        async with running(tmp_path, *WORKER, BIZINSIGHTS_HOME=str(made.home)) as worker:
+            await worker.until("Email sent successfully")
+            assert await worker.stop() == 0
+        assert (await handle.get()).state == "completed"
+    (mail,) = (made.home / "mail").glob("*.eml")  # without a key of Resend's it became a file
+    assert "From: Biz Figures <figures@biz.example>" in mail.read_text()
 
 
 @pytest.mark.mission("M-BI-09", "M-BI-37")

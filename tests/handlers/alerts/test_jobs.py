@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from corral.app.app import Corral
-from corral.errors import ConfigError, PayloadError
+from corral.errors import ConfigError, JobFailedError, PayloadError
 from corral.handlers.alerts import SCHEMA, Alerts, AlertSettings, RaiseAlert, Route, Severity, alert_on_failure, bundle
 from corral.handlers.alerts.bundle import ALERT_JOBS
 from corral.handlers.kit.database import Database
@@ -287,6 +287,29 @@ async def test_administrators_hear_of_jobs_that_failed_for_good(database: Databa
     assert (alert.type, alert.key, alert.severity, alert.count) == ("JOB_FAILED", "data-sync/sync", "CRITICAL", 2)
     assert "Job sync of queue data-sync failed: " in alert.message
     assert (alert.metadata["queue"], alert.metadata["name"]) == ("data-sync", "sync")
+    told = [(severity, message) for severity, message, _ in ear.heard]
+    assert ("CRITICAL", "Job sync of queue data-sync failed: ValueError: no 1") in told
+
+
+async def test_a_job_that_somebody_cancelled_has_not_failed(database: Database, store: Alerts) -> None:
+    app = Corral("sqlite:///:memory:")
+    app.include(bundle(database=database))
+    began = asyncio.Event()
+
+    @app.queue("watched").job("endless")
+    async def endless() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    alert_on_failure(app, "456")
+    async with app_in_memory(app):
+        async with await app.worker(queues={"watched": 1}):
+            handle = await endless.add()
+            await asyncio.wait_for(began.wait(), 30)
+            await handle.cancel(reason="not needed any more")
+            with pytest.raises(JobFailedError, match="not needed any more"):
+                await handle.result(timeout=30)
+        assert [job.queue for job in await added(app)] == ["watched"]
 
 
 async def test_failures_that_are_not_worth_a_word_are_left_out(database: Database) -> None:

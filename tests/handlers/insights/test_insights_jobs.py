@@ -120,6 +120,7 @@ async def test_an_organization_without_figures_has_nothing_to_tell(analyst: Anal
     assert made["summary"] == "Nothing stands out: the figures are as they usually are."
 
 
+@pytest.mark.mission("M-BI-15")
 @pytest.mark.parametrize(("period", "first"), [("7d", "2026-02-23"), ("90d", "2025-12-02"), ("1y", "2025-03-02")])
 async def test_every_period_ends_yesterday(analyst: Analyst, period: str, first: str) -> None:
     made = await analyst.run(period=period)
@@ -128,6 +129,7 @@ async def test_every_period_ends_yesterday(analyst: Analyst, period: str, first:
     assert made["findings"][0]["kind"] == "anomaly"
 
 
+@pytest.mark.mission("M-BI-15")
 async def test_the_same_figures_give_the_same_insights_without_looking_again(analyst: Analyst) -> None:
     first = await analyst.run()
     analyst.now += 6 * 3_600_000
@@ -136,6 +138,7 @@ async def test_the_same_figures_give_the_same_insights_without_looking_again(ana
     assert second == {**first, "cached": True}
 
 
+@pytest.mark.mission("M-BI-15")
 async def test_force_looks_again(analyst: Analyst) -> None:
     await analyst.run()
     analyst.now += 3_600_000

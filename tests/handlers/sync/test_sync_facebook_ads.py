@@ -17,6 +17,7 @@ def desk(office: Office, meta: FakeMeta) -> Office:
     )  # fmt: skip
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_everything_is_fetched_page_by_page(desk: Office, meta: FakeMeta) -> None:
     for day in range(1, 6):
         meta.day(f"2026-02-2{day}", "100", f"{day}.50", bought=day)

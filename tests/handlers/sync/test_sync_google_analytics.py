@@ -24,6 +24,7 @@ def failure(code: int, status: str) -> dict[str, object]:
     return {"error": {"code": code, "status": status, "message": "no"}}
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_everything_is_fetched_page_by_page(desk: Office, google: FakeGoogle) -> None:
     for day in range(1, 8):
         google.day(f"2026-02-2{day}", "Organic Search", 10 * day, "1.50")
@@ -61,6 +62,7 @@ async def test_a_line_that_is_gone_afterwards_does_not_count_twice(desk: Office,
     assert await desk.daily("sessions") == {"2026-03-01": 12}
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_the_next_sync_asks_for_the_last_days_again(desk: Office, google: FakeGoogle) -> None:
     await desk.sync()
     desk.now += DAY

@@ -17,6 +17,7 @@ def desk(office: Office, shopify: FakeShopify) -> Office:
     )  # fmt: skip
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_everything_is_fetched_page_by_page(desk: Office, shopify: FakeShopify) -> None:
     for number in range(5):
         shopify.order(number, NOON - 5 * DAY + number * HOUR)
@@ -59,6 +60,7 @@ async def test_products_and_customers_are_kept_without_who_they_are(desk: Office
     assert (customer["orders"], customer["spent_minor"], customer["day"]) == (3, 3000, "2026-03-01")
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_the_next_sync_asks_for_what_changed_since(desk: Office, shopify: FakeShopify) -> None:
     shopify.order(0, NOON - 3 * DAY)
     shopify.order(1, NOON - 2 * DAY)
@@ -110,6 +112,7 @@ async def test_amounts_of_other_currencies_keep_to_themselves(desk: Office, shop
     assert await desk.daily("revenue") == {"2026-03-01": 1500.0}
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_a_full_sync_removes_products_that_are_gone(desk: Office, shopify: FakeShopify) -> None:
     shopify.product(1, NOON - DAY)
     shopify.product(2, NOON - DAY)
@@ -126,6 +129,7 @@ async def test_a_full_sync_removes_products_that_are_gone(desk: Office, shopify:
     assert (await desk.ids("products"), await desk.ids("orders")) == (["1"], ["1"])
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_a_span_of_days_is_fetched_and_leaves_the_watermark(desk: Office, shopify: FakeShopify) -> None:
     shopify.order(1, NOON - 40 * DAY)
     shopify.order(2, NOON - DAY)

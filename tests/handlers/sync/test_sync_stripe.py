@@ -13,6 +13,7 @@ def desk(office: Office, stripe: FakeStripe) -> Office:
     return office.open("stripe", stripe_api_key=stripe.key, stripe_url=stripe.url, sync_page_size=2)
 
 
+@pytest.mark.mission("M-BI-12")
 async def test_everything_is_fetched_page_by_page(desk: Office, stripe: FakeStripe) -> None:
     for number in range(5):
         stripe.charge(f"ch_{number}", NOON - HOUR - number * DAY)

@@ -17,6 +17,7 @@ def desk(office: Office, woo: FakeWoo) -> Office:
     )  # fmt: skip
 
 
+@pytest.mark.mission("M-BI-13")
 async def test_everything_is_fetched_page_by_page(desk: Office, woo: FakeWoo) -> None:
     for number in range(1, 6):
         woo.order(number, NOON - 5 * DAY + number * HOUR)
@@ -77,6 +78,7 @@ async def test_many_changes_within_one_second_are_all_fetched(desk: Office, woo:
     assert await desk.ids("orders") == ["1", "2", "3", "4", "5", "6", "7"]
 
 
+@pytest.mark.mission("M-BI-13")
 async def test_the_next_sync_asks_for_what_changed_since(desk: Office, woo: FakeWoo) -> None:
     woo.order(1, NOON - 2 * DAY)
     woo.order(2, NOON - DAY)
@@ -92,6 +94,7 @@ async def test_the_next_sync_asks_for_what_changed_since(desk: Office, woo: Fake
     assert woo.asked[0]["dates_are_gmt"] == "true"
 
 
+@pytest.mark.mission("M-BI-13")
 async def test_a_full_sync_removes_what_is_gone(desk: Office, woo: FakeWoo) -> None:
     for number in range(1, 4):
         woo.order(number, NOON - DAY)

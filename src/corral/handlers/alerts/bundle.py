@@ -164,6 +164,8 @@ def alert_on_failure(
 ) -> None:  # fmt: skip
     """Raise an alert whenever a job has failed for good: one for each queue and job name, as long as it is open.
 
+    A job that somebody cancelled has not failed: there is none for it.
+
     Args:
         organization: whose administrators hear of it.
         watch: the queues to look at; all but `queue`, whose own failures nobody could be told of this way.
@@ -173,7 +175,7 @@ def alert_on_failure(
     grave = severity or _by_priority
 
     async def tell(event: Event, job: Job) -> None:
-        if job.queue == queue or (watch is not None and job.queue not in watch):
+        if event.is_cancellation or job.queue == queue or (watch is not None and job.queue not in watch):
             return
         level = grave(job)
         if level is None:
