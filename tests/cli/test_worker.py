@@ -10,6 +10,7 @@ import pytest
 from corral.job import Job, NewJob
 from corral.options import Keep
 from corral.storage.port import QueueInfo, Storage
+from tests.redis_server import RedisServer
 
 from .helpers import HOUR, MAILER, READY, Command, call, finish, put, told, with_store
 
@@ -215,6 +216,20 @@ def test_whatever_level_is_logged_the_worker_says_that_it_runs(folder: Path, url
     assert worker.lines[-1] == READY
 
 
+@pytest.mark.slow  # it waits for a server that is not there
+@pytest.mark.mission("M-BI-37")
+def test_a_worker_that_starts_before_its_redis_goes_on_trying(folder: Path) -> None:
+    with RedisServer() as redis:
+        redis.kill()
+        with Command("worker", MAILER, "--url", f"{redis.url}?timeout=0.5", cwd=folder) as worker:
+            assert str(redis.port) in worker.line("the worker goes on trying")
+            worker.line("the worker goes on trying")
+            redis.start()
+            worker.line(READY)
+            worker.signal(signal.SIGTERM)
+            assert worker.end() == 0
+
+
 @pytest.mark.mission("M-TS-19")
 def test_m_ts_19_an_instance_is_named_after_its_number(folder: Path, url: str) -> None:
     environment = {"NODE_APP_INSTANCE": "2"}
@@ -242,7 +257,7 @@ def test_an_applications_own_store_is_used(folder: Path) -> None:
     ("words", "code", "complaint"),
     [
         (("tests.cli.apps.broken",), 2, "KeyError"),
-        ((MAILER, "--url", "redis://127.0.0.1:1/0?timeout=0.2"), 3, "no Redis server could be reached"),
+        ((MAILER, "--burst", "--url", "redis://127.0.0.1:1/0?timeout=0.2"), 3, "no Redis server could be reached"),
         ((MAILER, "--url", "redis://127.0.0.1:1/0?tiemout=1"), 2, "did you mean 'timeout'"),
         ((MAILER, "--url", "sqlite:////proc/nowhere/x.db"), 3, "Error: "),
     ],

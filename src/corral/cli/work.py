@@ -28,7 +28,7 @@ from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, DUMP, QUIET, STOP
 from corral.cli.text import visible
 from corral.cli.values import tags
-from corral.errors import QueueNotFoundError
+from corral.errors import QueueNotFoundError, StorageUnavailableError
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
 from corral.worker.heed import dump
@@ -122,6 +122,8 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         tags=tags(settings.tags) if settings.tags else (),
     )
     alerts = read_alerts()
+    if not job.burst:
+        await _reach(app)
     async with app, AsyncExitStack() as stack:
         worker = await app.worker(queues=slots, options=options)
         show(worker)
@@ -133,6 +135,22 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         await stack.enter_async_context(_company(app, alerts, job))
         with Obedience(worker, supervised=job.instance is not None):
             return await worker.run()
+
+
+async def _reach(app: Corral) -> None:
+    """Wait until the server of the store answers: one that starts later than its workers is no reason to give up.
+
+    A connection is tried again and again, ever more slowly, until the patience of the URL is over; then it is told.
+    """
+    while True:
+        try:
+            await app.open()
+        except StorageUnavailableError as error:
+            if app.url.startswith("sqlite:"):  # a file that cannot be opened stays that way
+                raise
+            logger.warning("%s; the worker goes on trying", error, extra={"event": "engine.away"})
+        else:
+            return
 
 
 async def _seed(app: Corral) -> None:

@@ -3,10 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from markupsafe import Markup
 
-import corral
 from corral.dashboard.lines import plain
 
 #: The first line of a frame. What follows it, deeper, is its source.
@@ -16,7 +16,7 @@ _LIBRARY = re.compile(
     r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib(?:64)?[\\/]python\d|[\\/]node_modules[\\/]|node:internal[\\/]"
     r'|File "<frozen '
 )
-_OWN = os.path.dirname(corral.__file__) + os.sep
+_OWN = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def stack(text: str) -> Markup:
