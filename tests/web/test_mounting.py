@@ -53,6 +53,7 @@ def alone(storage: Storage) -> tuple[ASGIApp, str]:
     return create_app(storage, settings=make_settings()), ""
 
 
+@pytest.mark.mission("M-AI-44")
 @pytest.mark.parametrize("place", [alone, mounted, mounted_twice, included])
 async def test_it_works_wherever_it_is_mounted(storage: Storage, place: object) -> None:
     app, prefix = place(storage)  # type: ignore[operator]  # one of the four

