@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from typing import TypedDict
+from zoneinfo import ZoneInfo
 
 from corral import Corral, Discard, JobContext, PayloadError, Snooze, Step, WaitForChildren, handles
 from corral.handlers.ai import (
@@ -210,7 +211,10 @@ class HouseKeeper:
     @handles("daily-report")
     async def daily_report(self, ctx: JobContext, data: Report) -> Reported:
         """Count the day before and mail it to the administrators: kept by its day, mailed under ids of the day."""
-        usage = await self.data.usage(date.fromisoformat(data.date) - timedelta(days=1), ZONE)
+        # A schedule's job counts for its slot, however late it came; one that somebody added, for the day in its data.
+        slot = ctx.scheduled_for
+        today = date.fromisoformat(data.date) if slot is None else slot.astimezone(ZoneInfo(ZONE)).date()
+        usage = await self.data.usage(today - timedelta(days=1), ZONE)
         await self.data.put_report(usage)
         admins = await self.data.admins()
         text = f"{usage.people} people, {usage.messages} messages and {usage.tokens} tokens on {usage.day}."

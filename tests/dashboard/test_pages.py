@@ -57,6 +57,7 @@ async def test_the_first_page_says_what_is_wrong_and_where(shop: Corral, ids: di
     await site.state.corral.close()
 
 
+@pytest.mark.mission("M-AI-45")
 async def test_a_job_is_retried_by_its_button(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
     page = await admin.press(await admin.get(f"/queues/mail/jobs/{ids['failed']}"), "Retry")
     assert "Retried." in page.words

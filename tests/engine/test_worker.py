@@ -357,6 +357,7 @@ async def run_on(store: Faulty, runs: list[str], count: int, **options: Any) -> 
         return [await handle.get() for handle in handles]
 
 
+@pytest.mark.mission("M-AI-65")
 async def test_verdicts_that_cannot_be_handed_in_are_kept_until_the_store_is_back(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """The HTTP endpoints, to the letter; and who may come in."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import httpx2
 import jwt
 import pytest
 
-from corral import Exponential, Keep
+from corral import Exponential, JobFailedError, Keep
+from corral.handlers.ai import ModelError
 from corral.handlers.health import StoreCheck, examine
+from corral.job import NewJob
+from corral.timing import now_ms
 from examples.aibackend.api import COOKIE, make_api
 from examples.aibackend.payloads import QueueName
 from tests.redis_server import RedisServer
 
-from .conftest import SECRET, Place, Visitors, build, token
+from .conftest import ASKED, SECRET, Place, Visitors, build, token
 
 MESSAGE = {"conversationId": "c-1", "message": "Hello"}
 
@@ -83,6 +87,20 @@ async def test_a_job_says_how_it_stands_from_waiting_to_completed(live: Place, v
     assert (await client.get(f"/ai/jobs/{id}")).json() == {
         "id": id, "state": "completed", "progress": 100, "failedReason": None, "attempts": 1,
         "result": {"conversationId": "c-1", "content": "You said: Hello", "tokens": 6},
+    }  # fmt: skip
+
+
+@pytest.mark.mission("M-AI-11")
+async def test_a_job_that_failed_three_times_says_why_and_how_often(live: Place, visit: Visitors) -> None:
+    client = visit("user-1")
+    live.model.trouble = [ModelError(f"trouble {n}") for n in range(1, 4)]
+    job = await live.tasks.definition("generate-completion").add(ASKED, backoff=0)
+    async with await live.worker():
+        with pytest.raises(JobFailedError):
+            await job.result(timeout=60)
+    assert (await client.get(f"/ai/jobs/{job.id}")).json() == {
+        "id": job.id, "state": "failed", "progress": 30, "result": None, "failedReason": "ModelError: trouble 3",
+        "attempts": 3,
     }  # fmt: skip
 
 
@@ -294,6 +312,25 @@ async def test_figures_tell_waiting_from_running_and_are_numbers_from_the_first_
     assert figures["avgTotalTime"] == pytest.approx(figures["avgWaitTime"] + figures["avgProcessingTime"], abs=0.2)
     assert figures["avgTotalTime"] > 0
     assert (await client.get("/ai/metrics")).status_code == 403
+    live.model.trouble = [ModelError("no")]
+    bad = await live.tasks.definition("generate-completion").add(ASKED, attempts=1)
+    async with await live.worker():
+        with pytest.raises(JobFailedError):
+            await bad.result(timeout=60)
+    figures = (await admin.get("/ai/metrics")).json()
+    assert (figures["processed"], figures["failed"]) == (1, 1)
+
+
+@pytest.mark.mission("M-AI-62")
+async def test_what_waited_a_minute_for_a_worker_was_not_worked_on_for_a_minute(live: Place, visit: Visitors) -> None:
+    storage, data = await live.app.open(), json.dumps(ASKED)
+    late = NewJob(queue=QueueName.AI_TASKS, name="generate-completion", data=data)
+    [added] = await storage.add([late], now=now_ms() - 60_000)
+    async with await live.worker():
+        await (await live.tasks.open()).result(added.id, timeout=60)
+    figures = (await visit("admin-1", "ADMIN").get("/ai/metrics")).json()
+    assert figures["avgWaitTime"] > 50_000  # the figures are kept in classes, a tenth apart
+    assert figures["avgProcessingTime"] < 50_000
 
 
 @pytest.mark.mission("M-AI-72")

@@ -3,15 +3,21 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx2
+import jwt
 import pytest
 
 from corral import Cron
 from examples.aibackend.build import make_app
 from examples.aibackend.settings import Settings
+from examples.bizinsights.tests.test_bizinsights_worker import running
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "guides" / "aibackend.md").read_text(encoding="utf-8")
@@ -47,6 +53,26 @@ def test_the_commands_add_a_job_run_it_and_show_it(tmp_path: Path) -> None:
     assert "generate-completion" in said[2]
     assert "completed" in said[2]
     assert "ai-tasks" in said[3]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+async def test_the_api_is_served_and_asked_as_the_guide_has_it(tmp_path: Path) -> None:
+    serve, ask = (shlex.split(line) for line in commands(section("Endpoints")))
+    secret = "a-secret-of-the-tests-with-more-than-32-bytes"  # of nothing
+    free = ["0" if word == "8000" else word for word in serve]
+    async with running(tmp_path, *free, JWT_SECRET=secret) as server:
+        line = await server.until("Uvicorn running on ")
+        url = urlsplit(ask[-1])._replace(netloc=urlsplit(line.partition("running on ")[2].split()[0]).netloc).geturl()
+        assert ask[:2] == ["curl", "-H"]
+        name, _, value = ask[2].partition(": ")
+        claims = {"sub": "user-1", "roles": ["USER"], "exp": time.time() + 300}
+        header = {name: value.replace("<token>", jwt.encode(claims, secret, algorithm="HS256"))}
+        async with httpx2.AsyncClient(timeout=30) as client:
+            assert (await client.get(url)).status_code == 401
+            answer = await client.get(url, headers=header)
+            assert (answer.status_code, answer.json()["message"]) == (404, "Job not found")
+        assert await server.stop() in (0, -signal.SIGTERM)
 
 
 def test_the_seed_can_be_run(tmp_path: Path) -> None:

@@ -3,17 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from corral import Corral, Job, JobContext, JobFailedError, Keep
+from corral import Corral, Job, JobContext, JobFailedError
 from corral.compat import BullQueue
 from corral.handlers.ai import ModelError
-from corral.testing import FakeClock, drain, fire_schedules
-from corral.testing.app import lent
+from corral.testing import drain
 from examples.aibackend.ai_service import AiEvents, AiService, percent
 from examples.aibackend.build import make_app
 from examples.aibackend.payloads import QueueName
@@ -51,6 +50,7 @@ async def test_redis_of_the_environment_is_the_store(monkeypatch: pytest.MonkeyP
         async with app:
             queued = await AiService(app).queue_completion("user-1", "c-1", "Hello")
         assert queued == {"jobId": "1", "status": "queued"}
+        assert (urlsplit(app.url).hostname, urlsplit(app.url).port) == ("localhost", server.port)
 
 
 @pytest.mark.mission("M-AI-02")
@@ -110,12 +110,23 @@ async def test_completed_jobs_go_at_once_and_failed_ones_stay_as_they_were_told_
     options = {"removeOnComplete": True, "removeOnFail": False}
     gone = await queue.add("generate-completion", ASKED, options)
     kept = await queue.add("generate-completion", {"userId": "user-1"}, {**options, "removeOnFail": False})
-    await queue.add("generate-completion", {"userId": "user-1"}, {"removeOnFail": 50})
+    await drain(place.app)
+    place.clock.advance(8 * 24 * HOUR)  # failed jobs that say nothing go after seven days
     await drain(place.app)
     assert await queue.get_job(gone.id) is None
-    failed = await queue.get_failed()
-    assert {job.id for job in failed} >= {kept.id}
-    assert [job.job.options.keep_failed for job in failed if job.id != kept.id] == [Keep(count=50)]
+    assert [job.id for job in await queue.get_failed()] == [kept.id]
+
+
+@pytest.mark.mission("M-AI-64")
+async def test_of_51_failed_jobs_50_stay_when_so_many_were_asked_for(place: Place) -> None:
+    queue = place.bull()
+    options = {"removeOnComplete": True, "removeOnFail": 50}
+    await queue.add_bulk([
+        {"name": "generate-completion", "data": {"userId": "user-1"}, "opts": options} for _ in range(51)
+    ])  # fmt: skip
+    assert (await drain(place.app)).failed == 51
+    counts = await queue.get_job_counts()
+    assert (counts["failed"], counts["waiting"]) == (50, 0)
 
 
 @pytest.mark.mission("M-AI-21")
@@ -241,97 +252,6 @@ async def test_drained_is_when_nothing_waits_and_idle_when_nothing_runs(live: Pl
     assert seen.index("drained") < seen.index("completed") < seen.index("idle")
 
 
-# -- what repeats ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.mission("M-AI-34", "M-AI-35", "M-AI-36")
-async def test_the_table_of_schedules_is_the_guide_s_and_the_house_s(place: Place) -> None:
-    timings = {one.key: str(one.timing) for one in place.app.schedules.declared()}
-    assert list(timings) == [
-        "daily-report", "cleanup", "sync", "expired-tokens", "daily-backup", "verify-backups", "health-check"
-    ]  # fmt: skip
-    assert "0 3 * * *" in timings["daily-report"]
-    assert "America/New_York" in timings["daily-report"]
-    assert "*/5 * * * *" in timings["cleanup"]
-    assert "3600" in timings["sync"]
-
-
-@pytest.mark.mission("M-AI-34")
-@pytest.mark.parametrize(
-    ("now", "due"),
-    [
-        (datetime(2026, 11, 23, 7, 59, 59, tzinfo=UTC), datetime(2026, 11, 23, 8, tzinfo=UTC)),  # winter: UTC-5
-        (datetime(2026, 7, 1, 6, 59, 59, tzinfo=UTC), datetime(2026, 7, 1, 7, tzinfo=UTC)),  # summer: UTC-4
-        (datetime(2026, 11, 1, 7, 59, 59, tzinfo=UTC), datetime(2026, 11, 1, 8, tzinfo=UTC)),  # the clocks went back
-    ],
-)
-async def test_the_report_comes_at_three_in_new_york(
-    tmp_path: Path, platform_url: str, now: datetime, due: datetime
-) -> None:
-    place, clock = build(tmp_path, platform_url), FakeClock(now)
-    async with place.database, lent(place.app, platform_url, clock):
-        clock.advance(1)
-        report = {job.schedule: job for job in await fire_schedules(place.app)}["daily-report"]
-        assert report.scheduled_for == due.timestamp() * 1000
-
-
-@pytest.mark.mission("M-AI-35", "M-AI-36", "M-AI-67")
-async def test_the_clean_up_comes_every_five_minutes_and_the_search_every_hour(place: Place) -> None:
-    fired: list[str | None] = []
-    for _ in range(12):
-        place.clock.advance(300)
-        fired += [job.schedule for job in await fire_schedules(place.app)]
-    assert fired.count("cleanup") == 12
-    assert fired.count("sync") == 1
-
-
-@pytest.mark.mission("M-AI-37")
-async def test_a_report_s_date_is_made_when_it_is_due_and_the_job_knows_its_slot(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> "Later":
-            made.append("asked")
-            return cls(2030, 1, 2, 12, tzinfo=UTC)
-
-    slots: list[datetime | None] = []
-
-    @place.app.middleware
-    async def note(ctx: JobContext, call_next: Callable[[], Awaitable[object]]) -> object:
-        if ctx.name == "daily-report":
-            slots.append(ctx.scheduled_for)
-        return await call_next()
-
-    assert made == []  # the table has been declared, and no date has been asked for
-    monkeypatch.setattr("examples.aibackend.schedules.datetime", Later)
-    place.clock.advance(24 * HOUR)
-    jobs = await fire_schedules(place.app)
-    [report] = [job for job in jobs if job.schedule == "daily-report"]
-    assert '"date":"2030-01-02"' in report.data
-    await drain(place.app)
-    assert slots == [datetime(2026, 11, 24, 8, tzinfo=UTC)]
-
-
-@pytest.mark.mission("M-AI-38")
-async def test_what_repeats_is_listed_and_removed_by_key(place: Place) -> None:
-    queue = place.bull()
-    await queue.add(
-        "generate-embeddings", {"texts": ["x"]}, {"repeat": {"cron": "0 3 * * *", "tz": "America/New_York"}}
-    )
-    await queue.add("generate-embeddings", {"texts": ["x"]}, {"repeat": {"pattern": "*/5 * * * *"}})
-    await queue.add("generate-embeddings", {"texts": ["x"]}, {"repeat": {"every": 3_600_000}})
-    repeatable = await queue.get_repeatable_jobs()
-    assert sorted(str(one.get("pattern") or one.get("cron") or one.get("every")) for one in repeatable) == [
-        "*/5 * * * *", "0 3 * * *", "3600000"
-    ]  # fmt: skip
-    assert await queue.remove_repeatable_by_key(str(repeatable[0]["key"]))
-    assert len(await queue.get_repeatable_jobs()) == 2
-    assert not await queue.remove_repeatable_by_key("no such key")
-
-
 # -- looking and tidying up --------------------------------------------------------------------------------------------
 
 
@@ -384,6 +304,20 @@ async def test_six_counts_and_four_lists(place: Place) -> None:
     assert [len(found) for found in (
         await queue.get_active(), await queue.get_completed(), await queue.get_failed()
     )] == [0, 1, 1]  # fmt: skip
+
+
+@pytest.mark.mission("M-AI-42", "M-AI-43")
+async def test_a_job_that_runs_is_counted_and_listed(live: Place) -> None:
+    live.model.gate = asyncio.Event()
+    queue = live.bull()
+    job = await queue.add("generate-completion", ASKED)
+    async with await live.worker():
+        await asyncio.wait_for(live.model.begun.wait(), 60)
+        counts = await queue.get_job_counts()
+        assert (counts["active"], counts["waiting"]) == (1, 0)
+        assert [one.id for one in await queue.get_active()] == [job.id]
+        live.model.gate.set()
+        await job.finished(60_000)
 
 
 @pytest.mark.mission("M-AI-60")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -171,6 +172,20 @@ def test_pm2_starts_the_application_and_the_worker() -> None:
     # A worker that is told to stop lets its jobs end: PM2 must not kill it before, nor start a broken command again.
     assert apps["bizinsights-worker"]["kill_timeout"] > 30_000
     assert apps["bizinsights-worker"]["stop_exit_codes"] == [0, 2]
+
+
+@pytest.mark.mission("M-BI-11")
+async def test_what_pm2_starts_runs_in_a_copy_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "bizinsights"
+    shutil.copytree(ROOT / "examples" / "bizinsights", folder, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    up = {"bizinsights-app": "Uvicorn running on", "bizinsights-worker": READY}
+    for app in json.loads((folder / "ecosystem.config.json").read_text())["apps"]:
+        program = {"uvicorn": "uvicorn", "corral": "corral.cli"}[Path(app["script"]).name]
+        arguments = ["0" if word == "3000" else word for word in shlex.split(app["args"])]
+        path = f"{ROOT / 'src'}{os.pathsep}{tmp_path}"  # as if it had been installed
+        async with running(folder, program, *arguments, **{**app["env"], "PYTHONPATH": path}) as started:
+            await started.until(up[app["name"]])
+            assert await started.stop() in (0, -signal.SIGTERM)
 
 
 @pytest.mark.mission("M-BI-10")
