@@ -168,6 +168,27 @@ async def test_local_and_global_events_arrive_wherever_somebody_listens(app: Cor
         queue.on("complete", print)
 
 
+@pytest.mark.mission("M-AI-20", "M-AI-25", "M-AI-26")
+async def test_listeners_get_id_name_and_outcome_of_a_job_that_is_gone(app: Corral, queue: BullQueue) -> None:
+    told: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+    queue.on("completed", lambda job, result: told.put_nowait((job.id, job.name, job.returnvalue, result)))
+    queue.on("failed", lambda job, error: told.put_nowait((job.id, job.name, str(error))))
+
+    async def work(job: BullJob) -> int:
+        if job.data == {"fail": True}:
+            raise ValueError("no")
+        return 7
+
+    queue.process("work", work)
+    options = {"removeOnComplete": True, "removeOnFail": True}
+    good, bad = await queue.add("work", {}, options), await queue.add("work", {"fail": True}, options)
+    await work_off(app)
+    async with asyncio.timeout(GUARD):
+        heard = [await told.get(), await told.get()]
+    assert [await queue.get_job(job.id) for job in (good, bad)] == [None, None]
+    assert set(heard) == {(good.id, "work", 7, 7), (bad.id, "work", f"job {bad.id!r} failed: ValueError: no")}
+
+
 @pytest.mark.mission("M-AI-34", "M-AI-36", "M-AI-38")
 async def test_repeatable_jobs_are_schedules(app: Corral, queue: BullQueue) -> None:
     options = {"repeat": {"cron": "0 3 * * *", "tz": "America/New_York"}, "attempts": 4}
