@@ -62,6 +62,9 @@ async def look(address: str) -> None:
         await page.goto(address)
         await page.get_by_role("button", name="Log in").click()
         base = page.url.rstrip("/")
+        while await page.locator(".card .figure").nth(2).inner_text() == "–":  # workers write figures every 10 s
+            await page.wait_for_timeout(1_000)
+            await page.goto(f"{base}/")
         for name, path, dark in PICTURES:
             await page.emulate_media(color_scheme="dark" if dark else "light")
             await page.goto(base + (path or await found(page, base, name)))
