@@ -13,7 +13,6 @@ from corral import Exponential, JobFailedError, Keep
 from corral.handlers.ai import ModelError
 from corral.handlers.health import StoreCheck, examine
 from corral.job import NewJob
-from corral.timing import now_ms
 from examples.aibackend.api import COOKIE, make_api
 from examples.aibackend.payloads import QueueName
 from tests.redis_server import RedisServer
@@ -325,7 +324,7 @@ async def test_figures_tell_waiting_from_running_and_are_numbers_from_the_first_
 async def test_what_waited_a_minute_for_a_worker_was_not_worked_on_for_a_minute(live: Place, visit: Visitors) -> None:
     storage, data = await live.app.open(), json.dumps(ASKED)
     late = NewJob(queue=QueueName.AI_TASKS, name="generate-completion", data=data)
-    [added] = await storage.add([late], now=now_ms() - 60_000)
+    [added] = await storage.add([late], now=int(time.time() * 1000) - 60_000)
     async with await live.worker():
         await (await live.tasks.open()).result(added.id, timeout=60)
     figures = (await visit("admin-1", "ADMIN").get("/ai/metrics")).json()

@@ -1,12 +1,12 @@
 """The queue service: what the API does, from code; and what becomes of jobs whose worker died."""
 
 import asyncio
+import time
 
 import pytest
 
 from corral import JobContext
 from corral.storage.port import Claim, Token
-from corral.timing import now_ms
 from examples.bizinsights.build import Platform
 from examples.bizinsights.payloads import QueueName
 
@@ -63,7 +63,9 @@ async def test_jobs_of_a_dead_worker_can_be_given_back_by_hand(platform: Platfor
     handle = await service.add_job(queue, SYNC)
     dead = Claim(count=1, token=Token("dead"), lease_ms=1_000)
     storage = await platform.app.open()
-    taken = await storage.claim(queue, dead, now=now_ms() - 3_600_000)  # by a worker that is never heard of again
+    taken = await storage.claim(
+        queue, dead, now=int(time.time() * 1000) - 3_600_000
+    )  # by a worker that is never heard of again
 
     assert [job.id for job in taken.jobs] == [handle.id]
     assert await service.retry_all_failed_jobs(queue) == 0
