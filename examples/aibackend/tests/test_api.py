@@ -9,10 +9,9 @@ import httpx2
 import jwt
 import pytest
 
-from corral import Exponential, JobFailedError, Keep
+from corral import Exponential, JobFailedError, Keep, NewJob
 from corral.handlers.ai import ModelError
 from corral.handlers.health import StoreCheck, examine
-from corral.job import NewJob
 from examples.aibackend.api import COOKIE, make_api
 from examples.aibackend.payloads import QueueName
 from tests.redis_server import RedisServer

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from corral import ConfigError, JobState, PayloadError
-from corral.storage.port import Storage
+from corral import ConfigError, JobState, PayloadError, Storage
 from corral.testing import FakeClock, drain, fire_schedules
 from corral.testing.app import lent
 from examples.bizinsights.build import Platform

@@ -1,14 +1,13 @@
 """The queue service: what the API does, from code; and what becomes of jobs whose worker died."""
 
 import asyncio
-import time
 
 import pytest
 
 from corral import JobContext
-from corral.storage.port import Claim, Token
 from examples.bizinsights.build import Platform
 from examples.bizinsights.payloads import QueueName
+from tests.dead import claimed_by_the_dead
 
 from .conftest import Maker
 from .test_bizinsights_api import EMPTY, SYNC, some_failed
@@ -61,13 +60,7 @@ async def test_retrying_what_failed_leaves_running_jobs_alone(maker: Maker) -> N
 async def test_jobs_of_a_dead_worker_can_be_given_back_by_hand(platform: Platform) -> None:
     service, queue = platform.queue_service, QueueName.DATA_SYNC
     handle = await service.add_job(queue, SYNC)
-    dead = Claim(count=1, token=Token("dead"), lease_ms=1_000)
-    storage = await platform.app.open()
-    taken = await storage.claim(
-        queue, dead, now=int(time.time() * 1000) - 3_600_000
-    )  # by a worker that is never heard of again
-
-    assert [job.id for job in taken.jobs] == [handle.id]
+    assert await claimed_by_the_dead(await platform.app.open(), queue) == [handle.id]
     assert await service.retry_all_failed_jobs(queue) == 0
     assert await service.recover_stuck_jobs(queue) == [handle.id]
     assert await service.get_queue_stats(queue) == {**EMPTY, "waiting": 1}
