@@ -9,6 +9,7 @@ from corral.storage.insight import Engine
 from corral.storage.redis.checks import SAFE
 from corral.storage.redis.connection import Server
 from corral.storage.redis.link import Command, Reply
+from corral.storage.redis.versions import judged
 from corral.storage.vital import Vital, fill, size
 from corral.timing import now_ms
 
@@ -65,8 +66,8 @@ def _number(info: Mapping[str, str], key: str) -> int | None:
 
 def _version(info: Mapping[str, str], server: Server) -> Vital:
     if "valkey_version" in info:
-        return Vital("server", f"Valkey {info['valkey_version']}")
-    return Vital("server", f"Redis {info.get('redis_version') or '.'.join(map(str, server.version))}")
+        return judged("Valkey", info["valkey_version"])
+    return judged("Redis", info.get("redis_version") or ".".join(map(str, server.version)))
 
 
 async def _clock(server: Server) -> list[Vital]:
