@@ -59,10 +59,9 @@ async def test_a_queue_that_is_served_is_well(app: Corral) -> None:
 
 
 async def test_jobs_that_wait_long_are_trouble_and_many_are_worth_a_warning(app: Corral) -> None:
-    later = now_ms() + 2 * HOUR
     for _ in range(3):
         await app.definition("mail", "send").add("x")
-    long = await QueueCheck(app, "mail", clock=lambda: later).look()
+    long = await QueueCheck(app, "mail", clock=lambda: now_ms() + 2 * HOUR).look()
     assert long == Found("fail", "no worker serves it; a job has been waiting for 120 minutes")
     many = await QueueCheck(app, "mail", max_waiting=2).look()
     assert many == Found("fail", "no worker serves it; 3 jobs are waiting, more than 2")
