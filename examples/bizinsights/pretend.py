@@ -13,7 +13,7 @@ from fastapi import Body, FastAPI, Response
 from fastapi.responses import JSONResponse
 
 #: What the demo's platforms accept; they are as much a secret as the rest of this file.
-TOKEN = "pretended-0123456789"  # noqa: S105
+TOKEN = "pretended-0123456789"  # noqa: S105  # of nothing real
 _PAGE = {"hasNextPage": False, "endCursor": None}
 
 

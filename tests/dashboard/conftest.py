@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from corral import Corral
 from corral.dashboard.app import create_dashboard
@@ -12,6 +13,7 @@ from corral.http.app import Application
 from tests.redis_server import fresh_prefix, shared_server, with_prefix
 from tests.web.conftest import TOKENS, make_settings
 
+from .browser import browsing, served
 from .place import furnish, make_app
 from .surfing import Surfer
 
@@ -41,6 +43,20 @@ async def site(shop: Corral) -> AsyncIterator[Application]:
     await made.state.corral.open()
     yield made
     await made.state.corral.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A headless Chromium."""
+    async with browsing() as found:
+        yield found
+
+
+@pytest.fixture
+async def address(site: Application) -> AsyncIterator[str]:
+    """Where the dashboard is served."""
+    async with served(site) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The dashboard in a real browser: nothing is complained of, nothing sticks out, nothing foreign runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -9,11 +8,10 @@ from playwright.async_api import Browser, expect
 
 from corral import Corral
 from corral.dashboard.app import create_dashboard
-from corral.http.app import Application
 from tests.interop.npm import install, missing_program
 from tests.web.conftest import TOKENS, make_settings
 
-from .browser import AXE, CHROMIUM, PATIENCE_MS, browsing, served, stripping, tab, wider_than
+from .browser import AXE, CHROMIUM, PATIENCE_MS, served, stripping, tab, wider_than
 from .test_pages import PAGES, TABS
 
 pytestmark = [
@@ -24,20 +22,6 @@ expect.set_options(timeout=PATIENCE_MS)
 ADMIN = TOKENS["admin"]
 #: What a page looks like does not depend on the engine, and a browser takes its time.
 one_engine = pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium."""
-    async with browsing() as found:
-        yield found
-
-
-@pytest.fixture
-async def address(site: Application) -> AsyncIterator[str]:
-    """Where the dashboard is served."""
-    async with served(site) as url:
-        yield url
 
 
 def all_pages(ids: dict[str, str]) -> list[str]:

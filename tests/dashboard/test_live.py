@@ -1,7 +1,6 @@
 """Live pages in a real browser: when no stream lasts, when the store is away, and what keys and screen readers get."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -11,7 +10,7 @@ from corral.errors import StorageError
 from corral.http.app import Application
 from tests.web.conftest import TOKENS
 
-from .browser import CHROMIUM, PATIENCE_MS, browsing, served, tab
+from .browser import CHROMIUM, PATIENCE_MS, tab
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium not installed: the pages cannot be looked at"),
@@ -20,20 +19,6 @@ pytestmark = [
 ]
 expect.set_options(timeout=PATIENCE_MS)
 ADMIN = TOKENS["admin"]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium."""
-    async with browsing() as found:
-        yield found
-
-
-@pytest.fixture
-async def address(site: Application) -> AsyncIterator[str]:
-    """Where the dashboard is served."""
-    async with served(site) as url:
-        yield url
 
 
 async def test_where_no_stream_lasts_the_page_is_asked_and_lists_stay_as_they_are(

@@ -1,6 +1,5 @@
 """Moments as somebody wants them told: how far away or in full, in a zone of their choice."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,7 +11,7 @@ from corral.dashboard.times import Times, chosen, zone_of
 from corral.http.app import Application
 from tests.web.conftest import TOKENS
 
-from .browser import CHROMIUM, PATIENCE_MS, browsing, served, tab
+from .browser import CHROMIUM, PATIENCE_MS, served, tab
 from .surfing import Page, Surfer
 
 AT = "2026-07-01T12:00:00.000Z"
@@ -78,13 +77,6 @@ async def test_a_zone_that_is_not_there_is_refused_in_words(admin: Surfer, ids: 
     assert page.status == 400
     assert "There is no time zone 'Mars/Olympus'" in page.words
     assert times_of(await admin.get("/queues/mail"), "ago")[0]["title"].endswith(" UTC")
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium."""
-    async with browsing() as found:
-        yield found
 
 
 @one_engine

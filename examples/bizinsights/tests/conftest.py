@@ -46,7 +46,7 @@ async def platform(maker: Maker) -> AsyncIterator[Platform]:
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that no event tells of."""
     async with asyncio.timeout(60):
-        while not await true():  # noqa: ASYNC110
+        while not await true():  # noqa: ASYNC110  # as it says
             await asyncio.sleep(0.02)
 
 
