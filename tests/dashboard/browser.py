@@ -43,30 +43,61 @@ async def stripping(url: str, prefix: str) -> AsyncIterator[str]:
     """A proxy before a server that takes a prefix away from each path, and has nothing elsewhere; gives its address."""
     port = int(url.rpartition(":")[2])
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
+    talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            line, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
-            method, path, version = line.split(b" ")
-            if not path.startswith(prefix.encode() + b"/"):
-                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                writer.close()
-                return
-            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-            head = b" ".join((method, path.removeprefix(prefix.encode()), version))
-            inner_writer.write(head + b"\r\nConnection: close\r\n" + rest.replace(b"Connection: keep-alive\r\n", b""))
-            await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+        talk = asyncio.current_task()
+        assert talk is not None
+        talks.add(talk)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await _talk(reader, writer, port, prefix.encode())
+        finally:
+            await _hang_up(writer)
+            talks.discard(talk)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, prefix: bytes) -> None:
+    """One request and its answer, both ways until either side ends."""
+    line, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+    method, path, version = line.split(b" ")
+    if not path.startswith(prefix + b"/"):
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        return
+    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = b" ".join((method, path.removeprefix(prefix), version))
+        inner_writer.write(head + b"\r\nConnection: close\r\n" + rest.replace(b"Connection: keep-alive\r\n", b""))
+        await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
+    finally:
+        await _hang_up(inner_writer)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever became of it: one left open is told of in a later test, which then fails for it."""
+    writer.close()
+    try:
+        async with asyncio.timeout(1):
+            await writer.wait_closed()
+    except OSError:  # a timeout is one too
+        writer.transport.abort()
 
 
 class _Quiet(uvicorn.Server):
