@@ -98,6 +98,42 @@ def test_the_last_lines_of_a_jobs_log_are_shown(url: str) -> None:
     assert told("jobs", "logs", job_id, "--tail", "1", "--url", url) == [{"line": "line 4"}]
 
 
+@pytest.mark.parametrize(
+    "early",
+    [
+        "2020-01-01T10:00:00Z begun",
+        "2020-01-01 10:00:00.123 info: begun",
+        "[2020-01-01 10:00:00,5 +0200] begun",
+        'ts=2020-01-01T10:00:00.123Z level=info msg="begun"',
+        '{"ts": "2020-01-01T10:00:00.123Z", "msg": "begun"}',
+    ],
+)
+def test_a_log_is_shown_since_a_time_that_its_lines_say(url: str, early: str) -> None:
+    [job_id] = put(url, NewJob(queue=MAIL, name="x"))
+    late = "2999-01-01T00:00:00Z done"
+
+    async def log(storage: Storage) -> None:
+        await storage.log(MAIL, job_id, [early, "  more about it", late, "  and that"])
+
+    with_store(url, log)
+    words = ("jobs", "logs", job_id, "--url", url, "--since")
+    assert succeed(*words, "1h") == f"{late}\n  and that\n"
+    assert len(succeed(*words, "2019-12-31T00:00Z").splitlines()) == 4
+    assert succeed(*words, "1h", "--tail", "1") == "  and that\n"
+
+
+def test_a_log_without_times_is_shown_whole_and_says_so(url: str) -> None:
+    [job_id] = put(url, NewJob(queue=MAIL, name="x"))
+
+    async def log(storage: Storage) -> None:
+        await storage.log(MAIL, job_id, ["to bob", "2020-13-45T10:00:00Z is no date"])
+
+    with_store(url, log)
+    result = call("jobs", "logs", job_id, "--since", "1h", "--url", url)
+    assert len(result.stdout.splitlines()) == 2
+    assert "no line begins with a time" in result.stderr
+
+
 def test_s_50_what_is_stored_cannot_steer_the_terminal(url: str) -> None:
     evil = "\x1b]0;owned\x07\r\n\x9b2J\u202e"
     [job_id] = finish(url, MAIL, 1, Failed(f"RuntimeError: {evil}", trace=evil))

@@ -198,3 +198,46 @@ def test_an_export_is_in_the_audit_log(storage_url: str) -> None:
     assert call("jobs", "export", "--queue", MAIL, "--url", storage_url).exit_code == 0
     [entry] = told("audit", "--action", "job.export", "--url", storage_url)
     assert f'queue:"{MAIL}"' in str(entry["query"])
+
+
+def test_a_search_in_the_background_is_printed_and_kept(storage_url: str) -> None:
+    fill(storage_url, 1_200)
+    result = call("jobs", "list", "-q", "data.n:<700", "--queue", MAIL, "--background", "-o", "ndjson",
+                  "--url", storage_url)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "found 700 jobs" in result.stderr
+    assert len(result.stdout.splitlines()) == 700
+    [operation] = told("operations", "list", "--url", storage_url)
+    assert (operation["action"], operation["examined"], operation["capped"]) == ("search", 1_200, False)
+    succeed("jobs", "cancel", "-q", "data.n:3", "--queue", MAIL, "--yes", "--url", storage_url)
+    later = {
+        row["id"]: row["state"] for row in told("operations", "results", str(operation["id"]), "--url", storage_url)
+    }
+    assert len(later) == 700
+    assert sorted(later.values()).count("failed") == 1  # as they are now
+    [cancelled] = [row for row in told("operations", "list", "--url", storage_url) if row["action"] == "cancel"]
+    assert call("operations", "results", str(cancelled["id"]), "--url", storage_url).exit_code == 4
+
+
+def test_a_search_in_the_background_ends_at_its_limit_and_says_so(storage_url: str) -> None:
+    fill(storage_url, 30)
+    words = ("jobs", "list", "--queue", MAIL, "--background", "--url", storage_url)
+    result = call(*words, "--limit", "7", "-o", "name")
+    assert len(result.stdout.splitlines()) == 7
+    assert "there may be more" in result.stderr
+    assert call(*words, "--limit", "50000").exit_code == 2
+    assert call(*words, "--watch").exit_code == 2
+
+
+async def test_an_interrupted_search_says_where_its_finds_are(
+    storage: Storage, storage_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await storage.add([NewJob(queue=MAIL, name="x")] * 3)
+    back = Direct(storage, storage_url)
+    begun = await back.search("state:waiting", 10)
+    watching = asyncio.create_task(follow(Printer(Globals()), back, begun))
+    await asyncio.wait([watching], timeout=0.0)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert f"corral operations results {begun['id']}" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from corral.job import NewJob
 from tests.redis_server import fresh_prefix, with_prefix
 
-from .api_server import MAIL, TOKEN, VIEWER, Both, failed, served
+from .api_server import MAIL, TOKEN, VIEWER, Both, failed, served, still
 from .helpers import HOUR, Command, call, finish, put
 
 
@@ -70,6 +70,27 @@ def test_a_file_of_jobs_is_added_and_written_again(both: Both) -> None:
     words = ("jobs", "export", "--queue", "files", "--include", "data", "--api", both.api, "--token", TOKEN)
     found = [json.loads(line)["data"]["n"] for line in call(*words).stdout.splitlines()]
     assert sorted(found) == [0, 1, 2, 3, 4]
+    entries = [row for row in rows(both.direct("audit", "--action", "job.export")) if "files" in str(row["query"])]
+    assert len(entries) == 1
+    assert entries[0]["method"] == "token"
+    over, straight = (
+        [still(json.loads(line)) for line in call("jobs", "export", "--queue", "files", *there).stdout.splitlines()]
+        for there in (("--api", both.api, "--token", TOKEN), ("--url", both.store))
+    )
+    assert over == straight
+    one = call(*words, "--max", "2")
+    assert len(one.stdout.splitlines()) == 2
+    refused = call("jobs", "export", "-q", "nonsense:~", "--api", both.api, "--token", TOKEN)
+    assert refused.exit_code == 2, refused.output
+
+
+def test_a_search_in_the_background_is_done_by_the_api(both: Both) -> None:
+    put(both.store, *[NewJob(queue="hay", name="x", data=json.dumps({"n": number})) for number in range(60)])
+    found = rows(both.remote("jobs", "list", "-q", "data.n:<20", "--queue", "hay", "--background"))
+    assert len(found) == 20
+    [operation] = [row for row in rows(both.remote("operations", "list")) if "hay" in str(row["query"])]
+    assert rows(both.remote("operations", "results", str(operation["id"]))) == found
+    assert rows(both.direct("operations", "results", str(operation["id"]))) == found
 
 
 def test_a_queue_is_paused_limited_cleaned_drained_and_deleted(both: Both) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corral.cli.values import backoff, duration, moment, payload, priority
-from corral.cli.worker import queue_slots
+from corral.cli.worker import queue_slots, set_slots
 from corral.errors import ConfigError, PayloadError
 from corral.options import Exponential, Fixed
 
@@ -116,3 +116,9 @@ def test_queues_are_named_with_slots_where_wanted() -> None:
 def test_queues_that_cannot_be_meant_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         queue_slots(text)
+
+
+def test_slots_are_set_with_a_number_each() -> None:
+    assert set_slots("email=5, report=2") == {"email": 5, "report": 2}
+    with pytest.raises(ConfigError, match="write report=5"):
+        set_slots("email=5,report")

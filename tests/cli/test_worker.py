@@ -148,6 +148,29 @@ def test_only_the_named_queues_are_served_with_their_slots(folder: Path, url: st
     assert waiting == {MAIL: 0, "generate-report": 1}
 
 
+def test_all_queues_are_served_with_slots_set_for_some(folder: Path, url: str) -> None:
+    environment = {"CORRAL_QUEUES": MAIL, "CORRAL_URL": url}
+    with Command("worker", MAILER, "--all", "--set", f"{MAIL}=4", "--burst", cwd=folder, env=environment) as worker:
+        assert worker.end() == 0
+    slots = {line.split()[0]: line.split()[1] for line in worker.lines if line.startswith(("  send-", "  generate-"))}
+    assert slots == {MAIL: "4", "generate-report": "2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("-Q", "generate-report", "--set", f"{MAIL}=4"), "which --queues does not name"),
+        (("--set", "send-mail=4"), "send-email"),
+        (("--set", MAIL), "has no number of slots"),
+        (("--all", "-Q", MAIL), "say one of them"),
+    ],
+)
+def test_slots_that_cannot_be_meant_are_refused(url: str, words: tuple[str, ...], complaint: str) -> None:
+    result = call("worker", MAILER, "--url", url, "--burst", *words)
+    assert result.exit_code in (2, 4), result.output
+    assert complaint in result.output
+
+
 @pytest.mark.mission("M-TS-56")
 def test_m_ts_56_worker_concurrency_sets_the_slots(folder: Path, url: str) -> None:
     environment = {"WORKER_CONCURRENCY": "7", "CORRAL_URL": url}

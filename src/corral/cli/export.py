@@ -12,7 +12,7 @@ from corral.cli.failures import fail
 from corral.cli.forms import dumps, table_of_commas
 from corral.cli.jobs import ALL, QUERY, STATES
 from corral.cli.render import Printer
-from corral.cli.session import ask, known, queue_option, quoted, search, search_text
+from corral.cli.session import ask, known, queue_option, quoted, search_text
 from corral.cli.shared import command
 
 INCLUDE = ("data", "result", "errors")
@@ -43,12 +43,14 @@ def export(
     async def work(back: Backend) -> int:
         await known(back, (queue,) if queue else ())
         count = 0
-        await back.exported(f"{text} queue:{quoted(queue)}".strip() if queue else text)
+        jobs = back.export(f"{text} queue:{quoted(queue)}".strip() if queue else text)
         with _Sheet(path, form) as sheet:
             try:
-                async for row in search(back, text, queue, most):
+                async for row in jobs:
                     sheet.write(await _filled(back, row, more))
                     count += 1
+                    if count == most:
+                        break
             finally:
                 printer.note(f"{count:,} jobs written to {path or 'standard output'}")
         return count

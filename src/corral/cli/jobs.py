@@ -2,11 +2,12 @@
 
 import click
 
-from corral.cli.backend.port import Reading, Row
+from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.columns import JOBS
 from corral.cli.lazy import LazyGroup
+from corral.cli.operating import find
 from corral.cli.render import Printer
-from corral.cli.session import known, look, queue_option, search, search_text
+from corral.cli.session import ask, known, look, queue_option, quoted, search, search_text
 from corral.cli.shared import command, reads
 from corral.cli.values import duration, since
 from corral.cli.watching import EVERY, watch
@@ -28,6 +29,8 @@ COMMANDS = {
 STATES = click.Choice([str(state) for state in JobState])
 QUERY = click.option("-q", "--query", metavar="QUERY", help="A search: 'error:~timeout created:<1d'.")
 ALL = 1_000_000_000
+USUAL = 20  #: jobs of a list
+MOST_FOUND = 20_000  #: jobs of a search in the background
 
 
 @click.group("jobs", cls=LazyGroup, lazy=COMMANDS)
@@ -41,13 +44,18 @@ def jobs() -> None:
 @click.option("--state", type=STATES, multiple=True, help="Only in this state; may be repeated.")
 @click.option("--name", metavar="NAME", help="Only jobs for this handler.")
 @click.option("--since", callback=reads(since), metavar="TIME", help="Only those added since: 1h, or a date.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 100_000), help="At most so many (20; with --background 20,000).")
 @click.option("--all", "everything", is_flag=True, help="All that there are, however long it takes.")
+@click.option(
+    "--background",
+    is_flag=True,
+    help="As an operation, with progress: what it has found is kept, and it can be gone on with.",
+)
 @click.option("--watch", "interval", is_flag=False, flag_value=f"{EVERY:g}s", callback=reads(duration),
               metavar="[DURATION]", help="Again and again, every 2s or so often; Ctrl-C ends it.")  # fmt: skip
 def list_jobs(
-    query: str | None, queue: str | None, state: tuple[str, ...], name: str | None, since: str | None, limit: int,
-    everything: bool, interval: float | None,
+    query: str | None, queue: str | None, state: tuple[str, ...], name: str | None, since: str | None,
+    limit: int | None, everything: bool, background: bool, interval: float | None,
 ) -> None:  # fmt: skip
     """Jobs of a queue, of a state, or that a search finds; newest first in each state of each queue.
 
@@ -56,7 +64,12 @@ def list_jobs(
     """
     printer = Printer.current()
     text = search_text(query, states=state, name=name, since=since)
-    most = ALL if everything else limit
+    if background:
+        if interval is not None:
+            raise click.UsageError("--background looks once, and --watch again and again: say one of them")
+        _search(printer, text, queue, limit or MOST_FOUND)
+        return
+    most = ALL if everything else limit or USUAL
     totals: list[int | None] = []
 
     async def work(back: Reading) -> list[Row]:
@@ -80,3 +93,13 @@ def list_jobs(
         total = totals[0] if totals else None
         if total != len(found):
             printer.note(f"{len(found):,} of {'more' if total is None else f'{total:,}'}; --limit or --all shows them")
+
+
+def _search(printer: Printer, text: str, queue: str | None, most: int) -> None:
+    """Look through everything as an operation, and print what was found."""
+
+    async def work(back: Backend) -> list[Row]:
+        await known(back, (queue,) if queue else ())
+        return await find(printer, back, f"{text} queue:{quoted(queue)}".strip() if queue else text, most)
+
+    printer.rows(JOBS, ask(work))

@@ -8,12 +8,15 @@ from typing import Protocol, cast
 from corral.cli.backend.port import Backend, Row
 from corral.cli.failures import CONFLICT, PARTLY, fail
 from corral.cli.render import Printer
-from corral.cli.session import ask, known
+from corral.cli.session import PAGE, ask, known
 from corral.cli.text import visible
 
 DONE = {
     "retry": "retried", "promote": "promoted", "cancel": "cancelled", "remove": "removed", "edit_priority": "changed",
+    "drain": "removed", "clean": "removed", "obliterate": "removed",
+    "search": "found",
 }  # fmt: skip
+SEARCH = "search"
 ENDED = ("done", "aborted", "failed")
 EVERY = 0.1  #: seconds between two looks at how far it is
 
@@ -34,7 +37,10 @@ def operate(
             printer.note(f"{count} jobs would be {DONE[action]}")
             return
         if not seen["count"]:
-            _summary(printer, {"id": None, "action": action, "state": "done", "done": 0, "failed": 0, "skipped": 0})
+            nothing = {"id": None, "action": action, "state": "done", "done": 0, "failed": 0, "skipped": 0}
+            if not printer.for_people:
+                printer.record(nothing)
+            _summary(printer, nothing)
             return
         if question:
             printer.confirm(question.replace("{count}", count), word=queue or "")
@@ -51,23 +57,68 @@ async def follow(printer: Printer, back: Backend, begun: Row) -> None:
     Raises:
         Failure: it could not be done for some jobs (exit 1), or the jobs had changed (exit 6).
     """
+    now = await awaited(printer, back, begun)
+    if not printer.for_people:
+        printer.record(now)
+    _summary(printer, now)
+
+
+async def find(printer: Printer, back: Backend, query: str, most: int) -> list[Row]:
+    """Look through everything as an operation, with progress; what it has found.
+
+    Raises:
+        Failure: it was aborted, or failed (exit 1).
+    """
+    async with back.driving():
+        now = await awaited(printer, back, await back.search(query, most))
+    _summary(printer, now)
+    return await results(back, str(now["id"]))
+
+
+async def results(back: Backend, operation: str) -> list[Row]:
+    """What a search in the background has found so far."""
+    rows: list[Row] = []
+    cursor: str | None = None
+    while True:
+        part = await back.found(operation, limit=PAGE, cursor=cursor)
+        rows += part.rows
+        cursor = part.cursor
+        if cursor is None:
+            return rows
+
+
+async def awaited(printer: Printer, back: Backend, begun: Row) -> Row:
+    """Show how far an operation is until it has ended; as it is then."""
     now, operation = begun, str(begun["id"])
     try:
         with ExitStack() as stack:
             bar = _bar(printer, stack)
             while now["state"] not in ENDED:
-                if bar is not None and now["total"]:
-                    bar.show(f"{now['action']} {operation}", _number(now, "done"), _number(now, "total"))
+                if bar is not None:
+                    _show(bar, now)
                 await asyncio.sleep(EVERY)
                 now = await back.operation(operation)
     except asyncio.CancelledError:
-        total = "" if now["total"] is None else f" of {now['total']:,}"
         printer.note(
-            f"interrupted: {now['done']:,}{total} jobs are done and stay so. To go on: corral operations wait "
-            f"{operation}; to let it be: corral operations abort {operation}"
+            f"interrupted: {_so_far(now)}. To go on: corral operations wait {operation}; "
+            f"to let it be: corral operations abort {operation}"
         )
         raise
-    _summary(printer, now)
+    return now
+
+
+def _so_far(now: Row) -> str:
+    if now["action"] == SEARCH:
+        return f"{now['done']:,} jobs are found so far: corral operations results {now['id']}"
+    total = "" if now["total"] is None else f" of {now['total']:,}"
+    return f"{now['done']:,}{total} jobs are done and stay so"
+
+
+def _show(bar: "Bar", now: Row) -> None:
+    # How many a search will find is not known, only how many it has to look at.
+    done, total = ("examined", "candidates") if now["action"] == SEARCH else ("done", "total")
+    if now[total]:
+        bar.show(f"{now['action']} {now['id']}", min(_number(now, done), _number(now, total)), _number(now, total))
 
 
 def _number(row: Row, key: str) -> int:
@@ -91,10 +142,9 @@ def _bar(printer: Printer, stack: ExitStack) -> Bar | None:
 
 def _summary(printer: Printer, now: Row) -> None:
     verb = DONE.get(str(now["action"]), "done")
-    if not printer.for_people:
-        printer.record(now)
     failed, skipped = _number(now, "failed"), _number(now, "skipped")
     more = [f"{failed:,} failed"] * bool(failed) + [f"{skipped:,} had changed and were left alone"] * bool(skipped)
+    more += ["as many as it may: there may be more"] * bool(now.get("capped"))
     done = _number(now, "done")
     printer.note(", ".join([f"{verb} {done:,} job{'' if done == 1 else 's'}", *more]))
     if now["state"] == "failed":

@@ -3,9 +3,9 @@
 import click
 
 from corral.cli.backend.port import Backend, Row
-from corral.cli.columns import AUDIT, MARKS, OPERATIONS
+from corral.cli.columns import AUDIT, JOBS, MARKS, OPERATIONS
 from corral.cli.lazy import LazyGroup
-from corral.cli.operating import follow
+from corral.cli.operating import follow, results
 from corral.cli.render import Printer
 from corral.cli.session import ask, queue_option
 from corral.cli.shared import command, reads
@@ -20,6 +20,7 @@ OPERATION_COMMANDS = {
     "list": ("corral.cli.records:list_operations", "Long operations, the newest first."),
     "show": ("corral.cli.records:show_operation", "One operation, and what went wrong."),
     "wait": ("corral.cli.records:wait", "Go on with an operation, and wait for its end."),
+    "results": ("corral.cli.records:found", "What a search in the background has found."),
     "abort": ("corral.cli.records:abort", "Stop an operation; what it has done stays."),
 }
 
@@ -75,7 +76,7 @@ def remove_mark(mark_id: str) -> None:
 
 @click.group("operations", cls=LazyGroup, lazy=OPERATION_COMMANDS)
 def operations() -> None:
-    """Long operations: retrying, cancelling or removing many jobs."""
+    """Long operations: retrying, cancelling, removing or looking through many jobs."""
 
 
 @command("list")
@@ -104,6 +105,13 @@ def wait(operation_id: str) -> None:
             await follow(printer, back, begun)
 
     ask(work)
+
+
+@command("results")
+@click.argument("operation_id", metavar="ID")
+def found(operation_id: str) -> None:
+    """What corral jobs list --background has found, also while it goes on: kept for a day, shown as jobs are now."""
+    Printer.current().rows(JOBS, ask(lambda back: results(back, operation_id)))
 
 
 @command("abort")

@@ -28,7 +28,7 @@ from corral.cli.store import sqlite_file, store_url
 from corral.cli.supervise import ABORT, DUMP, QUIET, STOP
 from corral.cli.text import visible
 from corral.cli.values import tags
-from corral.errors import QueueNotFoundError, StorageUnavailableError
+from corral.errors import ConfigError, QueueNotFoundError, StorageUnavailableError
 from corral.options import KEEP_COMPLETED, KEEP_FAILED, JobOptions, Keep
 from corral.storage.connect import safe_url
 from corral.worker.heed import dump
@@ -48,6 +48,7 @@ class Work(Struct, frozen=True, kw_only=True):
     target: str | None  #: None: nothing but the samples
     settings: Settings
     queues: dict[str, int | None] | None = None
+    slots: dict[str, int] = {}  #: of single queues, before anything else that says how many
     instance: str | None = None
     burst: bool = False
     max_jobs: int | None = None
@@ -181,16 +182,18 @@ def _alerting(app: Corral, settings: AlertSettings | None) -> AbstractAsyncConte
 
 
 def lanes(app: Corral, job: Work) -> dict[str, int | None]:
-    """The queues to serve, with their slots: `-Q a=5`, else `--concurrency`, else (None) what the application declares.
+    """The queues to serve, with their slots: `--set a=5` or `-Q a=5`, else `--concurrency`, else (None) as declared.
 
     Raises:
-        QueueNotFoundError: a queue that the application does not declare.
+        QueueNotFoundError: a queue that the application does not declare. ConfigError: slots of one that is not served.
     """
     wanted = dict.fromkeys(app.queues) if job.queues is None else job.queues
-    for name in wanted:
+    for name in (*wanted, *job.slots):
         if name not in app.queues:
             raise QueueNotFoundError(name, app.queues)
-    return {name: slots or job.settings.concurrency for name, slots in wanted.items()}
+    if idle := [name for name in job.slots if name not in wanted]:
+        raise ConfigError(f"--set gives slots to {', '.join(idle)}, which --queues does not name", key="set")
+    return {name: slots or job.settings.concurrency for name, slots in {**wanted, **job.slots}.items()}
 
 
 def instance_name(job: Work, app: Corral) -> str | None:

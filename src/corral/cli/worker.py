@@ -62,6 +62,20 @@ def queue_slots(text: str) -> dict[str, int | None]:
     return slots
 
 
+def set_slots(text: str) -> dict[str, int]:
+    """`email=5,report=2`: slots of single queues.
+
+    Raises:
+        ConfigError: as for `queue_slots`, or a queue without slots.
+    """
+    slots: dict[str, int] = {}
+    for name, number in queue_slots(text).items():
+        if number is None:
+            raise ConfigError(f"{name!r} has no number of slots; write {name}=5")
+        slots[name] = number
+    return slots
+
+
 def _tags(_: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str | None:
     for one in given:
         try:
@@ -75,6 +89,10 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options that `worker` and `dev` have in common."""
     options = [
         click.option("-Q", "--queues", metavar="NAMES", help="Serve only these, with slots if wanted: email,report=5."),
+        click.option("--all", "everything", is_flag=True,
+                     help="Serve every queue of APP, whatever CORRAL_QUEUES or corral.toml says."),
+        click.option("--set", "slots", callback=reads(set_slots), metavar="NAME=N,…",
+                     help="Slots of single queues, without choosing among them: email=5,report=2."),
         click.option("-c", "--concurrency", type=click.IntRange(1, 10_000), metavar="N",
                      help="Jobs at once for each queue without slots of its own (WORKER_CONCURRENCY)."),
         click.option("--name", metavar="NAME", help="The worker's name in listings; instances are NAME.0, NAME.1 …"),
@@ -139,6 +157,8 @@ def start(application: str | None, *, processes: int | None, reload: bool, extra
     settings = current_settings(
         processes=processes, log_level=options["log_level"], log_format=options["log_format"], **flags
     )
+    if options["everything"] and options["queues"]:
+        raise click.UsageError("--all serves every queue, and --queues some: say one of them")
     target = application or settings.app
     if target is None and not extras.demo:
         raise click.UsageError("say which application: corral worker package.module:attribute (or CORRAL_APP)")
@@ -151,7 +171,8 @@ def start(application: str | None, *, processes: int | None, reload: bool, extra
     job = Work(
         target=target,
         settings=settings,
-        queues=queue_slots(settings.queues) if settings.queues else None,
+        queues=queue_slots(settings.queues) if settings.queues and not options["everything"] else None,
+        slots=cast(dict[str, int] | None, options["slots"]) or {},
         instance=instance,
         burst=bool(options["burst"]),
         max_jobs=cast(int | None, options["max_jobs"]),

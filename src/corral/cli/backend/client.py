@@ -7,7 +7,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import IO, Never, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +20,8 @@ T = TypeVar("T")
 PATIENCE = 30.0  #: seconds; an event stream says something every 15
 #: How often somebody is asked again who has too much to do, and how long at most between two times (seconds).
 PATIENT, LONGEST = 20, 30.0
+#: Lines of a stream that may wait here: an export is as long as it likes.
+AHEAD = 1_000
 #: Of an answer, so that a wrong address cannot fill the memory.
 MOST_BYTES = 64_000_000
 _CODES = {400: USAGE, 401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT, 422: USAGE}
@@ -123,16 +125,23 @@ class Client:
             raise Failure(f"{self.base} did not answer within {self._timeout:g} s", TIMED_OUT) from None
         raise Failure(f"{self.base} cannot be reached: {reason}", UNREACHABLE) from None
 
-    async def lines(self, path: str, **query: object) -> AsyncIterator[str]:
+    async def lines(
+        self, path: str, *, accept: str = "text/event-stream", **query: object
+    ) -> AsyncGenerator[str, None]:  # fmt: skip
         """The lines of a stream, as they come, until it ends or nobody listens any more."""
-        request = self._request("GET", path, None, query, {"Accept": "text/event-stream"})
+        request = self._request("GET", path, None, query, {"Accept": accept})
         loop = asyncio.get_running_loop()
         coming: asyncio.Queue[str | Failure | None] = asyncio.Queue()
+        room = threading.Semaphore(AHEAD)
+        over = threading.Event()
 
         def read() -> None:
             try:
                 with self._opener.open(request, timeout=self._timeout) as answer:
                     for line in answer:
+                        room.acquire()
+                        if over.is_set():
+                            return
                         loop.call_soon_threadsafe(coming.put_nowait, line.decode("utf-8", "replace").rstrip("\r\n"))
                 loop.call_soon_threadsafe(coming.put_nowait, None)
             except (OSError, http.client.HTTPException) as error:
@@ -144,10 +153,15 @@ class Client:
                 return
 
         threading.Thread(target=read, daemon=True, name="corral-events").start()
-        while (line := await coming.get()) is not None:
-            if isinstance(line, Failure):
-                raise line
-            yield line
+        try:
+            while (line := await coming.get()) is not None:
+                if isinstance(line, Failure):
+                    raise line
+                room.release()
+                yield line
+        finally:
+            over.set()
+            room.release()
 
 
 def _refused(base: str, error: urllib.error.HTTPError) -> Failure:

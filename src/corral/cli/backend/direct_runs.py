@@ -8,11 +8,12 @@ from corral.checks.doctor import examine
 from corral.checks.mend import mend
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.notes import audit_row, mark_row, operation_row, token_row
-from corral.cli.backend.port import Row
-from corral.cli.backend.rows import at_ms, finding_row
+from corral.cli.backend.port import Row, Stretch
+from corral.cli.backend.rows import at_ms, finding_row, job_row
 from corral.cli.cells import iso
 from corral.cli.keys import checked_keys
 
+PAGE = 500  #: jobs asked for at once
 _WORST = {"critical": 0, "warning": 1, "note": 2}
 
 
@@ -41,6 +42,17 @@ class DirectRuns(Parts):
             await self.desk.start(action, query=query, most=most, expect=expect, reset_attempts=reset_attempts)
         )
 
+    async def search(self, query: str, most: int) -> Row:
+        return operation_row(await self.desk.search(query, most=most))
+
+    async def found(self, operation_id: str, *, limit: int, cursor: str | None = None) -> Stretch:
+        begin = int(cursor or 0)
+        found = await self.desk.found(operation_id, begin=begin, limit=min(limit, PAGE))
+        rows = [job_row(one) for one in await self.monitor.rows(found.refs) if one is not None]
+        after = begin + len(found.refs)
+        more = str(after) if after < found.total else None
+        return Stretch(rows=rows, cursor=more, complete=found.complete, total=found.total)
+
     async def operations(self) -> list[Row]:
         return [operation_row(one) for one in await self.desk.operations()]
 
@@ -50,8 +62,16 @@ class DirectRuns(Parts):
     async def abort(self, operation_id: str) -> Row:
         return operation_row(await self.desk.abort(operation_id))
 
-    async def exported(self, query: str) -> None:
+    async def export(self, query: str) -> AsyncIterator[Row]:
         await self.desk.note("job.export", query=query)
+        cursor = None
+        while True:
+            found = await self.monitor.jobs(query, limit=PAGE, cursor=cursor)
+            for one in found.items:
+                yield job_row(one)
+            cursor = found.scan.cursor
+            if cursor is None:
+                return
 
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
         silence = await self.desk.silence("finding")

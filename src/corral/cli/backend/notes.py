@@ -14,6 +14,7 @@ def operation_row(one: Operation) -> dict[str, object]:
     return {
         "id": one.id, "action": one.action, "state": one.state, "query": one.query, "total": one.total,
         "done": one.done, "failed": one.failed, "skipped": one.skipped,
+        "examined": one.examined, "candidates": one.candidates, "capped": one.capped,
         "errors": [asdict(problem) for problem in one.errors], "by": one.by, "reason": one.reason,
         "created_at": iso(one.created_at), "finished_at": iso(one.finished_at), "eta_s": seconds(one.eta_ms),
         "problem": one.problem,

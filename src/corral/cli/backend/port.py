@@ -236,6 +236,18 @@ class Running(Protocol):
         """Begin an operation on all jobs that a search finds; it may be through already."""
         ...
 
+    async def search(self, query: str, most: int) -> Row:
+        """Begin to look through all jobs that are there, as an operation. Raises: QueryError."""
+        ...
+
+    async def found(self, operation_id: str, *, limit: int, cursor: str | None = None) -> Stretch:
+        """What such a search has found so far, as those jobs are now.
+
+        Raises:
+            RecordNotFoundError: no such operation, or one that is no search.
+        """
+        ...
+
     async def operations(self) -> list[Row]: ...
 
     async def operation(self, operation_id: str) -> Row: ...
@@ -250,8 +262,8 @@ class Running(Protocol):
         """Put right what can be put right safely; what was done."""
         ...
 
-    async def exported(self, query: str) -> None:
-        """Note that jobs were written out. Over an API nothing: its audit log is written by itself."""
+    def export(self, query: str) -> AsyncIterator[Row]:
+        """All jobs that a search finds, to be written out: who did so stands in the audit log."""
         ...
 
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:

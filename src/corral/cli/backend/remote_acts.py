@@ -1,5 +1,6 @@
 """Acting over the HTTP API."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -11,11 +12,14 @@ from corral.cli.backend.remote_plan_rows import operation_row, schedule_row
 from corral.cli.backend.remote_reads import job_at
 from corral.cli.backend.remote_rows import items, job_detail, limit_text, of, table
 from corral.cli.backend.wire import opts_of
+from corral.cli.failures import CONFLICT, PARTLY, Failure
 from corral.errors import JobTimeoutError
 
 PART = 1_000  #: jobs in one array
 CLEANED = 10_000  #: jobs one clean-up takes
 WAIT = 20.0  #: seconds of one long poll
+ENDED = ("done", "aborted", "failed")
+LOOK = 0.2  #: seconds between two looks at an operation
 ANY = {"If-Match": "*"}  #: whatever it is now: the command line has just looked, and a person decides
 
 
@@ -104,7 +108,7 @@ class RemoteActs(Parts):
     async def drain(self, queue: str, *, delayed: bool, dry_run: bool) -> int:
         body = {"delayed": delayed, "dry_run": dry_run, "confirm": queue}
         answer = table(await self.client.send("POST", f"/queues/{part(queue)}/drain", body))
-        return cast(int, answer["removed"])
+        return await self._removed(answer)
 
     async def clean(
         self, queue: str, states: Sequence[str], *, older_than: float, limit: int, dry_run: bool
@@ -124,7 +128,27 @@ class RemoteActs(Parts):
         return found
 
     async def obliterate(self, queue: str, *, force: bool) -> None:
-        await self.client.send("POST", f"/queues/{part(queue)}/obliterate", {"force": force, "confirm": queue})
+        body = {"force": force, "confirm": queue}
+        answer = await self.client.send("POST", f"/queues/{part(queue)}/obliterate", body)
+        if answer is not None:
+            await self._removed(table(answer))
+
+    async def _removed(self, answer: Row) -> int:
+        """How many jobs are gone. Many are deleted by an operation, which is waited for.
+
+        Raises:
+            Failure: it failed, or somebody stopped it.
+        """
+        if "removed" in answer:
+            return cast(int, answer["removed"])
+        while answer["state"] not in ENDED:
+            await asyncio.sleep(LOOK)
+            answer = table(await self.client.get(f"/operations/{part(str(answer['id']))}"))
+        if answer["state"] != "done":
+            why = answer.get("problem") or "somebody stopped it"
+            code = CONFLICT if answer.get("problem") == "queue-has-active-jobs" else PARTLY
+            raise Failure(f"operation {answer['id']} deleted {answer['done']:,} jobs and no more: {why}", code)
+        return cast(int, answer["done"])
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
         path = f"/queues/{part(draft.queue)}/schedules/{part(draft.key)}"

@@ -100,8 +100,8 @@ def worker_row(worker: Json) -> dict[str, object]:
 
 def operation_row(one: Json) -> dict[str, object]:
     """A long operation."""
-    keys = ("id", "action", "state", "query", "total", "done", "failed", "skipped", "by", "reason", "created_at",
-            "finished_at")  # fmt: skip
+    keys = ("id", "action", "state", "query", "total", "done", "failed", "skipped", "examined", "candidates", "capped",
+            "by", "reason", "created_at", "finished_at")  # fmt: skip
     return {
         **{key: one.get(key) for key in keys},
         "errors": [

@@ -1,15 +1,16 @@
 """Operations, the audit log, marks and tokens over the HTTP API."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import cast
 
 from corral.cli.backend.client import part
-from corral.cli.backend.port import Row
-from corral.cli.backend.remote_base import Parts, everything
+from corral.cli.backend.port import Row, Stretch
+from corral.cli.backend.remote_base import PAGE, Parts, everything
 from corral.cli.backend.remote_plan_rows import audit_row, mark_row, operation_row, token_row
-from corral.cli.backend.remote_rows import finding_row, items, table
+from corral.cli.backend.remote_rows import finding_row, items, job_row, of, table
 
 
 def time_of(at: float | None) -> str | None:
@@ -51,6 +52,21 @@ class RemoteRuns(Parts):
             "total": len(done) + len(failed), "done": len(done), "failed": len(failed), "skipped": 0,
         }  # fmt: skip
 
+    async def search(self, query: str, most: int) -> Row:
+        body = {"q": query, "max": most, "background": True}
+        return operation_row(table(await self.client.send("POST", "/jobs/search", body)))
+
+    async def found(self, operation_id: str, *, limit: int, cursor: str | None = None) -> Stretch:
+        path = f"/operations/{part(operation_id)}/results"
+        answer = await self.client.get(path, limit=min(limit, PAGE), cursor=cursor)
+        total = of(answer, "total")
+        return Stretch(
+            rows=[job_row(one) for one in items(answer)],
+            cursor=cast(str | None, of(answer, "page").get("next")),
+            complete=total.get("relation") == "eq",
+            total=cast(int | None, total.get("value")),
+        )
+
     async def operations(self) -> list[Row]:
         return [operation_row(one) for one in await everything(self.client, "/operations", most=500)]
 
@@ -60,8 +76,11 @@ class RemoteRuns(Parts):
     async def abort(self, operation_id: str) -> Row:
         return operation_row(table(await self.client.send("POST", f"/operations/{part(operation_id)}/abort", {})))
 
-    async def exported(self, query: str) -> None:
-        return None
+    async def export(self, query: str) -> AsyncIterator[Row]:
+        path, form = "/jobs/export", "application/x-ndjson"
+        async with aclosing(self.client.lines(path, accept=form, q=query or None, format="ndjson")) as coming:
+            async for line in coming:
+                yield job_row(table(json.loads(line)))
 
     async def findings(self, queue: str | None, *, muted: bool) -> list[Row]:
         found = await everything(self.client, "/attention", queue=queue, muted="true" if muted else None)
