@@ -6,13 +6,13 @@ from corral.admin import audit
 from corral.admin.about import AboutVerbs
 from corral.admin.additions import AddVerbs
 from corral.admin.base import Ground
+from corral.admin.deletions import DeletionVerbs
 from corral.admin.failures import FailureVerbs
 from corral.admin.flows import FlowVerbs
 from corral.admin.jobs import JobVerbs
 from corral.admin.marks import MarkVerbs
 from corral.admin.objects import Actor, AuditPage
 from corral.admin.operations import Operations
-from corral.admin.queues import QueueVerbs
 from corral.admin.schedules import ScheduleVerbs
 from corral.admin.searching import SearchVerbs
 from corral.admin.tokens import TokenVerbs
@@ -25,7 +25,7 @@ from corral.timing import Millis
 
 
 class Desk(
-    JobVerbs, AddVerbs, QueueVerbs, AboutVerbs, ScheduleVerbs, FailureVerbs, FlowVerbs, WorkerVerbs, MarkVerbs,
+    JobVerbs, AddVerbs, DeletionVerbs, AboutVerbs, ScheduleVerbs, FailureVerbs, FlowVerbs, WorkerVerbs, MarkVerbs,
     SearchVerbs, TokenVerbs,
 ):  # fmt: skip
     """What one person may ask for; who they are and why they do it stands in the audit log with each change.

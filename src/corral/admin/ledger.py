@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from corral.admin.objects import INDEX, SEARCH, Actor, Operation
+from corral.admin.objects import EMPTYING, INDEX, SEARCH, Actor, Operation
 from corral.errors import StorageVersionError
 from corral.job import Job, JobId
 from corral.monitor.objects import JobRow
@@ -29,6 +29,8 @@ KEEP, TTL_MS = 1_000, 90 * 86_400_000
 FOUND_MS: Millis = 86_400_000
 #: A list entry whose operation was never written is dropped after this.
 ORPHAN_MS: Millis = 600_000
+#: What a search has found goes by itself; the others have no pages.
+_PAGES_STAY = frozenset({SEARCH, INDEX}) | EMPTYING
 #: Entries written by one call: with ids of 256 characters a page of 500 jobs is 200 KB.
 TOGETHER = 16
 
@@ -70,7 +72,9 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     page: int = 0  #: how many pages are through
     acting_at: Millis | None = None  #: when the first page was acted on
     sent: int = 0  #: jobs put back so far: with `every_ms` each one later than the one before
-    queues: tuple[str, ...] = ()  #: of an index: those that are gone through, one after the other
+    queues: tuple[str, ...] = ()  #: of an index: those that are gone through, one after the other; of emptying: the one
+    older_ms: Millis | None = None  #: of emptying: only jobs of that age when it was asked for
+    force: bool = False  #: of obliterating: also while jobs run
     jobs: int = 0  #: of an index: jobs of the queue that is under way …
     entries: int = 0  #: … and the tags and traces that they have
     owner: str = ""  #: who works on it; "" is nobody
@@ -126,8 +130,8 @@ class Ledger:
         return written
 
     async def close(self, task: Task, *, now: Millis | None) -> None:
-        """Put away what an operation that has ended needs no longer. What a search has found goes by itself."""
-        pages = 0 if task.shown.action in (SEARCH, INDEX) else task.pages
+        """Put away what an operation that has ended needs no longer."""
+        pages = 0 if task.shown.action in _PAGES_STAY else task.pages
         ids = [_page_id(number) for number in range(pages)]
         for begin in range(0, len(ids), 256):
             gone = [EntryChange(id=one, text=None) for one in ids[begin : begin + 256]]

@@ -46,6 +46,9 @@ class JobProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 #: The operations that change no job: a search too long for one request, and making the index of tags and traces.
 SEARCH, INDEX = "search", "index"
+#: Those that delete what is in one queue, slice by slice, without choosing jobs first.
+DRAIN, CLEAN, OBLITERATE = "drain", "clean", "obliterate"
+EMPTYING = frozenset({DRAIN, CLEAN, OBLITERATE})
 
 
 class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +59,7 @@ class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    action: str  #: retry | promote | cancel | remove | edit_priority | search | index
+    action: str  #: retry | promote | cancel | remove | edit_priority | search | index | drain | clean | obliterate
     state: str  #: pending | collecting | running | done | aborted | failed
     query: str | None = None  #: with what is sensitive hidden; None: the jobs were named one by one
     queues: tuple[str, ...] = ("*",)  #: patterns of the queues that it goes over

@@ -20,10 +20,11 @@ from msgspec.structs import replace
 from corral.admin import audit
 from corral.admin.acting import act, booked
 from corral.admin.base import Ground
+from corral.admin.emptying import emptied, empty_step
 from corral.admin.hiding import kept
 from corral.admin.indexing import index_step
 from corral.admin.ledger import Choice, Ledger, Task, stamp_of
-from corral.admin.objects import INDEX, SEARCH, AuditEntry, Operation
+from corral.admin.objects import EMPTYING, INDEX, SEARCH, AuditEntry, Operation
 from corral.admin.problems import code_of
 from corral.errors import (
     CorralError,
@@ -247,9 +248,11 @@ class Operations:
         try:
             if task.shown.action == INDEX and task.shown.done < len(task.queues):
                 return await self._index(held)
+            if task.shown.action in EMPTYING and not emptied(task):
+                return await self._empty(held)
             if not task.collected:
                 return await self._collect(held)
-            if task.page < task.pages and task.shown.action not in (SEARCH, INDEX):
+            if task.page < task.pages and task.shown.action not in (SEARCH, INDEX, *EMPTYING):
                 return await self._act(held)
         except StorageError:
             raise
@@ -295,6 +298,10 @@ class Operations:
     async def _index(self, held: Held) -> Held:
         after = await index_step(self._ground, held.task)
         return await self._save(after.seen(eta_ms=self._search_eta(after)), held.version)
+
+    async def _empty(self, held: Held) -> Held:
+        after = await empty_step(self._ground, held.task)
+        return await self._save(after.seen(eta_ms=self._eta(after.shown)), held.version)
 
     def _search_eta(self, task: Task) -> int | None:
         shown = task.shown

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from msgspec import UNSET, UnsetType
 
 from corral.admin.base import DeskBase
+from corral.admin.emptying import SLICE, kept_in, raze
 from corral.admin.hiding import changed
 from corral.admin.objects import Cleaned
 from corral.errors import ConfigError, QueueBusyError
 from corral.job import JobId, JobState
-from corral.monitor.about import KIND as ABOUT
 from corral.options import QueueSettings, RateLimit
 from corral.pauses import Pause, forget_pause, note_pause
 from corral.storage.port import QueueInfo, Selection
-from corral.storage.records import EntryChange
 from corral.timing import Millis, Seconds, to_ms
 
-#: Jobs removed in one step of the store, ids of an answer, and jobs that a dry run looks at.
-SLICE, SAMPLE, EXAMINED = 1_000, 10, 5_000
+#: Ids of an answer, and jobs that a dry run looks at.
+SAMPLE, EXAMINED = 10, 5_000
 #: The most jobs of one call.
 MOST = 1_000_000
 CLEANABLE = frozenset(JobState) - {JobState.ACTIVE}
@@ -99,7 +98,7 @@ class QueueVerbs(DeskBase):
 
     async def drain(self, queue: str, *, delayed: bool = False, dry_run: bool = False) -> int:
         """Delete what waits, with `delayed` also what is due later; answers how many. Running jobs go on."""
-        states = frozenset({JobState.WAITING, JobState.DELAYED} if delayed else {JobState.WAITING})
+        states = drained(delayed=delayed)
         if dry_run:
             [counts] = await self.storage.counts([await self.ground.known(queue)])
             return counts.waiting + (counts.delayed if delayed else 0)
@@ -121,10 +120,10 @@ class QueueVerbs(DeskBase):
         """
         chosen = frozenset(states)
         if dry_run:
-            _check_clean(chosen, older_ms, limit)
+            check_clean(chosen, older_ms, limit)
             return await self._would_clean(await self.ground.known(queue), chosen, older_ms, limit)
         async with self._noting("queue.clean", queue=queue, states=_words(chosen)) as note:
-            _check_clean(chosen, older_ms, limit)
+            check_clean(chosen, older_ms, limit)
             await self.ground.known(queue)
             gone = await self._remove(queue, chosen, older_ms or None, limit)
             note.touched(gone)
@@ -141,13 +140,8 @@ class QueueVerbs(DeskBase):
             [counts] = await self.storage.counts([await self.ground.known(queue)])
             if counts.active and not force:
                 raise QueueBusyError(queue, counts.active)
-            await self.storage.obliterate(queue, force=force)
-            note.count = counts.waiting + counts.active + counts.delayed + counts.waiting_children
-            note.count += counts.completed + counts.failed
-            now = self.ground.store_now()
-            await forget_pause(self.storage, queue, now=now)
-            await self.storage.write_entries(ABOUT, [EntryChange(id=queue, text=None)], now=now)
-            self.ground.forget(queue)
+            note.count = kept_in(counts)
+            await raze(self.ground, queue, force=force)
 
     # -- between them ------------------------------------------------------------------------------------------------
 
@@ -204,11 +198,17 @@ class QueueVerbs(DeskBase):
         return len(found), found[:SAMPLE], total <= EXAMINED
 
 
+def drained(*, delayed: bool) -> frozenset[JobState]:
+    """The states that a drain empties."""
+    return frozenset({JobState.WAITING, JobState.DELAYED} if delayed else {JobState.WAITING})
+
+
 def _words(states: frozenset[JobState]) -> str:
     return ",".join(sorted(states))
 
 
-def _check_clean(states: frozenset[JobState], older_ms: object, limit: object) -> None:
+def check_clean(states: frozenset[JobState], older_ms: object, limit: object) -> None:
+    """Raises: ConfigError, what cannot be cleaned so."""
     if not states or not states <= CLEANABLE:
         raise ConfigError(f"state must be one or more of {', '.join(sorted(CLEANABLE))}", key="state")
     if isinstance(older_ms, bool) or not isinstance(older_ms, int) or older_ms < 0:

@@ -12,6 +12,7 @@ from corral.listener import Endings
 
 #: The longest wait of one request (seconds), and how often a job is looked at whose end nobody has told of.
 LONGEST, LOOK = 60.0, 5.0
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])")
 _PREFER = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 
 
@@ -19,6 +20,11 @@ def preferred(request: Request) -> float:
     """How many seconds the caller would wait for the end (`Prefer: wait=10`), at most 60; 0 without a word of it."""
     found = _PREFER.search(request.headers.get("prefer", "").lower())
     return min(float(found[1]), LONGEST) if found else 0.0
+
+
+def in_background(request: Request) -> bool:
+    """Whether the caller would rather be told at once where to look than wait (`Prefer: respond-async`)."""
+    return _ASYNC.search(request.headers.get("prefer", "").lower()) is not None
 
 
 async def ended(request: Request, api: Api, queue: str, job_id: str, seconds: float) -> Job:

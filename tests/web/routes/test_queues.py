@@ -1,7 +1,11 @@
 """Queues through the API: lists, one with its settings, pausing, limits."""
 
-import httpx
+import asyncio
 
+import httpx
+import pytest
+
+from corral.http.routes import cleaning
 from corral.job import NewJob
 from corral.options import Dedup, Hold, QueueSettings, RateLimit
 from corral.timing import now_ms
@@ -159,6 +163,49 @@ async def test_a_queue_with_running_jobs_is_not_obliterated(admin: httpx.AsyncCl
     assert code_of(await admin.post(path, json={"confirm": QUEUE})) == (409, "queue-has-active-jobs")
     assert (await admin.post(path, json={"confirm": QUEUE, "force": True})).status_code == 204
     assert code_of(await admin.get(f"/queues/{QUEUE}")) == (404, "queue-not-found")
+
+
+async def ended(client: httpx.AsyncClient, answer: httpx.Response) -> dict[str, object]:
+    """The operation that an answer tells of, at its end."""
+    assert answer.status_code == 202, answer.text
+    operation: dict[str, object] = answer.json()
+    where = answer.headers["location"].removeprefix("/api/v1")
+    while operation["state"] not in ("done", "aborted", "failed"):
+        await asyncio.sleep(0)  # the API works on it in this very loop
+        operation = (await client.get(where)).json()
+    return operation
+
+
+async def test_whoever_prefers_it_is_told_where_to_look_instead_of_waiting(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    later = {"Prefer": "return=minimal, respond-async"}
+    await store.add("x", "y")
+    await store.failed()
+    drained = await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE}, headers=later)
+    assert drained.headers["preference-applied"] == "respond-async"
+    assert (await ended(admin, drained))["done"] == 2
+    cleaned = await admin.post(f"/queues/{QUEUE}/clean", json={"state": "failed"}, headers=later)
+    assert (await ended(admin, cleaned))["done"] == 1
+    gone = await admin.post(f"/queues/{QUEUE}/obliterate", json={"confirm": QUEUE}, headers=later)
+    assert (await ended(admin, gone))["state"] == "done"
+    assert code_of(await admin.get(f"/queues/{QUEUE}")) == (404, "queue-not-found")
+
+
+async def test_more_jobs_than_a_request_should_wait_for_are_an_operation(
+    admin: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaning, "INLINE", 2)
+    await store.add("x", "y", "z")
+    dry = await admin.post(f"/queues/{QUEUE}/drain", json={"dry_run": True})
+    assert dry.json() == {"removed": 3, "dry_run": True}
+    begun = await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE}, headers={"Idempotency-Key": "once"})
+    again = await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE}, headers={"Idempotency-Key": "once"})
+    assert "preference-applied" not in begun.headers
+    assert again.json()["id"] == begun.json()["id"]
+    assert (await ended(admin, begun))["done"] == 3
+    await store.add("x", "y")
+    assert (await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE})).json()["removed"] == 2
 
 
 async def test_a_scaler_reads_how_many_workers_are_wanted(viewer: httpx.AsyncClient, store: Store) -> None:

@@ -74,7 +74,8 @@ class CleanBody(Body):
     """`completed`, `failed`, `waiting`, `delayed`."""
     grace_ms: int = Field(default=0, ge=0, le=316_224_000_000)
     """Only jobs that are older."""
-    limit: int = Field(default=1_000, ge=1, le=10_000)
+    limit: int = Field(default=1_000, ge=1, le=1_000_000)
+    """At most so many; beyond 10,000 it is an operation."""
     dry_run: bool = False
 
 

@@ -1,7 +1,12 @@
 """What is done to all jobs of one queue: drain, clean, obliterate, retry, promote."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.responses import Response
 
+from corral.admin.deletions import quoted
+from corral.admin.emptying import kept_in
+from corral.admin.objects import Operation
 from corral.admin.rights import Permission
 from corral.http.bodies import refused, refusing
 from corral.http.deps import Rate, allow, problem
@@ -13,10 +18,13 @@ from corral.http.models.queues import Cleaned, Drained
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.routes.queues import exists
+from corral.http.waiting import in_background
 from corral.job import JobState
 
 router = Router(tags=["Queues"])
 
+#: So many jobs are deleted while the caller waits; more become an operation.
+INLINE = 10_000
 CLEANABLE = tuple(str(state) for state in JobState if state is not JobState.ACTIVE)
 
 
@@ -26,51 +34,84 @@ def confirmed(said: str | None, wanted: str) -> None:
         problem("confirmation-required", f"This cannot be undone: send confirm={wanted!r}.", confirm=wanted)
 
 
+_LATER: dict[int | str, dict[str, object]] = {
+    202: {"model": shown(OperationInfo), "description": "Over 10,000 jobs, or `Prefer: respond-async`: an operation"}
+}
+
+
 @router.post(
     "/queues/{q}/drain", operation_id="drain_queue", response_model=shown(Drained),
-    responses=told("queue-not-found", "confirmation-required"),
-    dependencies=[allow(Permission.QUEUE_DRAIN, rate=Rate.BULK, long=True)],
+    responses=told("queue-not-found", "confirmation-required", "idempotency-mismatch", "idempotency-in-flight")
+    | _LATER, dependencies=[allow(Permission.QUEUE_DRAIN, rate=Rate.BULK)],
 )  # fmt: skip
 async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
-    """Delete what waits; running jobs go on."""
+    """Delete what waits; running jobs go on.
+
+    Over 10,000 jobs, or with `Prefer: respond-async`, it is an operation (202).
+    """
     await exists(call, q)
     if not body.dry_run:
         confirmed(body.confirm, q)
-    gone = await (await call.desk(changes=not body.dry_run)).drain(q, delayed=body.delayed, dry_run=body.dry_run)
+    desk = await call.desk(changes=not body.dry_run)
+    would = await desk.drain(q, delayed=body.delayed, dry_run=True)
+    if body.dry_run:
+        return answer(Drained(removed=would, dry_run=True))
+    if _is_long(call, would):
+        return await _begun(call, lambda: desk.start_drain(q, delayed=body.delayed))
+    gone = await desk.drain(q, delayed=body.delayed)
     call.api.monitor.forget()
-    return answer(Drained(removed=gone, dry_run=body.dry_run))
+    return answer(Drained(removed=gone, dry_run=False))
 
 
 @router.post(
     "/queues/{q}/clean", operation_id="clean_queue", response_model=shown(Cleaned),
-    responses=told("queue-not-found", "validation-failed"),
-    dependencies=[allow(Permission.QUEUE_CLEAN, rate=Rate.BULK, long=True)],
+    responses=told("queue-not-found", "validation-failed", "idempotency-mismatch", "idempotency-in-flight") | _LATER,
+    dependencies=[allow(Permission.QUEUE_CLEAN, rate=Rate.BULK)],
 )  # fmt: skip
 async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
-    """Delete jobs of one state that are old enough."""
+    """Delete jobs of one state that are old enough.
+
+    With a `limit` over 10,000, or with `Prefer: respond-async`, it is an operation (202).
+    """
     await exists(call, q)
     if body.state not in CLEANABLE:
         refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
+    desk, states = await call.desk(changes=not body.dry_run), [JobState(body.state)]
     with refusing(older_ms="/grace_ms"):
-        done = await (await call.desk(changes=not body.dry_run)).clean(
-            q, [JobState(body.state)], older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run
-        )
+        if not body.dry_run and _is_long(call, body.limit):
+            return await _begun(
+                call, lambda: desk.start_clean(q, states, older_ms=body.grace_ms, limit=body.limit)
+            )  # fmt: skip
+        done = await desk.clean(q, states, older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run)
     call.api.monitor.forget()
     return answer(Cleaned(removed=done.count, dry_run=body.dry_run, sample=done.sample, exact=done.exact))
 
 
 @router.post(
     "/queues/{q}/obliterate", operation_id="obliterate_queue", status_code=204,
-    responses=told("queue-not-found", "queue-has-active-jobs", "confirmation-required"),
-    dependencies=[allow(Permission.QUEUE_OBLITERATE, rate=Rate.BULK, long=True)],
+    responses=told("queue-not-found", "queue-has-active-jobs", "confirmation-required", "idempotency-mismatch",
+                   "idempotency-in-flight") | _LATER,
+    dependencies=[allow(Permission.QUEUE_OBLITERATE, rate=Rate.BULK)],
 )  # fmt: skip
 async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Response:
-    """Delete a queue and everything in it."""
+    """Delete a queue and everything in it.
+
+    Over 10,000 jobs, or with `Prefer: respond-async`, it is an operation (202): the queue is paused while it is
+    emptied, and stays so when the operation is stopped.
+    """
     await exists(call, q)
     confirmed(body.confirm, q)
-    await (await call.desk()).obliterate(q, force=body.force)
+    desk = await call.desk()
+    [counts] = await call.api.storage.counts([q])
+    if _is_long(call, kept_in(counts)):
+        return await _begun(call, lambda: desk.start_obliterate(q, force=body.force))
+    await desk.obliterate(q, force=body.force)
     call.api.monitor.forget()
     return empty()
+
+
+def _is_long(call: Caller, jobs: int) -> bool:
+    return jobs > INLINE or in_background(call.request)
 
 
 @router.post(
@@ -102,17 +143,23 @@ async def _operation(
 ) -> Response:
     await exists(call, queue)
 
-    async def work() -> Response:
-        operation = await (await call.desk()).start(
+    async def start() -> Operation:
+        return await (await call.desk()).start(
             action, query=call.own(query), most=most, reset_attempts=reset_attempts, visible=call.globs,
             reveal=await call.reveal(),
         )  # fmt: skip
-        made = operation_of(operation, call.base)
-        return answer(made, status=202, headers={"Location": made.links["self"]})
+
+    return await _begun(call, start)
+
+
+async def _begun(call: Caller, start: Callable[[], Awaitable[Operation]]) -> Response:
+    """Begin an operation, once for each `Idempotency-Key`, and answer where it can be looked at."""
+
+    async def work() -> Response:
+        made = operation_of(await start(), call.base)
+        headers = {"Location": made.links["self"]}
+        if in_background(call.request):
+            headers["Preference-Applied"] = "respond-async"
+        return answer(made, status=202, headers=headers)
 
     return await once(call.request, call.api, call.who, work)
-
-
-def quoted(text: str) -> str:
-    """A text as a search has it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from starlette.responses import Response
 
+from corral.admin.deletions import quoted
 from corral.admin.objects import Mark, Silence
 from corral.admin.rights import Permission
 from corral.errors import ConfigError, RecordNotFoundError
@@ -27,7 +28,6 @@ from corral.http.models.operations import OperationInfo, operation_of
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
-from corral.http.routes.cleaning import quoted
 from corral.http.routes.jobs import summary
 from corral.http.scope import concerns
 from corral.http.spans import span_of
