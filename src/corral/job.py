@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
@@ -91,6 +91,28 @@ class Sizes(Struct, frozen=True):
     progress: int = 0
 
 
+#: The attempts that are told of with a job, the latest.
+MAX_PAST = 25
+#: Bytes of what each of them said for itself; the last one's reason and the traces say all of it.
+MAX_PAST_REASON = 300
+
+
+class PastAttempt(Struct, frozen=True, array_like=True):
+    """An attempt that ended without completing its job. Both engines store it as this JSON array, beside the job.
+
+    BullMQ keeps the traces of attempts and nothing else of them, so what Node's workers try is not among these.
+    """
+
+    number: int  #: from 1, since attempts were last counted from 0; a crash uses none up: the next has the same
+    started_at: Millis
+    ended_at: Millis
+    worker: str
+    outcome: Literal["failed", "retried", "crashed"]
+    reason: str
+    retry_delay_ms: Millis | None = None  #: of one that was retried
+    traced: bool = False  #: whether the job got a trace by it
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """One job as it was stored when it was read."""
 
@@ -112,6 +134,7 @@ class Job(Struct, frozen=True, kw_only=True):
     result: str | None = None  #: JSON text
     failed_reason: str | None = None  #: of the last failed attempt; stays after a later success
     traces: tuple[str, ...] = ()  #: of failed attempts, oldest first, the last ten
+    past: tuple[PastAttempt, ...] = ()  #: attempts that did not complete it, oldest first, the last 25
     worker: str | None = None  #: who has or had it
     parent: ParentRef | None = None
     pending_children: int = 0

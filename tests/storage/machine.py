@@ -372,11 +372,12 @@ def _seen(job: Job) -> tuple[object, ...]:
     return (
         job.state, job.name, job.data, job.priority, job.created_at, due, job.started_at, job.finished_at,
         job.attempts_started, job.attempts_made, job.crashes, job.progress, job.result, job.group,
+        tuple((one.number, one.outcome, one.started_at, one.ended_at) for one in job.past),
     )  # fmt: skip
 
 
 def _expected(job: Record) -> tuple[object, ...]:
     return (
         job.state, job.name, job.data, job.priority, job.created_at, job.run_at, job.started_at, job.finished_at,
-        job.started, job.made, job.crashes, job.progress, job.result, job.group,
+        job.started, job.made, job.crashes, job.progress, job.result, job.group, job.past,
     )  # fmt: skip

@@ -71,6 +71,7 @@ class Model(Claiming):
     def _crash(self, job: Record, limit: int, now: Millis, keep: Keep = ALL) -> bool:
         """One more crash; True when the job may try again."""
         job.crashes, job.reason = job.crashes + 1, None
+        job.note("crashed", job.made + 1, now)
         self.tell(EventType.STALLED, job)
         if job.crashes >= limit:
             self._finish(job, FAILED, now, keep)
@@ -115,6 +116,8 @@ class Model(Claiming):
         if job.cancelled and not isinstance(outcome, Completed):  # asked to stop: it does not come back
             outcome = outcome if isinstance(outcome, Failed) else Failed("cancelled")
         job.made += isinstance(outcome, Completed | Failed | Retried)
+        if isinstance(outcome, Failed | Retried):
+            job.note("failed" if isinstance(outcome, Failed) else "retried", job.made, now)
         match outcome:
             case Completed(result, keep):
                 job.result = result

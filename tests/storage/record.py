@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import count
 
-from corral.job import JobId, JobState, NewJob
+from corral.job import MAX_PAST, JobId, JobState, NewJob
 from corral.options import ParentPolicy, priority_rank
 from corral.storage.port import Token
 from corral.timing import Millis
@@ -66,6 +66,7 @@ class Record:
     dedup: str | None = None
     fingerprint: str | None = None
     parent: "Record | None" = None
+    past: tuple[tuple[int, str, Millis | None, Millis], ...] = ()  #: number, outcome, start and end
     ties: dict[JobId, Tie] = field(default_factory=dict)  #: its children and the jobs it comes after
     later: Millis = 0  #: its delay, once they have ended
     number: int = field(default_factory=lambda: next(_numbers))
@@ -73,6 +74,10 @@ class Record:
     @property
     def pending(self) -> int:
         return sum(tie.pending for tie in self.ties.values())
+
+    def note(self, outcome: str, number: int, now: Millis) -> None:
+        """An attempt has ended that did not complete the job."""
+        self.past = (*self.past, (number, outcome, self.started_at, now))[-MAX_PAST:]
 
     @property
     def failing(self) -> int:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef, Sizes
+from corral.job import NO_OPTIONS, Job, JobId, JobState, ParentRef, PastAttempt, Sizes
 from corral.options import Backoff, CustomBackoff, Dedup, Exponential, Fixed, JobOptions, Keep, ParentPolicy
 from corral.storage.port import PREVIEW, REASON
 from corral.storage.redis.texts import text
@@ -21,6 +21,7 @@ to_json = msgspec.json.Encoder().encode
 _decode_options = msgspec.json.Decoder(JobOptions).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 _decode_traces = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_past = msgspec.json.Decoder(tuple[PastAttempt, ...]).decode
 
 #: BullMQ's four flags for what a child's failure means. None of them: the parent waits.
 FLAGS = {
@@ -278,7 +279,7 @@ def _job(
 ) -> Job:  # fmt: skip
     parent = stored.get("parent")
     schedule = stored.get("rjk") or stored.get("sched")
-    traces = stored.get("stacktrace")
+    traces, past = stored.get("stacktrace"), stored.get("past")
     progress = stored.get("progress")
     finished = state.finished
     return Job(
@@ -300,6 +301,7 @@ def _job(
         result=stored.get("returnvalue") if state is JobState.COMPLETED else None,
         failed_reason=stored.get("failedReason"),
         traces=_shown_traces(traces) if traces else (),
+        past=_shown_past(past) if past else (),
         worker=stored.get("pb"),
         parent=_parent(parent, prefix, strict=strict) if parent else None,
         pending_children=pending,
@@ -351,6 +353,13 @@ def _shown_options(text: str) -> JobOptions:
 def _shown_traces(text: str) -> tuple[str, ...]:
     try:
         return _decode_traces(text)
+    except msgspec.MsgspecError:
+        return ()
+
+
+def _shown_past(text: str) -> tuple[PastAttempt, ...]:
+    try:
+        return _decode_past(text)
     except msgspec.MsgspecError:
         return ()
 

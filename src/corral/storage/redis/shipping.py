@@ -91,6 +91,7 @@ def fields_of(stored: Stored, prefix: str, *, tied: bool) -> dict[str, str]:
         "returnvalue": job.result,
         "failedReason": job.failed_reason,
         "stacktrace": to_json(job.traces).decode() if job.traces else None,
+        "past": to_json(job.past).decode() if job.past else None,
         "finishedOn": _text(job.finished_at),
         "sched": job.schedule,  # `rjk` is for what a job scheduler of BullMQ made: it has more to say
         "slot": None if job.schedule is None else str(job.scheduled_for or 0),

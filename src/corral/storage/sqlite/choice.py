@@ -18,7 +18,7 @@ LOOK_AHEAD = 100
 #: What a claim reads of a waiting job; the rest only where there are groups, or jobs may be passed over.
 FEW_COLUMNS = (
     "pk, id, name, data, options, priority, created_at, attempts_started, attempts_made, crashes, progress, "
-    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, worker, dedup, fingerprint, ready_at"
+    "reason, traces, schedule, scheduled_for, parent_ref, pending, expires_at, past, dedup, fingerprint, ready_at"
 )
 FEW: Final = 22
 COLUMNS = f"{FEW_COLUMNS}, gid, k1, k2"

@@ -14,8 +14,8 @@ from corral.storage.sqlite.ending import unhold
 from corral.storage.sqlite.groups import ended, enter, free_next, let_in
 from corral.storage.sqlite.limits import allowed, held
 from corral.storage.sqlite.ring import PLAIN, serve
-from corral.storage.sqlite.rows import read_options, read_parent, read_traces
-from corral.storage.sqlite.settle import LOOK, fail
+from corral.storage.sqlite.rows import read_options, read_parent, read_past, read_traces
+from corral.storage.sqlite.settle import LOOK, PAST, fail
 from corral.storage.sqlite.unit import (
     ACTIVE,
     DELAYED,
@@ -161,7 +161,8 @@ def _refuse(unit: Unit, queue: QueueRow, row: Row, error: MsgspecError, now: Mil
     keep = queue.info.keep_failed or Keep()
     if len(row) != FEW:
         ended(unit, queue, row[GID], now)
-    fail(unit, queue, unit.rows(LOOK, (numbers_in((row[0],)), queue.pk))[0], reason, None, keep, now, attempt=0)
+    whole = unit.rows(LOOK, (numbers_in((row[0],)), queue.pk))[0]
+    fail(unit, queue, whole, reason, None, keep, now, past=whole[PAST], attempt=0)
     unhold(unit, queue, (row[NAME],), now)
     unit.ready.add(queue.name)
 
@@ -171,7 +172,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
     if len(row) != FEW:
         group, row = row[GID], row[:FEW]
     (pk, id_, name, data, options, priority, created_at, started, made, crashes, progress, reason, traces, schedule,
-     scheduled_for, parent, pending, _, _, dedup, fingerprint, ready_at) = row  # fmt: skip
+     scheduled_for, parent, pending, _, past, dedup, fingerprint, ready_at) = row  # fmt: skip
     called = str(pk & NUMBER_MASK) if id_ is None else id_  # id_of, written out
     choices = NO_OPTIONS if options is None else read_options(options)
     if not (
@@ -208,6 +209,7 @@ def _claimed_job(queue: str, row: Row, worker: str, now: Millis) -> Job:
         progress=progress,
         failed_reason=reason,
         traces=read_traces(traces) if traces else (),
+        past=read_past(past) if past else (),
         worker=worker,
         parent=read_parent(parent) if parent else None,
         pending_children=pending,

@@ -18,7 +18,7 @@ from corral.errors import (
 )
 from corral.storage.sqlite.url import SqliteUrl
 
-SCHEMA = 3
+SCHEMA = 4
 #: Before 3.51.3 two connections that reset the write-ahead log at once could lose commits (sqlite.org/wal.html).
 OLDEST_SQLITE = 3_051_003
 #: Pages in the write-ahead log before they are copied into the file. After its first round the log is written over, and

@@ -12,7 +12,7 @@ from corral.storage.sqlite.ending import idle, serving_order, to_front, unhold
 from corral.storage.sqlite.flows import find_pk
 from corral.storage.sqlite.groups import ended as run_ended
 from corral.storage.sqlite.groups import tend
-from corral.storage.sqlite.settle import GROUP, LOOK, cancelled, crashes_allowed, fail, quarantine_reason
+from corral.storage.sqlite.settle import GROUP, LOOK, cancelled, crashes_allowed, fail, past_with, quarantine_reason
 from corral.storage.sqlite.unit import ACTIVE, Row, Unit, id_of, numbers_in
 from corral.timing import Millis
 
@@ -75,12 +75,13 @@ def recover(unit: Unit, name: str, max_crashes: int, limit: int, now: Millis) ->
     for row in rows:
         pk, crashes = row[0], row[9] + 1
         called = id_of(pk, row[11])
-        unit.db.execute("UPDATE corral_job SET crashes = ? WHERE pk = ?", (crashes, pk))
+        past = past_with(row, "crashed", LOST, now)
+        unit.db.execute("UPDATE corral_job SET crashes = ?, past = ? WHERE pk = ?", (crashes, past, pk))
         run_ended(unit, queue, row[GROUP], now)
         queue.tell_text(EventType.STALLED, now, called, row[2], LOST)
         if row[12] is not None or crashes >= crashes_allowed(unit, pk, max_crashes):
             reason = quarantine_reason(crashes, LOST) if row[12] is None else cancelled(row[12])
-            fail(unit, queue, row, reason, None, keep, now, attempt=0)
+            fail(unit, queue, row, reason, None, keep, now, past=past, attempt=0)
             quarantined.append(called)
         else:
             front.append((pk, row[5], row[GROUP]))

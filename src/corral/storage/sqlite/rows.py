@@ -5,7 +5,7 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
-from corral.job import NO_OPTIONS, Job, JobState, ParentRef, Sizes
+from corral.job import MAX_PAST, MAX_PAST_REASON, NO_OPTIONS, Job, JobState, ParentRef, PastAttempt, Sizes
 from corral.options import JobOptions
 from corral.storage.port import LOOK, PREVIEW, REASON
 from corral.storage.sqlite.unit import Row, id_of
@@ -14,7 +14,7 @@ from corral.storage.sqlite.unit import Row, id_of
 JOB_COLUMNS = (
     "pk, id, state, k1, name, data, options, priority, created_at, ready_at, started_at, attempts_started, "
     "attempts_made, crashes, progress, result, reason, traces, worker, schedule, scheduled_for, parent_ref, pending, "
-    "dedup, fingerprint, gid"
+    "dedup, fingerprint, gid, past"
 )
 
 
@@ -28,7 +28,7 @@ LEAN_COLUMNS = (
     "attempts_started, attempts_made, crashes, "
     f"iif(progress IS NULL, NULL, {_cut('progress', PREVIEW)}), iif(result IS NULL, NULL, {_cut('result', PREVIEW)}), "
     f"iif(reason IS NULL, NULL, {_cut('reason', REASON)}), NULL, worker, schedule, scheduled_for, parent_ref, pending, "
-    "dedup, fingerprint, gid, octet_length(data), octet_length(result), octet_length(progress)"
+    "dedup, fingerprint, gid, NULL, octet_length(data), octet_length(result), octet_length(progress)"
 )
 
 STATES = (
@@ -45,6 +45,7 @@ STATES = (
 _decode_options = msgspec.json.Decoder(JobOptions).decode
 _decode_parent = msgspec.json.Decoder(ParentRef).decode
 read_traces = msgspec.json.Decoder(tuple[str, ...]).decode
+read_past = msgspec.json.Decoder(tuple[PastAttempt, ...]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -84,6 +85,13 @@ def add_trace(stored: str | None, trace: str, keep: int = 10) -> str:
     return _encode(traces[-keep:]).decode()
 
 
+def add_past(stored: str | None, attempt: PastAttempt) -> str:
+    """The stored attempts with one more, the oldest dropped."""
+    said = attempt.reason.encode()[:MAX_PAST_REASON].decode(errors="ignore")
+    past = [*(read_past(stored) if stored else ()), replace(attempt, reason=said)]
+    return _encode(past[-MAX_PAST:]).decode()
+
+
 def to_lean_job(queue: str, row: Row) -> Job:
     """A job from its row (LEAN_COLUMNS)."""
     data, result, progress = row[-3:]
@@ -94,7 +102,7 @@ def to_job(queue: str, row: Row) -> Job:
     """A job from its row (JOB_COLUMNS)."""
     (pk, id_, state, k1, name, data, options, priority, created_at, ready_at, started_at, started, made, crashes,
      progress, result, reason, traces, worker, schedule, scheduled_for, parent, pending, dedup, fingerprint,
-     group) = row  # fmt: skip
+     group, past) = row  # fmt: skip
     assert isinstance(state, int)
     return Job(
         id=id_of(pk, id_),
@@ -115,6 +123,7 @@ def to_job(queue: str, row: Row) -> Job:
         result=result,
         failed_reason=reason,
         traces=read_traces(traces) if traces else (),
+        past=read_past(past) if past else (),
         worker=worker,
         parent=read_parent(parent) if parent else None,
         pending_children=pending,

@@ -1,10 +1,12 @@
 """settle: verdicts on finished runs, refused one by one where the lease has gone."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import apsw
 
 from corral.event import EventType
+from corral.job import PastAttempt
 from corral.options import Keep
 from corral.outcome import Completed, Crashed, Failed, Limited, Outcome, Parked, Released, Retried, Snoozed
 from corral.storage.port import Refusal, Settlement
@@ -16,7 +18,7 @@ from corral.storage.sqlite.flows import ended_badly, ended_well, parked_parent, 
 from corral.storage.sqlite.groups import ended as run_ended
 from corral.storage.sqlite.groups import lengthen
 from corral.storage.sqlite.limits import hold_on
-from corral.storage.sqlite.rows import add_trace, shown_options
+from corral.storage.sqlite.rows import add_past, add_trace, shown_options
 from corral.storage.sqlite.unit import (
     ACTIVE,
     CHILDREN,
@@ -38,10 +40,11 @@ _COMPLETED_CODE = EVENT_CODE[EventType.COMPLETED]
 #: The plus signs keep SQLite from reading every active job of the queue instead of these few.
 LOOK = (
     "SELECT pk, token, name, started_at, ready_at, priority, parent, parent_ref, traces, crashes, k2, id, cancel, "
-    "edges, dedup, gid FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
+    "edges, dedup, gid, attempts_made, worker, past FROM corral_job WHERE pk IN carray(?) AND +queue = ? AND +state = 2"
 )
 _PK, _TOKEN, _NAME, _STARTED, _READY, _PRIORITY, _PARENT, _REF = range(8)
 _TRACES, _CRASHES, _ORDER, _ID, _CANCEL, _EDGES, _DEDUP, GROUP = range(8, 16)
+_MADE, _WORKER, PAST = range(16, 19)
 _COMPLETE_ALL = (
     "UPDATE corral_job SET state = 4, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + 1, result = ? "
     "WHERE pk IN carray(?)"
@@ -228,21 +231,22 @@ def _fail(unit: Unit, queue: QueueRow, row: Row, outcome: Failed, now: Millis) -
     if kind is not None:
         note_failure(unit, queue, _id(row), row[_NAME], kind, now, final=True)
     fingerprint = None if kind is None else kind.fingerprint
-    fail(unit, queue, row, outcome.reason, outcome.trace, outcome.keep, now, fingerprint=fingerprint)
+    past = past_with(row, "failed", outcome.reason, now, traced=outcome.trace is not None)
+    fail(unit, queue, row, outcome.reason, outcome.trace, outcome.keep, now, past=past, fingerprint=fingerprint)
     if outcome.adds:
         unit.adds.append((outcome.adds, now))
 
 
 def fail(
     unit: Unit, queue: QueueRow, row: Row, reason: str, trace: str | None, keep: Keep, now: Millis, *,
-    attempt: int = 1, fingerprint: str | None = None,
+    past: str | None, attempt: int = 1, fingerprint: str | None = None,
 ) -> None:  # fmt: skip
     """Fail an active job for good. What was no attempt leaves the kind of the last failure as it was."""
     traces = row[_TRACES] if trace is None else add_trace(row[_TRACES], trace)
     unit.db.execute(
         "UPDATE corral_job SET state = 5, k1 = ?, k2 = ?, token = NULL, attempts_made = attempts_made + ?, reason = ?, "
-        "traces = ?, fingerprint = CASE WHEN ? THEN ? ELSE fingerprint END WHERE pk = ?",
-        (now, queue.take(), attempt, reason, traces, attempt, fingerprint, row[_PK]),
+        "traces = ?, past = ?, fingerprint = CASE WHEN ? THEN ? ELSE fingerprint END WHERE pk = ?",
+        (now, queue.take(), attempt, reason, traces, past, attempt, fingerprint, row[_PK]),
     )
     queue.move(ACTIVE, FAILED)
     queue.failed_total += 1
@@ -258,13 +262,27 @@ def _retry(unit: Unit, queue: QueueRow, row: Row, outcome: Retried, now: Millis)
     kind = outcome.failure
     to_later(unit, queue, row[_PK], row[_PRIORITY], row[GROUP], outcome.after_ms, now)
     traces = row[_TRACES] if outcome.trace is None else add_trace(row[_TRACES], outcome.trace)
+    traced = outcome.trace is not None
+    past = past_with(row, "retried", outcome.reason, now, retry_delay_ms=outcome.after_ms, traced=traced)
     unit.db.execute(
-        "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ?, fingerprint = ? WHERE pk = ?",
-        (outcome.reason, traces, None if kind is None else kind.fingerprint, row[_PK]),
+        "UPDATE corral_job SET attempts_made = attempts_made + 1, reason = ?, traces = ?, past = ?, fingerprint = ? "
+        "WHERE pk = ?",
+        (outcome.reason, traces, past, None if kind is None else kind.fingerprint, row[_PK]),
     )
     if kind is not None:
         note_failure(unit, queue, _id(row), row[_NAME], kind, now, final=False)
     queue.tell_text(EventType.RETRYING, now, _id(row), row[_NAME], outcome.reason)
+
+
+def past_with(
+    row: Row, outcome: Literal["failed", "retried", "crashed"], reason: str, now: Millis, *,
+    retry_delay_ms: Millis | None = None, traced: bool = False,
+) -> str:  # fmt: skip
+    """The attempts of an active job (LOOK), with this one that has just ended."""
+    return add_past(
+        row[PAST],
+        PastAttempt(row[_MADE] + 1, row[_STARTED], now, row[_WORKER] or "", outcome, reason, retry_delay_ms, traced),
+    )
 
 
 def _park(unit: Unit, queue: QueueRow, row: Row, now: Millis) -> None:
@@ -295,12 +313,15 @@ def _give_back(unit: Unit, queue: QueueRow, back: list[tuple[Row, Released | Lim
     for row, outcome in sorted(back, key=_serving_order):
         if isinstance(outcome, Crashed):
             crashes = row[_CRASHES] + 1
+            past = past_with(row, "crashed", outcome.reason, now)
             unit.db.execute(
-                "UPDATE corral_job SET crashes = ?, reason = ? WHERE pk = ?", (crashes, outcome.reason, row[_PK])
+                "UPDATE corral_job SET crashes = ?, reason = ?, past = ? WHERE pk = ?",
+                (crashes, outcome.reason, past, row[_PK]),
             )
             queue.tell_text(EventType.STALLED, now, _id(row), row[_NAME], outcome.reason)
             if crashes >= crashes_allowed(unit, row[_PK], outcome.limit):
-                fail(unit, queue, row, quarantine_reason(crashes, outcome.reason), None, outcome.keep, now, attempt=0)
+                reason = quarantine_reason(crashes, outcome.reason)
+                fail(unit, queue, row, reason, None, outcome.keep, now, past=past, attempt=0)
                 continue
         elif isinstance(outcome, Released):
             queue.tell(EventType.RELEASED, now, _id(row), row[_NAME])

@@ -51,7 +51,7 @@ _NEXT = (
     f"SELECT {_COLUMNS} FROM corral_job WHERE queue = ? AND state = ? "  # noqa: S608  # constants only
     "AND (k1, k2, pk) > (?, ?, ?) ORDER BY k1, k2, pk LIMIT ?"
 )
-_SIZE = 5, 14, 15, 17  # data, progress, result, traces: columns that may be long
+_SIZE = 5, 14, 15, 17, 26  # data, progress, result, traces, past: columns that may be long
 _FIRST = -(1 << 62)
 #: How far up a family is searched for a running job.
 GENERATIONS = 20

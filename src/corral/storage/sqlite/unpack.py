@@ -41,8 +41,8 @@ _TIE_CODES = {state: code for code, state in TIE_STATES.items()}
 _PUT = (
     "INSERT OR REPLACE INTO corral_job (pk, queue, state, k1, k2, id, name, data, options, priority, created_at, "
     "ready_at, expires_at, started_at, attempts_started, attempts_made, crashes, worker, cancel, progress, result, "
-    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint, gid) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "reason, traces, schedule, scheduled_for, parent, parent_ref, pending, edges, later, dedup, fingerprint, "
+    "gid, past) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 #: Made by the first move, so that stores that are never moved pay nothing for it.
 _MARKS = """
@@ -155,7 +155,7 @@ def _put(unit: Unit, queue: QueueRow, stored: Stored, pk: int, state: int, *, pa
          job.attempts_started, job.attempts_made, job.crashes, job.worker, stored.cancel, job.progress, job.result,
          job.failed_reason, traces, job.schedule, job.scheduled_for, parent,
          parent_text(job.parent) if job.parent else None, pending or 0, edges or 0, stored.delay_ms, job.dedup_id,
-         job.fingerprint, job.group),
+         job.fingerprint, job.group, _encode(job.past).decode() if job.past else None),
     )  # fmt: skip
 
 

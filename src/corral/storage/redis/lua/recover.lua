@@ -87,7 +87,7 @@ if #ids > 0 then
   leave_active(queue, ids)
   sort_back(lost)
   for _, job in ipairs(lost) do
-    local crashes, most = count_crash(queue, job.id)
+    local crashes, most = count_crash(queue, job, req.reason)
     tell(queue, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', req.reason)
     if job.cancel or crashes >= (most or req.crashes) then
       local reason = job.cancel and cancelled(job.cancel) or quarantine_reason(crashes, req.reason)

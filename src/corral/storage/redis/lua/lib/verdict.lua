@@ -3,9 +3,10 @@
 --! include lib/complete.lua
 
 local FIELDS = { 'name', 'atm', 'parentKey', 'deid', 'processedOn', 'rdy', 'timestamp' }
-local MORE = { 'priority', 'parent', 'cancel', 'gid', 'fp' }
+local MORE = { 'priority', 'parent', 'cancel', 'gid', 'fp', 'pb', 'past' }
 local note_failure, add_more -- lib/outcomes.lua: what only settle_full.lua knows
 local TRACES = 10 -- newest tracebacks kept with a job
+local PAST, SAID = 25, 300 -- newest attempts told of with it, and bytes of what each said (job.MAX_PAST, job.MAX_PAST_REASON)
 
 -- What is known of an active job; nil when its hash is gone, which must not be written anew.
 local function look(q, id)
@@ -23,16 +24,32 @@ local function look_closer(q, job)
   if not job then return nil end
   local f = call('HMGET', q.base .. job.id, unpack(MORE))
   job.priority, job.parent, job.cancel, job.gid, job.fp = whole(f[1]), f[2] or nil, f[3] or nil, f[4] or nil, f[5]
+  job.pb, job.past = f[6] or '', f[7] or nil
   return job
 end
 
-local function add_trace(q, id, trace)
-  local stored = call('HGET', q.base .. id, 'stacktrace')
-  local ok, traces = pcall(cjson.decode, stored or '')
-  if not ok or type(traces) ~= 'table' then traces = {} end
-  traces[#traces + 1] = trace
-  while #traces > TRACES do table.remove(traces, 1) end
-  call('HSET', q.base .. id, 'stacktrace', cjson.encode(traces))
+-- A stored list with one more, the oldest dropped.
+local function append(stored, one, most)
+  local ok, list = pcall(cjson.decode, stored or '')
+  if not ok or type(list) ~= 'table' then list = {} end
+  list[#list + 1] = one
+  while #list > most do table.remove(list, 1) end
+  return cjson.encode(list)
+end
+
+-- Note how an attempt ended that did not complete its job, and its trace if there is one.
+local function add_attempt(q, job, outcome, reason, after, trace)
+  local said = #reason
+  if said > SAID then
+    said = SAID
+    while said > 0 and math.floor(string.byte(reason, said + 1) / 64) == 2 do said = said - 1 end -- up to the end of a character
+  end
+  local one = { whole(job.atm) + 1, whole(job.processedOn), now, job.pb, outcome, string.sub(reason, 1, said), after or cjson.null,
+    trace and true or false }
+  call('HSET', q.base .. job.id, 'past', append(job.past, one, PAST))
+  if trace then
+    call('HSET', q.base .. job.id, 'stacktrace', append(call('HGET', q.base .. job.id, 'stacktrace'), trace, TRACES))
+  end
 end
 
 local function options_of(q, id)
@@ -43,8 +60,8 @@ end
 -- Fail an active job for good. `attempt` is 0 when the run does not count as one.
 local function fail(q, job, reason, trace, keep, attempt)
   local made = whole(job.atm) + attempt
+  if attempt > 0 then add_attempt(q, job, 'failed', reason, nil, trace) end
   call('HSET', q.base .. job.id, 'atm', made)
-  if trace then add_trace(q, job.id, trace) end
   fail_stored(q, job.id, reason, 'active')
   if attempt > 0 then
     count_attempt(q, 'failed', job)
@@ -68,7 +85,7 @@ end
 
 local function retry(q, job, verdict)
   call('HSET', q.base .. job.id, 'atm', whole(job.atm) + 1, 'failedReason', verdict.a)
-  if verdict.b then add_trace(q, job.id, verdict.b) end
+  add_attempt(q, job, 'retried', verdict.a, verdict.after, verdict.b)
   count_attempt(q, 'retried', job)
   to_later(q, job, verdict.after, 'retrying', 'reason', verdict.a)
 end
@@ -90,10 +107,11 @@ local function park(q, job)
   end
 end
 
-local function count_crash(q, id)
-  local crashes = whole(call('HGET', q.base .. id, 'stc')) + 1
-  call('HSET', q.base .. id, 'stc', crashes)
-  local own = options_of(q, id).corral
+local function count_crash(q, job, reason)
+  local crashes = whole(call('HGET', q.base .. job.id, 'stc')) + 1
+  call('HSET', q.base .. job.id, 'stc', crashes)
+  add_attempt(q, job, 'crashed', reason)
+  local own = options_of(q, job.id).corral
   return crashes, type(own) == 'table' and tonumber(own.max_crashes) or nil
 end
 
@@ -102,7 +120,7 @@ local function quarantine_reason(crashes, reason)
 end
 
 local function crash(q, job, verdict)
-  local crashes, most = count_crash(q, job.id)
+  local crashes, most = count_crash(q, job, verdict.a)
   call('HSET', q.base .. job.id, 'failedReason', verdict.a)
   tell(q, 'stalled', 'jobId', job.id, 'name', job.name, 'reason', verdict.a)
   if crashes < (most or verdict.limit) then return true end
