@@ -2,10 +2,13 @@
 
 import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from corral.cli.backend.direct_acts import DirectActs
+from corral.cli.backend.port import Draft, Row
 from corral.job import JobState
 from corral.options import Exponential
 from corral.storage.port import Storage
@@ -144,3 +147,22 @@ def test_whoever_waits_may_stop_waiting(folder: Path, url: str) -> None:
         command.signal(signal.SIGINT)
         assert command.end() == 130
     assert job(url)["state"] == "waiting"
+
+
+def test_a_file_that_is_broken_off_says_how_far_it_came(
+    folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "users.ndjson").write_text('{"to": "a"}\n' * 5)
+    monkeypatch.setattr("corral.cli.add.PART", 2)
+    whole = DirectActs.add
+
+    async def twice(back: DirectActs, queue: str, drafts: Sequence[Draft]) -> list[Row]:
+        if (await back.storage.counts([queue]))[0].waiting:
+            raise KeyboardInterrupt
+        return await whole(back, queue, drafts)
+
+    monkeypatch.setattr(DirectActs, "add", twice)
+    result = call("add", "send-email", "welcome-email", "--bulk", "users.ndjson", "--url", url)
+    assert result.exit_code == 130
+    assert "at least the first 2 of 5 jobs are added" in result.stderr
+    assert len(told("jobs", "list", "--url", url)) == 2

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,25 @@ def test_what_cannot_be_meant(url: str, folder: Path) -> None:
     result = call("move", url, new, "--queue", "mial")
     assert (result.exit_code, "'mail'" in result.stderr) == (4, True)
     assert call("move", url, "redis://127.0.0.1:1/0?timeout=0.2").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), "its queues are paused"), (("--keep-running",), "Run it again"), (("--dry-run",), "nothing was changed")],
+)
+def test_an_interrupted_move_says_how_things_stand(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    put(url, NewJob(queue="mail", name="a"))
+
+    def broken_off(work: Coroutine[object, object, object]) -> object:
+        work.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("corral.cli.move.run", broken_off)
+    result = call("move", url, f"sqlite:///{folder}/new.db", *words)
+    assert result.exit_code == 130
+    assert said in result.stderr
 
 
 def test_a_terminal_sees_how_far_each_queue_has_come(url: str, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """`corral add`: add a job, or one per line of a file, and wait for it if wanted."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 
 import click
@@ -8,6 +10,7 @@ import click
 from corral.cli.backend.open import check
 from corral.cli.backend.port import Backend, Draft, Row, ScheduleDraft
 from corral.cli.failures import CHECK_FAILED, Failure
+from corral.cli.progress import bar
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete
 from corral.cli.shared import command, reads
@@ -17,6 +20,7 @@ from corral.options import Backoff, Dedup, Keep
 from corral.payload import from_json
 
 EVERY = 1.0  #: seconds between two looks at the log
+PART = 10_000  #: jobs of a file that are added at once
 
 
 @command("add")
@@ -72,7 +76,8 @@ def add(
     if bulk is not None:
         drafts = [Draft(name=name, data=value, options=options, line=line) for line, value in lines_of(read_file(bulk))]
         check(queue, drafts)
-        added = 0 if printer.chosen.dry_run else len(ask(lambda back: back.add(queue, drafts), create=True, app=True))
+        dry = printer.chosen.dry_run
+        added = 0 if dry else ask(lambda back: _add_all(printer, back, queue, drafts), create=True, app=True)
         printer.record({"queue": queue, "name": name, "added": added})
         return
     draft_of_one = Draft(name=name, data=payload(data), options=options)
@@ -103,6 +108,22 @@ def lines_of(text: str) -> list[tuple[int, object]]:
             except PayloadError as error:
                 raise PayloadError(f"line {number}: {error}; nothing was added") from None
     return values
+
+
+async def _add_all(printer: Printer, back: Backend, queue: str, drafts: Sequence[Draft]) -> int:
+    """Add them in their order, a part after the other; whatever ends it, how many there are by then is said."""
+    added = 0
+    try:
+        with ExitStack() as stack:
+            shown = bar(printer, stack) if len(drafts) > PART else None
+            for start in range(0, len(drafts), PART):
+                added += len(await back.add(queue, drafts[start : start + PART]))
+                if shown is not None:
+                    shown.show(queue, added, len(drafts))
+    finally:
+        if added < len(drafts) and len(drafts) > PART:
+            printer.note(f"broken off: at least the first {added:,} of {len(drafts):,} jobs are added")
+    return added
 
 
 async def _add(printer: Printer, back: Backend, queue: str, draft: Draft, *, said: bool) -> Row:

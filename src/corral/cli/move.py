@@ -1,6 +1,5 @@
 """`corral move FROM TO`: carry a live application from one store to another."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -8,11 +7,12 @@ import click
 
 from corral.cli.cells import Column, Row
 from corral.cli.failures import PARTLY, UNREACHABLE, fail
+from corral.cli.progress import bar
 from corral.cli.render import Printer
 from corral.cli.shared import command, reads
 from corral.cli.store import run, sqlite_file
 from corral.cli.values import duration
-from corral.move.mover import Progress, move
+from corral.move.mover import move
 from corral.move.verdict import Moved
 from corral.storage.connect import check_url, safe_url
 
@@ -56,22 +56,26 @@ def move_command(
     fresh = sqlite_file(target)
     where = "sqlite:///:memory:" if dry_run and fresh is not None and not fresh.exists() else target
     with ExitStack() as stack:
-        progress = _bar(printer, stack)
-        done = run(
-            move(source, where, queues=queue, timeout=timeout, keep_running=keep_running, dry_run=dry_run,
-                 progress=progress)
-        )  # fmt: skip
+        shown = bar(printer, stack)
+        try:
+            done = run(
+                move(source, where, queues=queue, timeout=timeout, keep_running=keep_running, dry_run=dry_run,
+                     progress=None if shown is None else shown.show)
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            printer.note(_broken_off(safe_url(source), dry_run=dry_run, keep_running=keep_running))
+            raise
     printer.rows(COLUMNS, [_row(one) for one in done])
     _advise(printer, done, safe_url(target), dry_run=dry_run, keep_running=keep_running)
 
 
-def _bar(printer: Printer, stack: ExitStack) -> Progress | None:
-    """A progress bar for each queue, on a terminal."""
-    if not sys.stderr.isatty() or printer.chosen.quiet:
-        return None
-    from corral.cli.bar import Bars  # rich takes 60 ms to import: only for people who look
-
-    return stack.enter_context(Bars(colour=printer.colour)).show
+def _broken_off(source: str, *, dry_run: bool, keep_running: bool) -> str:
+    if dry_run:
+        return "interrupted: nothing was changed"
+    text = "interrupted: what is copied stays so. Run it again to go on"
+    if keep_running:
+        return text
+    return f"{text}, or let the old store work again: its queues are paused until corral queues resume --url {source}"
 
 
 def _row(one: Moved) -> Row:

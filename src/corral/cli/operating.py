@@ -1,12 +1,12 @@
 """Long operations: begun here, watched here, and safe to interrupt: what is done is done, and somebody can go on."""
 
 import asyncio
-import sys
 from contextlib import ExitStack
-from typing import Protocol, cast
+from typing import cast
 
 from corral.cli.backend.port import Backend, Row
 from corral.cli.failures import CONFLICT, PARTLY, fail
+from corral.cli.progress import Bar, bar
 from corral.cli.render import Printer
 from corral.cli.session import PAGE, ask, known
 from corral.cli.text import visible
@@ -92,10 +92,10 @@ async def awaited(printer: Printer, back: Backend, begun: Row) -> Row:
     now, operation = begun, str(begun["id"])
     try:
         with ExitStack() as stack:
-            bar = _bar(printer, stack)
+            shown = bar(printer, stack)
             while now["state"] not in ENDED:
-                if bar is not None:
-                    _show(bar, now)
+                if shown is not None:
+                    _show(shown, now)
                 await asyncio.sleep(EVERY)
                 now = await back.operation(operation)
     except asyncio.CancelledError:
@@ -114,30 +114,16 @@ def _so_far(now: Row) -> str:
     return f"{now['done']:,}{total} jobs are done and stay so"
 
 
-def _show(bar: "Bar", now: Row) -> None:
+def _show(shown: Bar, now: Row) -> None:
     # How many a search will find is not known, only how many it has to look at.
     done, total = ("examined", "candidates") if now["action"] == SEARCH else ("done", "total")
     if now[total]:
-        bar.show(f"{now['action']} {now['id']}", min(_number(now, done), _number(now, total)), _number(now, total))
+        shown.show(f"{now['action']} {now['id']}", min(_number(now, done), _number(now, total)), _number(now, total))
 
 
 def _number(row: Row, key: str) -> int:
     value = row[key]
     return value if isinstance(value, int) else 0
-
-
-class Bar(Protocol):
-    """A progress bar."""
-
-    def show(self, queue: str, done: int, total: int) -> None: ...
-
-
-def _bar(printer: Printer, stack: ExitStack) -> Bar | None:
-    if not sys.stderr.isatty() or printer.chosen.quiet:
-        return None
-    from corral.cli.bar import Bars  # rich: only for people who look
-
-    return stack.enter_context(Bars(colour=printer.colour))
 
 
 def _summary(printer: Printer, now: Row) -> None:
