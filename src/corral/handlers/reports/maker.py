@@ -41,6 +41,7 @@ class DocumentResult(TypedDict):
     format: str
     bytes: int
     filename: str
+    unshown: NotRequired[str]  #: scripts of which it shows boxes: no font here has them
 
 
 class ReportResult(TypedDict):
@@ -97,11 +98,15 @@ class ReportMaker:
             document = structs.replace(document, period=request.period.words)
         await ctx.progress(33)
         rendered = await asyncio.to_thread(self._render, document, formats, began)
+        await self._complain(ctx, rendered)
         await ctx.progress(66)
         stored = [await self._shelf.put(self._entry(ctx, request, document, one), one) for one in rendered]
         mails = await self._mail(ctx, request, people, document, stored, rendered)
         await ctx.progress(100)
         result = self._result(ctx, request, document, stored, mails, began)
+        for told, one in zip(result["documents"], rendered, strict=True):
+            if one.unshown:
+                told["unshown"] = one.unshown
         if unknown:
             result["unknownRecipients"] = unknown
         await _note(ctx, result)
@@ -164,6 +169,20 @@ class ReportMaker:
             )
             for form in formats
         ]  # fmt: skip
+
+    async def _complain(self, ctx: JobContext, rendered: Sequence[Rendered]) -> None:
+        folder = self._settings.reports_fonts
+        where = "REPORTS_FONTS names no folder" if folder is None else f"REPORTS_FONTS is {folder}"
+        if folder is not None and not folder.is_dir():
+            where += ", which is not there"
+        for one in rendered:
+            if one.unshown:
+                text = (
+                    f"no font has all characters of the {one.format} ({one.unshown}), so it shows boxes: "
+                    f"put a font that has them, such as one of Noto's, into the folder REPORTS_FONTS ({where})"
+                )
+                logger.warning("report of job %s: %s", ctx.id, text)
+                await ctx.log(text)
 
     def _entry(self, ctx: JobContext, request: Request[ReportPayload], document: Document, one: Rendered) -> Entry:
         return Entry(

@@ -3,7 +3,9 @@ is opened and nothing is fetched."""
 
 import json
 import re
+import unicodedata
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import to_builtins
 
@@ -11,7 +13,7 @@ from corral.handlers.reports.document import Document
 from corral.handlers.reports.output.charts import Look
 from corral.handlers.reports.output.formats import has_charts, need_format
 from corral.handlers.reports.output.pictures import pictures
-from corral.handlers.reports.output.typesetting import Sheet, typeset
+from corral.handlers.reports.output.typesetting import Sheet, lacking, typeset
 from corral.handlers.reports.output.view import CellView, Facts, TableView, View, view_of
 from corral.handlers.reports.words import right_to_left
 
@@ -32,8 +34,21 @@ _SHORT = 14  # no column of texts is narrower than this if its texts are not
 _MONO = 1.25  # characters of one width are wider
 
 
-def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fonts: Path | None = None) -> bytes:
-    """A document as PDF. Blocking; 5,000 rows take some seconds.
+#: The last character that all of the built-in fonts have; what comes later is asked for.
+_ALL_HAVE = "\u024f"
+#: What stands for itself nowhere: marks, spaces, and what is never seen.
+_UNSEEN = ("M", "Z", "C")
+
+
+class Pdf(NamedTuple):
+    """A PDF, and the scripts of which it shows boxes, because no font has them: `CJK, Thai`."""
+
+    body: bytes
+    unshown: str = ""
+
+
+def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fonts: Path | None = None) -> Pdf:
+    """A document as PDF. Blocking; 5,000 rows take some seconds. What no font has is said in a note of the document.
 
     Args:
         made_at: milliseconds since the epoch; part of the file, so that the same report is the same bytes.
@@ -46,23 +61,50 @@ def to_pdf(document: Document, facts: Facts, *, made_at: int, max_rows: int, fon
     need_format("pdf")
     view = view_of(document, facts, pictures(document, _LOOK), max_rows=max_rows)
     large = sum(len(table.rows) for table in view.tables) > _LARGE
+    found = tuple(str(path) for path in (*([] if fonts is None else [fonts]), *_chart_fonts()))
+    data = _data(view)
+    unshown = _scripts(lacking(asked, found)) if (asked := _rare(data)) else ""
+    if unshown:
+        notes = data["notes"]
+        assert isinstance(notes, list)
+        notes.append(f"Boxes stand for characters that no font here has ({unshown}). The other formats have them.")
     sheet = Sheet(
         template=str(_TEMPLATE),
-        view=json.dumps(_data(view), ensure_ascii=False),
-        fonts=tuple(str(path) for path in (fonts, _chart_fonts()) if path is not None),
+        view=json.dumps(data, ensure_ascii=False),
+        fonts=found,
         made_at=made_at // 1000,
         tags=not large,
     )
-    return typeset(sheet, apart=large)
+    return Pdf(typeset(sheet, apart=large), unshown)
 
 
-def _chart_fonts() -> Path | None:
-    """DejaVu Sans comes with matplotlib: it has what typst's own fonts lack, but for East Asian scripts."""
+def _chart_fonts() -> list[Path]:
+    """DejaVu Sans comes with matplotlib: it has what typst's own fonts lack, but for East Asian scripts.
+
+    Not the folder it is in: another font there has a box for every character, with which typst would be content.
+    """
     if not has_charts():
-        return None
+        return []
     import matplotlib as mpl
 
-    return Path(mpl.get_data_path()) / "fonts" / "ttf"
+    return sorted((Path(mpl.get_data_path()) / "fonts" / "ttf").glob("DejaVuSans*.ttf"))
+
+
+def _rare(data: object) -> str:
+    """The characters of a view that not every font has, each once."""
+    every = set(json.dumps(data, ensure_ascii=False))
+    return "".join(sorted(one for one in every if one > _ALL_HAVE and unicodedata.category(one)[0] not in _UNSEEN))
+
+
+def _scripts(characters: str) -> str:
+    """What these are, in a few words: their own place would show boxes again."""
+    names: list[str] = []
+    for one in characters:
+        kind, name = unicodedata.category(one)[0], re.split("[ -]", unicodedata.name(one, "unknown"))[0]
+        word = {"S": "symbols", "P": "punctuation"}.get(kind) or (name if name == "CJK" else name.capitalize())
+        if word not in names:
+            names.append(word)
+    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
 
 
 def _data(view: View) -> dict[str, object]:

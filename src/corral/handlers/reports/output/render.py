@@ -19,6 +19,7 @@ class Rendered(Struct, frozen=True):
     format: Format
     content_type: str
     body: bytes
+    unshown: str = ""  #: scripts of which it shows boxes, because no font has them
 
     def __repr__(self) -> str:
         return f"<Rendered {self.format} of {len(self.body):,} bytes>"
@@ -42,20 +43,20 @@ def render(
         raise ConfigError(f"format {form!r} is not known; there are {', '.join(FACTS)}", key="format")
     need_format(form)
     facts = Facts(brand=brand, made=made)
-    body = _body(document, form, facts, made_at, pdf_rows, fonts)
-    return Rendered(form, FACTS[form].content_type, body)
+    if form == "pdf":
+        from corral.handlers.reports.output.pdf import to_pdf
+
+        pdf = to_pdf(document, facts, made_at=made_at, max_rows=pdf_rows, fonts=fonts)
+        return Rendered(form, FACTS[form].content_type, pdf.body, pdf.unshown)
+    return Rendered(form, FACTS[form].content_type, _body(document, form, facts, made_at))
 
 
-def _body(document: Document, form: Format, facts: Facts, made_at: int, pdf_rows: int, fonts: Path | None) -> bytes:
+def _body(document: Document, form: Format, facts: Facts, made_at: int) -> bytes:
     # Each brings a library along: only what is asked for is loaded.
     if form == "html":
         from corral.handlers.reports.output.html import to_html
 
         return to_html(document, facts)
-    if form == "pdf":
-        from corral.handlers.reports.output.pdf import to_pdf
-
-        return to_pdf(document, facts, made_at=made_at, max_rows=pdf_rows, fonts=fonts)
     if form == "xlsx":
         from corral.handlers.reports.output.xlsx import to_xlsx
 

@@ -7,6 +7,7 @@ became smaller. A process of its own costs 0.2 s and gives all of it back.
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ made = typst.compile(
 )
 sys.stdout.buffer.write(made)
 """
+_CHARACTERS = Path(__file__).with_name("templates") / "characters.typ"
 
 
 class TypesettingError(CorralError):
@@ -36,7 +38,7 @@ class TypesettingError(CorralError):
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
-    """What is to be set: a template, the data it reads as JSON, and the folders with fonts."""
+    """What is to be set: a template, the data it reads as JSON, and fonts: folders and files."""
 
     template: str
     view: str
@@ -55,6 +57,29 @@ def typeset(sheet: Sheet, *, apart: bool) -> bytes:
         TypesettingError: typst refused, or its process died.
     """
     return _apart(sheet) if apart else _here(sheet)
+
+
+def lacking(characters: str, fonts: Sequence[str]) -> str:
+    """Those of these characters that no font has: the built-in ones, the system's, and those in `fonts`.
+
+    typst sets a box for such a character and says nothing. PDF/A forbids that box, so there it names what it lacks: the
+    characters are set as PDF/A, and what comes of it is thrown away.
+    """
+    import typst
+
+    try:
+        typst.compile(
+            _CHARACTERS,
+            root=_CHARACTERS.parent,
+            font_paths=[Path(path) for path in fonts],
+            sys_inputs={"characters": json.dumps(list(characters), ensure_ascii=False)},
+            format="pdf",
+            pdf_standards="a-2b",
+        )
+    except typst.TypstError as error:
+        said = error.diagnostic
+        return "".join(one for one in characters if f'"{one}"' in said or f"\\u{{{ord(one):x}}}" in said)
+    return ""
 
 
 def _here(sheet: Sheet) -> bytes:
