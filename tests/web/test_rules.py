@@ -27,8 +27,8 @@ ROUTES = [
     if isinstance(route, CorralRoute)
 ]
 CASES = [(method, route) for route in ROUTES for method in sorted((route.methods or set()) - {"HEAD"})]
-#: Whoever may call these can be anybody: machines that probe, and who wants to be somebody.
-OPEN = {"/api/v1/login", "/api/v1/logout"} | {
+#: Whoever may call these can be anybody: machines that probe, who wants to be somebody, and who was refused.
+OPEN = {"/api/v1/login", "/api/v1/logout", "/api/v1/problems/{code}"} | {
     f"/{name}{check}" for name in ("livez", "readyz", "startupz", "healthz") for check in ("", "/{check}")
 }
 

@@ -80,7 +80,7 @@ def refuse(reply: Reply) -> NoReturn:
     problem(str(code) if code in CATALOGUE else "internal", str(fields.get("detail", "")), headers=kept, **more)
 
 
-_STANDARD = ("type", "title", "status", "detail", "code", "instance", "request_id", "headers")
+_STANDARD = ("type", "title", "status", "detail", "code", "instance", "request_id", "headers", "help")
 
 
 class Asker:

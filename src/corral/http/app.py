@@ -28,6 +28,7 @@ from corral.http.route import CorralRoute, bound
 from corral.http.routes import ROUTERS
 from corral.http.routes.health import health_router
 from corral.http.routes.session import router as session_router
+from corral.http.scope import help_in
 from corral.http.settings import ApiSettings
 from corral.monitor.thresholds import DEFAULTS, Thresholds
 from corral.storage.port import Storage
@@ -187,4 +188,7 @@ def _living(home: Api) -> Callable[[object], AbstractAsyncContextManager[None]]:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     found = problem_of(error) or Problem("internal")
-    return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))
+    return respond(
+        found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""),
+        about=help_in(request.scope, found.code),
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from corral.http.exchange import header, host_of, request_id, seen_through, serv
 from corral.http.guard import CALLER, HOME, RATE, REQUEST_ID, ROUTE, RULE, Rule
 from corral.http.home import Api
 from corral.http.problems import Problem, respond
+from corral.http.scope import help_in
 from corral.http.settings import LOOPBACK
 
 logger = logging.getLogger("corral.api")
@@ -175,10 +176,10 @@ class _Passage:
             )  # fmt: skip
         if self.status:  # it has begun; all that is left is to break the connection off
             raise error
+        told = found or Problem("internal", "The log has what happened, under the request's id.")
         answer = respond(
-            found or Problem("internal", "The log has what happened, under the request's id."),
-            instance=self._path(), request_id=self._scope[REQUEST_ID],
-        )  # fmt: skip
+            told, instance=self._path(), request_id=self._scope[REQUEST_ID], about=help_in(self._scope, told.code)
+        )
         await answer(self._scope, receive, self.send)
 
     def _path(self) -> str:

@@ -12,6 +12,7 @@ from corral.http.route import CorralRoute
 _EXAMPLE = body_of(
     Problem("job-not-found", "Job '12345' is not in queue 'mail'.", more={"queue": "mail", "job_id": "12345"}),
     instance="/api/v1/queues/mail/jobs/12345", request_id="01k2m3n4p5q6r7s8t9v0w1x2y3",
+    about="/api/v1/problems/job-not-found",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ class ApiProblem(BaseModel):
     code: str
     instance: str = ""
     request_id: str = ""
+    help: str = ""
 
 
 #: Stands at one route, so that the schema that all name is part of any application's document.

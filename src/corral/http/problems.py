@@ -110,6 +110,11 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not an error of corra
         self.more = dict(more or {})
         super().__init__(f"{code}: {self.detail}")
 
+    @property
+    def urn(self) -> str:
+        """Its code as a URI that is the same wherever the API is mounted."""
+        return f"urn:corral:problem:{self.code}"
+
 
 def problem(code: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **more: object) -> NoReturn:
     """End the request with a problem of the catalogue; its status is the catalogue's.
@@ -126,10 +131,10 @@ def code_for(status: int) -> str:
     return _BY_STATUS.get(status, "invalid-request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
 
 
-def body_of(found: Problem, *, instance: str = "", request_id: str = "") -> dict[str, object]:
+def body_of(found: Problem, *, instance: str = "", request_id: str = "", about: str = "") -> dict[str, object]:
     """The members of the answer."""
     members: dict[str, object] = {
-        "type": f"urn:corral:problem:{found.code}",
+        "type": found.urn,
         "title": found.title,
         "status": found.status,
         "detail": found.detail,
@@ -139,10 +144,12 @@ def body_of(found: Problem, *, instance: str = "", request_id: str = "") -> dict
         members["instance"] = instance
     if request_id:
         members["request_id"] = request_id
+    if about:
+        members["help"] = about
     return members | {key: value for key, value in found.more.items() if value is not None}
 
 
-def respond(found: Problem, *, instance: str = "", request_id: str = "") -> Response:
-    """The answer to the client."""
-    text = msgspec.json.encode(body_of(found, instance=instance, request_id=request_id))
+def respond(found: Problem, *, instance: str = "", request_id: str = "", about: str = "") -> Response:
+    """The answer to the client. `about` is where it is told what the code means."""
+    text = msgspec.json.encode(body_of(found, instance=instance, request_id=request_id, about=about))
     return Response(text, status_code=found.status, media_type=MEDIA_TYPE, headers=found.headers)

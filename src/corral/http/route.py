@@ -22,6 +22,7 @@ from corral.http.guard import CALLER, HOME, REQUEST_ID, ROUTE, Rule, admit
 from corral.http.home import Api
 from corral.http.problems import Problem, problem, respond
 from corral.http.rawpath import RAW, decoded, raw_path
+from corral.http.scope import help_in
 from corral.payload import MAX_DEPTH
 
 #: What a route answers by itself; everything else is unexpected.
@@ -104,7 +105,10 @@ def guarded(rule: Rule, serve: Callable[[Request], Awaitable[Response]]) -> Call
             found = problem_of(_unhinted(error, request))
             if found is None:
                 raise
-            return respond(found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""))
+            return respond(
+                found, instance=request.url.path, request_id=request.scope.get(REQUEST_ID, ""),
+                about=help_in(request.scope, found.code),
+            )  # fmt: skip
 
     return handler
 

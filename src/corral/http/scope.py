@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from fastapi import Request
+from starlette.types import Scope
 
 from corral.admin.rights import READING, Permission, Principal
 from corral.admin.rights import covered as covered  # routes ask for it here
@@ -29,8 +30,18 @@ Globs: TypeAlias = tuple[str, ...]
 
 def base_of(request: Request) -> str:
     """The path of the API as its callers see it: `/api/v1`, or longer where it is mounted."""
-    path = str(request.scope["path"])
-    root = str(request.scope.get("root_path", ""))
+    return base_in(request.scope)
+
+
+def help_in(scope: Scope, code: str) -> str:
+    """Where it is told what a code of a problem means."""
+    return f"{base_in(scope)}/problems/{code}"
+
+
+def base_in(scope: Scope) -> str:
+    """The same, of a request that no route has been found for."""
+    path = str(scope["path"])
+    root = str(scope.get("root_path", "")).rstrip("/")
     whole = path if path.startswith(root) else root + path
     end = whole.find(ROOT)
     return whole[: end + len(ROOT)] if end >= 0 else root + ROOT

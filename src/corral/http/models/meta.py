@@ -28,6 +28,22 @@ class Root:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProblemInfo:
+    """What a code of a problem means, and what to do about it."""
+
+    __pydantic_config__ = config(
+        {"type": "urn:corral:problem:job-active", "code": "job-active", "status": 409, "title": "The job is running",
+         "meaning": "The job runs.", "remedy": "Wait for its end, or cancel it."}
+    )  # fmt: skip
+    type: str
+    code: str
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TotalsInfo:
     """Jobs by state, over all queues that may be seen."""
 
@@ -40,6 +56,19 @@ class TotalsInfo:
     failed: int
     completed_total: int
     failed_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """The same window so long ago, from what workers recorded."""
+
+    __pydantic_config__ = config()
+    ago_ms: int
+    rates: RateInfo
+    failure_ratio: float | None
+    wait_ms: Percentiles
+    run_ms: Percentiles
+    complete: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +102,8 @@ class Stats:
     took_ms: float
     complete: bool | None = None
     """With `window`: whether every queue was asked, for which there is half a second."""
+    earlier: Earlier | None = None
+    """With `compare`: the same window so long ago."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,24 +3,27 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Query
-from starlette.responses import Response
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse, Response
 
 from corral._version import __version__
 from corral.admin.rights import Permission
 from corral.errors import RecordNotFoundError
 from corral.http.additions import run_at_ms
+from corral.http.advice import ADVICE, POLICY, advice_page
 from corral.http.bodies import refusing
-from corral.http.deps import allow, problem
+from corral.http.deps import allow, problem, public
 from corral.http.models.base import Listing, moment, seconds
 from corral.http.models.documented import shown
 from corral.http.models.failures import MuteBody
 from corral.http.models.links import part, queue_path, schedule_path
 from corral.http.models.meta import (
     Completion,
+    Earlier,
     FindingInfo,
     MarkBody,
     MarkInfo,
+    ProblemInfo,
     Remedy,
     Root,
     Stats,
@@ -30,6 +33,7 @@ from corral.http.models.meta import (
 )
 from corral.http.models.queues import percentiles, rates_of
 from corral.http.paging import Asked, Key, cut, listing
+from corral.http.problems import Problem
 from corral.http.rendering import answer, empty
 from corral.http.routes.base import Called, Caller, Router, engine_of, told
 from corral.http.scope import concerns, covered
@@ -57,6 +61,8 @@ _HREFS = {
 _OF_THE_STORE = ("evictions", "eviction-policy")
 #: Over which `/stats` may be asked for rates and times.
 WINDOWS: frozenset[Millis] = frozenset({900_000, 3_600_000, 86_400_000})
+#: With what they may be compared: the longest of them must lie within two days then.
+MOST_AGO_MS: Millis = 86_400_000
 _WORST = {"critical": 0, "warning": 1, "note": 2}
 
 
@@ -73,6 +79,28 @@ async def get_root(call: Called) -> Response:
 
 
 @router.get(
+    "/problems/{code}", operation_id="get_problem", response_model=shown(ProblemInfo),
+    responses=told("not-found") | {200: {"content": {"text/html": {}}, "description": "For people, as a page"}},
+    dependencies=[public()],
+)  # fmt: skip
+async def get_problem(request: Request, code: str) -> Response:
+    """What a problem means and what to do about it.
+
+    Problems name this address as `help`.
+    """
+    if code not in ADVICE:
+        problem("not-found", "No problem has this code.")
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(advice_page(code), headers={"Content-Security-Policy": POLICY})
+    found, (meaning, remedy) = Problem(code), ADVICE[code]
+    return answer(
+        ProblemInfo(
+            type=found.urn, code=code, status=found.status, title=found.title, meaning=meaning, remedy=remedy
+        )
+    )  # fmt: skip
+
+
+@router.get(
     "/stats", operation_id="get_stats", response_model=shown(Stats), responses=told("queue-not-found"),
     dependencies=[allow(Permission.METRICS_READ, queue=None)],
 )  # fmt: skip
@@ -81,18 +109,35 @@ async def get_stats(
     window: Annotated[
         str | None, Query(max_length=20, description="Rates and times over `15m`, `1h` or `24h`, also in seconds.")
     ] = None,
+    compare: Annotated[
+        str | None, Query(max_length=20, description="With `window`: also the same window so long ago, at most a day.")
+    ] = None,
 ) -> Response:
     """All queues together, at most a second old."""
     length = None if window is None else _window(window)
     stats = _stats(await call.api.monitor.overview(), call)
     if length is None:
+        if compare is not None:
+            problem("invalid-parameter", "compare needs a window to compare with.", parameter="compare")
         return answer(stats)
     found = await call.api.monitor.figures(length, visible=call.globs)
+    earlier = None if compare is None else await _earlier(call, length, round(span_of(compare, "compare") * 1000))
     return answer(
         replace(
             stats, window_ms=length, rates=rates_of(found.rates), failure_ratio=found.rates.failure_share,
-            wait_ms=percentiles(found.wait), run_ms=percentiles(found.run), complete=found.complete,
+            wait_ms=percentiles(found.wait), run_ms=percentiles(found.run), complete=found.complete, earlier=earlier,
         )
+    )  # fmt: skip
+
+
+async def _earlier(call: Caller, length: Millis, ago: Millis) -> Earlier:
+    """The figures of a window so long ago. Raises: Problem: 400, longer ago than minutes are kept."""
+    if not 60_000 <= ago <= MOST_AGO_MS:
+        problem("invalid-parameter", "compare must be a minute to a day, such as 24h.", parameter="compare")
+    found = await call.api.monitor.figures(length, visible=call.globs, ago_ms=ago)
+    return Earlier(
+        ago_ms=ago, rates=rates_of(found.rates), failure_ratio=found.rates.failure_share,
+        wait_ms=percentiles(found.wait), run_ms=percentiles(found.run), complete=found.complete,
     )  # fmt: skip
 
 
