@@ -5,8 +5,8 @@ import json
 import pytest
 
 from corral.job import NewJob
-from corral.outcome import Failed
-from corral.storage.port import Storage
+from corral.outcome import Failed, Retried
+from corral.storage.port import Claim, Settlement, Storage, Token
 
 from .helpers import FAILED, HOUR, call, columns, finish, put, succeed, told, with_store
 
@@ -27,6 +27,24 @@ def test_jobs_are_listed_by_queue_and_state(url: str) -> None:
     [only] = told("jobs", "list", "--url", url, "--queue", MAIL, "--state", "failed")
     assert only["failed_reason"] == FAILED.reason
     assert [row["name"] for row in told("jobs", "list", "--url", url, "--name", "later")] == ["later"]
+
+
+def test_attempts_are_shown_with_their_times_and_what_came_of_them(url: str) -> None:
+    put(url, NewJob(queue=MAIL, name="x", id="a"))
+
+    async def fail_twice(store: Storage) -> None:
+        for outcome in (Retried(0, "ValueError: one", "Traceback\nValueError: one"), FAILED):
+            token = Token(f"t-{outcome}")
+            [job] = (await store.claim(MAIL, Claim(count=1, token=token, lease_ms=HOUR, worker="w-1"))).jobs
+            await store.settle(MAIL, [Settlement(job_id=job.id, token=token, outcome=outcome)])
+
+    with_store(url, fail_twice)
+    shown = call("jobs", "show", "a", "--url", url, "--attempts", "--output", "wide").output
+    first = next(line for line in shown.splitlines() if line.startswith("attempt 1 failed"))
+    assert "w-1" in first
+    assert "ValueError: one" in first
+    assert first.endswith("→ again after 0ms")
+    assert f"  w-1  {FAILED.reason}" in shown
 
 
 def test_a_list_shows_the_beginning_of_a_payload_and_its_size(url: str) -> None:

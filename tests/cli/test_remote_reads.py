@@ -63,3 +63,17 @@ def test_a_failed_job_has_its_traceback_over_the_api_too(both: Both) -> None:
     assert isinstance(shown, dict)
     assert "SMTPTimeout" in str(shown["traces"])
     assert shown["failed_reason"] == "SMTPTimeout: 550 no such mailbox"
+
+
+def test_the_attempts_of_a_job_are_the_same_over_the_api(both: Both) -> None:
+    failed = both.direct("jobs", "list", "--state", "failed")
+    assert isinstance(failed, list)
+    words = ("jobs", "show", str(failed[0]["id"]), "--queue", MAIL)
+    there, here = both.remote(*words), both.direct(*words)
+    assert isinstance(there, dict)
+    assert isinstance(here, dict)
+    assert there["history"] == here["history"]
+    [attempt] = here["history"]
+    assert (attempt["n"], attempt["outcome"]) == (1, "failed")
+    assert attempt["started_at"] <= attempt["finished_at"]
+    assert attempt["reason"] == "SMTPTimeout: 550 no such mailbox"

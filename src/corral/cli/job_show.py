@@ -12,7 +12,7 @@ from corral.cli.session import find_job, look, queue_option
 from corral.cli.shared import command
 
 #: What a script sees as lists and people below the fields.
-_BELOW = ("traces", "whole", "why", "flow")
+_BELOW = ("traces", "history", "whole", "why", "flow")
 _SPANS = ("wait_s", "run_s")
 
 
@@ -23,7 +23,9 @@ _SPANS = ("wait_s", "run_s")
 @click.option("--payload", is_flag=True, help="Only its payload, as JSON.")
 @click.option("--raw", is_flag=True, help="Every field, also those that are empty.")
 @click.option("--why", "why", is_flag=True, help="Why it does not run, and when it may.")
-@click.option("--attempts", "attempts", is_flag=True, help="The tracebacks of all failed attempts that are kept.")
+@click.option(
+    "--attempts", "attempts", is_flag=True, help="Every attempt that is kept: when it ran, where, and how it ended."
+)
 @click.option("--flow", "flow", is_flag=True, help="The jobs below it.")
 @click.option("--depth", type=click.IntRange(1, 50), default=10, show_default=True, help="Of --flow.")
 def show(
@@ -57,6 +59,8 @@ def show(
     printer.record(_for_people(record, raw=raw))
     if not record["whole"]:
         printer.note("its texts are larger than 64 KB and are not shown; --payload has the payload")
+    if attempts:
+        _attempts(printer, record["history"])
     _tracebacks(printer, record, every=attempts)
     if why:
         _why(printer, record["why"])
@@ -76,6 +80,17 @@ def _for_people(record: Row, *, raw: bool) -> dict[str, object]:
         else:
             shown[key] = str(value) if isinstance(value, int) else value
     return shown
+
+
+def _attempts(printer: Printer, history: object) -> None:
+    assert isinstance(history, list)
+    for one in history:
+        began = one["started_at"] or "times not recorded"
+        ran = span(one["run_s"]) if one["run_s"] is not None else ""
+        parts = [f"attempt {one['n']} {one['outcome']}", began, ran, one["worker"] or "", one["reason"] or ""]
+        if one["retry_delay_s"] is not None:
+            parts.append(f"→ again after {span(one['retry_delay_s'])}")
+        printer.line("  ".join(part for part in parts if part))
 
 
 def _tracebacks(printer: Printer, record: Row, *, every: bool) -> None:

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from corral.errors import ConfigError, JobNotFoundError
 from corral.flow.read import get_all
 from corral.job import JobId, JobState
+from corral.monitor.attempts import attempts_of
 from corral.monitor.base import MonitorBase
 from corral.monitor.completion import Completion, Vocabulary, completions
 from corral.monitor.grammar import parse
@@ -94,6 +95,7 @@ class JobVerbs(MonitorBase):
             progress=seen(job.progress),
             reason=job.failed_reason,
             traces=job.traces,
+            attempts=attempts_of(job),
             whole=whole,
             timeout_ms=job.options.timeout_ms,
             lifespan_ms=job.options.lifespan_ms,

@@ -188,6 +188,9 @@ async def test_attempts_are_told_oldest_first(viewer: httpx.AsyncClient, store: 
     found = (await viewer.get(f"/queues/{QUEUE}/jobs/{job}/attempts")).json()
     assert [(one["n"], one["outcome"]) for one in found] == [(1, "failed"), (2, "completed")]
     assert found[0]["error"]["stack"] == "Traceback\nValueError: one"
+    assert found[0]["started_at"] <= found[0]["finished_at"] <= found[1]["started_at"]
+    assert (found[0]["retry_delay_ms"], found[1]["retry_delay_ms"]) == (0, None)
+    assert found[0]["worker"] == found[1]["worker"] is not None
     assert (await viewer.get(f"/queues/{QUEUE}/jobs/{job}?include=attempts")).json()["attempts"] == found
 
 

@@ -186,8 +186,24 @@ def job_detail(job: Json, *, reveal: bool = False) -> dict[str, object]:
         "data": shown(job.get("data"), hidden, by_name=not reveal),
         "result": shown(job.get("result"), hidden, by_name=not reveal),
         "failed_reason": job["failed_reason"],
+        "history": [_attempt(one) for one in items(job, "attempts")],
         "traces": traces or ([error["stack"]] if error.get("stack") else []),
         "whole": job.get("whole", True),
+    }
+
+
+def _attempt(one: Json) -> dict[str, object]:
+    error = of(one, "error")
+    kind, said = error.get("type"), error.get("message")
+    return {
+        "n": one["n"],
+        "outcome": one["outcome"],
+        "started_at": one["started_at"],
+        "finished_at": one["finished_at"],
+        "run_s": seconds(one["run_ms"]),
+        "worker": one["worker"],
+        "reason": f"{kind}: {said}" if kind else said,
+        "retry_delay_s": seconds(one.get("retry_delay_ms")),
     }
 
 

@@ -4,6 +4,7 @@ import json
 
 from corral.cli.cells import ago, iso
 from corral.cli.text import cut
+from corral.monitor.attempts import AttemptRow
 from corral.monitor.objects import (
     Finding,
     JobDetail,
@@ -184,7 +185,23 @@ def job_detail(detail: JobDetail) -> dict[str, object]:
         "result": parsed(detail.result),
         "failed_reason": detail.reason,
         "traces": list(detail.traces),
+        "history": [attempt(one) for one in detail.attempts],
         "whole": detail.whole,
+    }
+
+
+def attempt(one: AttemptRow) -> dict[str, object]:
+    """One attempt of a job; its traceback stands among the others."""
+    began, ended = one.started_at, one.ended_at
+    return {
+        "n": one.number,
+        "outcome": one.outcome,
+        "started_at": iso(one.started_at),
+        "finished_at": iso(one.ended_at),
+        "run_s": None if began is None or ended is None else seconds(max(0, ended - began)),
+        "worker": one.worker,
+        "reason": one.reason,
+        "retry_delay_s": seconds(one.retry_delay_ms),
     }
 
 

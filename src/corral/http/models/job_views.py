@@ -24,6 +24,7 @@ from corral.http.models.links import job_path
 from corral.http.rendering import encoded
 from corral.job import Job as StoredJob
 from corral.job import JobState
+from corral.monitor.attempts import AttemptRow
 from corral.monitor.objects import FlowNode as FlowRow
 from corral.monitor.objects import JobDetail, JobRow
 from corral.options import JobOptions
@@ -212,43 +213,21 @@ def _walk(value: object, path: str, found: list[str], depth: int) -> None:
             _walk(item, f"{path}[{number}]", found, depth + 1)
 
 
-def attempts_of(detail: JobDetail) -> tuple[Attempt, ...]:
-    """The attempts of a job, oldest first, as far as anything of them is kept."""
-    row, traces = detail.row, detail.traces
-    running = row.state is JobState.ACTIVE
-    completed = row.state is JobState.COMPLETED
-    failures = row.attempts_made - completed
-    first = max(0, failures - len(traces))
-    made: list[Attempt] = []
-    for n in range(first, failures):
-        trace = traces[n - failures + len(traces)] if failures - n <= len(traces) else None
-        newest = n == failures - 1
-        over = newest and not running and not completed
-        made.append(
-            Attempt(
-                n=n + 1, outcome="failed", error=_failure(trace, detail.reason if newest else None),
-                fingerprint=row.fingerprint if newest else None,
-                started_at=when(row.started_at) if over else None, finished_at=when(row.finished_at) if over else None,
-                worker=row.worker if over else None, run_ms=row.run_ms if over else None,
-            )
-        )  # fmt: skip
-    if running or completed:
-        made.append(
-            Attempt(
-                n=row.attempts_made + running, outcome="running" if running else "completed",
-                started_at=when(row.started_at), finished_at=when(row.finished_at), worker=row.worker,
-                run_ms=row.run_ms,
-            )
-        )  # fmt: skip
-    return tuple(made)
-
-
-def _failure(trace: str | None, reason: str | None) -> ErrorInfo | None:
-    if reason is not None:
-        return error_of(reason, trace)
-    if trace is None:
-        return None
-    return error_of(trace.rstrip().rsplit("\n", 1)[-1], trace)
+def attempt_of(row: AttemptRow) -> Attempt:
+    """One attempt of a job."""
+    said = row.reason if row.reason is not None or row.trace is None else row.trace.rstrip().rsplit("\n", 1)[-1]
+    began, ended = row.started_at, row.ended_at
+    return Attempt(
+        n=row.number,
+        outcome=row.outcome,
+        error=None if said is None or row.outcome in ("completed", "running") else error_of(said, row.trace),
+        fingerprint=row.fingerprint,
+        started_at=when(row.started_at),
+        finished_at=when(row.ended_at),
+        worker=row.worker,
+        run_ms=None if began is None or ended is None else max(0, ended - began),
+        retry_delay_ms=row.retry_delay_ms,
+    )
 
 
 def why_of(found: WhyRow, *, others: bool = True) -> Why:

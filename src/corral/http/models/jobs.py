@@ -36,24 +36,30 @@ class ErrorInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One attempt of a job. Of older ones only the trace is kept, and of those the last ten."""
+    """One attempt of a job: the last 25 are kept, the traces of the last ten.
+
+    Of an attempt of Node's workers only its trace is known, and of the last one when it was.
+    """
 
     __pydantic_config__ = config(
         {
             "n": 3, "outcome": "failed", "started_at": "2026-11-23T05:13:25.000Z",
             "finished_at": "2026-11-23T05:13:55.000Z", "worker": "web-1/2211", "run_ms": 30000,
             "error": {"type": "SMTPTimeout", "message": "connection timed out", "stack": None}, "fingerprint": "9f31c2",
+            "retry_delay_ms": 2000,
         }
     )  # fmt: skip
     n: int
     outcome: str
-    """`completed`, `failed`, `running`."""
+    """`completed`, `failed`, `crashed` (its worker was lost; the next attempt has the same number), `running`."""
     started_at: Time | None = None
     finished_at: Time | None = None
     worker: str | None = None
     run_ms: int | None = None
     error: ErrorInfo | None = None
     fingerprint: str | None = None
+    retry_delay_ms: int | None = None
+    """After so long it was tried again; null: it was not, or nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from corral.http.models.bodies import NoteBody, SearchBody
 from corral.http.models.defaults import effective
 from corral.http.models.documented import shown
 from corral.http.models.job_views import (
-    attempts_of,
+    attempt_of,
     error_of,
     flow_of,
     job_of,
@@ -236,8 +236,8 @@ async def rendered(
     made = job_of(
         detail, call.base, actions_of(row.state, call.rights, scheduled=row.schedule is not None),
         effective=effective(call.api.app, queue, row.name, detail.options), deduplicated=deduplicated, why=why,
-        attempts=attempts_of(detail) if "attempts" in include else None, flow=flow, sees=call.sees,
-        raw=await _raw(call, queue, job_id, reveal=reveal) if "raw" in include else NULL,
+        attempts=[attempt_of(one) for one in detail.attempts] if "attempts" in include else None, flow=flow,
+        sees=call.sees, raw=await _raw(call, queue, job_id, reveal=reveal) if "raw" in include else NULL,
     )  # fmt: skip
     return made, tag_of(detail)
 
@@ -407,7 +407,7 @@ async def add_note(call: Called, q: str, id: str, body: NoteBody) -> Response:
 )  # fmt: skip
 async def get_attempts(call: Called, q: str, id: str) -> Response:
     """A job's attempts, oldest first."""
-    return answer(attempts_of(await detailed(call, q, id)))
+    return answer([attempt_of(one) for one in (await detailed(call, q, id)).attempts])
 
 
 @router.get(
