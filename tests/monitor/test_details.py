@@ -1,5 +1,7 @@
 """One job, why it waits, workers, charts."""
 
+import asyncio
+
 import pytest
 
 from corral.errors import ConfigError, JobNotFoundError
@@ -90,6 +92,30 @@ async def test_a_chart_of_everything_adds_the_queues_up(monitor: Monitor, storag
         await run_through(storage, Completed(), queue=queue)
         await storage.record(queue, [Sample(at=T0, name="a", completed=2)], now=T0)
     assert [point.completed for point in (await monitor.series()).points] == [4]
+
+
+async def test_charts_of_everything_that_are_asked_for_together_are_read_once(
+    monitor: Monitor, storage: Storage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_ids(storage, "a")
+    await run_through(storage, Completed())
+    await storage.record(QUEUE, [Sample(at=T0, name="a", completed=2)], now=T0)
+    asked, series = [], storage.series
+
+    async def counting(queue: str, tier: Tier, *, since: int, until: int) -> list[Sample]:
+        asked.extend([queue] if since == begin else [])  # the overview asks for percentiles, too
+        return await series(queue, tier, since=since, until=until)
+
+    monkeypatch.setattr(monitor.storage, "series", counting)
+    clock.tick(MINUTE)
+    begin = since = clock.now - 10 * MINUTE
+    charts = await asyncio.gather(*(monitor.series(since=since) for _ in range(4)))
+    assert [len(one.points) for one in charts] == [1] * 4
+    assert asked == [QUEUE]
+    assert (await monitor.series(since=since, visible=("no*",))).points == ()  # whoever sees less is told less
+    clock.tick(1_000)
+    await storage.record(QUEUE, [Sample(at=T0, name="a", completed=5)], now=clock.now)
+    assert (await monitor.series(since=since)).points[0].completed == 7
 
 
 async def test_a_chart_has_at_most_2880_points(monitor: Monitor) -> None:

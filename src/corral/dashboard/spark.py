@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 WIDTH, HEIGHT, GAP = 120, 28, 1.0
+#: Of a chart in a table: how wide an hour is, and how tall the tallest.
+HOUR_WIDE, SMALL = 3, 20
 
 
 def bars(values: Sequence[float | None], *, label: str, kind: str = "neutral", width: int = WIDTH) -> Markup:
@@ -37,6 +39,26 @@ def line(values: Sequence[float | None], *, label: str, kind: str = "neutral", w
         area = f"{points[0][0]:.1f},{HEIGHT} {path} {points[-1][0]:.1f},{HEIGHT}"
         drawn.append(Markup('<polygon points="{}"/><polyline points="{}"/>').format(area, path))
     return _picture(drawn, label, f"line {kind}", width)
+
+
+def hours(values: Sequence[int] | None) -> Markup:
+    """A day in a cell of a table, an hour for each value: one path, as there may be hundreds of them on a page."""
+    if not values:
+        return Markup("–")
+    top = max(values) or 1
+    drawn, level, flat = "", -1, 0
+    for value in (*values, -1):
+        tall = round(value / top * (SMALL - 1)) + (value > 0) if value >= 0 else -1
+        if tall == level:
+            flat += HOUR_WIDE
+            continue
+        drawn += f"h{flat}" if flat else ""
+        drawn += f"V{SMALL - tall}" if tall >= 0 else ""
+        level, flat = tall, HOUR_WIDE
+    return Markup('<svg class="day" viewBox="0 0 {} {}" role="img" aria-label="{:,}, at most {:,} an hour">'
+                  '<path d="M0 {}{}V{}"/></svg>').format(
+        HOUR_WIDE * len(values), SMALL, sum(values), max(values), SMALL, drawn, SMALL
+    )  # fmt: skip
 
 
 def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:

@@ -10,7 +10,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from corral._version import __version__
-from corral.dashboard import spark, words
+from corral.dashboard import columns, spark, words
 from corral.dashboard.lines import plain
 from corral.dashboard.stack import stack
 from corral.dashboard.times import DEFAULT, Times
@@ -59,9 +59,12 @@ def environment() -> Environment:
     made.filters.update(
         ago=_ago, clock=_clock, duration=words.duration, millis=words.millis, number=words.number, part=part,
         seconds=words.seconds, share=words.share, short=words.short, size=words.size, tree=tree,
-        brief=brief, plain=plain, stack=stack, written=written,
+        brief=brief, change=words.change, hours=spark.hours, per_minute=columns.per_minute,
+        per_second=words.per_second, plain=plain, stack=stack, together=columns.together, total=columns.total,
+        written=written,
     )  # fmt: skip
     made.globals.update(bars=spark.bars, line=spark.line, version=_version(), release=__version__, slow_ms=SLOW_MS)
+    made.globals.update(columns=columns.COLUMNS, counted=columns.COUNTS, rows_of=columns.rows)
     return made
 
 

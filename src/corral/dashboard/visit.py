@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from corral.admin.acting import POSSIBLE
 from corral.admin.rights import ROLES, Permission
-from corral.dashboard import flash
+from corral.dashboard import columns, flash
 from corral.dashboard.asking import FORM, Asker
 from corral.dashboard.templating import environment
 from corral.dashboard.times import Times, chosen
@@ -172,6 +172,11 @@ class Visit:
     def times(self) -> Times:
         """How whoever looks wants moments told."""
         return chosen(self.request.cookies)
+
+    @cached_property
+    def view(self) -> columns.View:
+        """How whoever looks wants tables of queues."""
+        return columns.chosen(self.request.cookies)
 
     async def _shell(self) -> tuple[Mapping[str, object], Mapping[str, object] | None, int]:
         """Who asks, the numbers in the rail (None: they may not be seen), and how much wants attention."""

@@ -6,6 +6,8 @@ from markupsafe import Markup
 
 from corral.dashboard.times import DEFAULT, Times
 
+#: Numbers that differ by less than this share are called the same.
+HARDLY = 0.02
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 #: From when on a length of time is told in this unit, in milliseconds.
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -66,6 +68,18 @@ def share(value: float | None) -> str:
         return "–"
     percent = value * 100
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
+
+
+def change(value: float) -> str:
+    """By how much a number differs from another: `+8 %`, `−40 %`, `12 times`; hardly is `the same`."""
+    if value >= 2:
+        return f"{number(round(value + 1))} times as much"
+    return f"{value * 100:+.0f} %".replace("-", "−") if abs(value) >= HARDLY else "the same"
+
+
+def per_second(per_minute: float) -> str:
+    """A rate: `41.2 /s`."""
+    return f"{number(round(per_minute / 60, 1))} /s"
 
 
 def moment(text: str) -> datetime:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec.structs import replace
 
 from corral.errors import ConfigError
 from corral.gauges import DAY, HOUR, HOURS, KEPT, MINUTE
 from corral.job import Job, JobState
-from corral.monitor.base import seen
+from corral.monitor.base import FRESH_MS, seen
 from corral.monitor.failures import FailureVerbs
 from corral.monitor.figures import FigureVerbs
 from corral.monitor.history import MOST, marks_of, points, points_of
@@ -42,6 +43,12 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
 
     It changes nothing. Every answer is bounded in size and time and says how much it covers.
     """
+
+    _chart: tuple[tuple[object, ...], Series] | None = None
+
+    @cached_property
+    def _charting(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def workers(self, *, queue: str | None = None) -> Workers:
         """Workers seen within five minutes, with what they run; `stale` ones have not been seen for 30 s."""
@@ -87,6 +94,18 @@ class Monitor(QueueVerbs, JobVerbs, FailureVerbs, PlanVerbs, TextVerbs, TopVerbs
         end = self.at() + 1 if until is None else until
         begin = max(end - _DEFAULT[wanted] if since is None else since, end - MOST * step)
         begin -= begin % step
+        if (queue, until, name) != (None, None, None):
+            return await self._series(queue, wanted, begin, end, name, visible, step)
+        async with self._charting:  # a page has several charts of the same figures: they are read once
+            asked = wanted, step, begin, tuple(visible)
+            if self._chart is None or self._chart[0] != asked or not 0 <= end - self._chart[1].until < FRESH_MS:
+                self._chart = asked, await self._series(queue, wanted, begin, end, name, visible, step)
+            return self._chart[1]
+
+    async def _series(
+        self, queue: str | None, wanted: Tier, begin: Millis, end: Millis, name: str | None, visible: Sequence[str],
+        step: Millis,
+    ) -> Series:  # fmt: skip
         samples, complete = await self._samples(queue, wanted, begin, end, visible)
         found = [replace(one, at=one.at - one.at % step) for one in samples if name is None or one.name == name]
         source, made = "series", points(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from corral.errors import ConfigError
 from corral.job import Job, JobState
@@ -18,6 +19,7 @@ from corral.monitor.objects import (
     Queues,
     Setting,
 )
+from corral.monitor.trends import Trends
 from corral.monitor.workforce import autoscale
 from corral.options import Keep, RateLimit, priority_rank
 from corral.timing import Seconds, to_ms
@@ -63,6 +65,17 @@ class QueueVerbs(MonitorBase):
         ]
         rows.sort(key=lambda row: (SORTS[sort](row), row.name))
         return Queues(items=tuple(rows[max(0, start) : max(0, start) + max(0, limit)]), total=len(rows))
+
+    async def trends(self, rows: Sequence[QueueRow]) -> Mapping[str, tuple[int, ...]]:
+        """How many jobs of these queues ended in each of the last 24 hours, the hour that runs last.
+
+        Only of queues whose workers record that. Many at once are learnt one after another, some with each answer.
+        """
+        return await self._trends.learn(rows, self.at())
+
+    @cached_property
+    def _trends(self) -> Trends:
+        return Trends(self.storage)
 
     async def queue(self, name: str) -> QueueDetail:
         """One queue with its settings, groups and priorities. Raises: QueueNotFoundError."""

@@ -2,7 +2,7 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from corral.dashboard import times
+from corral.dashboard import columns, times
 from corral.dashboard.forms import Fields, fields_of, first, local
 from corral.dashboard.visit import THEME_COOKIE, THEMES, Visit
 from corral.http.problems import Problem, problem
@@ -55,7 +55,7 @@ async def log_out(visit: Visit) -> Response:
 
 
 async def like(visit: Visit) -> Response:
-    """Keep choices of colours and times in cookies, so that the first byte of the next page has them."""
+    """Keep choices of colours, times and columns in cookies, so that the first byte of the next page has them."""
     fields = await fields_of(visit.request)
     made = RedirectResponse(visit.root + local(first(fields, "_next", "/")), status_code=303)
     secure = visit.request.url.scheme == "https"
@@ -68,6 +68,9 @@ def _liked(fields: Fields) -> dict[str, str]:
     """Cookies for what a form chooses. Raises: Problem: there is no such time zone."""
     theme, form, zone, here = (first(fields, name).strip() for name in ("theme", "times", "zone", "here"))
     liked = {THEME_COOKIE: theme} if theme in THEMES else {}
+    if first(fields, "table") == "queues":
+        liked[columns.COLUMNS_COOKIE] = ".".join(one for one in columns.COLUMNS if one in fields.get("column", ()))
+        liked[columns.FOLD_COOKIE] = "prefix" if first(fields, "fold") else "none"
     if form in times.FORMS:
         liked[times.FORM_COOKIE] = form
     if zone:

@@ -40,9 +40,11 @@ export function fresh() {
 
   function put(next) {
     const open = new Map(folds().map(([key, one]) => [key, one.open]));
+    const unfolded = new Map(groups().map((one) => [one.value, one.checked]));
     const held = main.contains(document.activeElement) ? known(document.activeElement) : null;
     main.replaceChildren(...document.adoptNode(next).childNodes);
     for (const [key, one] of folds()) one.open = open.get(key) ?? one.open;
+    for (const one of groups()) one.checked = unfolded.get(one.value) ?? one.checked;
     if (held) [...main.querySelectorAll("a, button, summary")].find((one) => known(one) === held)?.focus();
     selection();
     prepare();
@@ -51,8 +53,8 @@ export function fresh() {
 
   function busy() {
     if (document.querySelector("dialog[open]") || main.querySelector("[data-row]:hover")) return true;
-    if (main.contains(document.activeElement?.closest("input, textarea, select"))) return true;
-    return [...main.querySelectorAll("input:not([type=hidden]), textarea, select")].some(changed);
+    if (main.contains(document.activeElement?.closest("input:not(.unfold), textarea, select"))) return true;
+    return [...main.querySelectorAll("input:not([type=hidden], .unfold), textarea, select")].some(changed);
   }
 
   // Whether somebody has typed or chosen something that is not sent yet.
@@ -70,6 +72,10 @@ export function fresh() {
       seen[says] = (seen[says] ?? 0) + 1;
       return [`${says}\n${seen[says]}`, one];
     });
+  }
+
+  function groups() {
+    return [...main.querySelectorAll(".unfold")];
   }
 
   // What a link or a button is found again by.

@@ -39,10 +39,11 @@ function speak() {
   if (line && line.textContent !== text) line.textContent = text;
 }
 
-// Below a table: what stands above it, together.
+// What queues amount to: those of a group that stand below it, or all of a table.
 function totals() {
   for (const shown of document.querySelectorAll("[data-total]")) {
-    const cells = shown.closest("table").querySelectorAll(`tbody [data-bind$=":${shown.dataset.total}"]`);
+    const of = shown.closest(".group")?.nextElementSibling ?? shown.closest("table");
+    const cells = of.querySelectorAll(`tbody [data-bind$=":${shown.dataset.total}"]`);
     write(shown, WRITTEN.count([...cells].reduce((sum, cell) => sum + (Number(cell.textContent.replaceAll(",", "")) || 0), 0)));
   }
 }

@@ -17,7 +17,7 @@ export function shortcuts() {
   let last = -1;
 
   function rows() {
-    return [...document.querySelectorAll("main tbody tr")];
+    return [...document.querySelectorAll("main tbody tr")].filter((row) => row.getClientRects().length); // not of a folded group
   }
 
   // From where the focus is, if it is in a row; else from where it was last.
@@ -27,14 +27,15 @@ export function shortcuts() {
     const here = all.indexOf(document.activeElement?.closest("tr"));
     last = Math.max(0, Math.min(all.length - 1, (here < 0 ? last : here) + by));
     const row = all[last];
-    if (!row.querySelector("a")) row.tabIndex = -1;
-    (row.querySelector("a") ?? row).focus();
+    const first = row.querySelector("a, .unfold") ?? row;
+    if (first === row) row.tabIndex = -1;
+    first.focus();
     row.scrollIntoView({ block: "nearest" });
   }
 
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || off()) return;
-    if (event.target.closest?.("input, textarea, select, [contenteditable], dialog")) return;
+    if (event.target.closest?.("input:not(.unfold), textarea, select, [contenteditable], dialog")) return;
     const key = event.key;
     if (Date.now() - going < 1500 && key in PLACES) {
       event.preventDefault();

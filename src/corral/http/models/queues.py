@@ -208,6 +208,8 @@ class Queue:
     sampled_at: Time
     details: Details | None = None
     """Of one queue; not in lists."""
+    trend: Sequence[int] | None = None
+    """Jobs that ended in each of the last 24 hours, this hour last (`include=trend`); null: nobody knows yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,8 +377,9 @@ def forecast(row: QueueRow) -> Forecast:
 
 
 def queue_of(
-    row: QueueRow, engine: str, at: Millis, *, pause: PauseInfo | None = None, details: Details | None = None
-) -> Queue:
+    row: QueueRow, engine: str, at: Millis, *, pause: PauseInfo | None = None, details: Details | None = None,
+    trend: Sequence[int] | None = None,
+) -> Queue:  # fmt: skip
     """A queue as it is shown."""
     paused = row.state == "paused"
     return Queue(
@@ -405,6 +408,7 @@ def queue_of(
         slo_seconds=seconds(row.slo_ms),
         sampled_at=moment(at),
         details=details,
+        trend=trend,
     )  # fmt: skip
 
 

@@ -69,9 +69,10 @@ async def list_queues(
     show: Annotated[
         Show, Query(description="`busy`: jobs wait or run; `problems`: something is to be warned of.")
     ] = "all",
+    include: Annotated[str, Query(max_length=200, description="`trend`")] = "",
 ) -> Response:
     """Queues, those that want attention first."""
-    patterns = match or []
+    patterns, wanted = match or [], words(include, ("trend",))
     found = await call.api.monitor.queues(*patterns, sort=sort, limit=ALL)
     rows = [row for row in found.items if call.sees(row.name) and _shows(row, show)]
 
@@ -82,7 +83,11 @@ async def list_queues(
     noted = await _pauses(call)
     at = call.api.monitor.at()
     engine = await engine_of(call.api)
-    items = [queue_of(row, engine, at, pause=_pause(row, noted.get(row.name))) for row in shown.items]
+    trends = await call.api.monitor.trends(shown.items) if "trend" in wanted else {}
+    items = [
+        queue_of(row, engine, at, pause=_pause(row, noted.get(row.name)), trend=trends.get(row.name))
+        for row in shown.items
+    ]
     return listing(asked, Queue, items, next=shown.next, prev=shown.prev, total=len(rows))
 
 
