@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from corral.job import NO_OPTIONS, JobId, JobState, ParentRef
+from corral.monitor.attempts import AttemptRow
 from corral.options import JobOptions
 from corral.storage.insight import FailureGroup
 from corral.timing import Millis
@@ -221,6 +222,7 @@ class JobDetail(Struct, frozen=True, kw_only=True):
     progress: str | None = None  #: JSON text
     reason: str | None = None
     traces: tuple[str, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
     whole: bool = True
     timeout_ms: Millis | None = None
     lifespan_ms: Millis | None = None
