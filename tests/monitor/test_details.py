@@ -44,6 +44,16 @@ async def test_one_job_is_told_with_what_is_secret_hidden(monitor: Monitor, stor
         await monitor.job(QUEUE, "b")
 
 
+async def test_of_a_job_with_long_texts_the_attempts_are_told_all_the_same(
+    monitor: Monitor, storage: Storage, clock: Clock
+) -> None:
+    await add(storage, new_job("a", data=f'"{"x" * 100_000}"'))
+    await run_through(storage, Failed(reason="no", trace="here"), now=clock.tick())
+    told = await monitor.job(QUEUE, "a")
+    assert (told.data, told.whole, told.traces) == (None, False, ("here",))
+    assert [(one.outcome, one.trace, one.worker) for one in told.attempts] == [("failed", "here", "w-1")]
+
+
 async def test_why_a_job_waits_is_told(monitor: Monitor, storage: Storage) -> None:
     await add_ids(storage, "a", "b")
     told = await monitor.why(QUEUE, "b")

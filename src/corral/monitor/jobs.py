@@ -23,6 +23,8 @@ from corral.why import Why, why
 
 #: The most jobs of one answer.
 MOST = 500
+#: The longest text of a job that is read to tell its attempts.
+READ = 16 * 1024 * 1024
 
 
 class JobVerbs(MonitorBase):
@@ -74,13 +76,18 @@ class JobVerbs(MonitorBase):
         ]
 
     async def job(self, queue: str, job_id: JobId, *, reveal: bool = False) -> JobDetail:
-        """One job; texts of more than 64 KB are left out. Raises: JobNotFoundError."""
+        """One job; texts of more than 64 KB are left out, and its attempts when it has one of more than 16 MB.
+
+        Raises: JobNotFoundError.
+        """
         [lean] = await self.storage.get(queue, [job_id], lean=True)
         if lean is None:
             raise JobNotFoundError(queue, job_id)
         sizes = lean.sizes
-        whole = sizes is None or max(sizes.data, sizes.result, sizes.progress) <= LOOK
-        job = (await self.storage.get(queue, [job_id]))[0] if whole else lean
+        largest = 0 if sizes is None else max(sizes.data, sizes.result, sizes.progress)
+        whole = largest <= LOOK
+        # Its attempts and traces are in the same record: 10 ms with a payload of 3 MB, and worth it for one job.
+        job = (await self.storage.get(queue, [job_id]))[0] if largest <= READ else lean
         if job is None:
             raise JobNotFoundError(queue, job_id)
         hide = (*self._sensitive, *job.options.sensitive)
