@@ -87,7 +87,8 @@ class JobVerbs(MonitorBase):
         largest = 0 if sizes is None else max(sizes.data, sizes.result, sizes.progress)
         whole = largest <= LOOK
         # Its attempts and traces are in the same record: 10 ms with a payload of 3 MB, and worth it for one job.
-        job = (await self.storage.get(queue, [job_id]))[0] if largest <= READ else lean
+        tried = (lean.attempts_made or lean.crashes) and largest <= READ
+        job = (await self.storage.get(queue, [job_id]))[0] if whole or tried else lean
         if job is None:
             raise JobNotFoundError(queue, job_id)
         hide = (*self._sensitive, *job.options.sensitive)
