@@ -207,7 +207,7 @@ class SelectionChangedError(CorralError):
     def __init__(self, expected: int, found: int) -> None:
         self.expected = expected
         self.found = found
-        super().__init__(f"{expected:,} jobs were expected and {found:,} are meant now; look again")
+        super().__init__(f"not the jobs that were shown: {expected:,} then, {found:,} now; look again")
 
 
 class PayloadError(CorralError, ValueError):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from corral.job import Job, JobId, JobState
 from corral.options import RateLimit
+from corral.plurals import plural
 from corral.storage.insight import GroupInfo, Place
 from corral.storage.port import Children, QueueCounts, QueueInfo, WorkerInfo
 from corral.timing import Millis, to_datetime
@@ -169,7 +170,8 @@ def _of_queue(facts: Facts) -> Iterator[Reason]:
     if info.concurrency is not None and facts.counts.active >= info.concurrency:
         yield Reason(
             Cause.QUEUE_FULL,
-            f"{_jobs(info.concurrency)} of the queue may run at once over all workers, and {facts.counts.active} do",
+            f"{plural(info.concurrency, 'job')} of the queue may run at once over all workers, "
+            f"and {_do(facts.counts.active)}",
             "wait for one to end, or raise the queue's concurrency",
         )
 
@@ -207,7 +209,7 @@ def _of_group(job: Job, facts: Facts) -> Iterator[Reason]:
     if limits is not None and limits.concurrency is not None and group.active >= limits.concurrency:
         yield Reason(
             Cause.GROUP_FULL,
-            f"{_jobs(limits.concurrency)} of {called} may run at once, and {group.active} do",
+            f"{plural(limits.concurrency, 'job')} of {called} may run at once, and {_do(group.active)}",
             "wait for one to end, or raise the group's concurrency",
         )
 
@@ -217,7 +219,7 @@ def _of_name(job: Job, facts: Facts) -> Iterator[Reason]:
     if cap is not None and facts.name_active >= cap:
         yield Reason(
             Cause.NAME_FULL,
-            f"{_jobs(cap)} named {job.name!r} may run at once, and {facts.name_active} do",
+            f"{plural(cap, 'job')} named {job.name!r} may run at once, and {_do(facts.name_active)}",
             "wait for one to end, or raise the name's concurrency",
         )
     limits = facts.info.name_limits.get(job.name, ())
@@ -254,13 +256,13 @@ def _of_children(job: Job, children: Children) -> Iterator[Reason]:
         more = f" and {len(children.pending) - NAMED} more" if len(children.pending) > NAMED else ""
         yield Reason(
             Cause.CHILDREN,
-            f"it waits for {_jobs(len(children.pending))}: {named}{more}",
+            f"it waits for {plural(len(children.pending), 'job')}: {named}{more}",
             "ask the same of those, or remove them if they are not needed",
         )
     elif not children.failed:
         yield Reason(
             Cause.CHILDREN,
-            f"it waits for {_jobs(job.pending_children)} not known by name",
+            f"it waits for {plural(job.pending_children, 'job')} not known by name",
             "look again: they may just be ending",
             certain=False,
         )
@@ -315,7 +317,7 @@ def _behind(job: Job, facts: Facts) -> Iterator[Reason]:
     place = facts.place
     if place is None or job.state is not JobState.WAITING or not (place.ahead or place.groups > 1):
         return
-    count = f"{'' if place.exact else 'at least '}{_jobs(place.ahead)}"
+    count = f"{'' if place.exact else 'at least '}{plural(place.ahead, 'job')}"
     text = f"{count} {'is' if place.ahead == 1 else 'are'} before it"
     if place.groups:
         text += f" in its group, and {place.groups} groups take turns" if place.groups > 1 else " in its group"
@@ -383,8 +385,8 @@ def _at(at: Millis) -> str:
     return f"{to_datetime(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
+def _do(count: int) -> str:
+    return plural(count, "does", "do")
 
 
 def _span(ms: Millis) -> str:

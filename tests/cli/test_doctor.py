@@ -64,7 +64,7 @@ def test_m_ts_61_a_paused_queue_with_jobs_is_found(url: str) -> None:
     beat(url, "send-email")
     succeed("queues", "pause", "send-email", "--reason", "migration", "--url", url)
     found = finding(url, "paused")
-    assert found["message"] == 'send-email is paused ("migration") while 1 jobs wait'
+    assert found["message"] == 'send-email is paused ("migration") while 1 job waits'
     assert found["fix"] == "corral queues resume send-email"
 
 

@@ -130,7 +130,7 @@ def test_jobs_of_a_worker_that_is_gone_are_put_back(storage_url: str) -> None:
 
     with_store(storage_url, die)
     alive(storage_url, MAIL)
-    assert "1 jobs of workers that are gone are back in the queue" in call(
+    assert "1 job is back in the queue, of workers that are gone" in call(
         "doctor", "--fix", "--only", "stalled", "--url", storage_url
     ).stderr.replace(f"{MAIL}: ", "")
 

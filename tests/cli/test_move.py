@@ -65,7 +65,7 @@ def test_what_still_runs_is_reported_and_the_exit_code_says_so(url: str, folder:
     assert result.exit_code == 1
     assert '"new": 1' in result.stdout
     assert '"running": 1' in result.stdout
-    assert "mail: 1 jobs stay behind" in result.stderr
+    assert "mail: 1 job stays behind" in result.stderr
     assert "run it again" in result.stderr
 
 

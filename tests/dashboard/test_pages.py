@@ -168,7 +168,7 @@ async def test_failures_stand_together_by_kind_and_are_all_retried(
 async def test_chosen_jobs_are_removed_after_a_question(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:
     chosen = await admin.get("/jobs?q=state:failed")
     asked = await admin.press(chosen, "Remove", job=f"mail/{ids['failed']}")
-    assert "Remove 1 jobs" in asked.words
+    assert "Remove 1 job" in asked.words
     page = await admin.press(asked, "Remove 1", reason="tidying up")
     assert "1 done" in page.headings[0]
     assert (await (await shop.open_queue("mail")).counts()).failed == 0

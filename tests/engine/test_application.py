@@ -126,7 +126,7 @@ def test_what_is_declared_can_be_shown() -> None:
     async def receipt(order: dict[str, object]) -> None:
         """Sends one."""
 
-    assert repr(app) == "<Corral shop on sqlite:///corral.db: 1 queues>"
+    assert repr(app) == "<Corral shop on sqlite:///corral.db: 1 queue>"
     assert repr(queue) == "<queue mail: receipt>"
     assert repr(receipt) == "<job mail/receipt>"
     assert receipt.__doc__ == "Sends one."

@@ -20,6 +20,7 @@ from corral.errors import ConfigError, QueueNotFoundError, RegistrationError, cl
 from corral.event import EventType
 from corral.job import NewJob, check_name
 from corral.keywords import AddKeywords
+from corral.plurals import plural
 from corral.queue import Queue
 from corral.schedule import Cron, Every
 from corral.scheduler import Scheduler
@@ -79,7 +80,7 @@ class Corral(Hosting):
         self._portal_lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<Corral {self.name} on {safe_url(self.url)}: {len(self.queues)} queues>"
+        return f"<Corral {self.name} on {safe_url(self.url)}: {plural(len(self.queues), 'queue')}>"
 
     # -- declaring -----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from corral.admin.admin import Desk
 from corral.checks.doctor import chosen, name_of
 from corral.checks.objects import Mended
 from corral.monitor.monitor import Monitor
+from corral.plurals import plural
 from corral.storage.checkup import contradictions, settle_contradictions
 from corral.storage.port import Storage
 
@@ -41,7 +42,8 @@ async def _recover(storage: Storage, names: Sequence[str]) -> list[Mended]:
         found = await storage.recover(name)
         count = len(found.requeued) + len(found.quarantined)
         if count:
-            text = f"{name}: {count} jobs of workers that are gone are back in the queue"
+            back = plural(count, "job is back in the queue", "jobs are back in the queue")
+            text = f"{name}: {back}, of workers that are gone"
             done.append(Mended(name="stalled", message=text, queue=name))
     return done
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from corral.checks.objects import Check, Facts, Verdict
 from corral.monitor.words import share, span
 from corral.options import Keep
+from corral.plurals import plural
 from corral.timing import Millis
 
 OVERDUE_MS: Millis = 60_000  #: a due slot that nobody served for this long
@@ -113,7 +114,7 @@ def _paused(facts: Facts) -> Iterator[Check]:
         reason = f' ("{row.pause_reason}")' if row.pause_reason else ""
         yield Check(
             name="paused", verdict=Verdict.FAILED, queue=row.name,
-            message=f"{row.name} is paused{reason} while {row.waiting:,} jobs wait",
+            message=f"{row.name} is paused{reason} while {plural(row.waiting, 'job waits', 'jobs wait')}",
             fix=f"corral queues resume {row.name}",
         )  # fmt: skip
     if not held:
@@ -163,7 +164,8 @@ def _errors(facts: Facts) -> Iterator[Check]:
         grave = part > TOO_MANY and ended >= ENOUGH
         yield Check(
             name="errors", verdict=Verdict.FAILED if grave else Verdict.WARNING, queue=row.name,
-            message=f"{row.name}: {share(part)} of {ended:,} jobs failed in {span(row.rates.window_ms)}{reason}",
+            message=f"{row.name}: {share(part)} of {plural(ended, 'job')} failed in {span(row.rates.window_ms)}"
+            f"{reason}",
             fix=look,
         )  # fmt: skip
     if fine:
@@ -175,7 +177,7 @@ def _stalled(facts: Facts) -> Iterator[Check]:
     for one in gone:
         yield Check(
             name="stalled", verdict=Verdict.WARNING, fixable=True,
-            message=f"worker {one.name} was not seen for {span(one.silent_ms)} and had {one.busy} jobs",
+            message=f"worker {one.name} was not seen for {span(one.silent_ms)} and had {plural(one.busy, 'job')}",
             fix="other workers take them back when the leases run out; corral doctor --fix D14 does it now",
         )  # fmt: skip
     if not gone:
@@ -195,7 +197,7 @@ def _retention(facts: Facts) -> Iterator[Check]:
                 fine = False
                 yield Check(
                     name="retention", verdict=Verdict.WARNING, queue=info.name,
-                    message=f"{info.name}: {count:,} {state} jobs are kept and nothing bounds them",
+                    message=f"{info.name}: {count:,} {state} kept, and nothing bounds them",
                     fix=f"keep_{state}= in the application; corral queues clean {info.name} now",
                 )  # fmt: skip
     if fine:

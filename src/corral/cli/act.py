@@ -16,6 +16,7 @@ from corral.cli.session import ask, find_job, queue_option, quoted, search_text
 from corral.cli.shared import command
 from corral.errors import JobStateError
 from corral.job import FINISHED, PENDING, JobState
+from corral.plurals import plural
 
 LIMIT = click.IntRange(1, 10_000_000)
 IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
@@ -189,6 +190,6 @@ def remove(
     if not ids and not state and not query:
         raise click.UsageError("say which jobs: ids, --state or -q")
     text = selection(ids, queue, query, state, name, possible, possible)
-    question = f"Delete {len(ids):,} job{'' if len(ids) == 1 else 's'}?" if ids else "Delete {count} jobs?"
+    question = f"Delete {plural(len(ids), 'job')}?" if ids else "Delete {count} jobs?"
     wanted = Wanted(verb="remove", ids=ids, queue=queue, query=text, most=most, possible=possible, ask=question)
     perform(replace(wanted, children=children))

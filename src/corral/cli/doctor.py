@@ -9,6 +9,7 @@ from corral.cli.render import Printer
 from corral.cli.session import ask
 from corral.cli.shared import command
 from corral.errors import CorralError, StorageError
+from corral.plurals import plural
 
 MARKS = {"ok": "✓", "warning": "▲", "failed": "✕"}
 COLUMNS = (
@@ -43,7 +44,8 @@ def doctor(only: tuple[str, ...], mend: bool, public_url: str | None) -> None:
     printer.rows(COLUMNS, rows)
     failed = sum(row["verdict"] == "failed" for row in rows)
     warnings = sum(row["verdict"] == "warning" for row in rows)
-    printer.note(f"{len(rows)} checks: {len(rows) - failed - warnings} ok, {warnings} warnings, {failed} failed")
+    ok = len(rows) - failed - warnings
+    printer.note(f"{plural(len(rows), 'check')}: {ok} ok, {plural(warnings, 'warning')}, {failed} failed")
     if failed:
         click.get_current_context().exit(CHECK_FAILED)
 

@@ -14,6 +14,7 @@ from corral.cli.jobs import ALL, QUERY, STATES
 from corral.cli.render import Printer
 from corral.cli.session import ask, known, queue_option, quoted, search_text
 from corral.cli.shared import command
+from corral.plurals import plural
 
 INCLUDE = ("data", "result", "errors")
 _FIELDS = {"data": ("data",), "result": ("result",), "errors": ("failed_reason", "traces")}
@@ -52,7 +53,7 @@ def export(
                     if count == most:
                         break
             finally:
-                printer.note(f"{count:,} jobs written to {path or 'standard output'}")
+                printer.note(f"{plural(count, 'job')} written to {path or 'standard output'}")
         return count
 
     ask(work)

@@ -14,6 +14,7 @@ from corral.cli.store import run, sqlite_file
 from corral.cli.values import duration
 from corral.move.mover import move
 from corral.move.verdict import Moved
+from corral.plurals import plural
 from corral.storage.connect import check_url, safe_url
 
 COLUMNS = (
@@ -115,7 +116,8 @@ def _advise(printer: Printer, done: Sequence[Moved], target: str, *, dry_run: bo
 def _problems(one: Moved) -> list[str]:
     found = []
     if one.running:
-        found.append(f"{one.queue}: {one.running:,} jobs stay behind: they run, or belong to one that does")
+        jobs = plural(one.running, "job stays", "jobs stay")
+        found.append(f"{one.queue}: {jobs} behind: running, or part of what runs")
     if not one.settled:
         found.append(f"{one.queue}: jobs kept coming while it was copied; stop what adds them")
     if one.conflicts:

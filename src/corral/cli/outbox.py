@@ -11,6 +11,7 @@ from corral.cli.failures import NOT_FOUND, PARTLY, USAGE, fail
 from corral.cli.lazy import LazyGroup
 from corral.cli.render import Printer
 from corral.cli.shared import command
+from corral.plurals import plural
 
 try:
     from corral.outbox.desk import transaction
@@ -81,7 +82,7 @@ def again(rows: tuple[int, ...], database: str, table: str) -> None:
     """Have these rows carried after all. A job that was added before the relay died is then added a second time."""
     with transaction(database) as connection:
         reached = _of(table).again(connection, *rows)
-    _tell(f"{reached} of {len(rows)} rows will be carried", reached, rows)
+    _tell(f"{reached} of {plural(len(rows), 'row')} will be carried", reached, rows)
 
 
 @command("forget")
@@ -89,10 +90,10 @@ def again(rows: tuple[int, ...], database: str, table: str) -> None:
 @_where
 def forget(rows: tuple[int, ...], database: str, table: str) -> None:
     """Delete these rows. Their jobs are never added."""
-    Printer.current().confirm(f"delete {len(rows)} rows of {table}?")
+    Printer.current().confirm(f"delete {plural(len(rows), 'row')} of {table}?")
     with transaction(database) as connection:
         reached = _of(table).forget(connection, *rows)
-    _tell(f"{reached} of {len(rows)} rows deleted", reached, rows)
+    _tell(f"{reached} of {plural(len(rows), 'row')} deleted", reached, rows)
 
 
 def _tell(said: str, reached: int, rows: tuple[int, ...]) -> None:

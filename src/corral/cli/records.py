@@ -120,4 +120,4 @@ def abort(operation_id: str) -> None:
     """Stop an operation. What it has done stays done."""
     now = ask(lambda back: back.abort(operation_id))
     printer = Printer.current()
-    printer.note(f"told {operation_id} to stop; {now['done']:,} jobs are done")
+    printer.note(f"told {operation_id} to stop; jobs done: {now['done']:,}")

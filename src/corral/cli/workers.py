@@ -13,6 +13,7 @@ from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
+from corral.plurals import plural
 
 COMMANDS = {
     "list": ("corral.cli.workers:list_workers", "Every worker that was seen within the last minutes."),
@@ -92,7 +93,7 @@ async def _meant(
             there = ", ".join(str(row["name"]) for row in rows) or "none"
             fail(f"there is no worker {name!r}; there are: {there}", NOT_FOUND)
         if len(same) > 1:
-            fail(f"worker {name!r} is there {len(same)} times; say its id: {same[0]['id']} …", CONFLICT)
+            fail(f"worker {name!r} is there {plural(len(same), 'time')}; say its id: {same[0]['id']} …", CONFLICT)
         chosen += same
     return chosen
 

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from corral.http.models.links import part
+from corral.plurals import plural
 
 WIDE, TALL, GAP_X, GAP_Y = 168, 36, 48, 12
 #: Larger flows are shown as a tree only.
@@ -39,7 +40,7 @@ def graph(root: Node, mount: str) -> Markup | None:
     height = max(place.y for place in places) + TALL + 2
     edges = Markup("").join(_edge(place) for place in places if place.parent is not None)
     boxes = Markup("").join(_box(place, mount) for place in places)
-    label = f"{len(places)} jobs of the flow; the tree below says the same"
+    label = f"{plural(len(places), 'job')} of the flow; the tree below says the same"
     return Markup(
         '<svg class="graph" viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" role="group" '
         'aria-label="{2}"><title>{2}</title>{3}{4}</svg>'

@@ -12,6 +12,7 @@ from corral.intake import OPEN, Intake
 from corral.job import JobId, JobState, ParentRef
 from corral.keywords import JobRef, reference
 from corral.options import ParentPolicy, policy_of
+from corral.plurals import plural
 from corral.queue import JobHandle, Queue
 from corral.queue.adding import add_all
 from corral.queue.base import these
@@ -32,7 +33,7 @@ class FlowHandle(Generic[R]):
         self._planned = planned
 
     def __repr__(self) -> str:
-        return f"FlowHandle({len(self.jobs)} jobs, {', '.join(self._planned.keys) or 'unnamed'})"
+        return f"FlowHandle({plural(len(self.jobs), 'job')}, {', '.join(self._planned.keys) or 'unnamed'})"
 
     def __getitem__(self, key: str) -> JobHandle[Any]:
         """A job by its name in the flow. Raises: KeyError."""

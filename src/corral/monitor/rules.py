@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from corral.monitor.memory import SAFE, Memory
 from corral.monitor.objects import Finding, QueueRow, ScheduleRow, WorkerRow
 from corral.monitor.thresholds import DEFAULTS, Thresholds
-from corral.monitor.words import count, share, span
+from corral.monitor.words import share, span
+from corral.plurals import plural
 from corral.timing import Millis
 
 SEVERITIES = ("note", "warning", "critical")
@@ -55,7 +56,7 @@ def _stopped(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding
             why = f' ("{row.pause_reason}")' if row.pause_reason else ""
             yield Finding(
                 rule="paused-backlog", severity="warning", queue=row.name, value=oldest, threshold=limits.paused_ms,
-                message=f"{row.name} is paused{why} while {count(row.waiting, 'job')} wait, "
+                message=f"{row.name} is paused{why} while {plural(row.waiting, 'job waits', 'jobs wait')}, "
                 f"the oldest for {span(oldest)}",
                 remedy=f"resume it: corral queues resume {row.name}", since=now - oldest,
             )  # fmt: skip
@@ -67,14 +68,15 @@ def _stopped(row: QueueRow, now: Millis, limits: Thresholds) -> Iterator[Finding
         text = "is tried with one job at a time" if probing else f"is held{until}"
         yield Finding(
             rule="held", severity="note" if probing else "warning", queue=row.name,
-            message=f"{row.name} {text}{why}; {count(row.waiting, 'job')} wait", value=row.waiting,
+            message=f"{row.name} {text}{why}; {plural(row.waiting, 'job waits', 'jobs wait')}", value=row.waiting,
             remedy="mend what the reason names; the hold ends by itself, or lift it",
         )  # fmt: skip
     unserved = row.waiting and not row.workers and not row.active and not (row.rates.completed + row.rates.failed)
     if unserved and limits.no_worker:
         yield Finding(
             rule="no-worker", severity="critical", queue=row.name, value=row.waiting,
-            message=f"{row.name}: {count(row.waiting, 'job')} waiting and no worker takes them",
+            message=f"{row.name}: {plural(row.waiting, 'job')} waiting and no worker takes "
+            f"{'it' if row.waiting == 1 else 'them'}",
             since=None if oldest is None else now - oldest,
             remedy=f"start a worker: corral worker APP --queues {row.name}",
         )  # fmt: skip
@@ -97,7 +99,7 @@ def _piled_up(row: QueueRow, limits: Thresholds) -> Iterator[Finding]:
     if most is not None and row.waiting > most:
         yield Finding(
             rule="waiting", severity=_by_distance(row.waiting, most), queue=row.name, value=row.waiting, threshold=most,
-            message=f"{row.name}: {count(row.waiting, 'job')} waiting, more than {most:,}{_forecast(row)}",
+            message=f"{row.name}: {plural(row.waiting, 'job')} waiting, more than {most:,}{_forecast(row)}",
             remedy="start more workers, or raise the concurrency of those there are",
         )  # fmt: skip
         return
@@ -108,7 +110,7 @@ def _piled_up(row: QueueRow, limits: Thresholds) -> Iterator[Finding]:
     if left <= limits.growing_ms:
         yield Finding(
             rule="growing", severity="note", queue=row.name, value=grows, threshold=most,
-            message=f"{row.name}: {count(row.waiting, 'job')} waiting, {grows:.3g} more each minute: "
+            message=f"{row.name}: {plural(row.waiting, 'job')} waiting, {grows:.3g} more each minute: "
             f"more than {most:,} in {span(left)}",
             remedy="start more workers before it is late",
         )  # fmt: skip
@@ -124,7 +126,7 @@ def _failing(row: QueueRow, limits: Thresholds) -> Iterator[Finding]:
     if limits.failed is not None and row.failed > limits.failed:
         yield Finding(
             rule="failed", severity="warning", queue=row.name, value=row.failed, threshold=limits.failed,
-            message=f"{row.name}: {count(row.failed, 'failed job')}, more than {limits.failed:,}",
+            message=f"{row.name}: {plural(row.failed, 'failed job')}, more than {limits.failed:,}",
             remedy="look at the kinds of failures; retry what is mended, remove the rest",
         )  # fmt: skip
     ended, part = row.rates.completed + row.rates.failed, row.rates.failure_share
@@ -132,7 +134,7 @@ def _failing(row: QueueRow, limits: Thresholds) -> Iterator[Finding]:
         return
     yield Finding(
         rule="failure-share", severity="critical", queue=row.name, value=part, threshold=limits.failure_share,
-        message=f"{row.name}: {share(part)} of {count(ended, 'job')} failed in {span(row.rates.window_ms)}",
+        message=f"{row.name}: {share(part)} of {plural(ended, 'job')} failed in {span(row.rates.window_ms)}",
         remedy=f"see why: corral failures list --queue {row.name}",
     )  # fmt: skip
 
@@ -174,7 +176,7 @@ def of_schedule(row: ScheduleRow, limits: Thresholds) -> Iterator[Finding]:
             remedy="start a worker with its scheduler: it arms the schedule within 30 s",
         )  # fmt: skip
     elif row.overdue_ms > limits.overdue_ms:
-        missed = f", {count(row.missed, 'run')} missed" if row.missed > 1 else ""
+        missed = f", {plural(row.missed, 'run')} missed" if row.missed > 1 else ""
         yield Finding(
             rule="schedule-overdue", severity="critical", queue=row.queue, subject=row.key, since=row.next_at,
             message=f"schedule {row.key} of {row.queue} was due {span(row.overdue_ms)} ago{missed}",
@@ -190,7 +192,7 @@ def of_worker(row: WorkerRow, limits: Thresholds) -> Iterator[Finding]:
     yield Finding(
         rule="stalled", severity="warning", subject=row.name, value=row.busy, threshold=limits.stalled,
         message=f"worker {row.name} on {row.host} was not seen for {span(row.silent_ms)} and had "
-        f"{count(row.busy, 'job')}",
+        f"{plural(row.busy, 'job')}",
         since=row.seen_at, remedy="other workers take its jobs back when their leases run out; see why it died",
     )  # fmt: skip
 
@@ -202,7 +204,7 @@ def of_memory(memory: Memory, limits: Thresholds) -> Iterator[Finding]:
     if memory.evicted:
         yield Finding(
             rule="evictions", severity="critical", value=memory.evicted,
-            message=f"the server has thrown away {count(memory.evicted, 'key')} in {span(memory.over_ms)} because its "
+            message=f"the server has thrown away {plural(memory.evicted, 'key')} in {span(memory.over_ms)} because its "
             "memory is full; jobs may be among them",
             remedy=f"raise maxmemory and set maxmemory-policy {SAFE}: corral doctor",
         )  # fmt: skip

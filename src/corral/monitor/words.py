@@ -1,11 +1,6 @@
 """Numbers as people say them, in the sentences of findings."""
 
 
-def count(number: int, noun: str) -> str:
-    """`1 job`, `1,204 jobs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def span(ms: float) -> str:
     """`0.8 s`, `18 min`, `3 h`."""
     seconds = max(0.0, ms) / 1000

@@ -20,6 +20,7 @@ from corral.errors import ConfigError, QueueNotFoundError
 from corral.move.cargo import Cargo
 from corral.move.verdict import REASON, Ledger, Moved, Pauses, Sides, plan_pauses
 from corral.options import GroupChange, Hold, QueueSettings
+from corral.plurals import plural
 from corral.schedule import Schedule
 from corral.storage.connect import safe_url
 from corral.storage.insight import GroupInfo
@@ -223,7 +224,7 @@ class Mover:
         there = {schedule.key: schedule for schedule in (await self._all_schedules(self._target, one.name))[0]}
         schedules, unreadable = await self._all_schedules(self._source, one.name)
         if unreadable:
-            names = (*one.cargo.done.unreadable, f"({unreadable} schedules)")
+            names = (*one.cargo.done.unreadable, f"({plural(unreadable, 'schedule')})")
             one.cargo.done = replace(one.cargo.done, unreadable=names)
         for schedule in schedules:
             known = there.pop(schedule.key, None)

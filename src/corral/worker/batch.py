@@ -20,6 +20,7 @@ from msgspec.structs import force_setattr
 
 from corral.errors import ConfigError, CorralError, JobCancelledError, JobStateError
 from corral.job import Job
+from corral.plurals import plural
 from corral.signals import Discard, Retry, Snooze
 from corral.timing import Seconds, to_seconds
 from corral.worker.context import JobContext, SyncJobContext
@@ -75,7 +76,7 @@ class BatchContext:
         self._stop = threading.Event()
 
     def __repr__(self) -> str:
-        return f"<BatchContext {self.queue}/{self.name}: {self.size} jobs>"
+        return f"<BatchContext {self.queue}/{self.name}: {plural(self.size, 'job')}>"
 
     @property
     def stopping(self) -> bool:

@@ -81,7 +81,7 @@ async def test_a_paused_queue_is_worth_a_warning_however_long_its_jobs_wait(app:
     queue = await app.queues["mail"].open()
     await queue.pause()
     found = await QueueCheck(app, "mail", clock=lambda: now_ms() + 9 * HOUR).look()
-    assert found == Found("fail", "no worker serves it; it is paused with 1 jobs waiting")
+    assert found == Found("fail", "no worker serves it; it is paused with 1 job waiting")
 
 
 async def test_an_address_must_answer_what_is_expected(httpserver: HTTPServer) -> None:

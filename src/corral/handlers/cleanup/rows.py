@@ -15,6 +15,7 @@ from corral.handlers.cleanup.archive import opened
 from corral.handlers.cleanup.outcome import Tally
 from corral.handlers.cleanup.rules import RowRule
 from corral.handlers.kit.database import Database
+from corral.plurals import plural
 
 
 class RowOrder(NamedTuple):
@@ -34,7 +35,7 @@ async def remove_rows(order: RowOrder, database: Database, say: Callable[[str], 
             found = await _count(connection, order)
         tally.removed = min(found, order.limit)
         tally.more = found > order.limit
-        say(f"would remove {tally.removed:,} rows of {order.rule.table.name}")
+        say(f"would remove {plural(tally.removed, 'row')} of {order.rule.table.name}")
         return tally
     while tally.removed < order.limit:
         size = min(order.rule.batch, order.limit - tally.removed)

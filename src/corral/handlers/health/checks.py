@@ -14,6 +14,7 @@ from corral.app.app import Corral
 from corral.handlers.health.found import Found, Status, worst
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.web import Web
+from corral.plurals import plural
 from corral.timing import Clock, Seconds, now_ms, to_ms
 
 
@@ -89,15 +90,15 @@ class QueueCheck:
         if not served:
             troubles.append(("fail" if counts.waiting else "warn", "no worker serves it"))
         if counts.paused:
-            troubles.append(("warn", f"it is paused with {counts.paused:,} jobs waiting"))
+            troubles.append(("warn", f"it is paused with {plural(counts.paused, 'job')} waiting"))
         elif counts.oldest_waiting_at is not None and self._clock() - counts.oldest_waiting_at > self._max_wait_ms:
             waited = (self._clock() - counts.oldest_waiting_at) // 60_000
-            troubles.append(("fail", f"a job has been waiting for {waited:,} minutes"))
+            troubles.append(("fail", f"a job has been waiting for {plural(waited, 'minute')}"))
         for number, most, what in zip(
             (counts.waiting, counts.failed), self._most, ("waiting", "failed"), strict=True
         ):  # fmt: skip
             if number > most:
-                troubles.append(("warn", f"{number:,} jobs are {what}, more than {most:,}"))
+                troubles.append(("warn", f"{plural(number, 'job is', 'jobs are')} {what}, more than {most:,}"))
         text = "; ".join(said for _, said in troubles) or f"{counts.waiting:,} waiting, {counts.failed:,} failed"
         return Found(worst([status for status, _ in troubles]), text)
 

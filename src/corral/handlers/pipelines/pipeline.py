@@ -19,6 +19,7 @@ from corral.handlers.pipelines.records import PipelineEnded, PipelineRun, StepRu
 from corral.job import After
 from corral.keywords import AddKeywords
 from corral.options import Exponential, ParentPolicy
+from corral.plurals import plural
 from corral.signals import Discard, WaitForChildren
 from corral.storage.port import Children
 from corral.timing import Clock
@@ -171,7 +172,8 @@ class Pipelines:
             )  # fmt: skip
             run = await self._judge(ctx, key, step, ended)
             if run.artifacts:
-                output.say(f"kept {len(run.artifacts)} files of {sum(file.size for file in run.artifacts):,} bytes")
+                size = sum(file.size for file in run.artifacts)
+                output.say(f"kept {plural(len(run.artifacts), 'file')} of {plural(size, 'byte')}")
         await asyncio.to_thread(self._note, key, run)
         if run.status == "failed":
             reason = f"step {step.name!r} failed: {run.reason}"

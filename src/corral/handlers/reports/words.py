@@ -179,8 +179,3 @@ def _money(value: float, unit: str) -> str:
 def symbol_of(currency: str) -> str:
     """The sign of a currency: `$` for USD; empty when it has none that everybody knows."""
     return SYMBOLS.get(currency.upper(), currency if currency in SYMBOLS.values() else "")
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

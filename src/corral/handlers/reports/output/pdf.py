@@ -16,6 +16,7 @@ from corral.handlers.reports.output.pictures import pictures
 from corral.handlers.reports.output.typesetting import Sheet, lacking, typeset
 from corral.handlers.reports.output.view import CellView, Facts, TableView, View, view_of
 from corral.handlers.reports.words import right_to_left
+from corral.plurals import plural
 
 _TEMPLATE = Path(__file__).with_name("templates") / "report.typ"
 _LOOK = Look(ink="#6a675f", family="'Libertinus Serif', 'DejaVu Sans'")
@@ -129,7 +130,9 @@ def _data(view: View) -> dict[str, object]:
 def _table(table: TableView) -> dict[str, object]:
     note = table.note
     if table.left_out:
-        rest = f"The first {len(table.rows):,} rows; {table.left_out:,} more are in the spreadsheet."
+        rest = (
+            f"The first {len(table.rows):,} rows; {plural(table.left_out, 'more is', 'more are')} in the spreadsheet."
+        )
         note = f"{rest} {note}".strip()
     widths, room = _widths(table)
     columns = [

@@ -11,6 +11,7 @@ from xlsxwriter.worksheet import Worksheet
 from corral.handlers.reports.document import NUMERIC, Cell, Chart, Column, Document, Kind, Table
 from corral.handlers.reports.output.view import TONE, Facts, chart_table
 from corral.handlers.reports.words import SYMBOLS, change_of, clean, line, show_cell
+from corral.plurals import plural
 
 #: A spreadsheet takes a million; this many take seconds, and 100 MB of memory.
 MAX_ROWS = 100_000
@@ -107,7 +108,7 @@ class _Book:
         else:
             sheet.write_string(1, 0, _text(table.empty), self._format(font_color="#6A675F"))
         if len(table.rows) > MAX_ROWS:
-            left = f"{len(table.rows) - MAX_ROWS:,} more rows are left out"
+            left = f"{plural(len(table.rows) - MAX_ROWS, 'more row is', 'more rows are')} left out"
             sheet.write_string(len(rows) + 1, 0, left, self._format(font_color="#6A675F"))
 
     def charts(self, charts: list[Chart]) -> None:

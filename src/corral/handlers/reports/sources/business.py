@@ -11,7 +11,8 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import Buckets, buckets
-from corral.handlers.reports.words import plural, show_number, signed, symbol_of
+from corral.handlers.reports.words import show_number, signed, symbol_of
+from corral.plurals import plural
 from corral.signals import Discard
 
 _TITLES = {

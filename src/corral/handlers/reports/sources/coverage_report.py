@@ -9,7 +9,8 @@ from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.coverage import Coverage, FileCoverage, read_coverage, share
 from corral.handlers.reports.sources.days import day_label, latest_each_day
 from corral.handlers.reports.sources.files import InputFile, Inputs, read_all
-from corral.handlers.reports.words import plural, show_number, signed
+from corral.handlers.reports.words import show_number, signed
+from corral.plurals import plural
 
 #: How many ranges of lines a cell names before it counts the rest.
 _MOST_RANGES = 8

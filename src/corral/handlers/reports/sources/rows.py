@@ -12,7 +12,8 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import Buckets, buckets
-from corral.handlers.reports.words import apart, plural, symbol_of
+from corral.handlers.reports.words import apart, symbol_of
+from corral.plurals import plural
 
 _TOP = 8
 

@@ -13,7 +13,8 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import buckets
-from corral.handlers.reports.words import apart, plural, show_number
+from corral.handlers.reports.words import apart, show_number
+from corral.plurals import plural
 
 
 class PipelineRun(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import buckets
 from corral.handlers.reports.sources.files import InputFile, Inputs, read_all
 from corral.handlers.reports.sources.findings import SEVERITIES, Finding, Scan, read_scan
-from corral.handlers.reports.words import plural
+from corral.plurals import plural
 
 _TOP = 8
 _TONES: tuple[Literal["worst", "bad", "warn", "calm"], ...] = ("worst", "bad", "warn", "calm")

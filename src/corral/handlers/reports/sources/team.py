@@ -11,7 +11,8 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.period import Period
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import Buckets, buckets
-from corral.handlers.reports.words import apart, plural, show_number, signed
+from corral.handlers.reports.words import apart, show_number, signed
+from corral.plurals import plural
 from corral.signals import Discard
 
 _TITLES = {"weekly": "Weekly team report", "monthly": "Monthly team report", "quarterly": "Quarterly team report"}

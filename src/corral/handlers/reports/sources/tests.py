@@ -15,7 +15,8 @@ from corral.handlers.reports.payload import ReportPayload
 from corral.handlers.reports.source import Request
 from corral.handlers.reports.sources.days import buckets
 from corral.handlers.reports.sources.files import InputFile, InputFileError, Inputs, local, parse_xml, read_all
-from corral.handlers.reports.words import clean, line, plural, show_number
+from corral.handlers.reports.words import clean, line, show_number
+from corral.plurals import plural
 
 _MESSAGE = 400
 _SLOWEST = 10
