@@ -1,11 +1,19 @@
 """`corral jobs clean`, M-TS-36, 37 and 57."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import pytest
 
+from corral.cli.backend.direct_acts import DirectActs
+from corral.cli.backend.port import Backend, Row
+from corral.cli.session import ask
 from corral.job import NewJob
 
 from .helpers import FAILED, HOUR, call, finish, put, succeed, told
 
+T = TypeVar("T")
 DAY = 24 * HOUR
 
 
@@ -91,7 +99,47 @@ def test_one_state_of_one_queue_up_to_a_limit(url: str) -> None:
 def test_more_jobs_than_one_step_takes_are_all_cleaned(url: str) -> None:
     for _ in range(5):
         finish(url, "a", 250, ago=2 * DAY)
-    assert "✅ Cleaned 1250 completed jobs from a" in succeed("jobs", "clean", "--url", url)
+    finish(url, "b", 2, ago=2 * DAY)
+    out = succeed("jobs", "clean", "--url", url)
+    assert "✅ Cleaned 1250 completed jobs from a" in out
+    assert "✅ Cleaned 2 completed jobs from b" in out
+    [operation] = told("operations", "list", "--url", url)  # few are deleted at once
+    assert (operation["action"], operation["state"], operation["done"]) == ("clean", "done", 1_250)
+
+
+def test_more_jobs_than_one_call_takes_are_all_cleaned(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corral.cli.clean.MOST", 10)
+    finish(url, "a", 25, ago=2 * DAY)
+    assert told("jobs", "clean", "--limit", "22", "--url", url)[0]["cleaned_completed"] == 22
+    assert told("jobs", "clean", "--url", url)[0]["cleaned_completed"] == 3
+
+
+def test_an_interrupted_clean_says_which_queues_are_through(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for queue in ("a", "b", "c"):
+        finish(url, queue, 2, ago=2 * DAY)
+    whole = DirectActs.clean
+
+    async def twice(
+        back: DirectActs, queue: str, state: str, *, older_than: float, limit: int, background: bool
+    ) -> Row:
+        task = asyncio.current_task()
+        if queue == "b" and task is not None:
+            task.cancel()  # as Ctrl-C does
+            await asyncio.sleep(0)
+        return await whole(back, queue, state, older_than=older_than, limit=limit, background=background)
+
+    def asked(work: Callable[[Backend], Awaitable[T]]) -> T:
+        try:
+            return ask(work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(DirectActs, "clean", twice)
+    monkeypatch.setattr("corral.cli.clean.ask", asked)
+    result = call("jobs", "clean", "--url", url)
+    assert result.exit_code == 130
+    assert "queues that are through: 1, with 2 jobs removed" in result.stderr
+    assert {row["queue"]: row["completed"] for row in told("queues", "list", "--url", url)} == {"a": 0, "b": 2, "c": 2}
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from corral.admin.admin import Admin
 from corral.admin.objects import Actor
+from corral.cli import operating
 from corral.cli.backend.direct import Direct
+from corral.cli.backend.port import Row, through
+from corral.cli.failures import Failure
 from corral.cli.operating import follow
 from corral.cli.render import Printer
 from corral.cli.shared import Globals
@@ -239,3 +244,68 @@ async def test_an_interrupted_search_says_where_its_finds_are(
     with pytest.raises(asyncio.CancelledError):
         await watching
     assert f"corral operations results {begun['id']}" in capsys.readouterr().err
+
+
+class Unattended(Direct):
+    """A store on whose operations nobody works."""
+
+    @asynccontextmanager
+    async def driving(self) -> AsyncIterator[None]:
+        yield
+
+
+async def test_an_interrupted_deletion_is_gone_on_with_later(
+    storage: Storage, storage_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operating, "FEW", 2)
+    await storage.add([NewJob(queue=MAIL, name="x")] * 5)
+    back = Unattended(storage, storage_url)
+
+    begun = asyncio.Event()
+
+    async def begin(background: bool) -> Row:
+        row = await back.drain(MAIL, delayed=False, background=background)
+        begun.set()
+        return row
+
+    draining = asyncio.create_task(operating.emptied(Printer(Globals()), back, 5, begin))
+    await begun.wait()
+    await asyncio.sleep(0)  # now it waits for the end
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    [operation] = await back.operations()
+    assert f"corral operations wait {operation['id']}" in capsys.readouterr().err
+    other = Direct(storage, storage_url)
+    async with other.driving():
+        await other.take_up(str(operation["id"]))
+        await follow(Printer(Globals()), other, operation)
+    assert "removed 5 jobs" in capsys.readouterr().err
+    assert (await storage.counts([MAIL]))[0].waiting == 0
+
+
+async def test_few_jobs_are_deleted_at_once_or_not_at_all(
+    storage: Storage, storage_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def never(background: bool) -> Row:
+        assert not background
+        return dict(await asyncio.get_running_loop().create_future())
+
+    draining = asyncio.create_task(operating.emptied(Printer(Globals()), Direct(storage, storage_url), 5, never))
+    await asyncio.wait([draining], timeout=0.0)
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    assert "it is done, or nothing of it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("state", "problem", "code"), [("aborted", "", 1), ("failed", "queue-has-active-jobs", 6)])
+async def test_a_deletion_that_came_to_no_end_is_a_failure(
+    storage: Storage, storage_url: str, state: str, problem: str, code: int
+) -> None:
+    async def begin(background: bool) -> Row:
+        return {**through("drain", 2), "id": "op_1", "state": state, "problem": problem}
+
+    with pytest.raises(Failure, match="op_1") as caught:
+        await operating.emptied(Printer(Globals()), Direct(storage, storage_url), 5, begin)
+    assert caught.value.exit_code == code

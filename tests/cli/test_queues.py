@@ -80,6 +80,20 @@ def test_figures_of_an_idle_queue_are_dashes_and_not_zeros(url: str) -> None:
     assert (row["failed_rate"], row["mean_wait_s"], row["mean_run_s"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("words", [("stats",), ("queues", "list"), ("jobs", "list")])
+def test_interrupting_what_is_watched_is_its_way_out(
+    url: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    put(url, NewJob(queue="send-email", name="waits"))
+
+    async def once(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("stats", "queues", "jobs"):
+        monkeypatch.setattr(f"corral.cli.{place}.watch", once)
+    assert call(*words, "--watch", "--url", url).exit_code == 0
+
+
 def test_stats_come_again_and_again_until_interrupted(folder: Path, url: str) -> None:
     put(url, NewJob(queue="send-email", name="waits"))
     with Command("stats", "--watch", "100ms", "-o", "ndjson", "--url", url, cwd=folder) as command:

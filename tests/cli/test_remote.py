@@ -3,14 +3,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from corral.cli.backend import remote_acts
-from corral.cli.backend.client import Client
-from corral.cli.backend.remote_acts import RemoteActs
-from corral.cli.failures import Failure
+from corral.cli import operating
 from corral.job import NewJob
 from tests.redis_server import fresh_prefix, with_prefix
 
@@ -98,43 +94,19 @@ def test_a_search_in_the_background_is_done_by_the_api(both: Both) -> None:
     assert rows(both.direct("operations", "results", str(operation["id"]))) == found
 
 
-class Slow:
-    """An API that deletes in the background: it answers with these operations, one after the other."""
-
-    def __init__(self, *states: str, problem: str | None = None) -> None:
-        self.answers = [{"id": "op_1", "state": state, "done": done, "problem": problem}
-                        for done, state in enumerate(states)]  # fmt: skip
-
-    async def send(self, method: str, path: str, body: object) -> object:
-        return self.answers.pop(0)
-
-    async def get(self, path: str) -> object:
-        assert path == "/operations/op_1"
-        return self.answers.pop(0)
-
-
-def slow(monkeypatch: pytest.MonkeyPatch, *states: str, problem: str | None = None) -> RemoteActs:
-    monkeypatch.setattr(remote_acts, "LOOK", 0)
-
-    class Acts(RemoteActs):
-        client = cast(Client, Slow(*states, problem=problem))
-
-    return Acts()
-
-
-async def test_what_is_deleted_in_the_background_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = await slow(monkeypatch, "pending", "running", "running", "done").drain("a", delayed=False, dry_run=False)
-    assert gone == 3
-    await slow(monkeypatch, "pending", "done").obliterate("a", force=False)
-
-
-@pytest.mark.parametrize(("state", "problem", "code"), [("aborted", None, 1), ("failed", "queue-has-active-jobs", 6)])
-async def test_a_deletion_that_came_to_no_end_says_how_far_it_was(
-    monkeypatch: pytest.MonkeyPatch, state: str, problem: str | None, code: int
-) -> None:
-    with pytest.raises(Failure, match=rf"deleted 2 jobs and no more: {problem or 'somebody'}") as caught:
-        await slow(monkeypatch, "pending", "running", state, problem=problem).obliterate("a", force=False)
-    assert caught.value.exit_code == code
+def test_what_is_much_is_deleted_by_the_api_as_an_operation(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operating, "FEW", 2)
+    put(both.store, *[NewJob(queue="much", name="x")] * 5)
+    finish(both.store, "much", 4, ago=48 * HOUR)
+    [cleaned] = rows(both.remote("queues", "clean", "much"))
+    assert (cleaned["cleaned_completed"], cleaned["completed"], cleaned["waiting"]) == (4, 0, 5)
+    assert both.remote("queues", "drain", "much", "--yes") == {"queue": "much", "removed": 5}
+    put(both.store, *[NewJob(queue="much", name="x")] * 3)
+    assert both.remote("queues", "obliterate", "much", "--yes") == {"queue": "much", "removed": 3}
+    assert "much" not in str(both.direct("queues", "list"))
+    done = [(row["action"], row["state"], row["done"]) for row in rows(both.remote("operations", "list"))
+            if "much" in str(row["query"])]  # fmt: skip
+    assert done == [("obliterate", "done", 3), ("drain", "done", 5), ("clean", "done", 4)]
 
 
 def test_a_queue_is_paused_limited_cleaned_drained_and_deleted(both: Both) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from corral.cli.cells import Column, plain, share, span
 from corral.cli.columns import STATS as STATS_COLUMNS
+from corral.cli.keyboard import Keys, listening
 from corral.cli.table import Screen, fitting, show
 from corral.job import NewJob
 
-from .helpers import PATIENCE, put, surroundings, told
+from .helpers import HOUR, PATIENCE, put, surroundings, told
 
 ROW = {column.key: 1 for column in STATS_COLUMNS} | {"queue": "send-kudos-notification", "state": "active"}
 
@@ -53,7 +54,23 @@ def test_square_brackets_in_a_payload_are_no_markup(capsys: pytest.CaptureFixtur
 def test_a_screen_is_drawn_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     with Screen([Column("queue", "QUEUE")], colour=False) as screen:
         screen.show([{"queue": "send-email"}])
-    assert "Ctrl-C ends" in capsys.readouterr().out
+    assert "q ends  p stops" in capsys.readouterr().out
+    with Screen([Column("queue", "QUEUE")], colour=False) as screen:
+        screen.show([{"queue": "send-email"}], stopped=True)
+    assert "stopped  q ends  p goes on" in capsys.readouterr().out
+
+
+async def test_keys_end_a_watch_and_stop_it() -> None:
+    keys = Keys()
+    keys.press("p")
+    assert keys.stopped
+    await keys.rest(HOUR)  # a key does not let it wait
+    keys.press("P")
+    assert not keys.stopped
+    keys.press("x")
+    assert not keys.ended.is_set()
+    keys.press("q")
+    assert keys.ended.is_set()
 
 
 @pytest.mark.parametrize(
@@ -99,3 +116,14 @@ def test_a_person_is_asked_before_something_that_cannot_be_undone(folder: Path, 
     assert len(told("jobs", "list", "--url", url)) == 1
     assert at_terminal(folder, "y\n", *words) == 0
     assert told("jobs", "list", "--url", url) == []
+
+
+async def test_a_terminal_that_is_gone_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        keys = Keys()
+        with listening(keys):
+            os.close(ours)
+            await keys.rest(PATIENCE)
+            assert keys.ended.is_set()

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from corral.cli.backend.direct import Direct
-from corral.cli.course import Courses, arranged, spark
+from corral.cli.course import POINTS, Courses, arranged, spark
 from corral.cli.live import Top
 from corral.job import NewJob
 from corral.storage.port import Storage
@@ -37,6 +37,18 @@ async def test_everything_is_on_one_screen(storage: Storage, storage_url: str) -
     text = drawn(top)
     assert "4 waiting" in text
     assert all(word in text for word in ("mail", "reports", "no failures within a day", "no worker is alive", "q ends"))
+
+
+async def test_a_wide_screen_has_sixty_points_of_a_queues_course(storage: Storage, storage_url: str) -> None:
+    await storage.add([NewJob(queue="mail", name="x")])
+    top = Top()
+    await top.refresh(Direct(storage, storage_url))
+    assert top.seen is not None
+    for _ in range(POINTS):
+        top.courses.look(top.seen.queues)
+    lines = {width: next(line for line in drawn(top, width).splitlines() if " mail " in line) for width in (200, 100)}
+    assert lines[200].count("█") == POINTS
+    assert 10 <= lines[100].count("█") < POINTS
 
 
 async def test_the_keys_stop_it_sort_it_and_end_it(storage: Storage, storage_url: str) -> None:
@@ -68,11 +80,12 @@ def test_a_course_is_drawn_as_bars() -> None:
     assert spark(courses.of("mail"), 30) == ""
 
 
-def test_it_is_shown_on_a_terminal_until_q_is_pressed(url: str, folder: Path) -> None:
+@pytest.mark.parametrize("shown", [("top",), ("queues", "list", "--watch", "1h")])
+def test_it_is_shown_on_a_terminal_until_q_is_pressed(url: str, folder: Path, shown: tuple[str, ...]) -> None:
     put(url, NewJob(queue="send-email", name="x"))
     finish(url, "send-email", 1, FAILED)
     ours, theirs = pty.openpty()
-    words = [sys.executable, "-m", "corral.cli", "top", "--url", url]
+    words = [sys.executable, "-m", "corral.cli", *shown, "--url", url]
     with subprocess.Popen(
         words, cwd=folder, env=surroundings(TERM="xterm", COLUMNS="140", LINES="40"), stdin=theirs, stdout=theirs,
         stderr=subprocess.STDOUT, start_new_session=True,

@@ -1,11 +1,13 @@
 """`corral jobs clean` and `corral queues clean`: delete finished jobs that are old enough."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 
 import click
 from msgspec import Struct
 
 from corral.cli.backend.port import Backend, Row
+from corral.cli.operating import emptied
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known
 from corral.cli.settings import load_settings
@@ -16,6 +18,7 @@ from corral.job import FINISHED, JobState
 
 DEFAULT_AGE = 86_400.0  #: seconds; failed jobs are kept a day for whoever looks into them
 NO_LIMIT = 1_000_000_000
+MOST = 1_000_000  #: jobs that one call deletes
 
 
 class Cleaned(Struct, frozen=True):
@@ -89,10 +92,11 @@ def _clean_all(names: tuple[str, ...], which: frozenset[JobState], older_than: f
             for name in names or await back.names("queue", ""):
                 one = await _clean_one(printer, back, name, which, age, limit or NO_LIMIT)
                 done.append(one)
-        finally:
-            total = sum(one.completed + one.failed for one in done)
-            if len(done) > 1:
-                printer.detail(f"removed {total:,} jobs from {len(done)} queues")
+        except asyncio.CancelledError:
+            printer.note(f"queues that are through: {len(done)}, with {_total(done):,} jobs removed")
+            raise
+        if len(done) > 1:
+            printer.detail(f"removed {_total(done):,} jobs from {len(done)} queues")
         return done
 
     done = ask(work)
@@ -103,12 +107,36 @@ def _clean_all(names: tuple[str, ...], which: frozenset[JobState], older_than: f
 async def _clean_one(
     printer: Printer, back: Backend, queue: str, which: frozenset[JobState], age: float, limit: int
 ) -> Cleaned:
-    dry = printer.chosen.dry_run
-    gone = await back.clean(queue, sorted(map(str, which)), older_than=age, limit=limit, dry_run=dry)
+    dry, states = printer.chosen.dry_run, sorted(map(str, which))
+    gone = dict(await back.cleanable(queue, states, older_than=age, limit=min(limit, MOST)))
+    if not dry:
+        for state, count in gone.items():
+            gone[state] = await _clean_state(printer, back, queue, state, age, limit, count)
     one = Cleaned(gone.get("completed", 0), gone.get("failed", 0), await back.counts(queue))
     if printer.for_people:
         _report(printer, one, "Would clean" if dry else "Cleaned")
     return one
+
+
+async def _clean_state(
+    printer: Printer, back: Backend, queue: str, state: str, age: float, limit: int, count: int
+) -> int:  # fmt: skip
+    """Delete as many as there are: `count`, and where that is all that one call takes, what is left after it."""
+    removed = 0
+    while count:
+
+        def begin(background: bool, most: int = count) -> Awaitable[Row]:
+            return back.clean(queue, state, older_than=age, limit=most, background=background)
+
+        removed += await emptied(printer, back, count, begin)
+        room = min(limit - removed, MOST)
+        more = count == MOST and room > 0
+        count = (await back.cleanable(queue, [state], older_than=age, limit=room))[state] if more else 0
+    return removed
+
+
+def _total(done: Sequence[Cleaned]) -> int:
+    return sum(one.completed + one.failed for one in done)
 
 
 def _report(printer: Printer, one: Cleaned, verb: str) -> None:

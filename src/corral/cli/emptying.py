@@ -6,11 +6,13 @@ import click
 
 from corral.cli.backend.port import Backend, Row
 from corral.cli.failures import CONFLICT, fail
+from corral.cli.operating import emptied
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
 from corral.errors import ConfigError
+from corral.plurals import plural
 
 _RATE = re.compile(r"(\d+)/(.+)")
 QUEUE = click.argument("queue", shell_complete=complete("queue"))
@@ -79,11 +81,13 @@ def drain(queue: str, delayed: bool) -> None:
 
     async def work(back: Backend) -> int:
         await known(back, (queue,))
-        waiting = await back.drain(queue, delayed=delayed, dry_run=True)
+        waiting = await back.drainable(queue, delayed=delayed)
         if dry:
             return waiting
-        printer.confirm(f"Delete {waiting:,} jobs that wait in {queue}?", word=queue)
-        return await back.drain(queue, delayed=delayed, dry_run=False)
+        printer.confirm(f"Delete {plural(waiting, 'job that waits', 'jobs that wait')} in {queue}?", word=queue)
+        return await emptied(
+            printer, back, waiting, lambda background: back.drain(queue, delayed=delayed, background=background)
+        )
 
     removed = ask(work)
     printer.record(
@@ -104,11 +108,13 @@ def obliterate(queue: str, force: bool) -> None:
         states = ("waiting", "active", "delayed", "completed", "failed")
         kept = sum(count for key in states if isinstance(count := row[key], int))
         if row["active"] and not force:
-            fail(f"{row['active']} jobs of {queue} are active; wait for them, or say --force", CONFLICT)
+            fail(f"active jobs of {queue}: {row['active']}; wait for them, or say --force", CONFLICT)
         if printer.chosen.dry_run:
             return {"queue": queue, "removed": 0, "would_remove": kept}
-        printer.confirm(f"Delete queue {queue} with {kept:,} jobs?", word=queue)
-        await back.obliterate(queue, force=force)
+        printer.confirm(f"Delete queue {queue} with {plural(kept, 'job')}?", word=queue)
+        await emptied(
+            printer, back, kept, lambda background: back.obliterate(queue, force=force, background=background)
+        )
         return {"queue": queue, "removed": kept}
 
     printer.record(ask(work))

@@ -1,5 +1,7 @@
 """`corral jobs`: find jobs and act on them."""
 
+from collections.abc import Sequence
+
 import click
 
 from corral.cli.backend.port import Backend, Reading, Row
@@ -10,7 +12,7 @@ from corral.cli.render import Printer
 from corral.cli.session import ask, known, look, queue_option, quoted, search, search_text
 from corral.cli.shared import command, reads
 from corral.cli.values import duration, since
-from corral.cli.watching import EVERY, watch
+from corral.cli.watching import EVERY, until_enough, watch
 from corral.job import JobState
 
 COMMANDS = {
@@ -52,7 +54,7 @@ def jobs() -> None:
     help="As an operation, with progress: what it has found is kept, and it can be gone on with.",
 )
 @click.option("--watch", "interval", is_flag=False, flag_value=f"{EVERY:g}s", callback=reads(duration),
-              metavar="[DURATION]", help="Again and again, every 2s or so often; Ctrl-C ends it.")  # fmt: skip
+              metavar="[DURATION]", help="Again and again, every 2s or so often; q ends it.")  # fmt: skip
 def list_jobs(
     query: str | None, queue: str | None, state: tuple[str, ...], name: str | None, since: str | None,
     limit: int | None, everything: bool, background: bool, interval: float | None,
@@ -80,6 +82,7 @@ def list_jobs(
 
         if interval is not None:
             await watch(printer, JOBS, look, interval)
+            return []
         if everything and printer.form == "ndjson":
             async for row in search(back, text, queue, most):  # as they come: there may be millions
                 printer.rows(JOBS, [row])
@@ -88,7 +91,9 @@ def list_jobs(
         printer.rows(JOBS, found)
         return found
 
-    found = look(work)
+    found: Sequence[Row] = ()
+    with until_enough(interval):
+        found = look(work)
     if len(found) == most:
         total = totals[0] if totals else None
         if total != len(found):

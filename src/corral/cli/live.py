@@ -1,9 +1,6 @@
 """The screen of `corral top`. Imports rich at once, and is therefore imported late."""
 
 import asyncio
-import contextlib
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -15,17 +12,19 @@ from rich.text import Text
 from corral.cli.backend.port import Backend
 from corral.cli.cells import Column, Row, plain, span
 from corral.cli.columns import REASON, mark
-from corral.cli.course import SORTS, Courses, arranged, number, spark
+from corral.cli.course import POINTS, SORTS, Courses, arranged, number, spark
 from corral.cli.failures import Failure
-from corral.cli.table import table
+from corral.cli.keyboard import Keys, listening
+from corral.cli.table import spare, table
 from corral.cli.text import cut, visible
 from corral.errors import CorralError
+from corral.plurals import plural
 
 DAY = 86_400.0
 FAILURES, WORKERS = 5, 8
 #: Lines that are not queues: totals, titles, gaps, the line with the keys.
 AROUND = 11
-COURSE = 30  #: characters of a queue's sparkline
+COURSE = 10  #: characters of a queue's sparkline, at least
 QUEUES = (
     Column("attention", "!", mark),
     Column("queue", "QUEUE"),
@@ -75,28 +74,21 @@ async def look(back: Backend) -> Look:
     return Look(overview=overview, queues=queues, failures=failures, workers=workers, done=done)
 
 
-class Top:
+class Top(Keys):
     """What is on the screen, and what the keys have changed."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sort = SORTS[0]
-        self.stopped = False
-        self.ended = asyncio.Event()
-        self.changed = asyncio.Event()
         self.trouble = ""
         self.seen: Look | None = None
         self.courses = Courses()
 
     def press(self, key: str) -> None:
-        """What a key does."""
-        match key.lower():
-            case "q":
-                self.ended.set()
-            case "p":
-                self.stopped = not self.stopped
-            case "s":
-                self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
-        self.changed.set()
+        """What a key does: s sorts the queues otherwise."""
+        if key.lower() == "s":
+            self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        super().press(key)
 
     async def refresh(self, back: Backend) -> None:
         """Look again; a store that does not answer is said and not an end."""
@@ -116,11 +108,12 @@ class Top:
         workers = seen.workers[:WORKERS]
         room = max(3, height - AROUND - len(failures) - len(workers))
         rows = arranged(seen.queues, self.sort)
-        shown = [{**row, "course": spark(self.courses.of(str(row["queue"])), COURSE)} for row in rows[:room]]
+        points = min(POINTS, max(COURSE, spare(QUEUES[:-1], rows[:room], width)))
+        shown = [{**row, "course": spark(self.courses.of(str(row["queue"])), points)} for row in rows[:room]]
         left = len(rows) - len(shown)
         parts: list[RenderableType] = [*_totals(seen, width), Text(), table(QUEUES, shown, width)]
         if left:
-            parts.append(Text(f"and {left} more queues", style="dim"))
+            parts.append(Text(f"and {plural(left, 'more queue')}", style="dim"))
         parts += [Text(), *_section(KINDS, failures, "no failures within a day", width)]
         parts += [Text(), *_section(STAFF, workers, "no worker is alive", width)]
         return Group(*parts, self._foot())
@@ -158,35 +151,9 @@ async def run(back: Backend, interval: float, *, colour: bool) -> None:
     """Draw until somebody presses q."""
     top = Top()
     console = Console(no_color=not colour, highlight=False)
-    with _keys(top), Live(console=console, screen=True, auto_refresh=False) as live:
+    with listening(top), Live(console=console, screen=True, auto_refresh=False) as live:
         while not top.ended.is_set():
-            top.changed.clear()
             if not top.stopped:
                 await top.refresh(back)
             live.update(top.screen(console.width, console.height), refresh=True)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await top.changed.wait()
-
-
-@contextlib.contextmanager
-def _keys(top: Top) -> Iterator[None]:
-    """Hear single keys while this is open; the terminal is as it was afterwards."""
-    import termios
-    import tty
-
-    place = sys.stdin.fileno()
-    before = termios.tcgetattr(place)
-    loop = asyncio.get_running_loop()
-    tty.setcbreak(place)
-
-    def hear() -> None:
-        for key in os.read(place, 64).decode(errors="replace"):
-            top.press(key)
-
-    loop.add_reader(place, hear)
-    try:
-        yield
-    finally:
-        loop.remove_reader(place)
-        termios.tcsetattr(place, termios.TCSADRAIN, before)
+            await top.rest(interval)

@@ -13,7 +13,7 @@ from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known, look
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
-from corral.cli.watching import EVERY, watch
+from corral.cli.watching import EVERY, until_enough, watch
 
 COMMANDS = {
     "list": ("corral.cli.queues:list_queues", "Every queue, with its counts."),
@@ -37,17 +37,19 @@ def queues() -> None:
 @command("list")
 @MATCH
 @click.option("--watch", "interval", is_flag=False, flag_value=f"{EVERY:g}s", callback=reads(duration),
-              metavar="[DURATION]", help="Again and again, every 2s or so often; Ctrl-C ends it.")  # fmt: skip
+              metavar="[DURATION]", help="Again and again, every 2s or so often; q ends it.")  # fmt: skip
 def list_queues(match: tuple[str, ...], interval: float | None) -> None:
     """Every queue of the store, with its counts. The sign in front: ✕ is critical, ▲ a warning, · a note."""
     printer = Printer.current()
 
-    async def work(back: Reading) -> Sequence[Row]:
+    async def work(back: Reading) -> None:
         if interval is not None:
             await watch(printer, QUEUES, lambda: back.queues(match), interval)
-        return await back.queues(match)
+            return
+        printer.rows(QUEUES, await back.queues(match))
 
-    printer.rows(QUEUES, look(work))
+    with until_enough(interval):
+        look(work)
 
 
 @command("show")

@@ -10,7 +10,7 @@ from corral.cli.render import Printer
 from corral.cli.session import known, look, queue_option
 from corral.cli.shared import command, reads
 from corral.cli.values import duration
-from corral.cli.watching import watch
+from corral.cli.watching import until_enough, watch
 
 WINDOW = 900.0  #: seconds that the monitor's own rates look back
 
@@ -20,7 +20,7 @@ WINDOW = 900.0  #: seconds that the monitor's own rates look back
 @click.option("--window", default="15m", callback=reads(duration), metavar="DURATION", show_default=True,
               help="How far rates and means look back.")  # fmt: skip
 @click.option("--watch", "interval", is_flag=False, flag_value="2s", callback=reads(duration), metavar="[DURATION]",
-              help="Again and again, every 2s or so often; Ctrl-C ends it. corral top shows more.")  # fmt: skip
+              help="Again and again, every 2s or so often; q ends it. corral top shows more.")  # fmt: skip
 def stats(queue: str | None, window: float, interval: float | None) -> None:
     """Counts by state, done and failed a minute, share of failures, mean waiting and running time, oldest waiting job.
 
@@ -38,15 +38,12 @@ def stats(queue: str | None, window: float, interval: float | None) -> None:
 
         if interval is not None:
             await watch(printer, STATS, look, interval)
+            return
         printer.rows(STATS, await look())
         printer.note(await back.about())
 
-    try:
+    with until_enough(interval):
         look(work)
-    except KeyboardInterrupt:
-        if interval is None:
-            raise
-        # With --watch it is the way out, not an accident.
 
 
 async def _figures(back: Reading, queue: str | None, window: float) -> Sequence[Row]:

@@ -43,6 +43,11 @@ def fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[
     return shown
 
 
+def spare(columns: Sequence[Column], rows: Sequence[Row], width: int) -> int:
+    """How much of the width these columns leave to one more."""
+    return width - sum(_width(column, rows) + GAP for column in columns)
+
+
 def _width(column: Column, rows: Sequence[Row]) -> int:
     longest = max([cell_len(column.title), *(cell_len(_cell(column, row)) for row in rows)])
     return min(longest, WRAPPED) if column.wrap else longest
@@ -74,7 +79,8 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    def show(self, rows: Sequence[Row]) -> None:
-        """Draw these rows, with the time below."""
-        stamp = Text(f"{datetime.now().astimezone():%H:%M:%S}  Ctrl-C ends", style="dim")
+    def show(self, rows: Sequence[Row], *, stopped: bool = False) -> None:
+        """Draw these rows, with the time and the keys below."""
+        state = "stopped" if stopped else f"{datetime.now().astimezone():%H:%M:%S}"
+        stamp = Text(f"{state}  q ends  p {'goes on' if stopped else 'stops'}", style="dim")
         self._live.update(Group(table(self._columns, rows, self._live.console.width), stamp), refresh=True)

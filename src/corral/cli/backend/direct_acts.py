@@ -3,19 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from corral.admin.emptying import kept_in
 from corral.cli.backend.direct_base import Parts
 from corral.cli.backend.drafts import new_jobs, node_of, schedule_of, stored_schedule
 from corral.cli.backend.notes import operation_row
 from corral.cli.backend.plan_rows import schedule_row
-from corral.cli.backend.port import Draft, Row, ScheduleDraft
+from corral.cli.backend.port import Draft, Row, ScheduleDraft, through
 from corral.cli.backend.rows import at_ms, job_detail
 from corral.errors import JobFailedError
 from corral.job import JobState
 from corral.options import QueueSettings, RateLimit
 from corral.payload import to_json
 from corral.queue import MAX_BULK, Queue
-
-CLEANED = 100_000  #: jobs that one clean-up deletes: what it does stands in the audit log when it is through
 
 
 class DirectActs(Parts):
@@ -93,28 +92,35 @@ class DirectActs(Parts):
             "rate_limit": None if limit is None else f"{limit.count} / {limit.per:g} s",
         }  # fmt: skip
 
-    async def drain(self, queue: str, *, delayed: bool, dry_run: bool) -> int:
-        return await self.desk.drain(queue, delayed=delayed, dry_run=dry_run)
+    async def drainable(self, queue: str, *, delayed: bool) -> int:
+        return await self.desk.drain(queue, delayed=delayed, dry_run=True)
 
-    async def clean(
-        self, queue: str, states: Sequence[str], *, older_than: float, limit: int, dry_run: bool
-    ) -> Mapping[str, int]:
-        found: dict[str, int] = {}
-        for state in states:
-            left = limit
-            while left > 0:
-                part = min(left, CLEANED)
-                cleaned = await self.desk.clean(
-                    queue, [JobState(state)], older_ms=round(older_than * 1000), limit=part, dry_run=dry_run
-                )
-                found[state] = found.get(state, 0) + cleaned.count
-                left -= part
-                if dry_run or cleaned.count < part:
-                    break
-        return found
+    async def drain(self, queue: str, *, delayed: bool, background: bool) -> Row:
+        if background:
+            return operation_row(await self.desk.start_drain(queue, delayed=delayed))
+        return through("drain", await self.desk.drain(queue, delayed=delayed))
 
-    async def obliterate(self, queue: str, *, force: bool) -> None:
+    async def cleanable(
+        self, queue: str, states: Sequence[str], *, older_than: float, limit: int
+    ) -> Mapping[str, int]:  # fmt: skip
+        age = round(older_than * 1000)
+        return {
+            state: (await self.desk.clean(queue, [JobState(state)], older_ms=age, limit=limit, dry_run=True)).count
+            for state in states
+        }
+
+    async def clean(self, queue: str, state: str, *, older_than: float, limit: int, background: bool) -> Row:
+        states, age = [JobState(state)], round(older_than * 1000)
+        if background:
+            return operation_row(await self.desk.start_clean(queue, states, older_ms=age, limit=limit))
+        return through("clean", (await self.desk.clean(queue, states, older_ms=age, limit=limit)).count)
+
+    async def obliterate(self, queue: str, *, force: bool, background: bool) -> Row:
+        if background:
+            return operation_row(await self.desk.start_obliterate(queue, force=force))
+        [counts] = await self.storage.counts([queue])
         await self.desk.obliterate(queue, force=force)
+        return through("obliterate", kept_in(counts))
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
         if fresh:

@@ -180,15 +180,27 @@ class Acting(Protocol):
         """Set `concurrency` (None: none) or `rate` ((count, seconds), None: none); the queue as it is then."""
         ...
 
-    async def drain(self, queue: str, *, delayed: bool, dry_run: bool) -> int: ...
-
-    async def clean(
-        self, queue: str, states: Sequence[str], *, older_than: float, limit: int, dry_run: bool
-    ) -> Mapping[str, int]:
-        """Delete finished jobs that ended long enough ago; how many, by state."""
+    async def drainable(self, queue: str, *, delayed: bool) -> int:
+        """How many jobs a drain would delete."""
         ...
 
-    async def obliterate(self, queue: str, *, force: bool) -> None: ...
+    async def drain(self, queue: str, *, delayed: bool, background: bool) -> Row:
+        """Delete what waits: the operation, which is through already unless it is done in the background."""
+        ...
+
+    async def cleanable(
+        self, queue: str, states: Sequence[str], *, older_than: float, limit: int
+    ) -> Mapping[str, int]:  # fmt: skip
+        """How many finished jobs ended long enough ago, by state; of each no more than the limit."""
+        ...
+
+    async def clean(self, queue: str, state: str, *, older_than: float, limit: int, background: bool) -> Row:
+        """Delete finished jobs that ended long enough ago: the operation, as above."""
+        ...
+
+    async def obliterate(self, queue: str, *, force: bool, background: bool) -> Row:
+        """Delete a queue with all that is in it: the operation, as above. Raises: QueueBusyError."""
+        ...
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row: ...
 
@@ -293,3 +305,12 @@ class Backend(Reading, Acting, Running, Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def through(action: str, done: int, *, failed: int = 0) -> dict[str, object]:
+    """What was done at once, as an operation that is through."""
+    return {
+        "id": None, "action": action, "state": "done", "query": None, "total": done + failed, "done": done,
+        "failed": failed, "skipped": 0, "examined": 0, "candidates": None, "capped": False, "errors": [], "by": None,
+        "reason": None, "created_at": None, "finished_at": None, "eta_s": None, "problem": "",
+    }  # fmt: skip

@@ -1,25 +1,20 @@
 """Acting over the HTTP API."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
 from corral.cli.backend.client import part
-from corral.cli.backend.port import Draft, Row, ScheduleDraft
+from corral.cli.backend.port import Draft, Row, ScheduleDraft, through
 from corral.cli.backend.remote_base import Parts
 from corral.cli.backend.remote_plan_rows import operation_row, schedule_row
 from corral.cli.backend.remote_reads import job_at
 from corral.cli.backend.remote_rows import items, job_detail, limit_text, of, table
 from corral.cli.backend.wire import opts_of
-from corral.cli.failures import CONFLICT, PARTLY, Failure
 from corral.errors import JobTimeoutError
 
 PART = 1_000  #: jobs in one array
-CLEANED = 10_000  #: jobs one clean-up takes
 WAIT = 20.0  #: seconds of one long poll
-ENDED = ("done", "aborted", "failed")
-LOOK = 0.2  #: seconds between two looks at an operation
 ANY = {"If-Match": "*"}  #: whatever it is now: the command line has just looked, and a person decides
 
 
@@ -105,50 +100,35 @@ class RemoteActs(Parts):
             "queue": queue, "concurrency": now["global_concurrency"], "rate_limit": limit_text(of(now, "rate_limit")),
         }  # fmt: skip
 
-    async def drain(self, queue: str, *, delayed: bool, dry_run: bool) -> int:
-        body = {"delayed": delayed, "dry_run": dry_run, "confirm": queue}
-        answer = table(await self.client.send("POST", f"/queues/{part(queue)}/drain", body))
-        return await self._removed(answer)
+    async def drainable(self, queue: str, *, delayed: bool) -> int:
+        body = {"delayed": delayed, "dry_run": True}
+        return cast(int, table(await self.client.send("POST", f"/queues/{part(queue)}/drain", body))["removed"])
 
-    async def clean(
-        self, queue: str, states: Sequence[str], *, older_than: float, limit: int, dry_run: bool
-    ) -> Mapping[str, int]:
+    async def drain(self, queue: str, *, delayed: bool, background: bool) -> Row:
+        return await self._emptied(queue, "drain", {"delayed": delayed, "confirm": queue}, background=background)
+
+    async def cleanable(
+        self, queue: str, states: Sequence[str], *, older_than: float, limit: int
+    ) -> Mapping[str, int]:  # fmt: skip
         found: dict[str, int] = {}
         for state in states:
-            left = limit
-            while left > 0:
-                most = min(left, CLEANED)
-                body = {"state": state, "grace_ms": round(older_than * 1000), "limit": most, "dry_run": dry_run}
-                answer = table(await self.client.send("POST", f"/queues/{part(queue)}/clean", body))
-                count = cast(int, answer["removed"])
-                found[state] = found.get(state, 0) + count
-                left -= most
-                if dry_run or count < most:
-                    break
+            body = {"state": state, "grace_ms": round(older_than * 1000), "limit": limit, "dry_run": True}
+            answer = table(await self.client.send("POST", f"/queues/{part(queue)}/clean", body))
+            found[state] = cast(int, answer["removed"])
         return found
 
-    async def obliterate(self, queue: str, *, force: bool) -> None:
-        body = {"force": force, "confirm": queue}
-        answer = await self.client.send("POST", f"/queues/{part(queue)}/obliterate", body)
-        if answer is not None:
-            await self._removed(table(answer))
+    async def clean(self, queue: str, state: str, *, older_than: float, limit: int, background: bool) -> Row:
+        body = {"state": state, "grace_ms": round(older_than * 1000), "limit": limit}
+        return await self._emptied(queue, "clean", body, background=background)
 
-    async def _removed(self, answer: Row) -> int:
-        """How many jobs are gone. Many are deleted by an operation, which is waited for.
+    async def obliterate(self, queue: str, *, force: bool, background: bool) -> Row:
+        return await self._emptied(queue, "obliterate", {"force": force, "confirm": queue}, background=background)
 
-        Raises:
-            Failure: it failed, or somebody stopped it.
-        """
-        if "removed" in answer:
-            return cast(int, answer["removed"])
-        while answer["state"] not in ENDED:
-            await asyncio.sleep(LOOK)
-            answer = table(await self.client.get(f"/operations/{part(str(answer['id']))}"))
-        if answer["state"] != "done":
-            why = answer.get("problem") or "somebody stopped it"
-            code = CONFLICT if answer.get("problem") == "queue-has-active-jobs" else PARTLY
-            raise Failure(f"operation {answer['id']} deleted {answer['done']:,} jobs and no more: {why}", code)
-        return cast(int, answer["done"])
+    async def _emptied(self, queue: str, verb: str, body: Row, *, background: bool) -> Row:
+        headers = {"Prefer": "respond-async"} if background else {}
+        answer = table(await self.client.send("POST", f"/queues/{part(queue)}/{verb}", body, headers=headers))
+        # An API may have an opinion of its own about how much is much.
+        return operation_row(answer) if "id" in answer else through(verb, cast(int, answer.get("removed", 0)))
 
     async def put_schedule(self, draft: ScheduleDraft, *, fresh: bool) -> Row:
         path = f"/queues/{part(draft.queue)}/schedules/{part(draft.key)}"

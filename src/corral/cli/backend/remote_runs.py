@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from corral.cli.backend.client import part
-from corral.cli.backend.port import Row, Stretch
+from corral.cli.backend.port import Row, Stretch, through
 from corral.cli.backend.remote_base import PAGE, Parts, everything
 from corral.cli.backend.remote_plan_rows import audit_row, mark_row, operation_row, token_row
 from corral.cli.backend.remote_rows import finding_row, items, job_row, of, table
@@ -47,10 +47,8 @@ class RemoteRuns(Parts):
             return operation_row(answer)
         done, failed = items(answer, "done"), items(answer, "failed")
         # Few jobs: the API did it at once, without an operation.
-        return {
-            **operation_row({"id": None, "action": action, "state": "done", "query": query, "errors": failed}),
-            "total": len(done) + len(failed), "done": len(done), "failed": len(failed), "skipped": 0,
-        }  # fmt: skip
+        errors = operation_row({"errors": failed})["errors"]
+        return {**through(action, len(done), failed=len(failed)), "query": query, "errors": errors}
 
     async def search(self, query: str, most: int) -> Row:
         body = {"q": query, "max": most, "background": True}
