@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from corral._version import __version__
-from corral.alerts.settings import AlertSettings
+from corral.alerts.settings import AlertSettings, alert_settings
 from corral.app.app import Corral
 from corral.errors import StorageUnavailableError
 from corral.http.answers import problem_of
@@ -36,6 +36,12 @@ from corral.storage.port import Storage
 BASE = "/api/v1"
 #: What `create_app` makes.
 Application: TypeAlias = FastAPI
+#: Newer versions of FastAPI trace by themselves: with a span for each part of a request, and with what was wrong in a
+#: body, which may be a payload. There is one span from us (see `corral.observe.server_spans`). Older ones take the word
+#: and do nothing with it, hence no type.
+_NO_TELEMETRY: Any = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False
+}  # fmt: skip
 _ABOUT = """Look at queues and jobs, and operate them.
 
 Times are RFC 3339 in UTC, lengths of time `*_ms` or `*_seconds`. Job ids are texts, unique within their queue; a `/` in
@@ -60,19 +66,20 @@ def create_app(
         authorize: takes the place of the roles: `authorize(principal, permission, queue)`.
         sensitive: payload paths that are hidden whatever their names.
         thresholds: from when on something wants attention; those of `alerts` if there are any.
-        alerts: when and to whom it is told; `read_alerts()` gives what `[alerts]` of corral.toml says.
+        alerts: when and to whom it is told; `read_alerts(declared=app.alerts)` gives what `[alerts]` of corral.toml
+            and the application say. Without it: what the application says.
 
     Raises:
         ConfigError: settings or a URL that cannot be meant.
     """
     home = Api(
         source=source, settings=settings or ApiSettings(), authenticate=authenticate, authorize=authorize,
-        sensitive=tuple(sensitive), thresholds=thresholds, alerts=alerts,
+        sensitive=tuple(sensitive), thresholds=thresholds, alerts=_alerts(source, alerts),
     )  # fmt: skip
     app = _Document(
         title="corral", version=__version__, description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
         redirect_slashes=False, lifespan=_living(home),
-        exception_handlers={HTTPException: _refuse, RequestValidationError: _refuse},
+        exception_handlers={HTTPException: _refuse, RequestValidationError: _refuse}, telemetry=_NO_TELEMETRY,
     )  # fmt: skip
     app.state.corral = home
     app.router.route_class = bound(home)
@@ -95,11 +102,16 @@ def api_router(
     """
     home = Api(
         source=source, settings=settings or ApiSettings(), authenticate=authenticate, authorize=authorize,
-        sensitive=tuple(sensitive), thresholds=thresholds, alerts=alerts,
+        sensitive=tuple(sensitive), thresholds=thresholds, alerts=_alerts(source, alerts),
     )  # fmt: skip
     router = APIRouter(prefix=BASE, route_class=bound(home), lifespan=_living(home), redirect_slashes=False)
     _lay(router, _routes(), "")
     return router
+
+
+def _alerts(source: Corral | str | Storage, alerts: AlertSettings | None) -> AlertSettings | None:
+    declared = source.alerts if isinstance(source, Corral) else None
+    return alert_settings(declared) if alerts is None and declared is not None else alerts
 
 
 @cache

@@ -95,6 +95,18 @@ class _Passage:
         self.status = 0
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
+        spans, scope = self._home.spans, self._scope
+        if spans is None:
+            await self._serve(app, receive)
+            return
+        span = spans.begin(scope["method"], self._path(), scope["scheme"], scope["headers"])
+        try:
+            await self._serve(app, receive)
+        finally:
+            if span is not None:
+                span.end(str(scope.get(ROUTE, "")), self.status or GONE, told=not self._exempt)
+
+    async def _serve(self, app: ASGIApp, receive: Receive) -> None:
         with _Safe() as safe:
             if not await self._preflight(receive):
                 self._check()
@@ -185,11 +197,17 @@ class _Passage:
     def _path(self) -> str:
         return quote(self._scope["path"], safe="/~!$&'()*+,;=:@")[:300]
 
+    @property
+    def _exempt(self) -> bool:
+        """Whether a machine asks it every few seconds."""
+        rule = self._scope.get(RULE)
+        return isinstance(rule, Rule) and rule.exempt
+
     def _tell(self) -> None:
         """The line in the log, and the metrics."""
         scope, seconds = self._scope, time.perf_counter() - self._began
-        rule, route = scope.get(RULE), str(scope.get(ROUTE, ""))
-        if isinstance(rule, Rule) and rule.exempt:
+        route = str(scope.get(ROUTE, ""))
+        if self._exempt:
             return
         if self._home.metrics is not None:
             self._home.metrics.request(scope["method"], route, self.status or GONE, seconds)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ from corral.http.auth.recognise import Recogniser
 from corral.http.limits import Limiter, Pace, Rate, pace
 from corral.http.live.hub import Hub
 from corral.http.live.seats import Seats
+from corral.http.nodes import Nodes
 from corral.http.settings import ApiSettings
 from corral.listener import Endings
 from corral.monitor.monitor import Monitor
@@ -60,6 +62,21 @@ class Metrics(Protocol):
     async def render(self, accept: str = "") -> tuple[str, str]: ...
 
 
+class RequestSpan(Protocol):
+    """The span of a request that is being served."""
+
+    def end(self, route: str, status: int, *, told: bool = True) -> None: ...
+
+
+class Spans(Protocol):
+    """What has each request leave a span, and jobs carry its trace."""
+
+    def begin(
+        self, method: str, path: str, scheme: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> RequestSpan | None: ...
+    def dress(self, storage: Storage, url: str) -> Storage: ...
+
+
 @dataclass(frozen=True)
 class _Open:
     storage: Storage
@@ -87,6 +104,8 @@ class Api:
     closing: asyncio.Event = field(default_factory=asyncio.Event)  #: set when the server is about to stop
     front: str = "/api/docs"  #: the page to show first
     seconds: Callable[[], float] = time.monotonic
+    spans: Spans | None = field(default_factory=lambda: _spans())  #: None without `corral[otel]`
+    nodes: Nodes = field(init=False)
     recogniser: Recogniser = field(init=False)
     login: Login = field(init=False)
     health: ApiHealth = field(init=False)
@@ -99,6 +118,7 @@ class Api:
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
             check_url(self.source)
+        self.nodes = Nodes(self.seconds)
         self.health = ApiHealth(self.store)
         self.recogniser = Recogniser(
             self.settings, hook=self.authenticate, find_token=self._find_token, token_of=self._token_of,
@@ -186,8 +206,8 @@ class Api:
         """
         if self._live is None:
             async with self._opening:
-                if self._live is None:
-                    await self._start()
+                if self._live is None:  # nothing that goes on for weeks belongs to the trace of one request
+                    await asyncio.create_task(self._start(), name="corral open", context=Context())
         return self
 
     async def _start(self) -> None:
@@ -208,13 +228,19 @@ class Api:
                 raise
             monitor = Monitor(storage, thresholds=self._thresholds(), sensitive=self.sensitive)
             metrics, counted = _metrics(monitor, storage, self.app)
-            admin = Admin(counted, monitor, app=self.app)
+            admin = Admin(await self._traced(counted), monitor, app=self.app)
             hub = Hub(monitor, admin.by(Actor(sub="corral")).operations)
             await stack.enter_async_context(admin.runner.run())
             await stack.enter_async_context(alerting(monitor, admin, self.app, self.alerts))
             await stack.enter_async_context(_gauging(storage))
             self._failed = None
             self._live = _Open(storage, monitor, admin, hub, metrics, stack.pop_all())
+
+    async def _traced(self, storage: Storage) -> Storage:
+        if self.spans is None:
+            return storage
+        kind = "" if self.url else (await storage.engine()).kind
+        return self.spans.dress(storage, self.url or f"{kind}:")
 
     def _thresholds(self) -> Thresholds:
         return self.alerts.thresholds if self.alerts is not None and self.thresholds is DEFAULTS else self.thresholds
@@ -292,6 +318,16 @@ async def _gauging(storage: Storage) -> AsyncIterator[None]:
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+
+
+def _spans() -> Spans | None:
+    """What traces requests, where OpenTelemetry is installed and not switched off."""
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:  # an extra
+        return None
+    from corral.observe.server_spans import ServerSpans
+    from corral.observe.tracing import switched_off
+
+    return None if switched_off() else ServerSpans()
 
 
 def _metrics(monitor: Monitor, storage: Storage, app: Corral | None) -> tuple[Metrics | None, Storage]:

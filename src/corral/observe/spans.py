@@ -1,6 +1,7 @@
 """What spans of corral have in common: names, attributes, and how a job is given its carrier."""
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -8,17 +9,23 @@ from msgspec.structs import replace
 from opentelemetry.trace import Span, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from corral.app.app import Corral
 from corral.job import NewJob
 from corral.observe.meters import Meters
 
 Attributes = dict[str, AttributeValue]
 
 
+class Located(Protocol):
+    """What says where its store is."""
+
+    @property
+    def url(self) -> str: ...
+
+
 class Names:
     """How an application's store is called in spans. Looked up late: the command line may choose another one."""
 
-    def __init__(self, app: Corral) -> None:
+    def __init__(self, app: Located) -> None:
         self._app = app
         self._url = ""
         self._found: Mapping[str, AttributeValue] = {}

@@ -51,7 +51,7 @@ def instrument(
     """
     if parent not in PARENTS:
         raise ConfigError(f"parent must be one of {', '.join(PARENTS)}, not {parent!r}", key="parent")
-    if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "off", "no"):
+    if switched_off():
         return False
     if app in _INSTRUMENTED:
         return True
@@ -70,6 +70,11 @@ def instrument(
     app.dress(lambda storage: TracedStorage(storage, tracing, runs))
     app.stamp(lambda jobs: _marked(jobs, tracing))
     return True
+
+
+def switched_off() -> bool:
+    """Whether the environment says that nothing is to be traced."""
+    return os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "off", "no")
 
 
 async def record_counts(app: Corral, *queues: str) -> None:
