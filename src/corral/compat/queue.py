@@ -23,7 +23,7 @@ from corral.storage.insight import Page
 from corral.storage.port import Storage
 from corral.timing import now_ms
 from corral.worker.context import JobContext, SyncJobContext
-from corral.worker.fetcher import Lane
+from corral.worker.lane import Lane
 from corral.worker.handler import Handler, is_async
 from corral.worker.worker import BaseWorker, WorkerOptions
 

@@ -5,7 +5,8 @@ import logging
 
 from corral.errors import QueueNotFoundError
 from corral.job import Job, JobId
-from corral.worker.fetcher import Fetcher, check_slots
+from corral.worker.fetcher import Fetcher
+from corral.worker.lane import check_slots
 
 logger = logging.getLogger("corral.worker")
 

@@ -12,22 +12,18 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from contextvars import copy_context
 
-from msgspec import Struct, field
-
-from corral.breaker import Breaker
 from corral.error_text import describe
-from corral.errors import ConfigError, CorralError, JobCancelledError, StorageError
+from corral.errors import CorralError, JobCancelledError, StorageError
 from corral.job import Job
-from corral.options import KEEP_FAILED, QueueSettings
+from corral.options import KEEP_FAILED
 from corral.outcome import Failed, Outcome, Released
 from corral.storage.port import BATCH, Claim, Claimed, Settlement, Storage, Token
 from corral.timing import now_ms
 from corral.worker.executor import Executor
-from corral.worker.handler import Handler
-from corral.worker.middleware import Middleware
+from corral.worker.lane import Lane
 from corral.worker.report import Reporter
 from corral.worker.run import Run, WorkerStoppingError
 
@@ -44,34 +40,6 @@ PATIENCE = 5.0
 CROWD = 50
 #: A slot runs jobs that never wait back to back, but lets the loop breathe this often.
 BREATH = 0.005
-
-
-class Lane(Struct, frozen=True, kw_only=True):
-    """A queue a worker serves, and with how many slots."""
-
-    queue: str
-    slots: int  #: handlers at once
-    find: Callable[[str], Handler | None]
-    settings: QueueSettings = field(default_factory=QueueSettings)
-    known: Callable[[], list[str]] = list
-    handlers: Callable[[], Iterable[Handler]] = tuple  #: those whose services are made at the start
-    middlewares: tuple[Middleware, ...] = ()  #: the queue's, inside the application's
-    width: int = 0  #: jobs in the largest batch of its handlers; 0 where none takes batches
-    breaker: Breaker | None = None
-
-    def __post_init__(self) -> None:
-        check_slots(self.slots)
-
-
-def check_slots(count: object) -> int:
-    """How many handlers may run at once. Raises: ConfigError unless it is a whole number of 1 or more."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ConfigError(
-            f"concurrency must be a whole number of 1 or more, not {count!r}: to take no jobs, pause the worker or "
-            "leave the queue out",
-            key="concurrency",
-        )
-    return count
 
 
 class Fetcher:

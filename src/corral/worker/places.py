@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from corral.errors import ConfigError, closest
-from corral.worker.fetcher import Lane
 from corral.worker.handler import Handler, Mode, is_async
+from corral.worker.lane import Lane
 
 ExecutorKind = Literal["async", "thread", "process"]
 KINDS = ("async", "thread", "process")

@@ -3,8 +3,8 @@
 from corral.options import JobOptions
 from corral.payload import PayloadType
 from corral.queue import Queue
-from corral.worker.fetcher import Lane
 from corral.worker.handler import Handler, HandlerFunction, Mode, is_async, read_signature
+from corral.worker.lane import Lane
 from corral.worker.worker import BaseWorker, WorkerOptions
 
 

@@ -24,7 +24,7 @@ def memory() -> int:
 
 
 class Vitals:
-    """Memory and lag for the worker's entry in the store.
+    """Memory, lag and load for the worker's entry in the store.
 
     They change with every look, and a beat with news is written: so they are looked at as often only as a beat would be
     written without any.
@@ -33,14 +33,18 @@ class Vitals:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._looked_at = float("-inf")
-        self._seen = (0, 0)
+        self._worked = 0.0
+        self._seen: tuple[int, int, float | None] = (0, 0, None)
 
-    def look(self, lag: float) -> tuple[int, int]:
-        """(bytes of memory, milliseconds of lag), as they were at the last look."""
+    def look(self, lag: float) -> tuple[int, int, float | None]:
+        """(bytes of memory, milliseconds of lag, share of a core), as they were at the last look."""
         now = time.monotonic()
-        if now - self._looked_at >= self._seconds:
-            self._looked_at = now
-            self._seen = memory(), round(lag * 1000)
+        passed = now - self._looked_at
+        if passed >= self._seconds:
+            worked = time.process_time()
+            share = None if passed == float("inf") else round((worked - self._worked) / passed, 3)
+            self._looked_at, self._worked = now, worked
+            self._seen = memory(), round(lag * 1000), share
         return self._seen
 
 

@@ -28,12 +28,13 @@ from corral.worker.batches import Batches
 from corral.worker.children import Children
 from corral.worker.control import Controls
 from corral.worker.executor import Executor
-from corral.worker.fetcher import STOP_GRACE, Fetcher, Lane
+from corral.worker.fetcher import STOP_GRACE, Fetcher
 from corral.worker.fuse import Fuse
 from corral.worker.heed import heeding
 from corral.worker.hooks import HookCalls, Hooks, name_of, quietly
 from corral.worker.inject import Injector
 from corral.worker.keeper import Keeper
+from corral.worker.lane import Lane
 from corral.worker.middleware import Middleware
 from corral.worker.orders import Orders
 from corral.worker.permits import Permits
@@ -431,12 +432,13 @@ class BaseWorker(Controls):
 
     def info(self) -> WorkerInfo:
         """How the worker presents itself."""
-        rss, lag_ms = self._vitals.look(0.0 if self.keeper is None else self.keeper.lag())
+        rss, lag_ms, cpu = self._vitals.look(0.0 if self.keeper is None else self.keeper.lag())
         slots = [fetcher.slots for fetcher in self.fetchers] or [lane.slots for lane in self.lanes]
         return WorkerInfo(
             id=self.id, name=self.name, host=self._host, pid=os.getpid(), version=__version__,
             queues=tuple(lane.queue for lane in self.lanes), slots=sum(slots), slots_of=tuple(slots),
-            quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, started_at=self._started_at,
+            quiet=self.stopping or self.paused, rss=rss, lag_ms=lag_ms, cpu=cpu,
+            started_at=self._started_at,
             running=sum(fetcher.running for fetcher in self.fetchers),
             handlers=self._handlers, tags=self.options.tags,
         )  # fmt: skip

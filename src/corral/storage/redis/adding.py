@@ -11,8 +11,9 @@ from corral.job import NO_OPTIONS, After, JobId, NewJob, ParentRef
 from corral.options import Dedup
 from corral.storage.port import Added
 from corral.storage.redis.call import Call
-from corral.storage.redis.codec import options_text, pack, parent_text
+from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
+from corral.storage.redis.options import options_text, parent_text
 from corral.storage.redis.scripts import script
 from corral.storage.redis.settings import Limit
 from corral.timing import Millis

@@ -9,8 +9,9 @@ import msgspec
 
 from corral.event import NOW, Event, EventCursor, EventType
 from corral.storage.redis.call import Call
-from corral.storage.redis.codec import pack, to_json
+from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
+from corral.storage.redis.options import to_json
 from corral.storage.redis.scripts import script
 
 #: A result or reason longer than this stays with the job and is not copied into its event.

@@ -9,7 +9,7 @@ from corral.errors import ConfigError
 from corral.job import After, JobId, NewJob
 from corral.options import Dedup
 from corral.storage.redis.adding import new_job
-from corral.storage.redis.codec import UnreadableJobError, read_options, read_parent, to_json
+from corral.storage.redis.options import UnreadableJobError, read_options, read_parent, to_json
 from corral.timing import Millis
 
 

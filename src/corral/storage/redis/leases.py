@@ -10,8 +10,9 @@ from msgspec import Struct
 from corral.job import JobId
 from corral.storage.port import Lease, Pulse, Recovered, WorkerInfo
 from corral.storage.redis.call import Call
-from corral.storage.redis.codec import pack, to_json
+from corral.storage.redis.codec import pack
 from corral.storage.redis.connection import Server
+from corral.storage.redis.options import to_json
 from corral.storage.redis.scripts import script
 from corral.timing import Millis
 

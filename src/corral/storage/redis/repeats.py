@@ -11,7 +11,7 @@ from corral.cron import ALIASES, next_after
 from corral.job import NO_OPTIONS
 from corral.options import JobOptions, check_priority
 from corral.schedule import Cron, Every, Schedule
-from corral.storage.redis.codec import UnreadableJobError, options_text, read_options, to_json
+from corral.storage.redis.options import UnreadableJobError, options_text, read_options, to_json
 from corral.timing import Millis
 
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode

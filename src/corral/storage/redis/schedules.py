@@ -21,9 +21,10 @@ from corral.storage.insight import Page
 from corral.storage.port import Added, Claimed
 from corral.storage.redis.adding import AddedRow, added, new_job
 from corral.storage.redis.call import Call
-from corral.storage.redis.codec import pack, pairs, to_json
+from corral.storage.redis.codec import pack, pairs
 from corral.storage.redis.connection import Server
 from corral.storage.redis.discovery import Discovery
+from corral.storage.redis.options import to_json
 from corral.storage.redis.repeats import NextRun, UnreadableScheduleError, definition, next_run, number, read_definition
 from corral.storage.redis.scripts import script
 from corral.timing import Millis

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from corral.job import Job, JobId, JobState
-from corral.storage.redis.codec import options_text, pairs, parent_text, shown_job, to_json
+from corral.storage.redis.codec import pairs, shown_job
 from corral.storage.redis.followers import follower_of
+from corral.storage.redis.options import options_text, parent_text, to_json
 from corral.storage.transfer import DEDUPLICATION, Stored
 from corral.timing import Millis
 

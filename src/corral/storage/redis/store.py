@@ -11,6 +11,7 @@ from corral.event import Event, EventCursor
 from corral.job import Job, JobId, JobState, NewJob
 from corral.options import QueueSettings
 from corral.schedule import Schedule
+from corral.storage.client import Client
 from corral.storage.flaw import Flaw
 from corral.storage.insight import Engine, FailureGroup, GroupInfo, Page, Place, Sample, Tier
 from corral.storage.port import (
@@ -32,6 +33,7 @@ from corral.storage.port import (
 )
 from corral.storage.records import Entry, EntryChange, check_changes, check_kind
 from corral.storage.redis.adding import Adder
+from corral.storage.redis.clients import clients
 from corral.storage.redis.commands import Commands
 from corral.storage.redis.connection import Server
 from corral.storage.redis.eventlog import EventLog
@@ -218,6 +220,9 @@ class RedisStorage:
 
     async def vitals(self) -> list[Vital]:
         return await vitals(self._server)
+
+    async def clients(self) -> list[Client] | None:
+        return await clients(self._server, self._place.prefix)
 
     async def flaws(self, queues: Sequence[str]) -> list[Flaw]:
         return await flaws(self._server, self._place.prefix, queues)

@@ -7,9 +7,10 @@ from msgspec import Raw, Struct
 
 from corral.job import JobId, JobState
 from corral.storage.redis.call import Call
-from corral.storage.redis.codec import pack, to_json
+from corral.storage.redis.codec import pack
 from corral.storage.redis.families import Families, read_text
 from corral.storage.redis.followers import kept_fields
+from corral.storage.redis.options import to_json
 from corral.storage.redis.scripts import script
 from corral.storage.redis.shipping import fields_of, stored_job
 from corral.storage.redis.store import RedisStorage

@@ -14,7 +14,6 @@ from corral.storage.redis.call import Call
 from corral.storage.redis.codec import (
     ClaimedReply,
     SettledReply,
-    UnreadableJobError,
     claimed_job,
     millis,
     new_jobs,
@@ -23,6 +22,7 @@ from corral.storage.redis.codec import (
     read_row,
 )
 from corral.storage.redis.connection import Server
+from corral.storage.redis.options import UnreadableJobError
 from corral.storage.redis.scripts import script
 from corral.timing import Millis, now_ms
 
