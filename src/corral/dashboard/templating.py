@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 #: From when on a look at all queues is slow enough to say so.
 SLOW_MS = 1_000
+#: And a worker's event loop late enough.
+LATE_MS = 100
 
 
 class _Environment(Environment):
@@ -63,7 +65,8 @@ def environment() -> Environment:
         per_second=words.per_second, plain=plain, stack=stack, together=columns.together, total=columns.total,
         written=written,
     )  # fmt: skip
-    made.globals.update(bars=spark.bars, line=spark.line, version=_version(), release=__version__, slow_ms=SLOW_MS)
+    made.globals.update(bars=spark.bars, line=spark.line, version=_version(), release=__version__)
+    made.globals.update(slow_ms=SLOW_MS, late_ms=LATE_MS)
     made.globals.update(columns=columns.COLUMNS, counted=columns.COUNTS, rows_of=columns.rows)
     return made
 

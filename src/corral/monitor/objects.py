@@ -373,6 +373,7 @@ class WorkerRow(Struct, frozen=True, kw_only=True):
     slots_of: tuple[int, ...] = ()  #: of each of its queues; () when it does not say
     rss: int = 0  #: bytes of memory; 0 when it does not say
     lag_ms: Millis = 0  #: how late its event loop is
+    cpu: float | None = None  #: share of one core that it took lately
     handlers: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()  #: what it was told to show
     jobs: tuple[JobRow, ...] = ()  #: what it runs, as far as that was looked at

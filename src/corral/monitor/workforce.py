@@ -30,6 +30,7 @@ def worker_row(worker: WorkerInfo, jobs: Sequence[Job], now: Millis) -> WorkerRo
         slots_of=worker.slots_of,
         rss=worker.rss,
         lag_ms=worker.lag_ms,
+        cpu=worker.cpu,
         handlers=worker.handlers,
         tags=worker.tags,
         jobs=tuple(job_row(job, now) for job in jobs),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from corral.storage.client import Client
 from corral.storage.connect import check_url
 from corral.storage.flaw import Flaw
 from corral.storage.vital import Vital
@@ -24,6 +25,21 @@ async def checkup(url: str) -> list[Vital]:
 
     async with RedisStorage(url) as store:
         return await store.vitals()
+
+
+async def clients(url: str) -> list[Client] | None:
+    """Who waits for jobs on a connection to this server, Node's workers among them; None when it does not tell.
+
+    Raises:
+        ConfigError: a URL that cannot be meant. StorageError: it cannot be opened.
+    """
+    check_url(url)
+    if _is_file(url):
+        return []  # only corral works on a file, and its workers tell of themselves
+    from corral.storage.redis.store import RedisStorage
+
+    async with RedisStorage(url) as store:
+        return await store.clients()
 
 
 async def contradictions(url: str, queues: Sequence[str]) -> list[Flaw]:

@@ -167,6 +167,7 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     quiet: bool = False  #: it takes no jobs, because it was told so or because it is stopping
     rss: int = 0  #: bytes of memory, as they were a few seconds ago
     lag_ms: Millis = 0  #: how late its event loop was
+    cpu: float | None = None  #: share of one core that it took lately; None when it does not say
     tags: tuple[tuple[str, str], ...] = ()  #: what it was told to show beside its name
 
 

@@ -116,7 +116,7 @@ async def _schedules(visit: Visit, name: str, at: str) -> dict[str, object]:
 
 
 async def _workers(visit: Visit, name: str, at: str) -> dict[str, object]:
-    return {"workers": await visit.api.get(f"{at}/workers")}
+    return {"workers": await visit.api.get("/workers", queue=name, include="nodes", limit=MOST)}
 
 
 async def _settings(visit: Visit, name: str, at: str) -> dict[str, object]:

@@ -16,8 +16,10 @@ LISTED = 200
 async def workers(visit: Visit) -> Response:
     """All workers, or those of one queue or host, and jobs that run elsewhere."""
     queue, host = visit.parameter("queue"), visit.parameter("host")
-    cursor = visit.parameter("cursor") or None
-    found = await visit.api.get("/workers", limit=LISTED, cursor=cursor, queue=queue or None, host=host or None)
+    found = await visit.api.get(
+        "/workers", limit=LISTED, cursor=visit.parameter("cursor") or None, queue=queue or None, host=host or None,
+        include="nodes",
+    )  # fmt: skip
     return await visit.page("workers.html", title="Workers", active="workers", workers=found, queue=queue, host=host)
 
 

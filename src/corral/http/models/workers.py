@@ -32,7 +32,8 @@ class Worker:
             "id": "w_01jd8m3x", "name": "mailer-1", "host": "web-1", "pid": 2211, "state": "busy", "kind": "corral",
             "queues": {"email": {"slots": 5}}, "slots": 5, "busy": 5, "jobs": [],
             "started_at": "2026-11-20T05:13:25.000Z", "beat_at": "2026-11-23T05:13:24.000Z", "silent_seconds": 1.2,
-            "version": "0.9.0", "rss_bytes": 220200960, "loop_lag_ms": 3, "handlers": ["email/welcome"],
+            "version": "0.9.0", "rss_bytes": 220200960, "loop_lag_ms": 3, "cpu": 0.37,
+            "handlers": ["email/welcome"],
             "tags": {"zone": "eu-1"},
         }
     )  # fmt: skip
@@ -55,6 +56,8 @@ class Worker:
     version: str
     rss_bytes: int | None
     loop_lag_ms: int | None
+    cpu: float | None
+    """Share of one core that it took lately; null: it does not say."""
     handlers: Sequence[str]
     tags: Mapping[str, str]
     """What it was started with: `--tag zone=eu-1`."""
@@ -72,6 +75,20 @@ class QueueSlots:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodeWorker:
+    """A worker of Node's, or of another BullMQ: all that is known of it is its connection."""
+
+    __pydantic_config__ = config()
+    queue: str
+    name: str
+    """Empty: it has none."""
+    address: str
+    connected_seconds: int
+    library: str
+    """What it is written with, where the server tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerList(Listing[Worker]):
     """Workers, and jobs that run somewhere unknown."""
 
@@ -81,6 +98,8 @@ class WorkerList(Listing[Worker]):
     """Jobs that run on Node's workers, or on one that is gone."""
     complete: bool = True
     """Whether every running job was looked at."""
+    nodes: Sequence[NodeWorker] | None = None
+    """With `include=nodes`: workers that do not tell of themselves, by their connections; null: nobody can tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +160,7 @@ def worker_of(row: WorkerRow, base: str, queues: Sequence[str]) -> Worker:
         slots=row.slots if whole else sum(slots.get(name) or 0 for name in queues), busy=here_busy,
         jobs=[running_of(job, base) for job in row.jobs if job.queue in shown],
         started_at=moment(row.started_at), beat_at=moment(row.seen_at), silent_seconds=row.silent_ms / 1000,
-        version=row.version, rss_bytes=row.rss or None, loop_lag_ms=row.lag_ms,
+        version=row.version, rss_bytes=row.rss or None, loop_lag_ms=row.lag_ms, cpu=row.cpu,
         handlers=[one for one in row.handlers if one.partition("/")[0] in shown],
         tags=dict(row.tags),
         links={"self": here, "quiet": f"{here}/quiet", "stop": f"{here}/stop"},

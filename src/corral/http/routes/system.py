@@ -95,7 +95,7 @@ async def get_doctor(
     _whole(call)
     wanted = [one.strip() for one in only.split(",") if one.strip()]
     found = await examine(
-        call.api.storage, _address(call), app=call.api.app, only=wanted, more=judge_keys(call.api.settings)
+        call.api.storage, address_of(call), app=call.api.app, only=wanted, more=judge_keys(call.api.settings)
     )
     items = [
         CheckInfo(
@@ -122,7 +122,7 @@ async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
     _whole(call)
     said = body or FixBody()
     with refusing(check="/only"):
-        done = await mend(call.api.storage, _address(call), await call.desk(said.reason), only=said.only)
+        done = await mend(call.api.storage, address_of(call), await call.desk(said.reason), only=said.only)
     call.api.monitor.forget()
     return answer(
         MendedList(items=[MendedInfo(check=one.name, message=one.message, queue=one.queue or None) for one in done])
@@ -149,7 +149,7 @@ async def rebuild_index(call: Called, body: IndexBody | None = None) -> Response
     return await once(call.request, call.api, call.who, work)
 
 
-def _address(call: Caller) -> str | None:
+def address_of(call: Caller) -> str | None:
     """Where the store is, with its password; None when it was given open."""
     source = call.api.source
     if isinstance(source, str):
@@ -186,7 +186,7 @@ async def get_storage(call: Called) -> Response:
 
 async def _vitals(call: Caller) -> list[Vital]:
     """What the store says about itself; nothing where it was given open and nobody knows where it is."""
-    address = _address(call)
+    address = address_of(call)
     if address is None:
         return []
     try:

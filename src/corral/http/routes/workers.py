@@ -1,5 +1,6 @@
 """Workers: who lives, what they run, and what they are told."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Query
@@ -15,6 +16,7 @@ from corral.http.models.workers import (
     Command,
     CommandAnswer,
     ConcurrencyBody,
+    NodeWorker,
     StopBody,
     Worker,
     WorkerList,
@@ -24,7 +26,8 @@ from corral.http.models.workers import (
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
-from corral.http.routes.queues import exists
+from corral.http.routes.queues import exists, words
+from corral.http.routes.system import address_of
 from corral.monitor.objects import WorkerRow
 
 router = Router(tags=["Workers"])
@@ -38,9 +41,10 @@ async def list_workers(
     call: Called, asked: Asked,
     queue: Annotated[str | None, Query(max_length=256)] = None,
     host: Annotated[str | None, Query(max_length=256)] = None,
+    include: Annotated[str, Query(max_length=200, description="`nodes`")] = "",
 ) -> Response:  # fmt: skip
     """Workers, and jobs that run elsewhere."""
-    return await _list(call, asked, queue, host)
+    return await _list(call, asked, queue, host, nodes="nodes" in words(include, ("nodes",)))
 
 
 @router.get(
@@ -53,7 +57,9 @@ async def list_queue_workers(call: Called, q: str, asked: Asked) -> Response:
     return await _list(call, asked, q, None)
 
 
-async def _list(call: Caller, asked: Asked, queue: str | None, host: str | None) -> Response:
+async def _list(
+    call: Caller, asked: Asked, queue: str | None, host: str | None, *, nodes: bool = False
+) -> Response:  # fmt: skip
     found = await call.api.monitor.workers(queue=queue)
     rows = [row for row in found.items if _theirs(call, row) and host in (None, row.host)]
 
@@ -64,8 +70,28 @@ async def _list(call: Caller, asked: Asked, queue: str | None, host: str | None)
     shown = cut(rows, key, asked, "workers", queue, host)
     items = [worker_of(row, call.base, _theirs(call, row)) for row in shown.items]
     elsewhere = [running_of(job, call.base) for job in found.elsewhere if call.sees(job.queue)]
-    more = {"elsewhere": elsewhere, "complete": found.complete}
+    more: dict[str, object] = {"elsewhere": elsewhere, "complete": found.complete}
+    if nodes:
+        more["nodes"] = await _nodes(call, queue, host, found.items)
     return listing(asked, Worker, items, next=shown.next, prev=shown.prev, total=len(rows), more=more)
+
+
+async def _nodes(
+    call: Caller, queue: str | None, host: str | None, known: Sequence[WorkerRow]
+) -> list[NodeWorker] | None:  # fmt: skip
+    """Workers of the caller's queues that are known by their connection alone; None: the server does not tell."""
+    found = await call.api.nodes.look(address_of(call))
+    if found is None:
+        return None
+    ours = {"".join(text.split()) for row in known for text in (row.id, row.name)}  # without spaces
+    return [
+        NodeWorker(
+            queue=one.queue, name=one.name, address=one.address, connected_seconds=one.connected_s, library=one.library
+        )
+        for one in sorted(found, key=lambda one: (one.queue, one.name, one.address))
+        if one.name not in ours and call.sees(one.queue) and queue in (None, one.queue)
+        and host in (None, one.address.rpartition(":")[0])
+    ]  # fmt: skip
 
 
 def _theirs(call: Caller, row: WorkerRow) -> list[str]:
