@@ -123,6 +123,7 @@ def by_stdlib_by_hand(path: Path, commit: bool) -> str:
 def by_apsw(path: Path, commit: bool) -> str:
     job = confirm(shop(path))
     with closing(apsw.Connection(str(path))) as connection:
+        connection.set_busy_timeout(60_000)  # the worker writes, too
         connection.execute("BEGIN IMMEDIATE; INSERT INTO orders VALUES (1)")
         job_id = job.add_in(connection, {"order": 1})
         connection.execute("COMMIT" if commit else "ROLLBACK")
