@@ -54,6 +54,7 @@ async def app(path: Path) -> AsyncIterator[Corral]:
     app = shop(path)
     async with app:
         with closing(apsw.Connection(str(path))) as connection:
+            connection.set_busy_timeout(60_000)
             connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
         yield app
 
