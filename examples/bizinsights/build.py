@@ -87,7 +87,8 @@ def make_platform(
     Raises:
         ConfigError: settings that cannot be meant.
     """
-    app = Corral(settings.url, name="bizinsights")
+    # Whoever starts a worker, from whatever folder: more than a hundred waiting jobs of a queue are worth an alert.
+    app = Corral(settings.url, name="bizinsights", alerts={"waiting": 100})
     home = (settings.bizinsights_home or beside(app.url)).absolute()
 
     @app.on_startup

@@ -8,14 +8,14 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from corral import Corral
+from corral import AlertOptions, Corral
 from corral.handlers import backup, cleanup, health, notifications, pipelines, reports
 from corral.handlers.email import EmailSettings, Transport
 from corral.handlers.kit.database import Database
 from corral.handlers.kit.web import Web
 
 from .data import GoLive
-from .health import watching
+from .health import MAX_FAILED, MAX_WAITING, watching
 from .jobs import analytics_jobs, lifecycle
 from .processors import initialize_email_processor, initialize_report_processor, sender
 from .queues import QueueName, declare_queues
@@ -69,7 +69,8 @@ def make_platform(
     Raises:
         ConfigError: settings that cannot be meant.
     """
-    app = Corral(settings.url, name="golive", lifespan=watching(settings.health_interval))
+    worth: AlertOptions = {"waiting": MAX_WAITING, "failed": MAX_FAILED}
+    app = Corral(settings.url, name="golive", lifespan=watching(settings.health_interval), alerts=worth)
     home = (settings.golive_home or beside(app.url)).absolute()
     url = settings.database_url or SecretStr(f"sqlite:///{home / 'golive.db'}")
     database = Database(url)

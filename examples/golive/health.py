@@ -1,6 +1,6 @@
 """The platform's own look at its queues, once a minute while a worker runs.
 
-corral's alerts have the same thresholds and tell more people (`[alerts]` of corral.toml); these are the lines that the
+corral's alerts have the same thresholds and reach people (`build.py` declares them); these are the lines that the
 platform's log always had.
 """
 

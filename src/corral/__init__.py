@@ -12,6 +12,7 @@ _HOME = {
     "Added": "corral.storage.port",
     "After": "corral.job",
     "Alert": "corral.alert",
+    "AlertOptions": "corral.alert",
     "AlertState": "corral.alert",
     "AppQueue": "corral.app.queues",
     "BaseWorker": "corral.worker.worker",

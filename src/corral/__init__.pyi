@@ -2,6 +2,7 @@
 
 from corral._version import __version__ as __version__
 from corral.alert import Alert as Alert
+from corral.alert import AlertOptions as AlertOptions
 from corral.alert import AlertState as AlertState
 from corral.app.app import Corral as Corral
 from corral.app.bundle import Bundle as Bundle
@@ -89,15 +90,14 @@ from corral.worker.worker import WorkerOptions as WorkerOptions
 
 # Literal, for whoever writes `from corral import *`: type checkers do not compute it.
 __all__ = [  # noqa: RUF022  # in the order of `__init__.py`
-    "AddKeywords", "Added", "After", "Alert", "AlertState", "AppQueue", "BaseWorker", "Batch", "BatchContext",
-    "BatchJob", "Breaker", "Bundle",
-    "Cause", "Children", "ChildrenOf", "Compressed", "ConfigError", "Corral", "CorralError", "Cron", "Dag", "Dedup",
-    "Discard", "DoneStep", "EffectInProgressError", "EffectUncertainError", "Encrypted", "Event", "EventType", "Every",
-    "Exponential", "Figures", "Fixed", "Flow", "FlowHandle", "FlowTree", "GroupInfo", "GroupLimits", "Job",
-    "JobCancelledError", "JobContext", "JobDefinition", "JobFailedError", "JobHandle", "JobNotFoundError", "JobState",
-    "JobTimeoutError", "Keep", "Missed", "NOW", "NewJob", "Node", "NodeKeywords", "OLDEST", "Overlap", "ParentPolicy",
-    "ParentRef", "PayloadError", "Priority", "Queue", "QueueCounts", "QueueFullError", "RateLimit", "RegistrationError",
-    "Retry", "Sensitive", "Signed", "Snooze", "Step", "Storage", "StorageError", "SyncBatchJob", "SyncJobContext",
-    "UnknownJobError", "WaitForChildren", "Why", "Worker", "WorkerOptions", "__version__", "chain", "connect", "fan_in",
-    "handles", "new_key", "node", "redact",
+    "AddKeywords", "Added", "After", "Alert", "AlertOptions", "AlertState", "AppQueue", "BaseWorker", "Batch",
+    "BatchContext", "BatchJob", "Breaker", "Bundle", "Cause", "Children", "ChildrenOf", "Compressed", "ConfigError",
+    "Corral", "CorralError", "Cron", "Dag", "Dedup", "Discard", "DoneStep", "EffectInProgressError",
+    "EffectUncertainError", "Encrypted", "Event", "EventType", "Every", "Exponential", "Figures", "Fixed", "Flow",
+    "FlowHandle", "FlowTree", "GroupInfo", "GroupLimits", "Job", "JobCancelledError", "JobContext", "JobDefinition",
+    "JobFailedError", "JobHandle", "JobNotFoundError", "JobState", "JobTimeoutError", "Keep", "Missed", "NOW", "NewJob",
+    "Node", "NodeKeywords", "OLDEST", "Overlap", "ParentPolicy", "ParentRef", "PayloadError", "Priority", "Queue",
+    "QueueCounts", "QueueFullError", "RateLimit", "RegistrationError", "Retry", "Sensitive", "Signed", "Snooze", "Step",
+    "Storage", "StorageError", "SyncBatchJob", "SyncJobContext", "UnknownJobError", "WaitForChildren", "Why", "Worker",
+    "WorkerOptions", "__version__", "chain", "connect", "fan_in", "handles", "new_key", "node", "redact",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import email
 import email.policy
-import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -344,11 +343,11 @@ async def test_a_critical_failure_tells_the_operators(
 
 @pytest.mark.mission("M-BI-44")
 async def test_a_hundred_waiting_jobs_are_none_and_a_hundred_and_one_an_alert(platform: Platform) -> None:
-    table = tomllib.loads((Path(processors.__file__).parents[1] / "corral.toml").read_text())["alerts"]
     mail = EXAMPLES[QueueName.EMAIL_SENDING]
     definition = platform.app.definition(QueueName.EMAIL_SENDING, QueueName.EMAIL_SENDING)
     await definition.add_bulk([mail] * 100)
-    settings = alert_settings({**table, "after": 0, "no_worker": False})
+    assert platform.app.alerts is not None
+    settings = alert_settings({**platform.app.alerts, "after": 0, "no_worker": False})
     clock = FakeClock(datetime.now(UTC))
     monitor = Monitor(await platform.app.open(), clock=clock, thresholds=settings.thresholds)
     watch = Watch(monitor, Admin(monitor.storage, monitor, clock=clock), settings, hooks=platform.app.alert_hooks)

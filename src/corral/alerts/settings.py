@@ -1,13 +1,14 @@
-"""Settings of alerts: the table `[alerts]` of `corral.toml`, or keywords."""
+"""Settings of alerts: the table `[alerts]` of `corral.toml`, what an application declares, or keywords."""
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
+from corral.alert import AlertOptions
 from corral.errors import ConfigError, UnknownOptionError
 from corral.monitor.rules import SEVERITIES
 from corral.monitor.thresholds import DEFAULTS, Thresholds
@@ -35,14 +36,20 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"severity must be one of {', '.join(SEVERITIES)}, not {self.severity!r}", key="severity")
 
 
-def read_alerts(file: Path | None = None) -> AlertSettings | None:
-    """The settings that `corral.toml` has; None when it has no table `[alerts]`.
+def read_alerts(file: Path | None = None, *, declared: AlertOptions | None = None) -> AlertSettings | None:
+    """The settings that `corral.toml` has, before those `declared` in code; None when neither says anything.
 
     Raises:
         ConfigError: a file that cannot be read, or a value that cannot be meant; the message names it.
         UnknownOptionError: a name that nothing has.
     """
-    path = file or FILE
+    table = _table(file or FILE)
+    if table is None and declared is None:
+        return None
+    return alert_settings(_over(declared or {}, table or {}))
+
+
+def _table(path: Path) -> Mapping[str, object] | None:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("alerts")
     except FileNotFoundError:
@@ -53,7 +60,20 @@ def read_alerts(file: Path | None = None) -> AlertSettings | None:
         return None
     if not isinstance(table, dict):
         raise ConfigError(f"alerts in {path.name} must be a table, not {table!r}", key="alerts")
-    return alert_settings(table)
+    return table
+
+
+def _over(declared: Mapping[str, object], table: Mapping[str, object]) -> dict[str, object]:
+    """What a deployment says before what the code says: name by name, and so for each queue."""
+    merged = {**declared, **table}
+    ours, theirs = declared.get("queues"), table.get("queues")
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        queues: dict[str, object] = {**ours, **theirs}
+        for name in ours.keys() & theirs.keys():
+            if isinstance(ours[name], Mapping) and isinstance(theirs[name], Mapping):
+                queues[name] = {**ours[name], **theirs[name]}
+        merged["queues"] = queues
+    return merged
 
 
 def alert_settings(table: Mapping[str, object]) -> AlertSettings:
@@ -83,12 +103,12 @@ def alert_settings(table: Mapping[str, object]) -> AlertSettings:
 def _thresholds(table: Mapping[str, object]) -> Thresholds:
     common = _changed(DEFAULTS, table, "alerts")
     queues = table.get("queues", {})
-    if not isinstance(queues, dict):
+    if not isinstance(queues, Mapping):
         raise ConfigError(f"alerts.queues must be a table of tables, not {queues!r}", key="alerts.queues")
     own: dict[str, Thresholds] = {}
     for pattern, inner in queues.items():
         where = f"alerts.queues.{pattern}"
-        if not isinstance(inner, dict):
+        if not isinstance(inner, Mapping):
             raise ConfigError(f"{where} must be a table, not {inner!r}", key=where)
         for name in inner:
             if name not in _NAMES:
@@ -125,9 +145,9 @@ def _threshold(where: str, name: str, value: object) -> object:
 def _time(where: str, value: object) -> Millis:
     if isinstance(value, str):
         value = duration(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
         raise ConfigError(f'{where} must be seconds or a text such as "90s", not {value!r}', key=where)
-    return to_ms(cast(float, value), where)
+    return to_ms(value, where)
 
 
 def _text(where: str, value: object) -> str:

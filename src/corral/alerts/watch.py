@@ -199,12 +199,12 @@ async def watching(app: Corral, table: Mapping[str, object] | None = None) -> As
     `corral worker` and the API do so by themselves. Elsewhere: `async with app, watching(app, {"queue": "alerts"})`.
 
     Args:
-        table: what stands in `[alerts]` of corral.toml; without it, what stands there.
+        table: what stands in `[alerts]` of corral.toml. Without it, what stands there and what the application says.
 
     Raises:
         ConfigError: a setting that cannot be meant.
     """
-    settings = read_alerts() if table is None else alert_settings(table)
+    settings = read_alerts(declared=app.alerts) if table is None else alert_settings(table)
     storage = await app.open()
     monitor = Monitor(storage, thresholds=DEFAULTS if settings is None else settings.thresholds)
     async with alerting(monitor, Admin(storage, monitor, app=app), app, settings):

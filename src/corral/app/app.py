@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from corral.alert import AlertOptions
 from corral.app.bundle import Bundle
 from corral.app.definition import JobDefinition
 from corral.app.flows import AppFlow
@@ -30,8 +31,8 @@ from corral.storage.port import Added, Storage
 from corral.storage.reseal import Resealed, reseal
 from corral.storage.sealed import SealedStorage, Seals, sealed_in
 from corral.sync import Portal
-from corral.worker.fetcher import Lane
 from corral.worker.hooks import Hook, Hooks
+from corral.worker.lane import Lane
 from corral.worker.worker import BaseWorker, WorkerOptions
 
 D = TypeVar("D")
@@ -51,6 +52,7 @@ class Corral(Hosting):
         lifespan: an async context manager entered before a worker takes its first job and left after its last one.
         codecs: what payloads and results of every queue go through on their way into the store, unless the queue says
             otherwise: `[Compressed(), Encrypted(keys)]`.
+        alerts: what is worth an alert, and where alert jobs go; what `[alerts]` of `corral.toml` says goes before.
 
     Raises:
         ConfigError: a URL that cannot be meant.
@@ -58,9 +60,10 @@ class Corral(Hosting):
 
     def __init__(
         self, url: str | None = None, *, name: str = "app", lifespan: Lifespan | None = None,
-        codecs: Sequence[Codec] = (),
+        codecs: Sequence[Codec] = (), alerts: AlertOptions | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.alerts = alerts
         self.url = configured_url() if url is None else url
         self.names_store = url is not None  #: the code says where it is, so variables for anybody do not move it
         check_url(self.url)

@@ -97,7 +97,7 @@ class Hosting:
     def on_alert(self, function: A) -> A:
         """Call the decorated function when something wants attention, gets worse, lasts or is over.
 
-        Workers and the API look every 15 s, one of them at a time. `[alerts]` of `corral.toml` says what is worth it.
+        Workers and the API look every 15 s, one of them at a time. `alerts=` and `[alerts]` say what is worth it.
         """
         self.alert_hooks.append(function)
         return function

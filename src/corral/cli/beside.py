@@ -63,7 +63,7 @@ async def beside(app: Corral, sock: socket.socket, *, show: bool) -> AsyncIterat
         show: whether to open the address in a browser.
     """
     settings = _settings(sock.getsockname()[1])
-    api = create_dashboard(app, settings=settings, alerts=read_alerts())
+    api = create_dashboard(app, settings=settings, alerts=read_alerts(declared=app.alerts))
     home: Api = api.state.corral
     server = Guest(api, home)
     hush()

@@ -59,7 +59,8 @@ def serve(what: Serving) -> int:
     Raises:
         CorralError: the address cannot be had, the store cannot be used, a setting cannot be meant.
     """
-    app = what.make(what.source, settings=what.settings, alerts=read_alerts())
+    declared = what.source.alerts if isinstance(what.source, Corral) else None
+    app = what.make(what.source, settings=what.settings, alerts=read_alerts(declared=declared))
     home: Api = app.state.corral
     with listen(what.settings, shared=what.shared) as sock, asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(_serve(app, home, sock, what))

@@ -122,7 +122,7 @@ async def _work(app: Corral, job: Work, show: Callable[[BaseWorker], None] = lam
         executor=settings.executor,
         tags=tags(settings.tags) if settings.tags else (),
     )
-    alerts = read_alerts()
+    alerts = read_alerts(declared=app.alerts)
     if not job.burst:
         await _reach(app)
     async with app, AsyncExitStack() as stack:

@@ -22,7 +22,7 @@ class Direct(DirectReads, DirectActs, DirectRuns):
         self.storage = storage
         self.url = url
         self.app = app
-        self.monitor = monitor_of(storage)
+        self.monitor = monitor_of(storage, None if app is None else app.alerts)
         self.admin = Admin(storage, self.monitor, app=app)
         self.desk = self.admin.by(Actor(sub=person(), method="local", role="admin", via="cli"), reason)
 

@@ -52,7 +52,7 @@ async def reading() -> AsyncIterator[Reading]:
 
     url, loaded = _place(chosen, app=False)
     async with open_url(url, loaded) as storage:
-        yield Reader(storage, url)
+        yield Reader(storage, url, None if loaded is None else loaded.alerts)
 
 
 def _place(chosen: Target, *, app: bool) -> tuple[str, Application | None]:

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from corral.alert import AlertOptions
 from corral.alerts.settings import read_alerts
 from corral.cli.backend.direct_reads import DirectReads
 from corral.monitor.monitor import Monitor
@@ -10,19 +11,19 @@ from corral.monitor.thresholds import DEFAULTS
 from corral.storage.port import Storage
 
 
-def monitor_of(storage: Storage) -> Monitor:
-    """The monitor: what wants attention is the same here as for whoever sends alerts."""
-    alerts = read_alerts()
+def monitor_of(storage: Storage, declared: AlertOptions | None = None) -> Monitor:
+    """The monitor: what wants attention is the same here as for whoever sends alerts, if the application is known."""
+    alerts = read_alerts(declared=declared)
     return Monitor(storage, thresholds=DEFAULTS if alerts is None else alerts.thresholds)
 
 
 class Reader(DirectReads):
     """The part of `Direct` that reads, on an open store, which whoever made it closes."""
 
-    def __init__(self, storage: Storage, url: str) -> None:
+    def __init__(self, storage: Storage, url: str, declared: AlertOptions | None = None) -> None:
         self.storage = storage
         self.url = url
-        self.monitor = monitor_of(storage)
+        self.monitor = monitor_of(storage, declared)
 
     async def __aenter__(self) -> Self:
         return self
