@@ -141,11 +141,12 @@ def test_m_ts_35_jobs_are_numbered_from_one(url: str) -> None:
 
 
 @pytest.mark.slow  # an interpreter
-def test_whoever_waits_may_stop_waiting(folder: Path, url: str) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_whoever_waits_may_stop_waiting(folder: Path, url: str, number: signal.Signals, code: int) -> None:
     with Command("add", "send-email", "welcome-email", "--wait", "--url", url, cwd=folder) as command:
         command.line("send-email/1 added, waiting for its end")
-        command.signal(signal.SIGINT)
-        assert command.end() == 130
+        command.signal(number)
+        assert command.end() == code
     assert job(url)["state"] == "waiting"
 
 

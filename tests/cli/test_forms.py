@@ -38,6 +38,11 @@ def test_a_field_that_does_not_exist_is_a_mistake(filled: str) -> None:
     assert "there is no field 'nothing'; there are: queue, id, name" in result.stderr
 
 
+def test_json_without_fields_has_all_of_them(filled: str) -> None:
+    assert "priority" in json.loads(succeed("jobs", "list", "--url", filled, "--json"))[0]
+    assert "data" in json.loads(succeed("jobs", "show", "1", "--json", "--url", filled))
+
+
 def test_yaml_is_read_as_json_is(filled: str) -> None:
     there = json.loads(succeed("jobs", "show", "1", "-o", "json", "--url", filled))
     here = yaml.safe_load(succeed("jobs", "show", "1", "-o", "yaml", "--url", filled))

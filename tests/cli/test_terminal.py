@@ -11,10 +11,11 @@ import pytest
 from corral.cli.cells import Column, plain, share, span
 from corral.cli.columns import STATS as STATS_COLUMNS
 from corral.cli.keyboard import Keys, listening
+from corral.cli.render import Printer
 from corral.cli.table import Screen, fitting, show
 from corral.job import NewJob
 
-from .helpers import HOUR, PATIENCE, put, surroundings, told
+from .helpers import HOUR, PATIENCE, call, put, surroundings, told
 
 ROW = {column.key: 1 for column in STATS_COLUMNS} | {"queue": "send-kudos-notification", "state": "active"}
 
@@ -58,6 +59,15 @@ def test_a_screen_is_drawn_with_the_time(capsys: pytest.CaptureFixture[str]) -> 
     with Screen([Column("queue", "QUEUE")], colour=False) as screen:
         screen.show([{"queue": "send-email"}], stopped=True)
     assert "stopped  q ends  p goes on" in capsys.readouterr().out
+
+
+def test_people_see_the_sum_of_all_queues(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(url, *[NewJob(queue=queue, name="waits") for queue in ("a", "b", "b")])
+    assert "total" not in call("queues", "list", "--url", url).stdout
+    monkeypatch.setattr(Printer, "watched", True)
+    last = call("queues", "list", "--url", url).stdout.splitlines()[-1].split("\t")
+    assert (last[1], last[3]) == ("total", "3")
+    assert "total" not in call("queues", "list", "--match", "a", "--url", url).stdout
 
 
 async def test_keys_end_a_watch_and_stop_it() -> None:

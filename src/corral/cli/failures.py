@@ -35,6 +35,7 @@ TIMED_OUT = 7
 CHECK_FAILED = 8  #: a doctor's check, or the awaited job
 ABANDONED = 9  #: a worker's time to stop was up; its jobs went back to the queue
 INTERRUPTED = 130
+TERMINATED = 143
 
 _CODES: tuple[tuple[type[CorralError], int], ...] = (
     (ConfigError, USAGE),
@@ -59,6 +60,10 @@ _CODES: tuple[tuple[type[CorralError], int], ...] = (
 def exit_code(error: CorralError) -> int:
     """The exit code that tells a script what kind of error this was."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), PARTLY)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, with an exit code of its own."""
 
 
 class Failure(click.ClickException):

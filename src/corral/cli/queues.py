@@ -43,13 +43,29 @@ def list_queues(match: tuple[str, ...], interval: float | None) -> None:
     printer = Printer.current()
 
     async def work(back: Reading) -> None:
+        async def listed() -> Sequence[Row]:
+            rows = await back.queues(match)
+            return [*rows, _total(rows)] if printer.watched and len(rows) > 1 else rows
+
         if interval is not None:
-            await watch(printer, QUEUES, lambda: back.queues(match), interval)
+            await watch(printer, QUEUES, listed, interval)
             return
-        printer.rows(QUEUES, await back.queues(match))
+        printer.rows(QUEUES, await listed())
 
     with until_enough(interval):
         look(work)
+
+
+def _total(rows: Sequence[Row]) -> Row:
+    """The line below, for people: a program can add up by itself."""
+    keys = ("waiting", "active", "delayed", "completed", "failed")
+    return {"queue": "total", "state": "", "workers": "", "oldest_s": max(_numbers(rows, "oldest_s"), default=None),
+            "done_per_min": round(sum(_numbers(rows, "done_per_min")), 2),
+            **{key: round(sum(_numbers(rows, key))) for key in keys}}  # fmt: skip
+
+
+def _numbers(rows: Sequence[Row], key: str) -> list[float]:
+    return [value for row in rows if isinstance(value := row[key], int | float)]
 
 
 @command("show")

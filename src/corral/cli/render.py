@@ -25,7 +25,8 @@ class Printer:
         self.terminal = sys.stdout.isatty()
         self.colour = self.terminal and not chosen.no_color and not os.environ.get("NO_COLOR")
         self.fields = tuple(filter(None, (chosen.fields or "").replace(" ", "").split(",")))
-        self.form = "json" if (self.fields or chosen.jq) and chosen.output in ("table", "wide") else chosen.output
+        wanted = chosen.fields is not None or bool(chosen.jq)
+        self.form = "json" if wanted and chosen.output in ("table", "wide") else chosen.output
 
     @classmethod
     def current(cls) -> "Printer":

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from corral.cli.failures import INTERRUPTED, Failure, exit_code
+from corral.cli.failures import INTERRUPTED, TERMINATED, Failure, Terminated, exit_code
 from corral.cli.lazy import LazyGroup
 from corral.errors import ConfigError, CorralError
 
@@ -89,7 +89,14 @@ def _global_options() -> list[click.Option]:
         option("--prefix", metavar="TEXT", help="The prefix of the keys on Redis, in place of the URL's."),
         option("--app", metavar="MODULE:ATTR", help="The application, such as shop.jobs:app (CORRAL_APP)."),
         option("-o", "--output", type=Output(), default="table", help="How to print data."),
-        option("--json", "fields", metavar="FIELDS", help="JSON with these fields only: queue,id,state."),
+        option(
+            "--json",
+            "fields",
+            is_flag=False,
+            flag_value="",
+            metavar="[FIELDS]",
+            help="JSON, with these fields only where they are given: queue,id,state.",
+        ),
         option("--jq", metavar="EXPRESSION", help="JSON, passed through the program jq."),
         option("--local/--utc", "local", default=False, help="Times in tables on this machine's clock, or in UTC."),
         option("--timeout", callback=_duration, metavar="DURATION", help="Give up after this long (exit 7)."),
@@ -141,6 +148,8 @@ class Root(LazyGroup):
             return super().invoke(ctx)
         except CorralError as error:
             raise Failure(str(error), exit_code(error)) from error
+        except Terminated:
+            ctx.exit(TERMINATED)
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
 

@@ -1,6 +1,8 @@
 """Which store a command means, and opening it."""
 
 import asyncio
+import signal
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ import click
 
 from corral.alert import AlertOptions
 from corral.app.place import DEFAULT_URL
-from corral.cli.failures import TIMED_OUT, UNREACHABLE, USAGE, fail
+from corral.cli.failures import TIMED_OUT, UNREACHABLE, USAGE, Terminated, fail
 from corral.cli.settings import Settings, load_settings
 from corral.cli.shared import Globals
 from corral.storage.connect import check_url, connect, safe_url
@@ -21,11 +23,20 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run a command's coroutine to its end, or until `--timeout` is up (exit 7)."""
+    """Run a command's coroutine to its end, or until `--timeout` is up (exit 7).
+
+    SIGTERM breaks it off as Ctrl-C does: what it has opened is closed, and what it has done is said.
+
+    Raises:
+        Terminated: that has happened.
+    """
     context = click.get_current_context(silent=True)
     seconds = None if context is None else context.ensure_object(Globals).timeout
 
+    told: list[int] = []
+
     async def bounded() -> T:
+        _heed(told)
         try:
             async with asyncio.timeout(seconds):
                 return await work
@@ -34,7 +45,25 @@ def run(work: Coroutine[object, object, T]) -> T:
                 raise
             fail(f"not done within {seconds:g} s (--timeout)", TIMED_OUT)
 
-    return asyncio.run(bounded())
+    try:
+        return asyncio.run(bounded())
+    except asyncio.CancelledError:
+        if told:
+            raise Terminated from None
+        raise
+
+
+def _heed(told: list[int]) -> None:
+    """Cancel what runs when SIGTERM comes. Whoever knows better what to do then may still take the signal over."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None, "called from a coroutine"
+
+    def end() -> None:
+        told.append(signal.SIGTERM)
+        task.cancel()
+
+    if threading.current_thread() is threading.main_thread():
+        loop.add_signal_handler(signal.SIGTERM, end)
 
 
 def current_settings(**flags: object) -> Settings:
