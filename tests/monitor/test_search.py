@@ -310,3 +310,24 @@ async def test_no_list_loads_a_large_payload(storage: Storage, clock: Clock) -> 
     assert (told.whole, told.data, told.row.data_bytes) == (False, None, 3_000_008)
     await monitor.overview()
     assert store.heaviest <= 200
+
+
+# -- counting --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_search_finds_is_counted_as_a_whole(monitor: Monitor, storage: Storage, clock: Clock) -> None:
+    await fail_all(storage, clock, 7)
+    await add_ids(storage, "other", queue="sync")
+    assert await monitor.count("id:f*") == (7, True)
+    assert await monitor.count("error:no", queue=QUEUE, states=[JobState.FAILED]) == (7, True)
+    assert await monitor.count("", queue=QUEUE) == (7, True)
+    assert await monitor.count("id:f1,f2,nobody") == (2, True)
+    assert await monitor.count("id:f*", visible=["sync"]) == (0, True)
+
+
+async def test_a_count_says_when_it_has_not_looked_at_everything(
+    monitor: Monitor, storage: Storage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail_all(storage, clock, 7)
+    monkeypatch.setattr(search, "EXAMINED", 5)
+    assert await monitor.count("id:f*") == (5, False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from corral.errors import ConfigError, JobNotFoundError
 from corral.flow.read import get_all
@@ -27,6 +28,13 @@ MOST = 500
 READ = 16 * 1024 * 1024
 
 
+class Counted(NamedTuple):
+    """How many there are; not `whole`: at least so many."""
+
+    value: int
+    whole: bool
+
+
 class JobVerbs(MonitorBase):
     """Lists, searches, one job."""
 
@@ -49,23 +57,37 @@ class JobVerbs(MonitorBase):
         """
         if not 1 <= limit <= MOST:
             raise ConfigError(f"limit must be 1 to {MOST}, not {limit!r}", key="limit")
-        at = self.at() if now is None else now
-        parts = [q, "" if queue is None else f"queue:{_quoted(queue)}"]
-        parts.append(f"state:{','.join(dict.fromkeys(str(state) for state in states))}" if states else "")
-        query = parse(" ".join(part for part in parts if part), now=at)
-        search = Search(
-            self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds,
-            store_now=self.store_now(),
-        )  # fmt: skip
-        if queue is None:
-            found = await search.run(await self._visible(visible), cursor)
-        else:
-            seen = any(fnmatchcase(queue, pattern) for pattern in visible)
-            # Asking for all queues goes through the keys of a Redis that Node uses too.
-            around = await self._visible(visible) if any(query.of("flow")) else None
-            found = await search.run([queue] if seen else [], cursor, around=around)
+        found = await self._search(
+            _whole(q, queue, states), queue, limit, cursor, reveal, visible, self.at() if now is None else now
+        )
         self._words.note(found.items)
         return found
+
+    async def count(
+        self, q: str = "", *, queue: str | None = None, states: Sequence[JobState] = (), reveal: bool = False,
+        visible: Sequence[str] = ("*",),
+    ) -> Counted:  # fmt: skip
+        """How many jobs a search finds, as far as `jobs` looks at once. Args and errors are those of `jobs`."""
+        found = await self._search(
+            _whole(q, queue, states), queue, 1, None, reveal, visible, self.at(), counting=True
+        )  # fmt: skip
+        return Counted(found.total or 0, found.scan.complete)
+
+    async def _search(
+        self, text: str, queue: str | None, limit: int, cursor: str | None, reveal: bool, visible: Sequence[str],
+        at: Millis, *, counting: bool = False,
+    ) -> Jobs:  # fmt: skip
+        query = parse(text, now=at)
+        search = Search(
+            self.storage, query, now=at, limit=limit, reveal=reveal, sensitive=self._sensitive, clock=self.seconds,
+            store_now=self.store_now(), counting=counting,
+        )  # fmt: skip
+        if queue is None:
+            return await search.run(await self._visible(visible), cursor)
+        seen = any(fnmatchcase(queue, pattern) for pattern in visible)
+        # Asking for all queues goes through the keys of a Redis that Node uses too.
+        around = await self._visible(visible) if any(query.of("flow")) else None
+        return await search.run([queue] if seen else [], cursor, around=around)
 
     async def rows(self, refs: Sequence[Ref], *, reveal: bool = False) -> list[JobRow | None]:
         """These jobs as a list shows them, in order; None for those that are gone."""
@@ -143,6 +165,13 @@ class JobVerbs(MonitorBase):
     async def _visible(self, patterns: Sequence[str]) -> list[str]:
         names = [one.name for one in await self.storage.queues()]
         return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _whole(q: str, queue: str | None, states: Sequence[JobState]) -> str:
+    """A search with the queue and the states that are asked for beside it."""
+    parts = [q, "" if queue is None else f"queue:{_quoted(queue)}"]
+    parts.append(f"state:{','.join(dict.fromkeys(str(state) for state in states))}" if states else "")
+    return " ".join(part for part in parts if part)
 
 
 def _quoted(text: str) -> str:

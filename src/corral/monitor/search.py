@@ -103,6 +103,7 @@ class Search:
     def __init__(
         self, storage: Storage, query: Query, *, now: Millis, limit: int = 50, reveal: bool = False,
         sensitive: Sequence[str] = (), clock: Callable[[], float] = time.monotonic, store_now: Millis | None = None,
+        counting: bool = False,
     ) -> None:  # fmt: skip
         if not reveal:
             check_paths(query, sensitive)
@@ -113,7 +114,8 @@ class Search:
         self._now = now
         self._store_now = store_now  #: of the records; None: as the store's own clock says
         self._known = Known(now=now)
-        self._limit = limit
+        self._counting = counting  #: all that fit, of which only the number is wanted
+        self._limit = EXAMINED + 1 if counting else limit
         self._reveal = reveal
         self._clock = clock
         self._began = clock()
@@ -202,6 +204,8 @@ class Search:
             complete=spot is None and not self._deep.unread, cursor=None if spot is None else _write(spot),
             took_ms=round(self._took_ms(), 1),
         )  # fmt: skip
+        if self._counting:
+            return Jobs(items=(), scan=scan, total=len(found.jobs) if total is None else total)
         rows = tuple(job_row(job, self._now, reveal=self._reveal, sensitive=self._sensitive) for job in found.jobs)
         return Jobs(items=rows, scan=scan, total=total)
 

@@ -3,7 +3,10 @@
 import asyncio
 
 import httpx
+import pytest
 
+from corral.http.home import Api
+from corral.monitor import search
 from corral.options import JobOptions
 from corral.outcome import Completed, Retried
 from corral.storage.port import JobPatch
@@ -298,3 +301,28 @@ async def test_a_job_has_an_etag_that_changes_with_it(viewer: httpx.AsyncClient,
     assert (await viewer.get(path, headers={"If-None-Match": etag})).status_code == 304
     await store.storage.update(QUEUE, [JobPatch(job_id=job, priority=4)])
     assert (await viewer.get(path, headers={"If-None-Match": etag})).status_code == 200
+
+
+async def test_an_exact_count_goes_beyond_the_page(viewer: httpx.AsyncClient, store: Store, home: Api) -> None:
+    home.monitor.seconds = lambda: 0.0  # searches never run out of time
+    await store.add(*["welcome"] * 7, "other")
+
+    async def total(count: str, **more: str) -> object:
+        found = await viewer.get("/jobs", params={"q": "name:welcome", "limit": 2, "count": count, **more})
+        return found.json()["total"]
+
+    assert await total("exact") == {"value": 7, "relation": "eq"}
+    assert await total("estimate") == {"value": 2, "relation": "gte"}
+    assert await total("none") == {"value": None, "relation": "unknown"}
+    first = (await viewer.get("/jobs", params={"q": "name:welcome", "limit": 2})).json()
+    assert await total("exact", cursor=first["page"]["next"]) == {"value": 7, "relation": "eq"}
+
+
+async def test_a_count_that_was_cut_short_says_so(
+    viewer: httpx.AsyncClient, store: Store, home: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.monitor.seconds = lambda: 0.0
+    await store.add(*["welcome"] * 7)
+    monkeypatch.setattr(search, "EXAMINED", 5)
+    found = await viewer.get(f"/queues/{QUEUE}/jobs", params={"q": "name:welcome", "limit": 2, "count": "exact"})
+    assert found.json()["total"] == {"value": 5, "relation": "gte"}

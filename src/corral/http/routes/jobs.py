@@ -48,7 +48,13 @@ router = Router(tags=["Jobs"])
 INCLUDES = ("why", "attempts", "flow", "raw")
 JOB = "/queues/{q}/jobs/{id}"
 Reveal = Annotated[bool, Query(description="`false`: hide what is sensitive, though it might be seen.")]
-Count = Annotated[str, Query(pattern="^(exact|estimate|none)$", description="`exact`, `estimate` or `none`.")]
+Count = Annotated[
+    str,
+    Query(
+        pattern="^(exact|estimate|none)$",
+        description="`exact` counts all that fit, as far as one request looks; `estimate` tells what is known anyway.",
+    ),
+]
 
 
 # -- lists ---------------------------------------------------------------------------------------------------------
@@ -154,6 +160,11 @@ async def _jobs(
     items = [summary(call, row, rights) for row in found.items]
     scan = found.scan
     total, relation = _total(found, count, first=not asked.cursor)
+    if count == "exact" and relation != "eq":
+        counted = await call.api.monitor.count(
+            call.own(query), queue=queue, states=states, reveal=await call.reveal(), visible=call.globs
+        )
+        total, relation = counted.value, "eq" if counted.whole else "gte"
     info = ScanInfo(
         strategy=scan.strategy, examined=scan.examined, candidates=scan.candidates, complete=scan.complete,
         unread=scan.unread, cursor=scan.cursor, took_ms=scan.took_ms,
