@@ -6,7 +6,9 @@ import pytest
 from corral import Corral
 from corral.http.app import Application
 from corral.job import NewJob
+from corral.monitor.index import KIND, Coverage, coverage_change
 from corral.options import Hold, QueueSettings
+from corral.timing import now_ms
 
 from .surfing import Page, Surfer
 
@@ -183,7 +185,7 @@ async def test_a_viewer_has_no_boxes_to_choose_queues_with(viewer: Surfer, ids: 
 async def test_a_muted_finding_is_kept_in_sight_and_spoken_of_again(admin: Surfer, site: Application) -> None:
     await waits(site, "orphan")
     page = await admin.get("/")
-    assert "no worker takes them" in page.words
+    assert "no worker takes it" in page.words
     assert not page.has_button("Unmute")
     page = await admin.press(page, "Mute", reason="we know")
     assert "Nothing needs attention" in page.words
@@ -218,6 +220,24 @@ async def test_the_system_lists_what_queues_keep_and_makes_tokens_that_expire(
     [token] = (await admin.get("/api/v1/tokens")).answer.json()["items"]
     assert token["expires_at"] is not None
     assert (await admin.press(page, "Make the search index anew")).status == 200
+
+
+async def test_the_system_tells_how_old_the_search_index_of_each_queue_is(
+    admin: Surfer, ids: dict[str, str], site: Application
+) -> None:
+    assert "No queue has an index of tags and traces" in (await admin.get("/system")).words
+    made = coverage_change("mail", Coverage(made="x", at=now_ms() - 7_260_000, jobs=1_200, entries=34))
+    await site.state.corral.storage.write_entries(KIND, [made])
+    page = await admin.get("/system")
+    assert "2 h ago, 34 entries" in page.words
+    assert "1 of 2 queues have an index" in page.words
+    queues = (await admin.get("/api/v1/system/storage")).answer.json()["queues"]
+    assert {one["name"]: one["index"] and one["index"]["jobs"] for one in queues} == {"mail": 1_200, "report": None}
+
+
+async def test_the_systems_first_card_tells_what_the_store_says_of_itself(admin: Surfer, ids: dict[str, str]) -> None:
+    card = (await admin.get("/system")).answer.text.partition("<h2>Store</h2>")[2].partition("</section>")[0]
+    assert "<dt>Journal</dt><dd>write-ahead log" in card
 
 
 async def test_failed_jobs_are_counted_in_the_menu(admin: Surfer, ids: dict[str, str]) -> None:

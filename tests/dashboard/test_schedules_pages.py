@@ -3,6 +3,7 @@
 import pytest
 
 from corral import Corral
+from corral.http.models import plans
 
 from .surfing import Page, Surfer
 
@@ -23,6 +24,15 @@ async def test_schedules_are_found_by_id_queue_and_state(admin: Surfer, ids: dic
     page = await admin.get("/schedules?state=active&queue=report")
     assert "weekly-report" in page.words
     assert "often" in page.words
+
+
+async def test_lists_and_pages_of_schedules_warn_of_clocks_that_change(
+    admin: Surfer, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "29 Mar: clocks go forward, 02:30 does not exist: it runs at 03:00"
+    monkeypatch.setattr(plans, "clock_change", lambda row, now: said if row.key == "weekly-report" and now else None)
+    for path in ("/schedules", "/queues/report?tab=schedules", "/schedules/report/weekly-report"):
+        assert (await admin.get(path)).words.count(said) == 1
 
 
 async def test_a_schedule_is_made(admin: Surfer, ids: dict[str, str], shop: Corral) -> None:

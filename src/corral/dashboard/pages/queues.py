@@ -22,6 +22,8 @@ ASKED = ("pause", "drain", "clean", "obliterate")
 #: What can be done to several at once.
 MANY_ACTIONS = {"pause": "Paused", "resume": "Resumed"}
 MANY = 50
+#: Queues on one page of the list.
+LISTED = MOST
 #: Of finished jobs: what can be cleaned, from which age on (in seconds), and how many at a time.
 CLEANABLE = ("completed", "failed")
 AGES = {3_600: "1 hour", 86_400: "1 day", 604_800: "7 days", 2_592_000: "30 days", 0: "any age"}
@@ -35,7 +37,7 @@ async def queues(visit: Visit) -> Response:
     wanted, match = listed(visit), visit.parameter("match")
     patterns = [match if set("*?[") & set(match) else f"*{match}*"] if match else []
     cursor = visit.parameter("cursor") or None
-    found = await visit.api.get("/queues", limit=MOST, match=patterns, cursor=cursor, include=included(visit), **wanted)
+    found = await visit.api.get("/queues", limit=LISTED, match=patterns, cursor=cursor, include=included(visit), **wanted)
     return await visit.page(
         "queues.html", title="Queues", active="queues", queues=found, match=match, sorts=SORTS, shows=SHOWS,
         sort=wanted["sort"], show=wanted["show"],

@@ -11,8 +11,10 @@ from corral.http.models.job_views import summary_of
 from corral.http.models.jobs import JobSummary
 from corral.http.models.links import job_path, schedule_path
 from corral.http.models.options import JobOpts
+from corral.monitor.clocks import clock_change
 from corral.monitor.objects import FlowRow, Run, ScheduleRow
 from corral.schedule import Cron, Every, Schedule
+from corral.timing import Millis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ class ScheduleInfo:
     managed_by: str | None
     """The application that declares it in code: edits last until its next start. Null: people made it."""
     payload_preview: str
+    clock_change: str | None
+    """What becomes of a run when clocks change within two weeks: its time is left out, or comes twice."""
     links: Mapping[str, str]
     job: Template | None = None
     """Of one schedule; not in lists."""
@@ -221,7 +225,7 @@ class FlowRetryBody(Body):
 # -- from the monitor ----------------------------------------------------------------------------------------------
 
 
-def schedule_of(row: ScheduleRow, base: str, template: Template | None = None) -> ScheduleInfo:
+def schedule_of(row: ScheduleRow, base: str, now: Millis, template: Template | None = None) -> ScheduleInfo:
     """A schedule as it is shown."""
     every = row.when.startswith("every ")
     last = None
@@ -239,7 +243,7 @@ def schedule_of(row: ScheduleRow, base: str, template: Template | None = None) -
         next_job_id=None if row.next_at is None else f"repeat:{row.key}:{row.next_at}", last=last,
         iterations=row.fired, state=row.state, overdue_seconds=row.overdue_ms / 1000, missed=row.missed,
         missed_policy=row.missed_policy, overlap=row.overlap, managed_by=row.owner or None,
-        payload_preview=row.preview, links=links, job=template,
+        payload_preview=row.preview, clock_change=clock_change(row, now), links=links, job=template,
     )  # fmt: skip
 
 

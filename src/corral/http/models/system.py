@@ -137,6 +137,20 @@ class QueueSize:
     name: str
     jobs: int
     counts: Mapping[str, int]
+    index: "IndexInfo | None" = None
+    """Its index of tags and traces; null: there is none, and searches look through its jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexInfo:
+    """The index of a queue: every job that had finished by then is in it. What came since is looked through."""
+
+    __pydantic_config__ = config()
+    made_at: Time
+    jobs: int
+    """That were looked at."""
+    entries: int
+    """Tags and traces that were found."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ async def _list(call: Caller, asked: Asked, queue: str | None, match: str, state
     found = await call.api.monitor.schedules(queue=queue, match=match, state=state, limit=SCHEDULES)
     rows = sorted((row for row in found.items if call.sees(row.queue)), key=_key)
     shown = cut(rows, _key, asked, "schedules", queue, match, state)
-    items = [schedule_of(row, call.base) for row in shown.items]
+    items = [schedule_of(row, call.base, call.api.monitor.at()) for row in shown.items]
     return listing(
         asked, ScheduleInfo, items, next=shown.next, prev=shown.prev, total=len(rows),
         relation="eq" if found.complete else "gte",
@@ -102,7 +102,8 @@ async def _shown(call: Caller, schedule: Schedule) -> tuple[ScheduleInfo, str]:
     row = await call.api.monitor.schedule(schedule.queue, schedule.key)
     reveal = await call.reveal()
     data = schedule.data if reveal else _hidden(call, schedule)
-    return schedule_of(row, call.base, template_of(schedule, data)), _tag(call, schedule)
+    shown = schedule_of(row, call.base, call.api.monitor.at(), template_of(schedule, data))
+    return shown, _tag(call, schedule)
 
 
 def _hidden(call: Caller, schedule: Schedule) -> str:

@@ -27,6 +27,7 @@ from corral.http.models.system import (
     EngineInfo,
     FixBody,
     IndexBody,
+    IndexInfo,
     MendedInfo,
     MendedList,
     QueueSize,
@@ -38,6 +39,7 @@ from corral.http.models.system import (
 from corral.http.rendering import answer
 from corral.http.routes.base import Called, Caller, Router, told
 from corral.http.settings import ApiSettings
+from corral.monitor.index import Coverage, coverages
 from corral.sensitive import HIDDEN
 from corral.storage.checkup import checkup
 from corral.storage.vital import Vital
@@ -164,7 +166,9 @@ def address_of(call: Caller) -> str | None:
 async def get_storage(call: Called) -> Response:
     """How the store is, and what is in it."""
     _whole(call)
-    overview = await call.api.monitor.overview()
+    monitor = call.api.monitor
+    overview = await monitor.overview()
+    indexes = await coverages(call.api.storage, [row.name for row in overview.queues], now=monitor.store_now())
     sizes = [
         QueueSize(
             name=row.name,
@@ -173,6 +177,7 @@ async def get_storage(call: Called) -> Response:
                 "waiting_children": row.waiting_children, "completed": row.completed, "failed": row.failed,
             },
             jobs=row.waiting + row.active + row.delayed + row.waiting_children + row.completed + row.failed,
+            index=_index(indexes.get(row.name)),
         )
         for row in overview.queues
     ]  # fmt: skip
@@ -182,6 +187,10 @@ async def get_storage(call: Called) -> Response:
         VitalInfo(name=one.name, text=one.text, fix=one.fix or None, grave=one.grave) for one in await _vitals(call)
     ]
     return answer(StorageInfo(engine=engine.kind, items=items, queues=sizes))
+
+
+def _index(found: Coverage | None) -> IndexInfo | None:
+    return None if found is None else IndexInfo(made_at=moment(found.at), jobs=found.jobs, entries=found.entries)
 
 
 async def _vitals(call: Caller) -> list[Vital]:
