@@ -87,6 +87,15 @@ def test_a_schedule_is_paused_and_resumed(url: str) -> None:
     assert told("schedules", "show", WEEKLY, "--url", url)[0]["state"] == "active"
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume", "run", "repair"])
+def test_a_dry_run_says_what_would_be_done_and_nothing_else(url: str, verb: str) -> None:
+    before = told("schedules", "show", WEEKLY, "--url", url)
+    result = call("schedules", verb, WEEKLY, "--dry-run", "--url", url)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"would {verb} schedule {before[0]['queue']}/{WEEKLY}\n"
+    assert told("schedules", "show", WEEKLY, "--url", url) == before
+
+
 def test_removing_a_schedule_asks_and_says_that_the_application_brings_it_back(url: str) -> None:
     result = call("schedules", "remove", WEEKLY, "--url", url)
     assert result.exit_code == 2

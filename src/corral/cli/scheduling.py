@@ -1,5 +1,7 @@
 """`corral schedules run | pause | resume | repair | remove`."""
 
+from collections.abc import Callable
+
 from corral.cli.backend.port import Backend, Row
 from corral.cli.render import Printer
 from corral.cli.schedules import KEY, QUEUE, find_schedule
@@ -7,18 +9,20 @@ from corral.cli.session import ask
 from corral.cli.shared import command
 
 
-def _act(verb: str, key: str, queue: str | None, *, app: bool = False) -> Row:
-    """Do it, unless it is only to be said."""
+def _act(
+    verb: str, key: str, queue: str | None, said: Callable[[Printer, Row], None], *, app: bool = False
+) -> None:  # fmt: skip
+    """Do it, and say what came of it; of a dry run only what would be done."""
     printer = Printer.current()
 
-    async def work(back: Backend) -> Row:
+    async def work(back: Backend) -> None:
         found = await find_schedule(back, key, queue)
         if printer.chosen.dry_run:
             printer.note(f"would {verb} schedule {found['queue']}/{found['key']}")
-            return found
-        return await back.act_on_schedule(verb, str(found["queue"]), str(found["key"]))
+            return
+        said(printer, await back.act_on_schedule(verb, str(found["queue"]), str(found["key"])))
 
-    return ask(work, app=app)
+    ask(work, app=app)
 
 
 @command("run")
@@ -29,7 +33,7 @@ def run_now(key: str, queue: str | None) -> None:
 
     A payload that the application makes at each run needs the application: --app or CORRAL_APP.
     """
-    Printer.current().record(_act("run", key, queue, app=True))
+    _act("run", key, queue, Printer.record, app=True)
 
 
 @command("pause")
@@ -37,8 +41,7 @@ def run_now(key: str, queue: str | None) -> None:
 @QUEUE
 def pause(key: str, queue: str | None) -> None:
     """Let a schedule make no jobs until it is resumed. A restart of the application does not undo it."""
-    _act("pause", key, queue)
-    Printer.current().note(f"paused schedule {key}")
+    _act("pause", key, queue, lambda printer, _: printer.note(f"paused schedule {key}"))
 
 
 @command("resume")
@@ -46,8 +49,11 @@ def pause(key: str, queue: str | None) -> None:
 @QUEUE
 def resume(key: str, queue: str | None) -> None:
     """Let a schedule make jobs again, from its next time on: what fell into the pause is not made up for."""
-    now = _act("resume", key, queue)
-    Printer.current().note(f"resumed schedule {key}; next run {now['next_at'] or 'never: it has ended'}")
+
+    def said(printer: Printer, now: Row) -> None:
+        printer.note(f"resumed schedule {key}; next run {now['next_at'] or 'never: it has ended'}")
+
+    _act("resume", key, queue, said)
 
 
 @command("repair")
@@ -55,8 +61,11 @@ def resume(key: str, queue: str | None) -> None:
 @QUEUE
 def repair(key: str, queue: str | None) -> None:
     """Work out the next run of a schedule that has lost it, or whose next run cannot be right."""
-    now = _act("repair", key, queue)
-    Printer.current().note(f"repaired schedule {key}; next run {now['next_at'] or 'never: it has ended or is paused'}")
+
+    def said(printer: Printer, now: Row) -> None:
+        printer.note(f"repaired schedule {key}; next run {now['next_at'] or 'never: it has ended or is paused'}")
+
+    _act("repair", key, queue, said)
 
 
 @command("remove")

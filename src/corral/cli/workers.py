@@ -1,9 +1,11 @@
 """`corral workers`: look at the workers, and tell them what to do."""
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import click
+from msgspec import Struct
 
 from corral.cli.backend.port import Backend, Reading, Row
 from corral.cli.columns import WORKERS
@@ -31,6 +33,30 @@ HOST = click.option("--host", metavar="NAME", help="Only workers on this host.")
 WAIT = click.option("--wait/--no-wait", "waits", default=True, help="Whether to wait for the workers' answer.")
 TIMEOUT = click.option("--timeout", callback=reads(duration), default=f"{PATIENCE:g}s", metavar="DURATION",
                        show_default=True, help="How long to wait for it (exit 7).")  # fmt: skip
+
+
+class Whom(Struct, frozen=True, kw_only=True):
+    """Which workers are meant: these, or all that fit."""
+
+    names: Sequence[str] = ()
+    queue: str | None = None
+    host: str | None = None
+    everyone: bool = False
+
+
+def chosen(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which workers get an order; the command is given them as one."""
+
+    @functools.wraps(function)
+    def called(
+        worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, **more: object
+    ) -> None:  # fmt: skip
+        function(Whom(names=worker, queue=queue, host=host, everyone=everyone), **more)
+
+    options = (NAMES, queue_option("All workers that serve this queue."), HOST, ALL)
+    for option in reversed(options):
+        called = option(called)
+    return called
 
 
 @click.group("workers", cls=LazyGroup, lazy=COMMANDS)
@@ -61,7 +87,7 @@ def show(worker: str) -> None:
     printer = Printer.current()
 
     async def work(back: Reading) -> Row:
-        [found] = await _meant(back, (worker,), None, None, everyone=False)
+        [found] = await _meant(back, Whom(names=(worker,)))
         return found
 
     found = look(work)
@@ -75,18 +101,17 @@ def show(worker: str) -> None:
         printer.line(f"    {job['queue']}/{job['id']}  {job['name']}")
 
 
-async def _meant(
-    back: Reading, names: Sequence[str], queue: str | None, host: str | None, *, everyone: bool
-) -> list[Row]:
+async def _meant(back: Reading, whom: Whom) -> list[Row]:
     """The workers that are named, or all that fit."""
-    if not names and queue is None and host is None and not everyone:
+    names, queue, host = whom.names, whom.queue, whom.host
+    if not names and queue is None and host is None and not whom.everyone:
         raise click.UsageError("name a worker, or say --queue, --host or --all")
     await known(back, (queue,) if queue else ())
     rows = [row for row in await back.workers(queue) if host in (None, row["host"])]
     if not names:
         alive = [row for row in rows if row["state"] != "stale"]
         return alive or fail("no worker is alive that fits", NOT_FOUND)
-    chosen = []
+    found = []
     for name in names:
         same = [row for row in rows if name in (row["id"], row["name"])]
         if not same:
@@ -94,19 +119,16 @@ async def _meant(
             fail(f"there is no worker {name!r}; there are: {there}", NOT_FOUND)
         if len(same) > 1:
             fail(f"worker {name!r} is there {plural(len(same), 'time')}; say its id: {same[0]['id']} …", CONFLICT)
-        chosen += same
-    return chosen
+        found += same
+    return found
 
 
-def _order(
-    order: str, names: tuple[str, ...], queue: str | None, host: str | None, *, everyone: bool, waits: bool,
-    timeout: float, done: str,
-) -> None:  # fmt: skip
+def _order(order: str, whom: Whom, *, waits: bool, timeout: float, done: str) -> None:
     """Give an order to workers and say what they answered."""
     printer = Printer.current()
 
     async def work(back: Backend) -> None:
-        meant = await _meant(back, names, queue, host, everyone=everyone)
+        meant = await _meant(back, whom)
         called = ", ".join(str(row["name"]) for row in meant)
         if printer.chosen.dry_run:
             printer.note(f"would be told to {order}: {called}")
@@ -149,53 +171,35 @@ async def _answered(printer: Printer, back: Backend, row: Row, number: str, done
 
 
 @command("quiet")
-@NAMES
-@queue_option("All workers that serve this queue.")
-@HOST
-@ALL
+@chosen
 @WAIT
 @TIMEOUT
-def quiet(
-    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
-) -> None:
+def quiet(whom: Whom, waits: bool, timeout: float) -> None:
     """Let workers take no new jobs; what they run goes on. The first step of a deployment."""
-    _order("quiet", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="takes no new jobs")
+    _order("quiet", whom, waits=waits, timeout=timeout, done="takes no new jobs")
 
 
 @command("resume")
-@NAMES
-@queue_option("All workers that serve this queue.")
-@HOST
-@ALL
+@chosen
 @WAIT
 @TIMEOUT
-def resume(
-    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
-) -> None:
+def resume(whom: Whom, waits: bool, timeout: float) -> None:
     """Let workers that were told to be quiet take jobs again."""
-    _order("resume", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="takes jobs again")
+    _order("resume", whom, waits=waits, timeout=timeout, done="takes jobs again")
 
 
 @command("stop")
-@NAMES
-@queue_option("All workers that serve this queue.")
-@HOST
-@ALL
+@chosen
 @WAIT
 @TIMEOUT
-def stop(
-    worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, waits: bool, timeout: float
-) -> None:
+def stop(whom: Whom, waits: bool, timeout: float) -> None:
     """Let workers finish what they run and end, as SIGTERM does. Whoever supervises them may start them again."""
-    _order("stop", worker, queue, host, everyone=everyone, waits=waits, timeout=timeout, done="stops")
+    _order("stop", whom, waits=waits, timeout=timeout, done="stops")
 
 
 @command("dump")
-@NAMES
-@queue_option("All workers that serve this queue.")
-@HOST
-@ALL
+@chosen
 @TIMEOUT
-def dump(worker: tuple[str, ...], queue: str | None, host: str | None, everyone: bool, timeout: float) -> None:
+def dump(whom: Whom, timeout: float) -> None:
     """Ask workers where they are: the stack of each thread and task. For one that seems to hang."""
-    _order("dump", worker, queue, host, everyone=everyone, waits=True, timeout=timeout, done="has nothing to tell")
+    _order("dump", whom, waits=True, timeout=timeout, done="has nothing to tell")
