@@ -323,6 +323,9 @@ class Commands(Protocol):
     async def obliterate(self, queue: str, *, force: bool = False) -> None:
         """Delete a queue and everything in it. Numbers of its jobs and events are not given out again.
 
+        A long one goes in steps, paused from the first on, so that others can write meanwhile. If the caller dies
+        between two of them, the rest is there still, paused.
+
         Raises:
             StorageError: jobs are active and `force` is not given.
         """

@@ -1,11 +1,10 @@
-"""What people ask for: remove, retry, promote, cancel, update, log, configure, obliterate."""
+"""What people ask for: remove, retry, promote, cancel, update, log."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 
-from corral.errors import StorageError
 from corral.event import EventType
 from corral.job import JobState
 from corral.options import priority_rank
@@ -13,7 +12,7 @@ from corral.storage.port import JobPatch, Selection
 from corral.storage.sqlite import dedup
 from corral.storage.sqlite.add import add_what_ends_bring
 from corral.storage.sqlite.ending import delete, fail_pending, serve_again
-from corral.storage.sqlite.flows import back_again, child_removed, detach, find_pk, waits_again
+from corral.storage.sqlite.flows import back_again, detach, find_pk, waits_again
 from corral.storage.sqlite.groups import enter
 from corral.storage.sqlite.settle import cancelled
 from corral.storage.sqlite.unit import (
@@ -24,7 +23,6 @@ from corral.storage.sqlite.unit import (
     FAILED,
     GROUPED,
     HELD,
-    NUMBER_BITS,
     WAITING,
     QueueRow,
     Row,
@@ -44,13 +42,6 @@ CODES = {
 }
 _COLUMNS = "pk, id, name, parent, edges, state, priority, dedup, pending, fingerprint, gid"
 _PK, _ID, _NAME, _PARENT, _EDGES, _STATE, _PRIORITY, _DEDUP, _PENDING, _FINGERPRINT, _GROUP = range(11)
-
-
-#: What goes with a queue, by its key.
-_TABLES = (
-    "corral_job", "corral_event", "corral_note", "corral_minute", "corral_dedup", "corral_failure", "corral_figure",
-    "corral_group",
-)  # fmt: skip
 
 
 def select(unit: Unit, queue: QueueRow, which: Selection, allowed: Sequence[int], now: Millis) -> list[Row]:
@@ -282,30 +273,3 @@ def log(unit: Unit, name: str, job_id: str, lines: Sequence[str], keep: int) -> 
     unit.db.executemany("INSERT INTO corral_log VALUES (?, ?, ?)", rows)
     unit.db.execute("DELETE FROM corral_log WHERE job = ? AND line <= ?", (pk, last + len(lines) - keep))
     return unit.number("SELECT count(*) FROM corral_log WHERE job = ?", (pk,)) or 0
-
-
-def obliterate(unit: Unit, name: str, force: bool, now: Millis) -> None:
-    """Delete a queue with all it has."""
-    queue = unit.look(name)
-    if queue is None:
-        return
-    if queue.count[ACTIVE] and not force:
-        raise StorageError(
-            f"queue {name!r} has {queue.count[ACTIVE]} active jobs; pause it and wait, or use force=True"
-        )
-    orphans = "SELECT pk, parent FROM corral_job WHERE queue = ? AND parent IS NOT NULL AND state != 4"
-    followed = (
-        "SELECT pk, a.job FROM corral_job JOIN corral_after AS a ON a.before = pk "
-        "WHERE queue = ? AND edges & 1 AND state != 4"
-    )
-    waited_for = unit.rows(orphans, (queue.pk,)) + unit.rows(followed, (queue.pk,))
-    edges = "before IN (SELECT pk FROM corral_job WHERE queue = ? AND edges) OR job >> ? = ?"
-    unit.db.execute(f"DELETE FROM corral_after WHERE {edges}", (queue.pk, NUMBER_BITS, queue.pk))  # noqa: S608
-    unit.db.execute("DELETE FROM corral_log WHERE job IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
-    unit.db.execute("DELETE FROM corral_child WHERE parent IN (SELECT pk FROM corral_job WHERE queue = ?)", (queue.pk,))
-    for table in _TABLES:
-        unit.db.execute(f"DELETE FROM {table} WHERE queue = ?", (queue.pk,))  # noqa: S608  # constants only
-    unit.db.execute("DELETE FROM corral_schedule WHERE queue = ?", (name,))
-    unit.bury(queue)
-    for pk, parent in waited_for:
-        child_removed(unit, parent, pk, now)

@@ -30,7 +30,18 @@ from corral.storage.port import (
 )
 from corral.storage.records import Entry, EntryChange, check_changes, check_kind
 from corral.storage.sqlite import claim as _claim
-from corral.storage.sqlite import commands, dedup, entries, failures, leases, places, queries, schedules, series
+from corral.storage.sqlite import (
+    commands,
+    dedup,
+    entries,
+    failures,
+    leases,
+    obliterate,
+    places,
+    queries,
+    schedules,
+    series,
+)
 from corral.storage.sqlite.add import add
 from corral.storage.sqlite.core import Core
 from corral.storage.sqlite.measure import engine
@@ -134,7 +145,10 @@ class SqliteStorage:
         return await self._core.write(lambda unit: configure(unit, queue, settings, _at(now)))
 
     async def obliterate(self, queue: str, *, force: bool = False) -> None:
-        await self._core.write(lambda unit: commands.obliterate(unit, queue, force, now_ms()))
+        more = await self._core.write(lambda unit: obliterate.begin(unit, queue, force, now_ms()))
+        while more:
+            await asyncio.sleep(obliterate.BREATHER)
+            more = await self._core.write(lambda unit: obliterate.go_on(unit, queue, now_ms()))
 
     async def remember(
         self, queue: str, key: str, value: str | None = None, *, replace: bool = False, ttl_ms: Millis | None = None,
