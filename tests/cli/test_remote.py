@@ -1,12 +1,18 @@
 """What is done over the HTTP API has been done to the store: a real server process, on each engine."""
 
+import asyncio
+import contextlib
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from corral.cli import operating
+from corral.cli.backend.client import AHEAD, Client
 from corral.job import NewJob
 from tests.redis_server import fresh_prefix, with_prefix
 
@@ -230,6 +236,41 @@ def test_what_is_not_there_is_4_and_what_cannot_be_read_is_2(both: Both) -> None
     assert code("operations", "show", "op_nothing") == 4
     assert code("jobs", "list", "-q", "stat:failed") == 2
     assert code("jobs", "list", "-q", "state:failed", "--json", "id,nothing") == 2
+
+
+class Hurried(http.server.BaseHTTPRequestHandler):
+    """An API that has too much to do when it is asked for the first time, and then very many lines."""
+
+    calls: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.calls.append(self.path)
+        first = len(self.calls) == 1
+        text = json.dumps({"code": "rate-limited", "retry_after_seconds": 0.1}) if first else "a line\n" * 10_000
+        self.send_response(429 if first else 200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # whoever has had enough goes
+            self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        return
+
+
+async def test_a_stream_is_asked_for_again_and_left_when_it_is_enough() -> None:
+    Hurried.calls.clear()
+    with http.server.HTTPServer(("127.0.0.1", 0), Hurried) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        try:
+            async with contextlib.aclosing(client.lines("/jobs/export")) as coming:
+                seen = [await anext(coming) for _ in range(AHEAD * 2)]
+        finally:
+            await asyncio.to_thread(server.shutdown)
+            thread.join()
+    assert seen == ["a line"] * AHEAD * 2
+    assert len(Hurried.calls) == 2
 
 
 def test_an_api_that_is_not_there_is_3(tmp_path: Path) -> None:

@@ -130,6 +130,17 @@ class Client:
     ) -> AsyncGenerator[str, None]:  # fmt: skip
         """The lines of a stream, as they come, until it ends or nobody listens any more."""
         request = self._request("GET", path, None, query, {"Accept": accept})
+        for _ in range(PATIENT):
+            try:
+                async with contextlib.aclosing(self._coming(request)) as coming:
+                    async for line in coming:
+                        yield line
+                return
+            except Busy as busy:  # said instead of a first line
+                await asyncio.sleep(busy.seconds)
+        raise Failure(f"{self.base} has too much to do: try again later", PARTLY)
+
+    async def _coming(self, request: urllib.request.Request) -> AsyncGenerator[str, None]:
         loop = asyncio.get_running_loop()
         coming: asyncio.Queue[str | Failure | None] = asyncio.Queue()
         room = threading.Semaphore(AHEAD)
