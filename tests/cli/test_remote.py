@@ -104,10 +104,12 @@ def test_what_is_much_is_deleted_by_the_api_as_an_operation(both: Both, monkeypa
     monkeypatch.setattr(operating, "FEW", 2)
     put(both.store, *[NewJob(queue="much", name="x")] * 5)
     finish(both.store, "much", 4, ago=48 * HOUR)
+    both.remote("queues", "pause", "much")  # what the API has seen of it is out of date then
     [cleaned] = rows(both.remote("queues", "clean", "much"))
     assert (cleaned["cleaned_completed"], cleaned["completed"], cleaned["waiting"]) == (4, 0, 5)
     assert both.remote("queues", "drain", "much", "--yes") == {"queue": "much", "removed": 5}
     put(both.store, *[NewJob(queue="much", name="x")] * 3)
+    both.remote("queues", "pause", "much")
     assert both.remote("queues", "obliterate", "much", "--yes") == {"queue": "much", "removed": 3}
     assert "much" not in str(both.direct("queues", "list"))
     done = [(row["action"], row["state"], row["done"]) for row in rows(both.remote("operations", "list"))

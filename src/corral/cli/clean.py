@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from typing import cast
 
 import click
 from msgspec import Struct
 
+from corral.cli import operating
 from corral.cli.backend.port import Backend, Row
-from corral.cli.operating import emptied
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known
 from corral.cli.settings import load_settings
@@ -108,30 +109,31 @@ async def _clean_one(
     printer: Printer, back: Backend, queue: str, which: frozenset[JobState], age: float, limit: int
 ) -> Cleaned:
     dry, states = printer.chosen.dry_run, sorted(map(str, which))
-    gone = dict(await back.cleanable(queue, states, older_than=age, limit=min(limit, MOST)))
-    if not dry:
-        for state, count in gone.items():
-            gone[state] = await _clean_state(printer, back, queue, state, age, limit, count)
+    if dry:
+        gone = dict(await back.cleanable(queue, states, older_than=age, limit=min(limit, MOST)))
+    else:
+        gone = {state: await _clean_state(printer, back, queue, state, age, limit) for state in states}
     one = Cleaned(gone.get("completed", 0), gone.get("failed", 0), await back.counts(queue))
     if printer.for_people:
         _report(printer, one, "Would clean" if dry else "Cleaned")
     return one
 
 
-async def _clean_state(
-    printer: Printer, back: Backend, queue: str, state: str, age: float, limit: int, count: int
-) -> int:  # fmt: skip
-    """Delete as many as there are: `count`, and where that is all that one call takes, what is left after it."""
+async def _clean_state(printer: Printer, back: Backend, queue: str, state: str, age: float, limit: int) -> int:
+    """Delete what is old enough: a few at once; where there is more, it is counted first, so that a bar has a whole."""
     removed = 0
-    while count:
+    while (room := min(limit - removed, MOST)) > 0:
+        most = min(room, operating.FEW)
+        if cast(int, (await back.counts(queue))[state]) > operating.FEW:
+            most = max(most, (await back.cleanable(queue, [state], older_than=age, limit=room))[state])
 
-        def begin(background: bool, most: int = count) -> Awaitable[Row]:
+        def begin(background: bool, most: int = most) -> Awaitable[Row]:
             return back.clean(queue, state, older_than=age, limit=most, background=background)
 
-        removed += await emptied(printer, back, count, begin)
-        room = min(limit - removed, MOST)
-        more = count == MOST and room > 0
-        count = (await back.cleanable(queue, [state], older_than=age, limit=room))[state] if more else 0
+        gone = await operating.emptied(printer, back, most, begin)
+        removed += gone
+        if gone < most or operating.FEW < most < room:
+            break
     return removed
 
 
