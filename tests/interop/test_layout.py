@@ -22,7 +22,7 @@ TellNode = Callable[[Bull], Awaitable[None]]
 #: What only tells of moments and of machines.
 MOMENTS = {"timestamp", "processedOn", "finishedOn", "pb", "stacktrace", "failedReason", "prevTS"}
 #: What corral keeps beside BullMQ's fields in a job's hash.
-OURS = {"rdy", "exp", "hold", "cancel", "slot", "sched", "cont", "dep", "mild"}
+OURS = {"rdy", "exp", "hold", "cancel", "slot", "sched", "cont", "dep", "mild", "past"}
 #: Habits in `opts`: BullMQ repeats the id, and notes 0 attempts where nothing was said; corral adds what only it knows.
 HABITS = {"attempts", "jobId", "corral"}
 #: corral has a word for "nothing waits any more", and says "drained" of a queue whose jobs are all delayed, too.
