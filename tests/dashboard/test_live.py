@@ -105,3 +105,33 @@ async def test_keys_can_be_turned_off_and_lists_are_walked_from_where_one_is(
     await page.keyboard.press("/")
     await expect(page.locator("#find")).not_to_be_focused()
     assert watched.complaints == []
+
+
+async def test_lines_that_arrive_look_like_those_of_the_server_and_go_on_when_the_log_is_full(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral, site: Application
+) -> None:
+    storage = site.state.corral.storage
+    said = '{"level": 40, "msg": "late \\u001b[31mnow", "time": "2026-11-23T10:00:00.120Z", "user": {"of": [1, "x"]}}'
+    plain = ("{no json", '{"level": "shout", "msg": "x"}', "[1]", "\u001b[1mbold", '{"levelname": "ERROR", "event": 5}')
+    await storage.log("mail", ids["waiting"], ["first"], keep=10)
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(f"{address}/queues/mail/jobs/{ids['waiting']}?tab=logs")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    lines = page.locator(".log li")
+    await expect(lines).to_have_count(1)
+    await storage.log("mail", ids["waiting"], [said, *plain], keep=10)
+    await expect(lines).to_have_count(7)
+    live = await lines.evaluate_all("all => all.map((one) => [one.className, one.innerText])")
+    for number in range(7):
+        await storage.log("mail", ids["waiting"], [f"line {number}"], keep=10)
+    await expect(lines.last).to_contain_text("line 6")
+    await expect(page.locator("[data-log-total]")).to_have_text("14")
+    await storage.log("mail", ids["done"], ["first", said, *plain], keep=10)
+    await watched.look(f"{address}/queues/mail/jobs/{ids['done']}?tab=logs")
+    server = await lines.evaluate_all("all => all.slice(-7).map((one) => [one.className, one.innerText])")
+    first = len(await lines.all()) - 7
+    assert [[kind, text.removeprefix(str(number + 1 + first))] for number, (kind, text) in enumerate(server)] == [
+        [kind, text.removeprefix(str(number + 1))] for number, (kind, text) in enumerate(live)
+    ]
+    assert watched.complaints == []

@@ -27,6 +27,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors "
 )
+#: The parameter with the cursors of the pages before, and how long that may get.
+TRAIL, LONGEST_TRAIL = "back", 1_800
 #: What stays as it is in a path that is written anew.
 PLAIN = "/~!$&'()*+,;=:@"
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -106,8 +108,22 @@ class Visit:
 
     def same_with(self, **changes: str | None) -> str:
         """This page's address with other parameters; None takes one away."""
-        kept = {name: value for name, value in self.request.query_params.multi_items() if name not in changes}
+        dropped = {*changes, TRAIL} if "cursor" in changes else {*changes}
+        kept = {name: value for name, value in self.request.query_params.multi_items() if name not in dropped}
         return self.link(self.path, **{**kept, **changes})
+
+    def onward(self, cursor: str) -> str:
+        """The address of the next page of a list that goes only forward: the way here is kept in it."""
+        trail = ".".join(filter(None, (self.parameter(TRAIL), self.parameter("cursor"))))
+        while len(trail) > LONGEST_TRAIL:  # the way back then ends where that is forgotten
+            trail = trail.partition(".")[2]
+        return self.same_with(cursor=cursor, **{TRAIL: trail})
+
+    @property
+    def backward(self) -> str | None:
+        """The address of the page before in such a list; None when that is the first one, or was forgotten."""
+        way, _, before = self.parameter(TRAIL).rpartition(".")
+        return self.same_with(cursor=before, **{TRAIL: way}) if before else None
 
     @cached_property
     def path(self) -> str:

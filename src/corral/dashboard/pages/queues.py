@@ -36,8 +36,10 @@ async def queues(visit: Visit) -> Response:
     """The table of all queues."""
     wanted, match = listed(visit), visit.parameter("match")
     patterns = [match if set("*?[") & set(match) else f"*{match}*"] if match else []
-    cursor = visit.parameter("cursor") or None
-    found = await visit.api.get("/queues", limit=LISTED, match=patterns, cursor=cursor, include=included(visit), **wanted)
+    found = await visit.api.get(
+        "/queues", limit=LISTED, match=patterns, cursor=visit.parameter("cursor") or None, include=included(visit),
+        **wanted,
+    )  # fmt: skip
     return await visit.page(
         "queues.html", title="Queues", active="queues", queues=found, match=match, sorts=SORTS, shows=SHOWS,
         sort=wanted["sort"], show=wanted["show"],

@@ -1,10 +1,13 @@
 // One job while it runs: its progress and the lines of its log, as they come. And what only a script can do with a text.
 import { copy } from "./copy.js";
+import { item } from "./lines.js";
 
-const COMMANDS = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])|[\u0000-\u0008\u000b-\u001f\u007f]/g;
 // Lines of a page: older ones give way.
 const MOST = 1000;
 let follows = false;
+// A full log grows no longer while its lines are numbered on: by how much, and the length at which it was asked for anew.
+let shift = 0;
+let asked = -1;
 
 export function following() {
   prepare();
@@ -45,17 +48,22 @@ function progress(value) {
 
 function line({ n, message }) {
   const list = document.querySelector("[data-log]");
-  if (!list || n < Number(list.dataset.log)) return;
-  if (n > Number(list.dataset.log)) return document.dispatchEvent(new CustomEvent("corral:job")); // some came before the stream
+  const next = Number(list?.dataset.log);
+  if (!list || n - shift < next) return;
+  if (n - shift > next) {
+    if (asked !== next) {
+      asked = next;
+      return document.dispatchEvent(new CustomEvent("corral:job")); // some came before the stream
+    }
+    shift = n - next;
+  }
   if (list.previousElementSibling?.matches(".empty")) list.previousElementSibling.remove();
-  const item = document.createElement("li");
-  const number = Object.assign(document.createElement("span"), { className: "n", textContent: n + 1 });
-  item.append(number, message.replace(COMMANDS, ""));
-  list.append(item);
+  list.append(item(next + 1, message));
   while (list.children.length > MOST) list.firstElementChild.remove();
-  list.dataset.log = n + 1;
+  list.dataset.log = next + 1;
   list.hidden = false;
-  for (const end of document.querySelectorAll("[data-log-end], [data-log-total]")) end.textContent = (n + 1).toLocaleString("en");
+  for (const end of document.querySelectorAll("[data-log-end], [data-log-total]")) end.textContent = (next + 1).toLocaleString("en");
+  for (const begin of document.querySelectorAll("[data-log-begin]")) begin.textContent = (next + 2 - list.children.length).toLocaleString("en");
   if (follows) last();
 }
 

@@ -37,9 +37,6 @@ export function live() {
     for (const kind of ["rates", "worker", "schedule", "attention", "operation"]) {
       source.addEventListener(kind, (event) => rows(kind, JSON.parse(event.data)));
     }
-    for (const kind of ["progress", "log"]) {
-      source.addEventListener(kind, (event) => document.dispatchEvent(new CustomEvent(`corral:${kind}`, { detail: JSON.parse(event.data) })));
-    }
     for (const kind of ["progress", "log", "operation"]) {
       source.addEventListener(kind, (event) => document.dispatchEvent(new CustomEvent(`corral:${kind}`, { detail: JSON.parse(event.data) })));
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from corral.errors import JobNotFoundError, StorageError
 from corral.event import NOW, OLDEST, Event, EventCursor, EventType
+from corral.http.live.follow import Follower
 from corral.http.live.stream import Message, Stream
 from corral.monitor.monitor import Monitor
 
@@ -14,8 +15,6 @@ from corral.monitor.monitor import Monitor
 CALM = 1.0
 #: Events that a viewer who comes back is told of; who missed more begins anew.
 CAUGHT_UP = 1_000
-#: Lines of a log that are told at a time.
-LINES = 200
 
 #: Where a job is after an event. Those that are not here say nothing about that.
 _STATES = {
@@ -37,7 +36,7 @@ class Tail:
         self._troubled = troubled
         self._moved: Counter[str] = Counter()
         self._newest: EventCursor = ""
-        self._lines: dict[str, int] = {}
+        self._lines: dict[str, Follower] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._joining = asyncio.Lock()
 
@@ -124,14 +123,16 @@ class Tail:
             await self._log(job_id)
 
     async def _log(self, job_id: str) -> None:
-        """Tell what is new in a log; of one that nobody has looked at yet, only how long it is is read."""
-        known = self._lines.get(job_id)
+        """Tell what is new in a log; of one that nobody has looked at yet, only where it ends is read."""
+        if job_id not in self._lines:
+            self._lines[job_id] = Follower(
+                lambda start, limit: self._monitor.logs(self.queue, job_id, start=start, limit=limit)
+            )
         try:
-            page = await self._monitor.logs(self.queue, job_id, start=known or 0, limit=0 if known is None else LINES)
+            new = await self._lines[job_id].look()
         except JobNotFoundError:
             return
-        self._lines[job_id] = page.total if known is None else min(page.total, known + len(page.items))
-        for number, line in enumerate(page.items, start=known or 0):
+        for number, line in new:
             data = {"queue": self.queue, "id": job_id, "n": number, "message": line}
             for stream in self.streams:
                 if (self.queue, job_id) in stream.topics.jobs:
