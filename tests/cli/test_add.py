@@ -154,7 +154,7 @@ def test_a_file_that_is_broken_off_says_how_far_it_came(
     folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "users.ndjson").write_text('{"to": "a"}\n' * 5)
-    monkeypatch.setattr("corral.cli.add.PART", 2)
+    monkeypatch.setattr(DirectActs, "together", 2)
     whole = DirectActs.add
 
     async def twice(back: DirectActs, queue: str, drafts: Sequence[Draft]) -> list[Row]:

@@ -92,7 +92,7 @@ async def test_an_interrupted_operation_says_what_is_done_and_how_to_go_on(
     with pytest.raises(asyncio.CancelledError):
         await watching
     said = capsys.readouterr().err
-    assert said.startswith("interrupted: 0")
+    assert said.startswith("interrupted: at least 0")
     assert f"corral operations wait {begun['id']}" in said
     assert f"corral operations abort {begun['id']}" in said
 

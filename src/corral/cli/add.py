@@ -20,7 +20,6 @@ from corral.options import Backoff, Dedup, Keep
 from corral.payload import from_json
 
 EVERY = 1.0  #: seconds between two looks at the log
-PART = 10_000  #: jobs of a file that are added at once
 
 
 @command("add")
@@ -112,16 +111,16 @@ def lines_of(text: str) -> list[tuple[int, object]]:
 
 async def _add_all(printer: Printer, back: Backend, queue: str, drafts: Sequence[Draft]) -> int:
     """Add them in their order, a part after the other; whatever ends it, how many there are by then is said."""
-    added = 0
+    added, part = 0, back.together
     try:
         with ExitStack() as stack:
-            shown = bar(printer, stack) if len(drafts) > PART else None
-            for start in range(0, len(drafts), PART):
-                added += len(await back.add(queue, drafts[start : start + PART]))
+            shown = bar(printer, stack) if len(drafts) > part else None
+            for start in range(0, len(drafts), part):
+                added += len(await back.add(queue, drafts[start : start + part]))
                 if shown is not None:
                     shown.show(queue, added, len(drafts))
     finally:
-        if added < len(drafts) and len(drafts) > PART:
+        if added < len(drafts) and len(drafts) > part:
             printer.note(f"broken off: at least the first {added:,} of {len(drafts):,} jobs are added")
     return added
 

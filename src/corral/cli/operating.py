@@ -125,7 +125,7 @@ async def awaited(printer: Printer, back: Backend, begun: Row) -> Row:
                 now = await back.operation(operation)
     except asyncio.CancelledError:
         printer.note(
-            f"interrupted: {_so_far(now)}. To go on: corral operations wait {operation}; "
+            f"interrupted: at least {_so_far(now)}. To go on: corral operations wait {operation}; "
             f"to let it be: corral operations abort {operation}"
         )
         raise

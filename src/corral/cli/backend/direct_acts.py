@@ -20,6 +20,8 @@ from corral.queue import MAX_BULK, Queue
 class DirectActs(Parts):
     """What can be done with jobs and queues."""
 
+    together = MAX_BULK
+
     async def add(self, queue: str, drafts: Sequence[Draft]) -> list[Row]:
         jobs = new_jobs(self.app, queue, drafts)
         rows: list[Row] = []

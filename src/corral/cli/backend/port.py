@@ -150,6 +150,8 @@ class Reading(Protocol):
 class Acting(Protocol):
     """What can be done with jobs and queues. Each leaves an entry in the audit log."""
 
+    together: int  #: so many jobs `add` stores in one step
+
     async def add(self, queue: str, drafts: Sequence[Draft]) -> list[Row]:
         """Add jobs: rows with `id` and `added` (False: one with this id was there)."""
         ...

@@ -21,6 +21,8 @@ ANY = {"If-Match": "*"}  #: whatever it is now: the command line has just looked
 class RemoteActs(Parts):
     """What can be done with jobs and queues."""
 
+    together = PART
+
     async def add(self, queue: str, drafts: Sequence[Draft]) -> list[Row]:
         rows: list[Row] = []
         path = f"/queues/{part(queue)}/jobs"
