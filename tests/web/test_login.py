@@ -134,6 +134,7 @@ async def test_a_wrong_guess_does_not_say_what_was_wrong(app: FastAPI, name: str
     assert members == {
         "type": "urn:corral:problem:login-failed", "title": "Name and password do not fit", "status": 401,
         "detail": "Name and password do not fit.", "code": "login-failed", "instance": "/api/v1/login",
+        "help": "/api/v1/problems/login-failed",
     }  # fmt: skip
     assert "set-cookie" not in answer.headers
 
