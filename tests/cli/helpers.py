@@ -13,9 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import pytest
 from click.testing import CliRunner, Result
 
+from corral.cli.backend.port import Backend
 from corral.cli.main import corral
+from corral.cli.session import ask
 from corral.job import JobId, NewJob
 from corral.outcome import Completed, Failed, Outcome
 from corral.storage.connect import connect
@@ -95,6 +98,26 @@ def surroundings(**more: str) -> dict[str, str]:
     """The environment of a process that is to find this corral and these tests, wherever it stands."""
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     return {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **more}
+
+
+def heed_cancel(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let a command of this module whose task is cancelled end as it does on Ctrl-C, which no test can press."""
+
+    def asked(work: Callable[[Backend], Awaitable[T]]) -> T:
+        try:
+            return ask(work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(f"corral.cli.{module}.ask", asked)
+
+
+async def press_ctrl_c() -> None:
+    """Cancel the task that runs, as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
 
 
 class Command:

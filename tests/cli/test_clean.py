@@ -1,19 +1,13 @@
 """`corral jobs clean`, M-TS-36, 37 and 57."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import pytest
 
 from corral.cli.backend.direct_acts import DirectActs
-from corral.cli.backend.port import Backend, Row
-from corral.cli.session import ask
+from corral.cli.backend.port import Row
 from corral.job import NewJob
 
-from .helpers import FAILED, HOUR, call, finish, put, succeed, told
+from .helpers import FAILED, HOUR, call, finish, heed_cancel, press_ctrl_c, put, succeed, told
 
-T = TypeVar("T")
 DAY = 24 * HOUR
 
 
@@ -122,20 +116,12 @@ def test_an_interrupted_clean_says_which_queues_are_through(url: str, monkeypatc
     async def twice(
         back: DirectActs, queue: str, state: str, *, older_than: float, limit: int, background: bool
     ) -> Row:
-        task = asyncio.current_task()
-        if queue == "b" and task is not None:
-            task.cancel()  # as Ctrl-C does
-            await asyncio.sleep(0)
+        if queue == "b":
+            await press_ctrl_c()
         return await whole(back, queue, state, older_than=older_than, limit=limit, background=background)
 
-    def asked(work: Callable[[Backend], Awaitable[T]]) -> T:
-        try:
-            return ask(work)
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-
     monkeypatch.setattr(DirectActs, "clean", twice)
-    monkeypatch.setattr("corral.cli.clean.ask", asked)
+    heed_cancel(monkeypatch, "clean")
     result = call("jobs", "clean", "--url", url)
     assert result.exit_code == 130
     assert "queues that are through: 1, with 2 jobs removed" in result.stderr

@@ -1,14 +1,16 @@
 """`corral jobs`: looking at jobs and acting on them."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
+from corral.cli.backend.direct_acts import DirectActs
 from corral.job import NewJob
 from corral.outcome import Failed, Retried
 from corral.storage.port import Claim, Settlement, Storage, Token
 
-from .helpers import FAILED, HOUR, call, columns, finish, put, succeed, told, with_store
+from .helpers import FAILED, HOUR, call, columns, finish, heed_cancel, press_ctrl_c, put, succeed, told, with_store
 
 MAIL = "send-email"
 
@@ -182,6 +184,25 @@ def test_a_failed_job_is_retried(url: str) -> None:
     assert (result.exit_code, columns(result.stdout)) == (0, [["QUEUE", "ID"], [MAIL, job_id]])
     assert "retried 1 job\n" in result.stderr
     assert states(url) == {job_id: "waiting"}
+
+
+def test_an_interrupted_retry_of_named_jobs_says_how_many_are_done(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [first] = finish(url, "a", 1, FAILED)
+    [second] = finish(url, "b", 1, FAILED)
+    whole = DirectActs.act
+
+    async def once(
+        back: DirectActs, verb: str, queue: str, ids: Sequence[str], *, reset_attempts: bool, children: bool
+    ) -> list[str]:
+        if queue == "b":
+            await press_ctrl_c()
+        return await whole(back, verb, queue, ids, reset_attempts=reset_attempts, children=children)
+
+    monkeypatch.setattr(DirectActs, "act", once)
+    heed_cancel(monkeypatch, "act")
+    result = call("jobs", "retry", f"a/{first}", f"b/{second}", "--url", url)
+    assert (result.exit_code, result.stderr) == (130, "interrupted: at least 1 of 2 jobs retried\n")
+    assert {row["queue"]: row["failed"] for row in told("queues", "list", "--url", url)} == {"a": 0, "b": 1}
 
 
 def test_all_failed_jobs_of_a_queue_are_retried(url: str) -> None:

@@ -6,13 +6,27 @@ from pathlib import Path
 import pytest
 
 from corral.admin import Actor, Admin
+from corral.cli.backend.direct_acts import DirectActs
 from corral.job import NewJob
 from corral.monitor.monitor import Monitor
 from corral.outcome import Retried
 from corral.storage.port import Storage, WorkerInfo
 from corral.timing import now_ms
 
-from .helpers import FAILED, HOUR, Command, call, columns, finish, put, succeed, told, with_store
+from .helpers import (
+    FAILED,
+    HOUR,
+    Command,
+    call,
+    columns,
+    finish,
+    heed_cancel,
+    press_ctrl_c,
+    put,
+    succeed,
+    told,
+    with_store,
+)
 
 MINUTE = 60_000
 
@@ -143,6 +157,19 @@ def test_living_workers_are_listed_and_counted(url: str) -> None:
     [worker] = told("workers", "list", "--url", url)
     assert (worker["name"], worker["queues"], worker["slots"]) == ("mailer.0", ["send-email"], 5)
     assert {row["queue"]: row["workers"] for row in told("stats", "--url", url)} == {"send-email": 1, "other": 0}
+
+
+def test_an_order_stands_when_nobody_waits_for_the_answer_any_more(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat(url, "send-email")
+
+    async def answer(back: DirectActs, worker: str, command_id: str) -> str | None:
+        await press_ctrl_c()
+        return None
+
+    monkeypatch.setattr(DirectActs, "answer", answer)
+    heed_cancel(monkeypatch, "workers")
+    result = call("workers", "quiet", "--all", "--url", url)
+    assert (result.exit_code, result.stderr) == (130, "interrupted: told to quiet all the same: mailer.0\n")
 
 
 def test_a_store_without_workers_says_how_to_start_one(url: str) -> None:

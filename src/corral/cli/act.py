@@ -1,5 +1,6 @@
 """`corral jobs retry | promote | cancel | remove`: these ids, or what a search finds."""
 
+import asyncio
 from collections.abc import Sequence
 
 import click
@@ -69,9 +70,13 @@ async def _these(printer: Printer, back: Backend, wanted: Wanted) -> None:
         printer.note(f"would be {_DONE[wanted.verb]}, where their state allows it")
         return
     done: list[tuple[str, str]] = []
-    for queue in dict.fromkeys(queue for queue, _ in places):
-        ids = [job_id for where, job_id in places if where == queue]
-        done += [(queue, one) for one in await _reach(back, wanted, queue, ids)]
+    try:
+        for queue in dict.fromkeys(queue for queue, _ in places):
+            ids = [job_id for where, job_id in places if where == queue]
+            done += [(queue, one) for one in await _reach(back, wanted, queue, ids)]
+    except asyncio.CancelledError:
+        printer.note(f"interrupted: at least {len(done):,} of {plural(len(places), 'job')} {_DONE[wanted.verb]}")
+        raise
     printer.rows(REACHED, [{"queue": queue, "id": job_id} for queue, job_id in done])
     printer.note(f"{_DONE[wanted.verb]} {len(done):,} job{'' if len(done) == 1 else 's'}")
     if missed := [one for one in places if one not in done]:

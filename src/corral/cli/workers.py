@@ -149,6 +149,9 @@ def _order(order: str, whom: Whom, *, waits: bool, timeout: float, done: str) ->
         except TimeoutError:
             late = ", ".join(str(row["name"]) for row in silent)
             fail(f"no answer within {timeout:g} s from {late}; it may still come", TIMED_OUT)
+        except asyncio.CancelledError:
+            printer.note(f"interrupted: told to {order} all the same: {called}")
+            raise
 
     ask(work)
 
