@@ -12,7 +12,7 @@ from corral.errors import ConfigError
 from corral.http import create_app
 from corral.http.deps import allow, public
 from corral.http.home import Api
-from corral.http.route import CorralRoute, bound
+from corral.http.route import CorralRoute, bound, budget
 from corral.job import NewJob
 from corral.options import QueueSettings
 from corral.storage.connect import connect
@@ -89,6 +89,19 @@ def test_reading_is_all_that_get_does() -> None:
     ]
     # What somebody has ordered they may follow, and who makes tokens may list them.
     assert sorted(wrong) == ["/api/v1/tokens", "/api/v1/workers/{id}/commands/{command}"]
+
+
+def test_only_what_waits_or_streams_may_take_as_long_as_it_takes() -> None:
+    home = Api("sqlite:///:memory:", make_settings())
+    unbounded = {
+        (method, route.path_format.removeprefix("/api/v1"))
+        for method, route in CASES
+        if budget(route.rule, home, method) is None
+    }
+    assert unbounded == {
+        ("GET", "/events"), ("GET", "/jobs/export"), ("GET", "/queues/{q}/jobs/{id}/result"),
+        ("POST", "/queues/{q}/jobs"), ("POST", "/queues/{q}/jobs/{id}/retry"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

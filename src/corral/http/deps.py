@@ -71,17 +71,18 @@ def caller(request: Request) -> Principal:
 
 def allow(
     permission: Permission, *, queue: str | None = "q", rate: Rate | None = None, long: bool = False,
-    ticket: bool = False, exempt: bool = False,
+    slow: bool = False, ticket: bool = False, exempt: bool = False,
 ) -> Dependency:  # fmt: skip
     """The route's rule: only who has this permission, in the queue that the path parameter `queue` names.
 
     Args:
         rate: which rate it counts in; by itself reads, adding and all other writes have one each.
         long: whether it may take longer than the store's time-out, because it waits or streams.
+        slow: whether a reading may take as long as a change: it goes over everything.
         ticket: whether `?ticket=` will do instead of a token.
         exempt: whether it is neither counted nor logged, because a machine asks every few seconds.
     """
-    rule = Rule(permission, queue=queue, rate=rate, long=long, ticket=ticket, exempt=exempt)
+    rule = Rule(permission, queue=queue, rate=rate, long=long, slow=slow, ticket=ticket, exempt=exempt)
     return cast(Dependency, Depends(rule))
 
 

@@ -126,7 +126,8 @@ def budget(rule: Rule, home: Api, method: str) -> float | None:
     """Seconds that the store has for a request; None: it waits or streams by itself."""
     if rule.long:
         return None
-    return home.settings.read_timeout if method in ("GET", "HEAD") else home.settings.write_timeout
+    quick = method in ("GET", "HEAD") and not rule.slow
+    return home.settings.read_timeout if quick else home.settings.write_timeout
 
 
 # -- the body --------------------------------------------------------------------------------------------------------

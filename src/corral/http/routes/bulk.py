@@ -49,7 +49,7 @@ TEXTS = ("data", "result")
     responses=told("invalid-query", "redacted-field", "forbidden", "selection-changed", "validation-failed",
                    "idempotency-mismatch", "idempotency-in-flight")
     | {202: {"model": shown(OperationInfo), "description": "More than 100 jobs: carried out in the background"}},
-    dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ, long=True)],
+    dependencies=[allow(Permission.JOB_READ, queue=None, rate=Rate.READ)],
 )  # fmt: skip
 async def bulk_jobs(call: Called, body: BulkBody) -> Response:
     """Retry, promote, cancel, remove or re-prioritise many jobs.

@@ -21,7 +21,7 @@ def health_router(*, prefix: str = "") -> APIRouter:
             )
     router.add_api_route(
         "/metrics", _metrics, methods=["GET"], include_in_schema=False,
-        dependencies=[allow(Permission.METRICS_READ, queue=None, exempt=True, long=True)],
+        dependencies=[allow(Permission.METRICS_READ, queue=None, exempt=True, slow=True)],
     )  # fmt: skip
     return router
 

@@ -87,7 +87,7 @@ async def get_system(call: Called) -> Response:
 
 @router.get(
     "/system/doctor", operation_id="get_doctor", response_model=shown(Checks), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)],
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, slow=True)],
 )  # fmt: skip
 async def get_doctor(
     call: Called,
@@ -117,7 +117,7 @@ async def get_doctor(
 @router.post(
     "/system/doctor/fix", operation_id="fix_by_doctor", response_model=shown(MendedList),
     responses=told("forbidden", "validation-failed"),
-    dependencies=[allow(Permission.QUEUE_SETTINGS, queue=None, rate=Rate.BULK, long=True)],
+    dependencies=[allow(Permission.QUEUE_SETTINGS, queue=None, rate=Rate.BULK)],
 )  # fmt: skip
 async def fix_by_doctor(call: Called, body: FixBody | None = None) -> Response:
     """Put right what is safe to put right."""
@@ -161,7 +161,7 @@ def address_of(call: Caller) -> str | None:
 
 @router.get(
     "/system/storage", operation_id="get_storage", response_model=shown(StorageInfo), responses=told("forbidden"),
-    dependencies=[allow(Permission.SYSTEM_READ, queue=None, long=True)],
+    dependencies=[allow(Permission.SYSTEM_READ, queue=None, slow=True)],
 )  # fmt: skip
 async def get_storage(call: Called) -> Response:
     """How the store is, and what is in it."""
