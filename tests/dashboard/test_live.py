@@ -135,3 +135,51 @@ async def test_lines_that_arrive_look_like_those_of_the_server_and_go_on_when_th
         [kind, text.removeprefix(str(number + 1))] for number, (kind, text) in enumerate(live)
     ]
     assert watched.complaints == []
+
+
+async def test_a_graph_that_is_larger_than_its_frame_is_moved_and_zoomed_by_mouse_and_keys(
+    browser: Browser, address: str, ids: dict[str, str], shop: Corral
+) -> None:
+    welcome, weekly = shop.queues["mail"].definition("welcome"), shop.queues["report"].definition("weekly")
+    root = weekly.node({"week": 9}, children=[welcome.node({"to": str(one)}) for one in range(60)])
+    flow = (await shop.flow.add(root)).job(root).id
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await watched.look(f"{address}/flows/report/{flow}")
+    frame, picture = page.locator(".drawn"), page.locator(".drawn svg")
+    natural = float(await picture.get_attribute("height") or 0)
+
+    async def height() -> float:
+        return float(await picture.get_attribute("height") or 0)
+
+    async def top() -> float:
+        return float(await frame.evaluate("one => one.scrollTop"))
+
+    box = await frame.bounding_box()
+    assert box is not None
+    assert natural > box["height"]
+    await page.mouse.move(box["x"] + 60, box["y"] + 300)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + 60, box["y"] + 100, steps=4)
+    await page.mouse.up()
+    assert await top() == 200
+    await expect(page).to_have_url(re.compile("/flows/"))  # no job was opened by that
+    await frame.focus()
+    await page.keyboard.press("+")
+    assert await height() == pytest.approx(natural * 1.25)
+    assert await top() == pytest.approx(250 + box["height"] / 8, abs=30)  # the middle has stayed
+    await page.keyboard.press("0")
+    assert await height() < box["height"]
+    await page.get_by_role("button", name="Larger").click()
+    await page.keyboard.down("Control")
+    await page.mouse.move(box["x"] + 60, box["y"] + 100)
+    before = await height()
+    await page.mouse.wheel(0, -300)
+    await page.wait_for_function("was => document.querySelector('.drawn svg').height.baseVal.value > was", arg=before)
+    await page.keyboard.up("Control")
+    small = weekly.node({"week": 9}, children=[welcome.node({"to": "one"})])
+    flow = (await shop.flow.add(small)).job(small).id
+    await watched.look(f"{address}/flows/report/{flow}")
+    await expect(page.locator("svg.graph")).to_be_visible()
+    await expect(page.get_by_role("button", name="Larger")).not_to_be_visible()
+    assert watched.complaints == []
