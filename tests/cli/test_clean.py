@@ -128,6 +128,15 @@ def test_an_interrupted_clean_says_which_queues_are_through(url: str, monkeypatc
     assert {row["queue"]: row["completed"] for row in told("queues", "list", "--url", url)} == {"a": 0, "b": 2, "c": 2}
 
 
+def test_queues_that_fit_a_pattern_are_cleaned(url: str) -> None:
+    for queue in ("send-a", "send-b", "report"):
+        finish(url, queue, 1, ago=2 * DAY)
+    rows = told("queues", "clean", "--match", "send-*", "--url", url)
+    assert {row["queue"]: row["cleaned_completed"] for row in rows} == {"send-a": 1, "send-b": 1}
+    assert call("queues", "clean", "--url", url).exit_code == 2
+    assert call("queues", "clean", "--match", "nix*", "--url", url).exit_code == 4
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [(("--state", "waiting"), 2), (("--older-than", "old"), 2), (("--queue", "b"), 4), (("--limit", "0"), 2)],

@@ -1,7 +1,7 @@
 """`corral jobs clean` and `corral queues clean`: delete finished jobs that are old enough."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import click
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from corral.cli import operating
 from corral.cli.backend.port import Backend, Row
+from corral.cli.queues import MATCH, NAMES, meant
 from corral.cli.render import Printer
 from corral.cli.session import ask, complete, known
 from corral.cli.settings import load_settings
@@ -64,22 +65,32 @@ def clean(queue: tuple[str, ...], state: frozenset[JobState], older_than: float 
 
     Jobs that wait, run or are due later are never touched.
     """
-    _clean_all(queue, state, older_than, limit)
+
+    async def names(back: Backend) -> Sequence[str]:
+        await known(back, queue)
+        return queue or await back.names("queue", "")
+
+    _clean_all(names, state, older_than, limit)
 
 
 @command("clean")
-@click.argument("queue", nargs=-1, required=True, shell_complete=complete("queue"))
+@NAMES
+@MATCH
 @STATE
 @OLDER
 @LIMIT
 def clean_queue(
-    queue: tuple[str, ...], state: frozenset[JobState], older_than: float | None, limit: int | None
-) -> None:
+    queue: tuple[str, ...], match: tuple[str, ...], state: frozenset[JobState], older_than: float | None,
+    limit: int | None,
+) -> None:  # fmt: skip
     """Delete finished jobs of these queues that ended long enough ago, and show what is left."""
-    _clean_all(queue, state, older_than, limit)
+    _clean_all(lambda back: meant(back, queue, match), state, older_than, limit)
 
 
-def _clean_all(names: tuple[str, ...], which: frozenset[JobState], older_than: float | None, limit: int | None) -> None:
+def _clean_all(
+    names: Callable[[Backend], Awaitable[Sequence[str]]], which: frozenset[JobState], older_than: float | None,
+    limit: int | None,
+) -> None:  # fmt: skip
     printer = Printer.current()
     hours = load_settings().retention_hours
     age = older_than if older_than is not None else DEFAULT_AGE if hours is None else hours * 3_600
@@ -87,10 +98,9 @@ def _clean_all(names: tuple[str, ...], which: frozenset[JobState], older_than: f
         printer.line("🧹 Cleaning job queues...")
 
     async def work(back: Backend) -> Sequence[Cleaned]:
-        await known(back, names)
         done: list[Cleaned] = []
         try:
-            for name in names or await back.names("queue", ""):
+            for name in await names(back):
                 one = await _clean_one(printer, back, name, which, age, limit or NO_LIMIT)
                 done.append(one)
         except asyncio.CancelledError:
