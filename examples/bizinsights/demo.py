@@ -87,7 +87,7 @@ async def life(app: Corral, stage: Stage) -> None:
     if stage.site is not None:
         claims = {"sub": "ann", "roles": ["ADMIN"], "exp": datetime.now(UTC).timestamp() + 3_600}
         token = jwt.encode(claims, stage.secret, algorithm="HS256")
-        stage.note(f"curl -H 'Authorization: Bearer {token}' {stage.site}/api/jobs/monitoring")
+        stage.note(f"how it stands: curl -H 'Authorization: Bearer {token}' {stage.site}/api/jobs/monitoring")
 
 
 async def sync(platform: Platform, stage: Stage) -> None:

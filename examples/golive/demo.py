@@ -74,7 +74,7 @@ async def life(app: Corral, stage: Stage) -> None:
     if stage.site is not None:
         claims = {"sub": "ann", "role": "ADMIN", "exp": datetime.now(UTC).timestamp() + 3_600}
         token = jwt.encode(claims, stage.secret, algorithm="HS256")
-        stage.note(f"curl -H 'Authorization: Bearer {token}' {stage.site}/api/v1/jobs/queues")
+        stage.note(f"how it stands: curl -H 'Authorization: Bearer {token}' {stage.site}/api/v1/jobs/queues")
 
 
 async def add_mails(service: JobService, stage: Stage) -> None:

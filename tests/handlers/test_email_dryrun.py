@@ -5,12 +5,15 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from corral.handlers.email import DeliveryError, DryRunTransport, Message
+from corral.handlers.email import DeliveryError, DryRunTransport, EmailSettings, Message, bundle
 from corral.handlers.email.address import Address
+from corral.storage.port import Storage
 
+from .desk import Desk
 from .post_office import body_of, parsed
 
 MESSAGE = Message(
@@ -98,3 +101,16 @@ async def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Pa
         await DryRunTransport(tmp_path).send(MESSAGE, (), KEY)
 
     assert [path.name for path in tmp_path.iterdir()] == ["send-email-1-0123456789abcdef.eml"]
+
+
+@pytest.mark.parametrize(("asked", "warnings"), [(None, 1), ("dry-run", 0)])
+async def test_the_result_says_that_nothing_left_and_the_log_says_so_once_unless_it_was_asked_for(
+    memory: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: Literal["dry-run"] | None, warnings: int
+) -> None:
+    desk = Desk.of(memory, bundle(EmailSettings(mail_dir=tmp_path, email_transport=asked)))
+    mail = {"to": "ann@example.org", "subject": "Hello", "template": "welcome", "data": {"name": "Ann"}}
+
+    results = [await desk.send(mail, "send-email") for _ in range(2)]
+
+    assert [one["dryRun"] for one in results] == [True, True]
+    assert caplog.text.count("no mail leaves, each becomes a file") == warnings

@@ -76,7 +76,7 @@ async def test_the_api_is_served_and_asked_as_the_guide_has_it(tmp_path: Path) -
 
 
 def test_the_seed_can_be_run(tmp_path: Path) -> None:
-    [line] = [line for line in commands(README) if line.startswith("python")]
+    [line] = [line for line in commands(README) if line.startswith("python -m examples.")]
     assert "4 people and 4 conversations are there" in run(line, tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,21 @@ def test_every_example_runs(example: str) -> None:
     names: dict[str, object] = {"__name__": "example"}
     exec(compile(example, "webhooks.md", "exec"), names)
     assert any(isinstance(made, Receiver | Outgoing) for made in names.values())
+
+
+async def test_the_example_of_going_out_stores_an_endpoint_and_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [example] = [one for one in EXAMPLES if "Outgoing(" in one]
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(example, "webhooks.md", "exec"), names)
+    async with names["app"], names["database"]:
+        assert (await names["register"]()).startswith("whsec_")
+        await names["tell"]()
+        counts = await (await names["app"].open_queue("webhook-delivery")).counts()
+    assert counts.waiting == 1
+    assert "database.attach(app)" in example  # or a worker's jobs would find it closed
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -25,7 +25,7 @@ class DryRunTransport:
             await asyncio.to_thread(_write, path, message.to_bytes())
         except OSError as error:
             raise DeliveryError(f"mail file {str(path)!r} cannot be written: {error.strerror}") from None
-        return Receipt(f"<{message.id}>", recipients, response=str(path))
+        return Receipt(f"<{message.id}>", recipients, response=str(path), dry_run=True)
 
 
 def file_name(key: str) -> str:

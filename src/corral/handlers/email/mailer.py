@@ -13,6 +13,7 @@ from corral.handlers.email.settings import EmailSettings
 from corral.handlers.email.templates import MailFacts, Templates
 from corral.handlers.email.transport import DeliveryError, Receipt, Transport
 from corral.job import Job
+from corral.plurals import plural
 from corral.signals import Discard
 from corral.timing import Clock, now_ms
 from corral.worker.context import JobContext
@@ -36,6 +37,7 @@ class Sent(TypedDict):
     accepted: NotRequired[list[str]]
     rejected: NotRequired[list[Rejected]]
     response: NotRequired[str]
+    dryRun: NotRequired[bool]
 
 
 class Mailer:
@@ -49,6 +51,7 @@ class Mailer:
         self.sender = parse_address(settings.sender, "EMAIL_FROM")
         self.brand = settings.email_brand or self.sender.name or self.sender.domain
         self._clock = clock
+        self._warn = settings.email_transport is None  # who asks for a dry run knows that it is one
 
     def compose(self, job: Job, email: SendEmail) -> Message:
         """The mail a job asks for. The same in every attempt, but for its date.
@@ -98,7 +101,15 @@ class Mailer:
         result: Sent = {"messageId": receipt.message_id, "accepted": progress.accepted, "rejected": progress.rejected}
         if receipt.response:
             result["response"] = receipt.response
+        if receipt.dry_run:
+            result["dryRun"] = True
+            self._warn_once(receipt.response)
         return result
+
+    def _warn_once(self, where: str) -> None:
+        if self._warn:
+            self._warn = False
+            logger.warning("no mail leaves, each becomes a file (%s): set SMTP_HOST or RESEND_API_KEY", where)
 
 
 def _shown(email: SendEmail) -> str:
@@ -108,7 +119,7 @@ def _shown(email: SendEmail) -> str:
 
 
 def _summary(what: str, count: int, total: int, code: int, text: str) -> str:
-    return f"{count} of {total} recipients {what} by the server, the first with {code} {text}"
+    return f"{count} of {plural(total, 'recipient')} {what} by the server, the first with {code} {text}"
 
 
 # -- what attempts tell each other ------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class Receipt:
     accepted: tuple[str, ...]
     refused: tuple[Refusal, ...] = ()
     response: str = ""  #: what the other side said, or where the file lies
+    dry_run: bool = False  #: it went nowhere
 
 
 class Transport(Protocol):

@@ -110,7 +110,10 @@ class Receiver:
         try:
             proof = verify(known, lower, body, self._clock())
         except SignatureError as error:
-            logger.warning("Webhook refused", extra={"source": source, "reason": str(error), "bytes": len(body)})
+            logger.warning(
+                "Webhook of %s refused: %s", source, error,
+                extra={"source": source, "reason": str(error), "bytes": len(body)},
+            )  # fmt: skip
             return _refusal(401, "not authentic")
         try:
             payload = parsed(body, lower.get("content-type", ""))
@@ -133,7 +136,8 @@ class Receiver:
                     dedup=Dedup(job_id, ttl=self._remembered),
                 )  # fmt: skip
         except PayloadError as error:
-            logger.warning("Webhook refused", extra={"source": source, "reason": str(error)[:200]})
+            reason = str(error)[:200]
+            logger.warning("Webhook of %s refused: %s", source, reason, extra={"source": source, "reason": reason})
             return _refusal(400, "a payload that cannot be stored")
         except (StorageError, QueueFullError, TimeoutError) as error:
             # It may be there after all. The sender comes again, and finds the job under the same id.
