@@ -239,8 +239,13 @@ class Api:
     async def _traced(self, storage: Storage) -> Storage:
         if self.spans is None:
             return storage
-        kind = "" if self.url else (await storage.engine()).kind
-        return self.spans.dress(storage, self.url or f"{kind}:")
+        url = self.url
+        if not url:  # it was given open: what spans tell is its kind
+            try:
+                url = f"{(await storage.engine()).kind}:"
+            except StorageError:  # who asks it next is told
+                url = ""
+        return self.spans.dress(storage, url)
 
     def _thresholds(self) -> Thresholds:
         return self.alerts.thresholds if self.alerts is not None and self.thresholds is DEFAULTS else self.thresholds
