@@ -198,6 +198,25 @@ def test_workers_obey_and_answer(storage_url: str, folder: Path) -> None:
     assert call("workers", "quiet", "nobody", "--url", storage_url).exit_code == 4
 
 
+def test_an_export_to_a_file_shows_how_far_it_is(
+    storage_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(storage_url, 250)
+    seen: list[tuple[str, int, int | None]] = []
+
+    class Seen:
+        def show(self, queue: str, done: int, total: int | None) -> None:
+            seen.append((queue, done, total))
+
+    monkeypatch.setattr("corral.cli.export.bar", lambda printer, stack: Seen())
+    succeed("jobs", "export", "--url", storage_url)
+    assert seen == []  # the jobs themselves are on the screen
+    result = call("jobs", "export", "--file", "all.ndjson", "--url", storage_url)
+    assert seen == [("export", 100, None), ("export", 200, None)]
+    assert result.stderr == "250 jobs written to all.ndjson\n"
+    assert len((folder / "all.ndjson").read_text().splitlines()) == 250
+
+
 def test_an_export_is_in_the_audit_log(storage_url: str) -> None:
     put(storage_url, NewJob(queue=MAIL, name="x", data="{}"))
     assert call("jobs", "export", "--queue", MAIL, "--url", storage_url).exit_code == 0

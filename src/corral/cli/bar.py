@@ -29,8 +29,8 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def show(self, queue: str, done: int, total: int) -> None:
-        """A queue has come so far."""
+    def show(self, queue: str, done: int, total: int | None) -> None:
+        """A queue has come so far; None: nobody knows how far there is to go."""
         if queue not in self._tasks:
             self._tasks[queue] = self._progress.add_task(visible(queue), total=total)
         self._progress.update(self._tasks[queue], completed=done, total=total)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -11,11 +12,13 @@ from corral.cli.backend.port import Backend, Row
 from corral.cli.failures import fail
 from corral.cli.forms import dumps, table_of_commas
 from corral.cli.jobs import ALL, QUERY, STATES
+from corral.cli.progress import bar
 from corral.cli.render import Printer
 from corral.cli.session import ask, known, queue_option, quoted, search_text
 from corral.cli.shared import command
 from corral.plurals import plural
 
+STEP = 100  #: jobs between two looks at how far it is
 INCLUDE = ("data", "result", "errors")
 _FIELDS = {"data": ("data",), "result": ("result",), "errors": ("failed_reason", "traces")}
 
@@ -47,11 +50,16 @@ def export(
         jobs = back.export(f"{text} queue:{quoted(queue)}".strip() if queue else text)
         with _Sheet(path, form) as sheet:
             try:
-                async for row in jobs:
-                    sheet.write(await _filled(back, row, more))
-                    count += 1
-                    if count == most:
-                        break
+                with ExitStack() as stack:
+                    # A terminal that the jobs themselves are written to shows how far it is.
+                    shown = None if path is None else bar(printer, stack)
+                    async for row in jobs:
+                        sheet.write(await _filled(back, row, more))
+                        count += 1
+                        if shown is not None and count % STEP == 0:
+                            shown.show("export", count, None)
+                        if count == most:
+                            break
             finally:
                 printer.note(f"{plural(count, 'job')} written to {path or 'standard output'}")
         return count

@@ -10,7 +10,7 @@ from corral.cli.render import Printer
 class Bar(Protocol):
     """A progress bar for each name."""
 
-    def show(self, queue: str, done: int, total: int) -> None: ...
+    def show(self, queue: str, done: int, total: int | None) -> None: ...
 
 
 def bar(printer: Printer, stack: ExitStack) -> Bar | None:
