@@ -205,7 +205,22 @@ async def test_more_jobs_than_a_request_should_wait_for_are_an_operation(
     assert again.json()["id"] == begun.json()["id"]
     assert (await ended(admin, begun))["done"] == 3
     await store.add("x", "y")
+    late = await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE}, headers={"Idempotency-Key": "once"})
+    assert (late.json()["id"], (await store.storage.counts([QUEUE]))[0].waiting) == (begun.json()["id"], 2)
     assert (await admin.post(f"/queues/{QUEUE}/drain", json={"confirm": QUEUE})).json()["removed"] == 2
+
+
+async def test_a_queue_that_is_obliterated_twice_with_one_key_is_gone_once(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await store.add("x")
+    for number in range(2):
+        gone = await admin.post(
+            f"/queues/{QUEUE}/obliterate", json={"confirm": QUEUE}, headers={"Idempotency-Key": "gone"}
+        )
+        assert (gone.status_code, "idempotency-replayed" in gone.headers) == (204, number == 1)
+        await store.add("new")
+    assert (await admin.get(f"/queues/{QUEUE}")).json()["counts"]["waiting"] == 2
 
 
 async def test_a_scaler_reads_how_many_workers_are_wanted(viewer: httpx.AsyncClient, store: Store) -> None:

@@ -1,7 +1,5 @@
 """What is done to all jobs of one queue: drain, clean, obliterate, retry, promote."""
 
-from collections.abc import Awaitable, Callable
-
 from starlette.responses import Response
 
 from corral.admin.deletions import quoted
@@ -49,18 +47,22 @@ async def drain_queue(call: Called, q: str, body: DrainBody) -> Response:
 
     Over 10,000 jobs, or with `Prefer: respond-async`, it is an operation (202).
     """
-    await exists(call, q)
     if not body.dry_run:
         confirmed(body.confirm, q)
-    desk = await call.desk(changes=not body.dry_run)
-    would = await desk.drain(q, delayed=body.delayed, dry_run=True)
-    if body.dry_run:
-        return answer(Drained(removed=would, dry_run=True))
-    if _is_long(call, would):
-        return await _begun(call, lambda: desk.start_drain(q, delayed=body.delayed))
-    gone = await desk.drain(q, delayed=body.delayed)
-    call.api.monitor.forget()
-    return answer(Drained(removed=gone, dry_run=False))
+
+    async def work() -> Response:
+        await exists(call, q)
+        desk = await call.desk(changes=not body.dry_run)
+        would = await desk.drain(q, delayed=body.delayed, dry_run=True)
+        if body.dry_run:
+            return answer(Drained(removed=would, dry_run=True))
+        if _is_long(call, would):
+            return _begun(call, await desk.start_drain(q, delayed=body.delayed))
+        gone = await desk.drain(q, delayed=body.delayed)
+        call.api.monitor.forget()
+        return answer(Drained(removed=gone, dry_run=False))
+
+    return await (work() if body.dry_run else once(call.request, call.api, call.who, work))
 
 
 @router.post(
@@ -76,15 +78,17 @@ async def clean_queue(call: Called, q: str, body: CleanBody) -> Response:
     await exists(call, q)
     if body.state not in CLEANABLE:
         refused("/state", f"state must be one of {', '.join(CLEANABLE)}, not {body.state!r}")
-    desk, states = await call.desk(changes=not body.dry_run), [JobState(body.state)]
-    with refusing(older_ms="/grace_ms"):
+
+    async def work() -> Response:
+        desk, states = await call.desk(changes=not body.dry_run), [JobState(body.state)]
         if not body.dry_run and _is_long(call, body.limit):
-            return await _begun(
-                call, lambda: desk.start_clean(q, states, older_ms=body.grace_ms, limit=body.limit)
-            )  # fmt: skip
+            return _begun(call, await desk.start_clean(q, states, older_ms=body.grace_ms, limit=body.limit))
         done = await desk.clean(q, states, older_ms=body.grace_ms, limit=body.limit, dry_run=body.dry_run)
-    call.api.monitor.forget()
-    return answer(Cleaned(removed=done.count, dry_run=body.dry_run, sample=done.sample, exact=done.exact))
+        call.api.monitor.forget()
+        return answer(Cleaned(removed=done.count, dry_run=body.dry_run, sample=done.sample, exact=done.exact))
+
+    with refusing(older_ms="/grace_ms"):
+        return await (work() if body.dry_run else once(call.request, call.api, call.who, work))
 
 
 @router.post(
@@ -99,15 +103,19 @@ async def obliterate_queue(call: Called, q: str, body: ObliterateBody) -> Respon
     Over 10,000 jobs, or with `Prefer: respond-async`, it is an operation (202): the queue is paused while it is
     emptied, and stays so when the operation is stopped.
     """
-    await exists(call, q)
     confirmed(body.confirm, q)
-    desk = await call.desk()
-    [counts] = await call.api.storage.counts([q])
-    if _is_long(call, kept_in(counts)):
-        return await _begun(call, lambda: desk.start_obliterate(q, force=body.force))
-    await desk.obliterate(q, force=body.force)
-    call.api.monitor.forget()
-    return empty()
+
+    async def work() -> Response:
+        await exists(call, q)
+        desk = await call.desk()
+        [counts] = await call.api.storage.counts([q])
+        if _is_long(call, kept_in(counts)):
+            return _begun(call, await desk.start_obliterate(q, force=body.force))
+        await desk.obliterate(q, force=body.force)
+        call.api.monitor.forget()
+        return empty()
+
+    return await once(call.request, call.api, call.who, work)
 
 
 def _is_long(call: Caller, jobs: int) -> bool:
@@ -143,23 +151,21 @@ async def _operation(
 ) -> Response:
     await exists(call, queue)
 
-    async def start() -> Operation:
-        return await (await call.desk()).start(
+    async def work() -> Response:
+        desk = await call.desk()
+        operation = await desk.start(
             action, query=call.own(query), most=most, reset_attempts=reset_attempts, visible=call.globs,
             reveal=await call.reveal(),
         )  # fmt: skip
-
-    return await _begun(call, start)
-
-
-async def _begun(call: Caller, start: Callable[[], Awaitable[Operation]]) -> Response:
-    """Begin an operation, once for each `Idempotency-Key`, and answer where it can be looked at."""
-
-    async def work() -> Response:
-        made = operation_of(await start(), call.base)
-        headers = {"Location": made.links["self"]}
-        if in_background(call.request):
-            headers["Preference-Applied"] = "respond-async"
-        return answer(made, status=202, headers=headers)
+        return _begun(call, operation)
 
     return await once(call.request, call.api, call.who, work)
+
+
+def _begun(call: Caller, operation: Operation) -> Response:
+    """Where an operation that has been started can be looked at."""
+    made = operation_of(operation, call.base)
+    headers = {"Location": made.links["self"]}
+    if in_background(call.request):
+        headers["Preference-Applied"] = "respond-async"
+    return answer(made, status=202, headers=headers)
