@@ -245,6 +245,11 @@ async def test_alerts_may_be_mails(app_database: str) -> None:
     assert mail.data["metadata"] == {"since": "1970-01-01 01:00:00 UTC", "status": "fail"}
 
 
+def test_addresses_for_alerts_without_a_way_to_send_mail_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"HEALTH_ALERT_TO needs a way to send mail: bundle\(send=…\)"):
+        bundle(HealthSettings.load(health_alert_to="ops@example.org"))
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 

@@ -94,6 +94,17 @@ async def test_a_mail_that_could_not_be_handed_in_is_made_up_for(
     assert outbox.recipients == ["bo@example.org"]
 
 
+@pytest.mark.parametrize(("channels", "warnings"), [(["email"], 1), (["email", "push"], 1), (["inbox", "email"], 0)])
+async def test_a_job_that_only_asks_for_ways_there_are_not_says_so(
+    memory: Storage, database: Database, people: KnownPeople, caplog: pytest.LogCaptureFixture,
+    channels: list[str], warnings: int,
+) -> None:  # fmt: skip
+    bare = Desk.of(memory, bundle(database=database, people=people))
+    result = await bare.send({**NOTE, "channels": channels}, "send-notification")
+    assert (result["email"], result["push"]) == (0, 0)
+    assert caplog.text.count(f"the bundle has no way for {' and '.join(channels)}") == warnings
+
+
 @pytest.mark.parametrize("change", [{"senderId": "bo"}, {"recipientId": "stranger"}])
 async def test_kudos_are_between_two_people_who_are_known(desk: Desk, change: dict[str, str]) -> None:
     with pytest.raises(Discard, match="must be two people"):

@@ -317,6 +317,19 @@ async def test_a_mail_that_cannot_be_sent_undoes_nothing(settings: PipelineSetti
     assert log[-1] == "nobody is notified: 'nobody' is not an address"
 
 
+async def test_people_to_notify_without_a_way_to_send_mail_are_named_in_the_log(
+    settings: PipelineSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Corral(f"sqlite:///{tmp_path / 'corral.db'}")
+    app.include(bundle(settings))
+    async with app, await app.worker():
+        payload = {**BUILD, "steps": [step("build")], "notify": ["ann@example.org"]}
+        handle = await app.definition("pipeline", "run-pipeline").add(payload)
+        assert (await handle.result(timeout=PATIENCE))["status"] == "passed"
+        assert (await handle.logs()).items[-1] == "nobody is notified: nothing sends mail"
+    assert "names people to notify, but nothing sends mail: give the bundle send=" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

@@ -47,9 +47,11 @@ def bundle(
         alert: how somebody is told. send: how mails to `HEALTH_ALERT_TO` are handed in.
 
     Raises:
-        ConfigError: settings that cannot be meant, or two checks of one name.
+        ConfigError: settings that cannot be meant, two checks of one name, or addresses without a way to send mail.
     """
     settings = HealthSettings.load() if settings is None else settings
+    if settings.alert_to and send is None:
+        raise ConfigError("HEALTH_ALERT_TO needs a way to send mail: bundle(send=…)", key="health_alert_to")
     web = web or Web(timeout=settings.health_timeout)
     known: dict[str, Check] = {}
     listed = [UrlCheck(url, web) for url in settings.urls]

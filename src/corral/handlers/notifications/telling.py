@@ -82,6 +82,8 @@ class Teller:
             "told": [id for id in wanted if id in known], "inbox": 0, "email": 0, "push": 0,
             "unknown": [id for id in wanted if id not in known],
         }  # fmt: skip
+        if not any(map(self._leads, news.channels)):
+            logger.warning("job %s tells nobody: the bundle has no way for %s", ctx.id, " and ".join(news.channels))
         trouble: list[WebError] = []
         for at, id in enumerate(told["told"]):
             person = known[id]
@@ -96,6 +98,10 @@ class Teller:
                 await ctx.progress(100 * (at + 1) // len(wanted))
         _raise(trouble)
         return told
+
+    def _leads(self, channel: Channel) -> bool:
+        """Whether the bundle was given what a channel needs."""
+        return {"inbox": True, "email": self._send is not None, "push": self._pusher is not None}[channel]
 
     async def _put(self, ctx: JobContext, person: Person, news: News) -> int:
         note = Note(

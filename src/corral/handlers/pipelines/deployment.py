@@ -93,8 +93,7 @@ class Deployments:
             run = await self._deploy(ctx, data, number)
         if self._ended is not None:
             await self._ended(ctx.id, run)
-        if self._send is not None and data.notify:
-            await notify(ctx, self._send, run.key, deployment_mail(data, run))
+        await notify(ctx, self._send, run.key, deployment_mail(data, run))
         await ctx.progress(100)
         if run.status != "deployed":
             reason = f"deployment of {data.version!r} to {data.environment!r} failed: {run.reason}"

@@ -1,18 +1,28 @@
 """The mails about a run's end: templates of the e-mail handlers, and the data that they show."""
 
+import logging
+
 from corral.errors import PayloadError
 from corral.handlers.kit.mail import Mail, SendMail
 from corral.handlers.pipelines.payload import Deploy, RunPipeline, RunTests
 from corral.handlers.pipelines.records import DeploymentRun, PipelineRun, SuiteRun, duration
 from corral.worker.context import JobContext
 
+logger = logging.getLogger("corral.handlers.pipelines")
+
 _STATUS = {"passed": "SUCCESS", "deployed": "SUCCESS", "rolled-back": "ROLLED_BACK", "failed": "FAILED"}
 #: A mail tells some of what failed; all of it is in the job.
 MAX_TOLD = 10
 
 
-async def notify(ctx: JobContext, send: SendMail, key: str, mail: Mail) -> None:
+async def notify(ctx: JobContext, send: SendMail | None, key: str, mail: Mail) -> None:
     """Hand a mail in, once for each job. One that is refused undoes nothing of what was done: the log says so."""
+    if not mail.to:
+        return
+    if send is None:
+        logger.warning("job %s names people to notify, but nothing sends mail: give the bundle send=", ctx.id)
+        await ctx.log("nobody is notified: nothing sends mail")
+        return
     try:
         await send(f"{mail.template}-{key}", mail)
     except PayloadError as error:

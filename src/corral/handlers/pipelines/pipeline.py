@@ -150,8 +150,7 @@ class Pipelines:
     async def _tell(self, ctx: JobContext, data: RunPipeline, run: PipelineRun) -> None:
         if self._ended is not None:
             await self._ended(ctx.id, run)
-        if self._send is not None and data.notify:
-            await notify(ctx, self._send, run.key, pipeline_mail(data, run))
+        await notify(ctx, self._send, run.key, pipeline_mail(data, run))
 
     # -- a step --------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from corral.handlers.pipelines.mails import notify, suite_mail
 from corral.handlers.pipelines.payload import RunTests
 from corral.handlers.pipelines.records import SuiteEnded, SuiteRun
 from corral.handlers.pipelines.rounds import current_round, end_round
+from corral.plurals import plural
 from corral.signals import Discard
 from corral.timing import Clock, Millis
 from corral.worker.context import JobContext
@@ -44,13 +45,14 @@ class Suites:
         await ctx.progress(90)
         if self._ended is not None:
             await self._ended(ctx.id, run)
-        if self._send is not None and data.notify:
-            await notify(ctx, self._send, key, suite_mail(data, run))
+        await notify(ctx, self._send, key, suite_mail(data, run))
         await asyncio.to_thread(self.bench.clear, key)
         await ctx.progress(100)
         if run.results.bad and data.fail_job:
             named = ", ".join(test.name for test in run.results.told[:5])
-            raise await end_round(ctx, number, f"{run.results.bad} of {run.results.tests} tests failed: {named}")
+            raise await end_round(
+                ctx, number, f"{run.results.bad} of {plural(run.results.tests, 'test')} failed: {named}"
+            )
         return run
 
     async def _run(self, ctx: JobContext, data: RunTests, key: str) -> SuiteRun:
