@@ -71,18 +71,19 @@ def caller(request: Request) -> Principal:
 
 def allow(
     permission: Permission, *, queue: str | None = "q", rate: Rate | None = None, long: bool = False,
-    slow: bool = False, ticket: bool = False, exempt: bool = False,
+    slow: bool = False, waits: bool = False, ticket: bool = False, exempt: bool = False,
 ) -> Dependency:  # fmt: skip
     """The route's rule: only who has this permission, in the queue that the path parameter `queue` names.
 
     Args:
         rate: which rate it counts in; by itself reads, adding and all other writes have one each.
-        long: whether it may take longer than the store's time-out, because it waits or streams.
+        long: whether it may take as long as it takes, because it streams.
         slow: whether a reading may take as long as a change: it goes over everything.
+        waits: whether it may wait for the end of a job, for a minute at most, beside what the store takes.
         ticket: whether `?ticket=` will do instead of a token.
         exempt: whether it is neither counted nor logged, because a machine asks every few seconds.
     """
-    rule = Rule(permission, queue=queue, rate=rate, long=long, slow=slow, ticket=ticket, exempt=exempt)
+    rule = Rule(permission, queue=queue, rate=rate, long=long, slow=slow, waits=waits, ticket=ticket, exempt=exempt)
     return cast(Dependency, Depends(rule))
 
 

@@ -34,13 +34,15 @@ class Rule:
 
     def __init__(
         self, permission: Permission | None, *, queue: str | None = None, rate: Rate | None = None,
-        long: bool = False, slow: bool = False, recognise: bool = False, ticket: bool = False, exempt: bool = False,
+        long: bool = False, slow: bool = False, waits: bool = False, recognise: bool = False, ticket: bool = False,
+        exempt: bool = False,
     ) -> None:  # fmt: skip
         self.permission = permission
         self.queue = queue
         self.rate = rate
-        self.long = long  #: it waits or streams, and hence takes as long as it takes
+        self.long = long  #: it streams, and hence takes as long as it takes
         self.slow = slow  #: a reading that may take as long as a change
+        self.waits = waits  #: it may wait for the end of a job
         self.ticket = ticket  #: whether `?ticket=` says who it is
         self.exempt = exempt  #: asked for every few seconds by machines: neither counted nor logged
         self.recognise = recognise or permission is not None  #: whether somebody must be known

@@ -23,6 +23,7 @@ from corral.http.home import Api
 from corral.http.problems import Problem, problem, respond
 from corral.http.rawpath import RAW, decoded, raw_path
 from corral.http.scope import help_in
+from corral.http.waiting import LONGEST
 from corral.payload import MAX_DEPTH
 
 #: What a route answers by itself; everything else is unexpected.
@@ -123,11 +124,12 @@ def _unhinted(error: Exception, request: Request) -> Exception:
 
 
 def budget(rule: Rule, home: Api, method: str) -> float | None:
-    """Seconds that the store has for a request; None: it waits or streams by itself."""
+    """Seconds that a request may take; None: it streams, and is sent as it comes."""
     if rule.long:
         return None
     quick = method in ("GET", "HEAD") and not rule.slow
-    return home.settings.read_timeout if quick else home.settings.write_timeout
+    store = home.settings.read_timeout if quick else home.settings.write_timeout
+    return store + LONGEST if rule.waits else store
 
 
 # -- the body --------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ async def _checked(work: Callable[[], Awaitable[Response]]) -> Response:
     f"{JOB}/retry", operation_id="retry_job", response_model=shown(Job),
     responses=told("queue-not-found", "job-not-found", "job-not-retryable", "validation-failed", "redacted-field")
     | {202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"}},
-    dependencies=[allow(Permission.JOB_RETRY, long=True)],
+    dependencies=[allow(Permission.JOB_RETRY, waits=True)],
 )  # fmt: skip
 async def retry_job(call: Called, q: str, id: str, body: RetryBody | None = None) -> Response:
     """Run a finished job again."""

@@ -41,7 +41,7 @@ _MANY = TypeAdapter(list[AddBody])
         200: {"model": shown(Job | AddedList), "description": "There already, or finished (`Prefer: wait=10`)"},
         202: {"model": shown(Job), "description": "It has not finished in the time that `Prefer: wait=10` gave it"},
     },
-    dependencies=[allow(Permission.JOB_ADD, long=True)],
+    dependencies=[allow(Permission.JOB_ADD, waits=True)],
 )  # fmt: skip
 async def add_jobs(
     call: Called, q: str, body: Annotated[object, Body(), Documented(AddBody | list[AddBody])]

@@ -302,7 +302,7 @@ async def _progress(call: Caller, job: StoredJob) -> str | None:
     f"{JOB}/result", operation_id="get_job_result", response_model=shown(Result),
     responses=told("queue-not-found", "job-not-found")
     | {202: {"model": shown(Result), "description": "Not finished yet"}},
-    dependencies=[allow(Permission.JOB_READ, long=True)],
+    dependencies=[allow(Permission.JOB_READ, waits=True)],
 )  # fmt: skip
 async def get_result(
     call: Called, q: str, id: str,
