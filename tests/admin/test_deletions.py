@@ -122,3 +122,14 @@ async def test_a_queue_that_is_not_there_is_not_emptied(desk: Desk, storage: Sto
     for begun in (desk.start_drain("no"), desk.start_clean("no", [JobState.FAILED]), desk.start_obliterate("no")):
         with pytest.raises(QueueNotFoundError):
             await begun
+
+
+async def test_a_slice_that_nobody_could_book_any_more_is_not_missed(
+    desk: Desk, admin: Admin, storage: Storage
+) -> None:
+    await add_ids(storage, *"abcde")
+    operation = await desk.start_drain(QUEUE)
+    held = await taken(admin.runner, operation)
+    await emptying.empty_step(admin.ground, held.task)  # and whoever did it died
+    ended = await carried_out(admin, operation)
+    assert (ended.state, ended.done, (await tally(storage)).waiting) == ("done", 3, 0)
