@@ -29,7 +29,9 @@ SUM_UP = 2.0
 
 def gist(event: Event) -> str:
     """What an event has to say for itself, in a few words."""
-    detail = json.loads(event.detail) if event.detail else None
+    if event.detail is None:  # a long result stays out of events
+        return f"→ {event.queue}/{event.job_id} has it"
+    detail = json.loads(event.detail)
     if isinstance(detail, dict) and "response" in detail:
         return f"→ {Path(str(detail['response'])).name}"
     text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from corral import Corral, Discard
+from corral import Corral, Discard, Event, EventType
 from examples.demo.play import Wish, play
+from examples.demo.screen import gist
 from examples.demo.stage import Message, Stage, Web, load, platforms
 
 ONCE = Wish("tiny", once=True, plain=True, port=0)
@@ -143,3 +144,16 @@ def test_a_platform_with_an_api_shows_it(platform: str) -> None:
 def test_every_platform_s_demo_has_the_three_parts(platform: str) -> None:
     act = load(platform)
     assert [callable(getattr(act, name, None)) for name in ("prepare", "build", "life")] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ('{"messageId": "<1@x>", "response": "mail/welcome-1.eml"}', "→ welcome-1.eml"),
+        ('"no such mailbox"', "no such mailbox"),
+        (None, "→ tiny/7 has it"),  # not `null`: a result there is, only too long for an event
+        (f'"{"a" * 200}"', "a" * 89 + "…"),
+    ],
+)
+def test_an_event_is_told_in_a_few_words(detail: str | None, told: str) -> None:
+    assert gist(Event(type=EventType.COMPLETED, queue="tiny", at=0, job_id="7", name="works", detail=detail)) == told

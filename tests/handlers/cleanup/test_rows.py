@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from corral.errors import ConfigError
-from corral.handlers.cleanup.outcome import Tally
+from corral.handlers.cleanup.outcome import CleanupError, Tally
 from corral.handlers.cleanup.rows import RowOrder, remove_rows
 from corral.handlers.cleanup.rules import RowRule
 from corral.handlers.kit.database import Database
@@ -136,6 +136,15 @@ async def test_a_dry_run_counts_and_removes_nothing(database: Database, tmp_path
     assert not (tmp_path / "archive").exists()
     limited = await run(database, rule, dry_run=True, limit=3)
     assert (limited.removed, limited.more) == (3, True)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_table_that_is_not_there_is_named(database: Database, dry_run: bool) -> None:
+    gone = sa.Table(
+        "visits", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("at", sa.DateTime)
+    )
+    with pytest.raises(CleanupError, match="the database has no table visits"):
+        await run(database, RowRule("visits", gone.c.at), dry_run=dry_run)
 
 
 async def test_rows_are_archived_before_they_go(database: Database, tmp_path: Path) -> None:

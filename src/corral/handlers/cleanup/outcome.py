@@ -6,7 +6,7 @@ from corral.errors import CorralError
 
 
 class CleanupError(CorralError):
-    """Nothing could be removed although there was something to remove. Trying again later may help."""
+    """Nothing could be removed although there was something to remove, or no table. Trying again later may help."""
 
 
 class Cleaned(TypedDict):

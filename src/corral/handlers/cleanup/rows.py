@@ -8,11 +8,11 @@ from io import BytesIO
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Date, DateTime, Row, delete, func, select, tuple_
+from sqlalchemy import Date, DateTime, Row, delete, func, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from corral.handlers.cleanup.archive import opened
-from corral.handlers.cleanup.outcome import Tally
+from corral.handlers.cleanup.outcome import CleanupError, Tally
 from corral.handlers.cleanup.rules import RowRule
 from corral.handlers.kit.database import Database
 from corral.plurals import plural
@@ -28,11 +28,16 @@ class RowOrder(NamedTuple):
 
 
 async def remove_rows(order: RowOrder, database: Database, say: Callable[[str], None]) -> Tally:
-    """Remove what the rule means: in every transaction the oldest rows, after they are in the archive."""
+    """Remove what the rule means: in every transaction the oldest rows, after they are in the archive.
+
+    Raises:
+        CleanupError: there is no such table.
+    """
     tally = Tally()
+    async with database.connect() as connection:
+        await _look_for_table(connection, order.rule)
+        found = await _count(connection, order) if order.dry_run else 0
     if order.dry_run:
-        async with database.connect() as connection:
-            found = await _count(connection, order)
         tally.removed = min(found, order.limit)
         tally.more = found > order.limit
         say(f"would remove {plural(tally.removed, 'row')} of {order.rule.table.name}")
@@ -49,6 +54,12 @@ async def remove_rows(order: RowOrder, database: Database, say: Callable[[str], 
     async with database.connect() as connection:
         tally.more = await _count(connection, order) > 0
     return tally
+
+
+async def _look_for_table(connection: AsyncConnection, rule: RowRule) -> None:
+    name, schema = rule.table.name, rule.table.schema
+    if not await connection.run_sync(lambda sync: inspect(sync).has_table(name, schema=schema)):
+        raise CleanupError(f"the database has no table {name}: is it the right one, and has the table been made?")
 
 
 async def _count(connection: AsyncConnection, order: RowOrder) -> int:
