@@ -50,6 +50,23 @@ def levels(svg: str) -> list[str]:
     return [one.text or "" for one in parts(svg, "text", "y")]
 
 
+@pytest.mark.parametrize(
+    ("unit", "highest", "said"),
+    [
+        ("jobs", 0.3, ["0", "1", "2", "3", "4"]),
+        ("jobs", 9, ["0", "5", "10", "15", "20"]),
+        ("jobs", 73_351, ["0", "20k", "40k", "60k", "80k"]),
+        ("ms", 320, ["0 ms", "125 ms", "250 ms", "375 ms", "500 ms"]),
+        ("ms", 1_500_000, ["0 ms", "10 m 00 s", "20 m 00 s", "30 m 00 s", "40 m 00 s"]),
+        ("ms", 900 * 86_400_000, ["0 ms", "225 d 0 h", "450 d 0 h", "675 d 0 h", "900 d 0 h"]),
+        ("share", 0.09, ["0 %", "2.5 %", "5.0 %", "7.5 %", "10 %"]),
+    ],
+)
+def test_an_axis_ends_where_its_quarters_are_easily_read(unit: str, highest: float, said: list[str]) -> None:
+    metric = "throughput" if unit == "jobs" else "run_ms"
+    assert levels(chart(answered(metric, unit, {"": [highest, None]}), NO_MARKS).svg) == said
+
+
 def test_bars_on_top_of_each_other_stay_in_the_chart() -> None:
     made = chart(answered("throughput", "jobs", {"completed": [10, 4, 0], "failed": [9, 0, 2]}), NO_MARKS)
     bars = parts(made.svg, "rect")

@@ -58,7 +58,7 @@ async def test_workers_of_node_are_listed_by_their_connections_once(
             await link.aclose()
 
 
-@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("shop", ["redis"], indirect=True)
 async def test_where_the_server_does_not_tell_the_page_says_unknown(
     ids: dict[str, str], admin: Surfer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,12 @@ ROWS = 4
 TABLE = 60
 #: On an axis of powers of ten no value is lower: of durations a millisecond.
 LEAST = 1.0
+#: Ends of an axis of times beyond a second, in milliseconds: 2 s to 4 days.
+CLOCK_MS = tuple(
+    1_000 * seconds
+    for seconds in (2, 4, 8, 20, 40, 60, 120, 240, 600, 1_200, 2_400, 3_600, 7_200, 14_400, 28_800, 86_400, 172_800,
+                    345_600)
+)  # fmt: skip
 Answer = Mapping[str, object]
 Values = Sequence[float | None]
 
@@ -126,19 +132,26 @@ def _axis(values: Sequence[Values], unit: str, is_bars: bool, log: bool) -> _Axi
         known = [sum(value or 0.0 for value in column) for column in zip(*values, strict=True)]
     highest = max(known, default=0.0)
     if not log:
-        return _Axis(_round_up(highest), unit)
+        return _Axis(_end(highest, unit), unit)
     lowest = min((value for value in known if value > 0), default=LEAST)
     bottom = 10.0 ** floor(log10(max(lowest, LEAST)))
     return _Axis(max(10.0 ** ceil(log10(max(highest, LEAST))), bottom * 10), unit, bottom)
 
 
-def _round_up(value: float) -> float:
-    """The end of the axis: 1, 2 or 5 times a power of ten."""
+def _end(value: float, unit: str) -> float:
+    """The end of the axis, of which a quarter is easily read: a whole number of jobs, 15 rather than 16.7 minutes."""
+    if unit == "ms" and value > 1_000:
+        return next((end for end in CLOCK_MS if end >= value), None) or CLOCK_MS[-1] * ceil(value / CLOCK_MS[-1])
+    return max(4.0, _round_up(value, (2, 4, 8))) if unit == "jobs" else _round_up(value, (1, 2, 5))
+
+
+def _round_up(value: float, factors: Sequence[int]) -> float:
+    """So many times a power of ten."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** len(str(int(value))) / 10 if value >= 1 else 10.0**-3
     while True:
-        for factor in (1, 2, 5):
+        for factor in factors:
             if power * factor >= value:
                 return power * factor
         power *= 10

@@ -17,7 +17,9 @@ function prepare() {
     const whole = picture?.viewBox.baseVal;
     if (!whole || (frame.scrollWidth <= frame.clientWidth && frame.scrollHeight <= frame.clientHeight)) continue;
     const bar = frame.previousElementSibling;
+    const first = picture.querySelector(".box rect")?.y.baseVal.value ?? 0;
     let scale = 1;
+    frame.scrollTop = first - frame.clientHeight / 2; // the job that waits for all others stands beside their middle
 
     // The point (x, y) of the frame stays where it is.
     function zoom(to, x = frame.clientWidth / 2, y = frame.clientHeight / 2) {

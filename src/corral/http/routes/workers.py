@@ -25,7 +25,7 @@ from corral.http.models.workers import (
 )
 from corral.http.paging import Asked, Key, cut, listing
 from corral.http.rendering import answer
-from corral.http.routes.base import Called, Caller, Router, told
+from corral.http.routes.base import Called, Caller, Router, engine_of, told
 from corral.http.routes.queues import exists, words
 from corral.http.routes.system import address_of
 from corral.monitor.objects import WorkerRow
@@ -80,6 +80,8 @@ async def _nodes(
     call: Caller, queue: str | None, host: str | None, known: Sequence[WorkerRow]
 ) -> list[NodeWorker] | None:  # fmt: skip
     """Workers of the caller's queues that are known by their connection alone; None: the server does not tell."""
+    if await engine_of(call.api) == "sqlite":
+        return []  # only corral works on a file, and its workers tell of themselves
     found = await call.api.nodes.look(address_of(call))
     if found is None:
         return None
