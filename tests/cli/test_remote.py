@@ -5,7 +5,7 @@ import contextlib
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ import pytest
 
 from corral.cli import operating
 from corral.cli.backend.client import AHEAD, Client
+from corral.cli.failures import Failure
 from corral.job import NewJob
 from tests.redis_server import fresh_prefix, with_prefix
 
@@ -259,20 +260,41 @@ class Hurried(http.server.BaseHTTPRequestHandler):
         return
 
 
-async def test_a_stream_is_asked_for_again_and_left_when_it_is_enough() -> None:
-    Hurried.calls.clear()
-    with http.server.HTTPServer(("127.0.0.1", 0), Hurried) as server:
+class BrokenOff(Hurried):
+    """An API that dies in the middle of its answer."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"7\r\na line\n\r\n")
+
+
+@contextlib.asynccontextmanager
+async def spoken_to(kind: type[Hurried]) -> AsyncIterator[Client]:
+    with http.server.HTTPServer(("127.0.0.1", 0), kind) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        client = Client(f"http://127.0.0.1:{server.server_port}")
         try:
-            async with contextlib.aclosing(client.lines("/jobs/export")) as coming:
-                seen = [await anext(coming) for _ in range(AHEAD * 2)]
+            yield Client(f"http://127.0.0.1:{server.server_port}")
         finally:
             await asyncio.to_thread(server.shutdown)
             thread.join()
-    assert seen == ["a line"] * AHEAD * 2
+
+
+async def test_a_stream_is_asked_for_again_and_left_when_it_is_enough() -> None:
+    Hurried.calls.clear()
+    async with spoken_to(Hurried) as client, contextlib.aclosing(client.lines("/jobs/export")) as coming:
+        assert [await anext(coming) for _ in range(AHEAD * 2)] == ["a line"] * AHEAD * 2
     assert len(Hurried.calls) == 2
+
+
+async def test_a_stream_that_breaks_off_does_not_pass_for_all_there_is() -> None:
+    async with spoken_to(BrokenOff) as client, contextlib.aclosing(client.lines("/jobs/export")) as coming:
+        assert await anext(coming) == "a line"
+        with pytest.raises(Failure) as caught:
+            await anext(coming)
+    assert caught.value.exit_code == 3
 
 
 def test_an_api_that_is_not_there_is_3(tmp_path: Path) -> None:

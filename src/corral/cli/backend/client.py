@@ -7,7 +7,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import IO, Never, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -22,6 +22,7 @@ PATIENCE = 30.0  #: seconds; an event stream says something every 15
 PATIENT, LONGEST = 20, 30.0
 #: Lines of a stream that may wait here: an export is as long as it likes.
 AHEAD = 1_000
+PIECE = 65_536  #: bytes of a stream that are read at once
 #: Of an answer, so that a wrong address cannot fill the memory.
 MOST_BYTES = 64_000_000
 _CODES = {400: USAGE, 401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT, 422: USAGE}
@@ -149,7 +150,7 @@ class Client:
         def read() -> None:
             try:
                 with self._opener.open(request, timeout=self._timeout) as answer:
-                    for line in answer:
+                    for line in _lines(answer):
                         room.acquire()
                         if over.is_set():
                             return
@@ -173,6 +174,20 @@ class Client:
         finally:
             over.set()
             room.release()
+
+
+def _lines(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of a body. To iterate over it would not tell one that breaks off from one that is through.
+
+    Raises:
+        IncompleteRead: it broke off.
+    """
+    left = b""
+    while piece := answer.read1(PIECE):
+        *whole, left = (left + piece).split(b"\n")
+        yield from whole
+    if left:
+        yield left
 
 
 def _refused(base: str, error: urllib.error.HTTPError) -> Failure:
