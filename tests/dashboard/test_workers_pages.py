@@ -14,13 +14,12 @@ from corral.storage.port import WorkerInfo
 from .surfing import Surfer
 
 
-def beat(**more: object) -> WorkerInfo:
+def beat(id: str = "w_1", name: str = "mailer 1", cpu: float | None = 0.37) -> WorkerInfo:
     """A worker as it presents itself."""
-    given = {
-        "id": "w_1", "name": "mailer 1", "host": "web-1", "pid": 2211, "queues": ("mail",), "slots": 5,
-        "started_at": 1, "rss": 210_000_000, "lag_ms": 240, "cpu": 0.37,
-    }  # fmt: skip
-    return WorkerInfo(**{**given, **more})
+    return WorkerInfo(
+        id=id, name=name, host="web-1", pid=2211, queues=("mail",), slots=5, started_at=1, rss=210_000_000, lag_ms=240,
+        cpu=cpu,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("shop", ["sqlite"], indirect=True)

@@ -17,8 +17,13 @@ def ms(year: int, month: int, day: int, hour: int = 12) -> Millis:
     return round(datetime(year, month, day, hour, tzinfo=UTC).timestamp() * 1_000)
 
 
-def told(timing: Cron | Every, now: Millis, **more: object) -> str | None:
-    plan = Schedule(key="k", queue="report", name="weekly", timing=timing, anchor_at=now, next_at=now + 1, **more)
+def told(
+    timing: Cron | Every, now: Millis, *, start_at: Millis | None = None, end_at: Millis | None = None
+) -> str | None:  # fmt: skip
+    plan = Schedule(
+        key="k", queue="report", name="weekly", timing=timing, anchor_at=now, next_at=now + 1, start_at=start_at,
+        end_at=end_at,
+    )  # fmt: skip
     return clock_change(schedule_row(plan, None, now), now)
 
 
