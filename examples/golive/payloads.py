@@ -116,5 +116,8 @@ def _mail(to: str | list[str], subject: str, template: str, data: Mapping[str, J
     try:
         return SendEmail(to=to, subject=subject, template=template, data=dict(data))
     except ValidationError as error:  # its text would show the whole context
-        said = (": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_input=False))
+        said = (
+            ": ".join((*map(str, item["loc"]), item["msg"].removeprefix("Value error, ")))
+            for item in error.errors(include_input=False)
+        )
         raise PayloadError("the mail cannot be sent", said) from None

@@ -63,8 +63,9 @@ async def test_an_audience_that_nobody_configured_fails_at_once(memory: Storage)
     "url", ["json://127.0.0.1/x", "dbus://", "syslog://", "mailto://a:b@example.org", "file:///etc/passwd", "nonsense"]
 )
 def test_an_address_of_a_kind_that_is_not_allowed_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="which NOTIFY_SCHEMAS does not have"):
+    with pytest.raises(ConfigError, match="which NOTIFY_SCHEMAS does not have") as refused:
         NotificationSettings.load(notify_urls=url)
+    assert str(refused.value).startswith("notify settings: an address of audience 'all' begins with ")
 
 
 def test_the_operator_may_allow_others() -> None:

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from corral.errors import ConfigError
 from corral.handlers.email.address import parse_address
+from corral.handlers.kit.settings import complaints
 
 FILE = Path("corral.toml")
 #: Who a mail comes from while nothing is configured: a name that can never be delivered to.
@@ -125,8 +126,7 @@ def load_settings(**values: object) -> EmailSettings:
     try:
         return EmailSettings(**values)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        complaints = (": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_input=False))
-        raise ConfigError("e-mail settings: " + "; ".join(complaints), key="email") from None
+        raise ConfigError(f"e-mail settings: {'; '.join(complaints(error))}", key="email") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -43,8 +43,15 @@ class FamilySettings(BaseSettings):
         try:
             return cls(**values)  # type: ignore[arg-type]  # pydantic checks them
         except ValidationError as error:
-            said = (": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_input=False))
-            raise ConfigError(f"{cls.table} settings: " + "; ".join(said), key=cls.table) from None
+            raise ConfigError(f"{cls.table} settings: {'; '.join(complaints(error))}", key=cls.table) from None
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """Every complaint with the field that it is about, without pydantic's own words for a validator's error."""
+    return [
+        ": ".join((*map(str, item["loc"]), item["msg"].removeprefix("Value error, ")))
+        for item in error.errors(include_input=False)
+    ]
 
 
 def table_of(name: str) -> dict[str, object]:
