@@ -44,7 +44,7 @@ def bundle(
     mailer = Mailer(settings, transport or transport_for(settings), known, clock=clock)
 
     async def send(ctx: JobContext, data: SendEmail) -> Sent:
-        """Send one mail, made from a template."""
+        """Send one mail, made from a template. A second run of a job whose mail was sent sends nothing."""
         return await mailer.deliver(ctx, data)
 
     # An unknown template is refused when the job is added, with everything else that is wrong with it.

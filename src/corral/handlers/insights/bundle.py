@@ -37,7 +37,7 @@ def bundle(
     )
 
     async def generate(ctx: JobContext, data: GenerateInsights) -> Insights:
-        """Look at an organization's figures and say what stands out."""
+        """Look at an organization's figures and say what stands out. The same figures, the same answer."""
         return await generator.run(ctx, data)
 
     made = Bundle("insights", queue=queue, attempts=3, backoff=Exponential(2), timeout=180)

@@ -53,11 +53,11 @@ def bundle(
     made = Bundle("pipelines", queue=queue, attempts=3, backoff=Exponential(2))
 
     async def run_pipeline(ctx: JobContext, data: RunPipeline) -> PipelineRun:
-        """Run a pipeline as a flow of steps."""
+        """Run a pipeline as a flow of steps. A second run goes on where the first one stopped."""
         return await pipelines.pipeline(ctx, data)
 
     async def run_step(ctx: JobContext, data: RunStep) -> StepRun:
-        """Run one step of a pipeline."""
+        """Run one step of a pipeline. A command whose worker died is run again."""
         return await pipelines.run_step(ctx, data)
 
     run_pipeline.__annotations__["data"] = Annotated[RunPipeline, AfterValidator(pipelines.check)]
@@ -76,7 +76,7 @@ def suite_bundle(
     made = Bundle("test-suites", queue=queue, attempts=3, backoff=Exponential(2))
 
     async def run_tests(ctx: JobContext, data: RunTests) -> SuiteRun:
-        """Run a test suite and count its tests."""
+        """Run a test suite and count its tests. Once they are counted, a second run does not run them again."""
         return await suites.run_tests(ctx, data)
 
     run_tests.__annotations__["data"] = Annotated[RunTests, AfterValidator(suites.check)]
@@ -99,7 +99,7 @@ def deployment_bundle(
     made = Bundle("deployments", queue=queue, attempts=3, backoff=Exponential(2))
 
     async def deploy(ctx: JobContext, data: Deploy) -> DeploymentRun:
-        """Deploy, check, and roll back what is not well."""
+        """Deploy, check, and roll back what is not well. A second run goes on where the first one stopped."""
         return await deployments.deploy(ctx, data)
 
     deploy.__annotations__["data"] = Annotated[Deploy, AfterValidator(deployments.check)]

@@ -85,7 +85,7 @@ def shelf_for(settings: ReportSettings, database: Database | None, *, clock: Clo
 
 def _reporting(maker: ReportMaker, model: type[BaseModel], source: Source) -> Callable[..., object]:
     async def report(ctx: JobContext, data: ReportPayload) -> ReportResult:
-        """Make one report, keep it, and mail it to its readers."""
+        """Make one report, keep it, and mail it to its readers. A second run makes the same and mails nobody twice."""
         return await maker.make(ctx, data, source)
 
     report.__annotations__["data"] = model

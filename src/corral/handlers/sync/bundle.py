@@ -44,7 +44,7 @@ def bundle(
     syncer = Syncer(settings, database, webs, clock=clock, on_problem=on_problem)
 
     async def sync(ctx: JobContext, data: SyncData) -> Synced:
-        """Fetch what is new from one platform."""
+        """Fetch what is new from one platform. A second run goes on after the last page that was kept."""
         return await syncer.run(ctx, data)
 
     made = Bundle("sync", queue=queue, attempts=3, backoff=Exponential(2), timeout=300)
