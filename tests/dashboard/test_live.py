@@ -8,6 +8,7 @@ from playwright.async_api import Browser, expect
 from corral import Corral
 from corral.errors import StorageError
 from corral.http.app import Application
+from corral.job import NewJob
 from tests.web.conftest import TOKENS
 
 from .browser import CHROMIUM, PATIENCE_MS, tab
@@ -185,4 +186,29 @@ async def test_a_graph_that_is_larger_than_its_frame_is_moved_and_zoomed_by_mous
     await watched.look(f"{address}/flows/report/{flow}")
     await expect(page.locator("svg.graph")).to_be_visible()
     await expect(page.get_by_role("button", name="Larger")).not_to_be_visible()
+    assert watched.complaints == []
+
+
+async def test_a_folded_group_sums_up_live_and_stays_as_it_was_left(
+    browser: Browser, address: str, ids: dict[str, str], site: Application
+) -> None:
+    storage = site.state.corral.storage
+    await storage.add([NewJob(queue=name, name="x", data="{}", delay_ms=60_000) for name in ("pay.bill", "pay.refund")])
+    watched = await tab(browser, token=ADMIN)
+    page = watched.page
+    await page.context.add_cookies([{"name": "corral-fold", "value": "prefix", "url": address}])
+    await watched.look(f"{address}/queues")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "live")
+    group, member = page.locator(".group", has_text="pay"), page.get_by_role("link", name="pay.bill")
+    await expect(member).not_to_be_visible()
+    total = group.locator('[data-total="delayed"]')
+    await expect(total).to_have_text("2")
+    await storage.add([NewJob(queue="pay.bill", name="x", data="{}", delay_ms=60_000)])
+    await expect(total).to_have_text("3")
+    await group.get_by_role("checkbox").check()
+    await expect(member).to_be_visible()
+    await group.evaluate("one => (one.dataset.old = 'yes')")
+    await page.evaluate("document.dispatchEvent(new CustomEvent('corral:stale'))")
+    await expect(page.locator(".group[data-old]")).to_have_count(0)  # the page was put in place anew
+    await expect(member).to_be_visible()
     assert watched.complaints == []
