@@ -134,6 +134,15 @@ async def test_trends_count_what_ended_hour_by_hour_and_read_only_what_may_have_
     assert await trends() == {"mail": (*[0] * 21, 4, 12, 0)}
 
 
+async def test_a_trend_begins_soon_after_the_first_figures(monitor: Monitor, storage: Storage, clock: Clock) -> None:
+    await add_ids(storage, "a")
+    await run_through(storage, Completed())
+    assert await monitor.trends((await monitor.overview()).queues) == {}  # workers write every ten seconds
+    clock.tick(11_000)
+    await worked(storage, T0, 1)
+    assert (await monitor.trends((await monitor.overview()).queues))["mail"][-1] == 1
+
+
 @pytest.mark.parametrize("window", [0, 59_999, 48 * HOUR + 1])
 async def test_a_window_beyond_what_is_kept_is_refused(monitor: Monitor, window: int) -> None:
     with pytest.raises(ConfigError, match="a minute to two days"):

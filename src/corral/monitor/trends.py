@@ -17,8 +17,10 @@ HOUR: Millis = TIERS[Tier.HOUR][0]
 #: at 200 busy queues takes an engine some tenths of a second: each answer learns some more.
 TOGETHER = 10
 BUDGET_S = 0.03
-#: The hour that runs is read again after this; those that are over do not change.
+#: The hour that runs is read again after this, sooner where nothing was found yet and something has ended; those that
+#: are over do not change.
 AGAIN_MS: Millis = 300_000
+SOON_MS: Millis = 1_000
 
 
 class Course(Struct):
@@ -42,7 +44,7 @@ class Trends:
         """
         self._known = {name: one for name, one in self._known.items() if 0 <= at - one.at < HOURS * HOUR}
         worked = [one for one in rows if one.completed_total + one.failed_total + one.completed + one.failed]
-        asked = [one for one in worked if one.name not in self._known or at - self._known[one.name].at > AGAIN_MS]
+        asked = [one for one in worked if self._is_due(one, at)]
         asked.sort(key=lambda one: (one.name in self._known, -one.rates.per_second, one.name))
         deadline = time.perf_counter() + BUDGET_S
         for begin in range(0, len(asked), TOGETHER):
@@ -56,6 +58,13 @@ class Trends:
             for row in worked
             if (course := self._known.get(row.name)) is not None and any(hour >= first for hour in course.ended)
         }
+
+    def _is_due(self, row: QueueRow, at: Millis) -> bool:
+        known = self._known.get(row.name)
+        if known is None:
+            return True
+        begins = not known.ended and row.rates.source != "none"
+        return at - known.at > (SOON_MS if begins else AGAIN_MS)
 
     async def _ask(self, name: str, at: Millis) -> None:
         known = self._known.get(name)
