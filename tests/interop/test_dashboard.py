@@ -7,6 +7,7 @@ import pytest
 
 from corral.dashboard import create_dashboard
 from corral.http import ApiSettings
+from corral.storage.checkup import clients
 from corral.storage.port import Storage
 from tests.dashboard.surfing import Surfer
 
@@ -55,6 +56,22 @@ async def test_each_page_is_there_for_queues_of_node(bull: Bull, surfer: Surfer,
     hand = await bull.hand()
     await (await hand.take()).fail("no", unrecoverable=True)
     assert (await surfer.get(path)).status == 200
+
+
+async def test_workers_of_node_are_known_by_the_names_of_their_connections(
+    bull: Bull, store_url: str, major: int
+) -> None:
+    named = await bull.worker(major=major, worker_name="node-7")
+    await bull.worker(major=major)
+    await bull.events(major=major)
+    await named.call("waitUntilReady")
+
+    async def listed() -> list[tuple[str, str]]:
+        return sorted((one.queue, one.name) for one in await clients(store_url) or ())
+
+    while len(await listed()) < 2:  # a worker names its connection a moment after it is ready
+        pass
+    assert await listed() == [("mail", ""), ("mail", "node-7")]
 
 
 async def test_a_queue_that_is_paused_here_stands_still_in_node(bull: Bull, surfer: Surfer) -> None:
