@@ -37,7 +37,7 @@ class Follower:
             self._end = begin + len(page.items)
         else:
             page = await self._read(max(0, page.total - LINES - KNOWN), LINES + KNOWN)
-            new = _behind(page.items, self._last)[-LINES:]
+            new = tuple(_behind(page.items, self._last)[-LINES:])
             self._end = page.total
         self._last = (*self._last, *new)[-KNOWN:]
         first, self._told = self._told, self._told + len(new)
