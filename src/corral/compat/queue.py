@@ -23,8 +23,8 @@ from corral.storage.insight import Page
 from corral.storage.port import Storage
 from corral.timing import now_ms
 from corral.worker.context import JobContext, SyncJobContext
-from corral.worker.lane import Lane
 from corral.worker.handler import Handler, is_async
+from corral.worker.lane import Lane
 from corral.worker.worker import BaseWorker, WorkerOptions
 
 #: What handles a job: it gets a `BullJob`, and what it returns is the result.
