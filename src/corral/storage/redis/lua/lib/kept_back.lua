@@ -52,6 +52,7 @@ local function add_kept_back(q, deid)
     call('ZADD', q.dedups, now + de.ttl, deid)
   else
     call('SET', q.base .. 'de:' .. deid, id)
+    call('ZREM', q.dedups, deid) -- the owner before it may have had an end, by `extend`
   end
   tell(q, 'added', 'jobId', id, 'name', job[1])
   if more.after and waits_after(q, id, key, more.after) then
