@@ -203,7 +203,9 @@ class TiedMachine(Machine):
             now=self.now,
         )  # fmt: skip
         touched = self.do(call)
-        expected = [id for n, job in enumerate(some) for id in self.model.retry(job, reset, after_ms + n * every_ms)]
+        expected = [
+            id for n, job in enumerate(some) for id in self.model.retry(job, reset, after_ms + n * every_ms, some)
+        ]
         assert touched == expected
         self.check()
 

@@ -312,14 +312,16 @@ class TiedModel(Model):
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def retry(self, job: Record, reset: bool, after_ms: Millis = 0) -> list[JobId]:
+    def retry(self, job: Record, reset: bool, after_ms: Millis = 0, together: Sequence[Record] = ()) -> list[JobId]:
+        """`together` are those that are retried with it, itself among them."""
         if job.state not in FINISHED:
             return []
-        for other in self._waiting_for(job):
-            tie = other.ties[job.id]
-            if tie.state is not None:
-                tie.state, tie.value, tie.policy = None, None, tie.asked
-        parks = self._waits_again(job)
+        for one in (job, *together):
+            for other in self._waiting_for(one) if one.state in FINISHED else ():
+                tie = other.ties[one.id]
+                if tie.state is not None:
+                    tie.state, tie.value, tie.policy = None, None, tie.asked
+        parks = self._waits_again(job, together)
         super().retry(job, reset)
         if parks:
             job.state, job.later = PARKED, after_ms
@@ -328,11 +330,12 @@ class TiedModel(Model):
             job.state, job.run_at = DELAYED, self.clock() + after_ms
         return [job.id]
 
-    def _waits_again(self, job: Record) -> bool:
+    def _waits_again(self, job: Record, together: Sequence[Record]) -> bool:
         """Whether a job that is to run again has somebody to wait for: failures that nobody retried are spent."""
         if job.pending:
             for tie in job.ties.values():
-                if tie.state is None and tie.job.state is FAILED and self.jobs.get(tie.job.id) is tie.job:
+                failed = tie.job.state is FAILED and self.jobs.get(tie.job.id) is tie.job
+                if tie.state is None and failed and tie.job not in together:
                     tie.state = FAILED
                 if tie.state is FAILED:
                     tie.policy = ParentPolicy.IGNORE

@@ -1,5 +1,7 @@
 """retry of a job that waits for others: it waits for those that really run again, and for nobody else."""
 
+import pytest
+
 from corral.event import EventType
 from corral.job import After, JobState, NewJob, ParentRef
 from corral.options import ParentPolicy
@@ -92,3 +94,34 @@ async def test_a_whole_chain_is_run_again_from_its_deepest_job(storage: Storage)
         assert await run_through(storage, Completed()) == id
     assert await add(storage, new_job("d", after=(After(QUEUE, "c"),))) == ["d"]
     assert await served(storage) == ["d"]
+
+
+@pytest.mark.parametrize("policy", ParentPolicy)
+@pytest.mark.parametrize("order", [("parent", "a"), ("a", "parent")])
+async def test_retried_together_a_parent_waits_for_its_child_whichever_comes_first(
+    storage: Storage, policy: ParentPolicy, order: tuple[str, str]
+) -> None:
+    parent = ParentRef(QUEUE, "parent", policy)
+    await add(storage, new_job("parent", children=2), new_job("a", parent=parent), new_job("b", parent=parent))
+    await run_through(storage, Failed("no"))
+    await storage.remove(QUEUE, these("b"), now=T0)
+    await storage.cancel(QUEUE, these("parent"), now=T0)
+    both = {job.id: job.state for job in (await storage.page(QUEUE, [JobState.FAILED])).items}
+    if policy is ParentPolicy.REMOVE:
+        assert (await the(storage, "parent")).pending_children == 0
+        return  # it has forgotten that child
+    assert set(both) == {"parent", "a"}
+    assert await storage.retry(QUEUE, these(*order), now=T0) == list(order)
+    assert (await the(storage, "parent")).state is JobState.WAITING_CHILDREN
+    assert await run_through(storage, Completed("1")) == "a"
+    assert await served(storage) == ["parent"]
+    assert await children_of(storage, "parent") == Children(completed={"a": "1"})
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a")])
+async def test_a_chain_that_is_retried_together_runs_in_its_order(storage: Storage, order: tuple[str, ...]) -> None:
+    await add(storage, new_job("a"), new_job("b", after=(After(QUEUE, "a"),)), new_job("c", after=(After(QUEUE, "b"),)))
+    await run_through(storage, Failed("no"))
+    assert await storage.retry(QUEUE, these(*order), now=T0) == list(order)
+    for id in "abc":
+        assert await run_through(storage, Completed()) == id

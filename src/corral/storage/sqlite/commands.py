@@ -29,6 +29,7 @@ from corral.storage.sqlite.unit import (
     Unit,
     Value,
     id_of,
+    numbers_in,
 )
 from corral.timing import Millis
 
@@ -143,22 +144,27 @@ def retry(
     """Put finished jobs at the end of their rank, or each for later than the one before."""
 
     def act(queue: QueueRow, rows: list[Row]) -> None:
-        order = queue.take(len(rows))
+        order, together = queue.take(len(rows)), numbers_in(row[_PK] for row in rows)
+        for row in rows:  # before anybody asks whether a job has somebody to wait for
+            if row[_PARENT] is not None or row[_EDGES]:
+                back_again(unit, row[_PARENT], row[_EDGES], row[_PK])
         for index, row in enumerate(rows):
-            _retry(unit, queue, row, order + index, now + after_ms + index * every_ms, reset_attempts, now)
+            due = now + after_ms + index * every_ms
+            _retry(unit, queue, row, order + index, due, reset_attempts, now, together)
         unit.ready.add(name)
 
     return _command(unit, name, which, (COMPLETED, FAILED), now, act)
 
 
-def _retry(unit: Unit, queue: QueueRow, row: Row, order: int, due: Millis, reset_attempts: bool, now: Millis) -> None:
+def _retry(
+    unit: Unit, queue: QueueRow, row: Row, order: int, due: Millis, reset_attempts: bool, now: Millis,
+    together: object,
+) -> None:  # fmt: skip
     later = due - now if due > now else None
     rank = priority_rank(row[_PRIORITY])
-    if row[_PARENT] is not None or row[_EDGES]:
-        back_again(unit, row[_PARENT], row[_EDGES], row[_PK])
     # Asked again: a child may have been retried in this very call.
     pending = unit.number("SELECT pending FROM corral_job WHERE pk = ?", (row[_PK],))
-    if pending and waits_again(unit, row[_PK]):
+    if pending and waits_again(unit, row[_PK], together):
         state, k1, kind, detail = CHILDREN, now, EventType.WAITING_CHILDREN, None
     elif later is not None:
         state, k1, kind, detail = DELAYED, due, EventType.DELAYED, str(due)

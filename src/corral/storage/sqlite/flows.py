@@ -239,14 +239,17 @@ def child_retried(unit: Unit, parent: int, child: int) -> None:
         unit.db.execute("UPDATE corral_job SET pending = pending + 1 WHERE pk = ?", (parent,))
 
 
-def waits_again(unit: Unit, parent: int) -> bool:
-    """Whether a job that is to run again has somebody to wait for. Failures that nobody retried are spent."""
+def waits_again(unit: Unit, parent: int, together: object) -> bool:
+    """Whether a job that is to run again has somebody to wait for. Failures that nobody retried are spent.
+
+    `together` are the keys of those that are retried with it.
+    """
     spent = (
         "UPDATE corral_child SET state = 5, policy = 'ignore', value = ifnull(value, (SELECT reason FROM corral_job "
         "WHERE pk = child)) WHERE parent = ? AND (state = 5 OR (state = 0 AND child IN "
-        "(SELECT pk FROM corral_job WHERE pk = child AND state = 5)))"
+        "(SELECT pk FROM corral_job WHERE pk = child AND state = 5 AND pk NOT IN carray(?))))"
     )
-    unit.db.execute(spent, (parent,))
+    unit.db.execute(spent, (parent, together))
     left = "SELECT count(*) FROM corral_child WHERE parent = ? AND state = 0"
     sql = f"UPDATE corral_job SET pending = ({left}) WHERE pk = ? RETURNING pending"  # noqa: S608  # constants only
     return bool(unit.one(sql, (parent, parent)))

@@ -37,6 +37,12 @@ local function waits_again(key)
   return left > 0
 end
 
+-- Those that wait for any of these wait for it again, before anybody asks whether they have somebody to wait for.
+local function tell_waiting(job, key)
+  if job.parent then tell_parent(queue, child_retried, job.parent, key) end
+  if job.followed then tell_after(queue, job.id, 'retried') end
+end
+
 return each_meant(function(job, key)
   call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue', 'stc', 'exp', 'cancel', 'defa', 'mild', 'cont', 'again')
   if req.reset then call('HDEL', key, 'atm', 'attemptsMade') end
@@ -56,6 +62,4 @@ return each_meant(function(job, key)
     put_ready(queue, job.id, job.priority, false, job.gid)
     tell(queue, 'waiting', 'jobId', job.id, 'prev', job.state, 'name', job.name)
   end
-  if job.parent then tell_parent(queue, child_retried, job.parent, key) end
-  if job.followed then tell_after(queue, job.id, 'retried') end
-end)
+end, tell_waiting)

@@ -241,13 +241,16 @@ local function came_in(q)
 end
 
 -- The whole of a command: do this to each of the jobs that are meant. Answers { ids, step?, skip?, left?, again? }: `again` when
--- doing it brought others into the queue, which may be meant too.
-local function each_meant(act)
+-- doing it brought others into the queue, which may be meant too. `first` is done to all of them before.
+local function each_meant(act, first)
   local before = earlier()
   if before then return before end
   local found = req.ids and find(queue, req) or walk(queue, req)
   local ready, delayed = came_in(queue)
   local ids = {}
+  if first then
+    for _, job in ipairs(found.jobs) do first(job, queue.base .. job.id) end
+  end
   for i, job in ipairs(found.jobs) do
     ids[i] = job.id
     act(job, queue.base .. job.id)
