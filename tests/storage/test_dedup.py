@@ -341,6 +341,16 @@ async def test_a_replaced_child_is_no_longer_waited_for(storage: Storage) -> Non
     assert (await the(storage, "parent", queue="up")).state is JobState.WAITING
 
 
+async def test_an_id_whose_job_was_replaced_in_the_same_call_is_not_taken(storage: Storage) -> None:
+    first, second = job("a", RESCHEDULE, delay_ms=700), job("b", DEBOUNCE, delay_ms=700)
+    answers = await storage.add([first, second, job("a", THROTTLE)], now=T0)
+    assert answers == [Added("a", True), Added("b", True), kept_out_by("b")]
+    assert await gone(storage, "a")
+    answers = await storage.add([job("c", DEBOUNCE, delay_ms=700), new_job("b"), new_job("b")], now=T0)
+    assert answers == [Added("c", True), Added("b", True), Added("b", False)]
+    assert (await tally(storage)).waiting == 1
+
+
 # -- rescheduling ------------------------------------------------------------------------------------------------------
 
 

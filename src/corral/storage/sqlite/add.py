@@ -109,7 +109,7 @@ class _Adding:
         self._now = now
         self._bound = bound
         self._queue: QueueRow | None = None
-        self._known: set[tuple[int, str]] = set()  #: ids of this very call, which are not in the table yet
+        self._known: set[tuple[int, str]] = set()  #: ids of the rows that are not in the table yet
         self._rows: list[tuple[Value, ...]] = []
         self._ties: list[tuple[Value, ...]] = []
         self._parents: dict[tuple[str, str], int] = {}
@@ -136,6 +136,8 @@ class _Adding:
             return
         parent = None if job.parent is None else self._parent(job.parent)
         self._rows.append(_row(self._unit, queue, job, number, job_id, parent, self._now))
+        if job.id is not None:
+            self._known.add((queue.pk, job.id))
         if job.parent is not None and parent is not None:
             policy = job.parent.policy.value
             self._ties.append((parent, job_key(queue.pk, number), queue.name, job_id, 0, policy, None))
@@ -147,6 +149,7 @@ class _Adding:
         if self._rows:
             db.executemany(_INSERT, self._rows)
             self._rows.clear()
+            self._known.clear()
         if self._ties:
             db.executemany("INSERT INTO corral_child VALUES (?, ?, ?, ?, ?, ?, ?)", self._ties)
             counts = [(count, parent) for parent, count in self._children.items()]
@@ -157,7 +160,6 @@ class _Adding:
     def _is_there(self, queue: QueueRow, job: NewJob, job_id: str) -> bool:
         """Whether the id is taken. Then it is answered, and given its new parent."""
         if (queue.pk, job_id) not in self._known and self._unit.one(_FIND, (queue.pk, job_id)) is None:
-            self._known.add((queue.pk, job_id))
             return False
         queue.tell(EventType.DUPLICATED, self._now, job_id, job.name)
         self.answers.append(Added(job_id, False))
@@ -175,7 +177,6 @@ class _Adding:
         if owner is None:
             return False
         self.answers.append(Added(owner, False, True))
-        self._known.discard((queue.pk, job.id or ""))
         if job.parent is not None:
             self.passed_over.append(job.parent)
         return True
