@@ -15,7 +15,7 @@ async def main() -> None:
     async with app:
         orders = await app.open_queue("orders")
         shop = apsw.Connection("shop.db")  # the application's own data, in the same file
-        shop.execute("PRAGMA busy_timeout = 5000; CREATE TABLE orders (id INTEGER PRIMARY KEY)")  # workers write, too
+        shop.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY); PRAGMA busy_timeout=5000")  # ms: workers write, too
 
         shop.execute("BEGIN IMMEDIATE; INSERT INTO orders VALUES (1)")
         confirm.add_in(shop, {"order": 1})
