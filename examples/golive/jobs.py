@@ -78,7 +78,7 @@ async def lifecycle(ctx: JobContext, call_next: Callable[[], Awaitable[object]])
         result = await call_next()
     except (Retry, Snooze, WaitForChildren):  # it goes on another time
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is, it has its line, and goes on to whoever decides about a retry
         logger.exception("Job failed", extra={"jobId": ctx.id, "error": str(error)})
         raise
     logger.info("Job completed", extra={"jobId": ctx.id, "result": result})

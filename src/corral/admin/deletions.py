@@ -8,7 +8,6 @@ from corral.admin.ledger import Task
 from corral.admin.objects import CLEAN, DRAIN, OBLITERATE, Operation
 from corral.admin.operations import PAGE, Operations
 from corral.admin.queues import CLEANABLE, QueueVerbs, check_clean, drained
-from corral.errors import QueueBusyError
 from corral.job import JobState
 from corral.naming import sortable_id
 from corral.options import QueueSettings
@@ -57,9 +56,7 @@ class DeletionVerbs(QueueVerbs):
             QueueBusyError: jobs of it run, and `force` is not given.
         """
         async with self._noting("queue.obliterate", queue=queue) as note:
-            [counts] = await self.storage.counts([await self.ground.known(queue)])
-            if counts.active and not force:
-                raise QueueBusyError(queue, counts.active)
+            counts = await self._at_rest(queue, force=force)
             now, reason = self.ground.store_now(), self.reason or "it is being deleted"
             pause = Pause(since=self.ground.at(), by=self.actor.sub, reason=reason)
             await note_pause(self.storage, queue, pause, now=now)

@@ -12,7 +12,7 @@ from corral.errors import ConfigError, QueueBusyError
 from corral.job import JobId, JobState
 from corral.options import QueueSettings, RateLimit
 from corral.pauses import Pause, forget_pause, note_pause
-from corral.storage.port import QueueInfo, Selection
+from corral.storage.port import QueueCounts, QueueInfo, Selection
 from corral.timing import Millis, Seconds, to_ms
 
 #: Ids of an answer, and jobs that a dry run looks at.
@@ -137,13 +137,17 @@ class QueueVerbs(DeskBase):
             QueueBusyError: jobs of it run, and `force` is not given.
         """
         async with self._noting("queue.obliterate", queue=queue) as note:
-            [counts] = await self.storage.counts([await self.ground.known(queue)])
-            if counts.active and not force:
-                raise QueueBusyError(queue, counts.active)
-            note.count = kept_in(counts)
+            note.count = kept_in(await self._at_rest(queue, force=force))
             await raze(self.ground, queue, force=force)
 
     # -- between them ------------------------------------------------------------------------------------------------
+
+    async def _at_rest(self, queue: str, *, force: bool) -> QueueCounts:
+        """The counts of a queue that may be deleted now. Raises: QueueNotFoundError, QueueBusyError."""
+        [counts] = await self.storage.counts([await self.ground.known(queue)])
+        if counts.active and not force:
+            raise QueueBusyError(queue, counts.active)
+        return counts
 
     async def _remove(
         self, queue: str, states: frozenset[JobState], older_ms: Millis | None, limit: int
